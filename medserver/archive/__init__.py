@@ -1,0 +1,31 @@
+"""What is stored and what is known of it: the only package that writes store and index.
+
+Start with `ingest` (an instance comes in) and `fetch` (it goes out). `header` reads what the index is to
+know. After a crash `reconcile` brings both sides together, `check` compares them, `rebuild` makes the index
+anew from the volumes.
+"""
+
+from __future__ import annotations
+
+from medserver.archive.check import check, restart_check
+from medserver.archive.fetch import open_data_set, read_header
+from medserver.archive.findings import Finding, Problem
+from medserver.archive.ingest import Reception, receive
+from medserver.archive.rebuild import count_objects, is_rebuilding, rebuild
+from medserver.archive.reconcile import Reconciliation, reconcile
+
+__all__ = [
+    "Finding",
+    "Problem",
+    "Reception",
+    "Reconciliation",
+    "check",
+    "count_objects",
+    "is_rebuilding",
+    "open_data_set",
+    "read_header",
+    "rebuild",
+    "receive",
+    "reconcile",
+    "restart_check",
+]

@@ -1,0 +1,209 @@
+"""The indexed attributes of an instance, read from the beginning of its data set as it arrives.
+
+Reception, start-up and rebuild all come through here, so that an index made anew is the index that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from struct import Struct
+
+from medserver.archive.request_attributes import sequence_as_json
+from medserver.dicom.attributes import ATTRIBUTES, WANTED_TAGS, Attribute
+from medserver.dicom.character_sets import decode_text
+from medserver.dicom.elements import ScannedElements, inflate_prefix, scan_elements
+from medserver.dicom.transfer_syntaxes import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    TransferSyntax,
+    transfer_syntax,
+)
+from medserver.dicom.uids import is_valid_uid
+from medserver.errors import CannotUnderstand, DataSetMismatch
+
+# How much of a data set is kept in memory while it passes. The attributes of the index lie within the first
+# few kilobytes; a long private group in front of them may push the identifying ones further back, but not
+# without end.
+HEADER_SIZE_BYTES = 64 * 1024
+HEADER_SIZE_MAX_BYTES = 1024 * 1024
+
+_SPECIFIC_CHARACTER_SET = 0x00080005
+_SOP_CLASS_UID, _SOP_INSTANCE_UID = 0x00080016, 0x00080018
+_STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID = 0x0020000D, 0x0020000E
+_IDENTIFYING = frozenset((_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID))
+
+_ROWS: Mapping[int, Attribute] = {row.tag: row for row in ATTRIBUTES if row.column is not None}
+_NO_VALUES: Mapping[str, str | None] = {row.column: None for row in _ROWS.values()}
+_TEXT_VRS = frozenset(
+    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
+)
+_REMEMBERED_BYTES_MAX = 256
+_UNSIGNED_SHORT = {True: Struct("<H"), False: Struct(">H")}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the index is to know of an instance.
+
+    Parameters
+    ----------
+    sop_class_uid, sop_instance_uid : str
+        As the data set has them, without padding; empty if it does not.
+    values : Mapping of str to (str or None)
+        Column -> value; None for an attribute that is not there.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    values: Mapping[str, str | None]
+
+
+class HeaderReader:
+    """Keep the beginning of a data set, no longer than its identifying attributes need, and read it.
+
+    Parameters
+    ----------
+    syntax : TransferSyntax
+        The encoding of the data set.
+    """
+
+    def __init__(self, syntax: TransferSyntax) -> None:
+        self._syntax = syntax
+        self._prefix = bytearray()
+        self._size_max_bytes = HEADER_SIZE_BYTES
+        self._scanned: ScannedElements | None = None
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether further fragments would be ignored."""
+        return self._scanned is not None
+
+    @property
+    def wanted_bytes(self) -> int:
+        """How many more bytes would be kept."""
+        return 0 if self.has_enough else self._size_max_bytes - len(self._prefix)
+
+    def feed(self, fragment: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes of the data set; they may be reused afterwards."""
+        while self._scanned is None and fragment:
+            room = self._size_max_bytes - len(self._prefix)
+            self._prefix += fragment[:room]
+            fragment = fragment[room:]
+            if len(self._prefix) == self._size_max_bytes:
+                self._decide()
+
+    def header(self) -> Header:
+        """Return what was found.
+
+        Raises
+        ------
+        CannotUnderstand
+            The bytes are not a data set, or there are none.
+        DataSetMismatch
+            They are one in another transfer syntax.
+        """
+        if self._scanned is None:
+            self._scanned = self._scan()
+        self._check_encoding(self._scanned)
+        return _decoded(self._scanned, self._syntax)
+
+    def _decide(self) -> None:
+        """Go on to the larger limit if the identifying attributes are not found and may still come."""
+        scanned = self._scan()
+        may_come = not scanned.complete and not _IDENTIFYING <= scanned.values.keys()
+        if may_come and self._size_max_bytes < HEADER_SIZE_MAX_BYTES:
+            self._size_max_bytes = HEADER_SIZE_MAX_BYTES
+        else:
+            self._scanned = scanned
+
+    def _scan(self) -> ScannedElements:
+        return scan_elements(_elements(self._prefix, self._syntax), self._syntax, WANTED_TAGS)
+
+    def _check_encoding(self, scanned: ScannedElements) -> None:
+        """Raise the most telling error for bytes that are not what the transfer syntax promises."""
+        if not self._prefix:
+            raise CannotUnderstand("the data set is empty")
+        elements = _elements(self._prefix, self._syntax)
+        if scanned.values:
+            # The scan reads explicit and implicit VR whatever was negotiated; a receiver of the stored bytes
+            # may not. Compressed images in implicit VR exist (SC_rgb_jpeg.dcm of pydicom), and no syntax
+            # would be right for them.
+            if self._syntax.native and _is_implicit(elements, self._syntax) != self._syntax.implicit_vr:
+                raise DataSetMismatch(f"the data set is not in {self._syntax.name}: its VRs say otherwise")
+            return
+        for uid in (EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN):
+            other = transfer_syntax(uid)
+            raw = _elements(self._prefix, other)
+            if _IDENTIFYING <= scan_elements(raw, other, WANTED_TAGS).values.keys():
+                raise DataSetMismatch(f"the data set is in {other.name}, not in {self._syntax.name}")
+        raise CannotUnderstand(f"the data set cannot be read as {self._syntax.name}")
+
+
+def _elements(prefix: bytearray, syntax: TransferSyntax) -> bytes:
+    """Return the beginning of the elements; of a deflated data set no more than is wanted."""
+    return inflate_prefix(prefix, HEADER_SIZE_MAX_BYTES) if syntax.deflated else bytes(prefix)
+
+
+def _is_implicit(elements: bytes, syntax: TransferSyntax) -> bool:
+    """Tell from its first element whether a data set is in implicit VR (PS3.5 7.1)."""
+    if elements[4:6].isalpha() and elements[4:6].isupper():
+        return False
+    # Neither two capitals nor a length: some writers put question marks or nulls in place of a VR.
+    length = int.from_bytes(elements[4:8], "little" if syntax.little_endian else "big")
+    return syntax.implicit_vr or length <= len(elements)
+
+
+def check_identity(header: Header, sop_class_uid: str, sop_instance_uid: str) -> None:
+    """Compare a data set with the command, or the file meta information, that came with it (PS3.4 B.2.3).
+
+    Raises
+    ------
+    DataSetMismatch
+        It is another instance, of another class, or belongs to no study and series.
+    """
+    if header.sop_instance_uid != sop_instance_uid:
+        raise DataSetMismatch("the SOP Instance UID of the data set is not that of the command")
+    if header.sop_class_uid != sop_class_uid:
+        raise DataSetMismatch("the SOP Class UID of the data set is not that of the command")
+    for column, name in (("study_instance_uid", "Study"), ("series_instance_uid", "Series")):
+        uid = header.values[column]
+        if not uid:
+            raise DataSetMismatch(f"the data set has no {name} Instance UID")
+        if not is_valid_uid(uid):
+            raise DataSetMismatch(f"the {name} Instance UID of the data set is not valid")
+
+
+def _decoded(scanned: ScannedElements, syntax: TransferSyntax) -> Header:
+    _, raw = scanned.values.get(_SPECIFIC_CHARACTER_SET, ("CS", b""))
+    character_sets = tuple(decode_text(raw, "CS", ()).split("\\"))
+    values = dict(_NO_VALUES)
+    for tag, (vr, raw) in scanned.values.items():
+        row = _ROWS.get(tag)
+        if row is not None:
+            decode = _remembered_value if len(raw) <= _REMEMBERED_BYTES_MAX else _value
+            values[row.column] = decode(tag, vr, raw, character_sets, syntax.uid)
+    return Header(values["sop_class_uid"] or "", values["sop_instance_uid"] or "", values)
+
+
+def _value(
+    tag: int, vr: str, raw: bytes, character_sets: tuple[str, ...], transfer_syntax_uid: str
+) -> str | None:
+    """Decode one value; the dictionary helps where the sender gives no VR, or one that cannot be meant."""
+    row, syntax = _ROWS[tag], transfer_syntax(transfer_syntax_uid)
+    if row.vr == "SQ":
+        return sequence_as_json(raw, vr, character_sets, syntax)
+    if vr not in _TEXT_VRS:
+        vr = row.vr
+    if vr == "US":
+        number = _UNSIGNED_SHORT[syntax.little_endian]
+        whole = raw[: len(raw) // 2 * 2]
+        return "\\".join(str(value) for (value,) in number.iter_unpack(whole))
+    # A text column of PostgreSQL holds no null, and no value of these VRs may (PS3.5 6.1.3).
+    return decode_text(raw, vr, character_sets).replace("\0", "")
+
+
+# The instances of a series have most of their values in common.
+_remembered_value = lru_cache(maxsize=4096)(_value)

@@ -1,0 +1,213 @@
+"""Reception: an instance comes in, fragment by fragment, and is safe when `Reception.commit` returns.
+
+The order is the promise: the bytes are flushed, the file has its path, the directory is flushed, the row is
+committed; then, and only then, success may be answered. A crash in between leaves a file without a row, which
+`reconcile` adopts.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC
+from types import TracebackType
+
+from medserver.archive.header import Header, HeaderReader, check_identity
+from medserver.crash import crash_point
+from medserver.dicom.conditions import SingleValue
+from medserver.dicom.part10 import FileMeta
+from medserver.dicom.transfer_syntaxes import transfer_syntax
+from medserver.dicom.uids import is_valid_uid
+from medserver.errors import (
+    DamagedObject,
+    DuplicateInstance,
+    InvalidObjectInstance,
+    MedserverError,
+    OutOfResources,
+    StoreFailure,
+)
+from medserver.index import Added, InstanceRecord, StoredInstance
+from medserver.node import Node
+from medserver.store import ObjectWriter, StoredObject
+
+logger = logging.getLogger(__name__)
+
+
+def receive(
+    node: Node, *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, calling_ae_title: str
+) -> Reception:
+    """Start to receive an instance.
+
+    Parameters
+    ----------
+    node : Node
+        Where it goes.
+    sop_class_uid, sop_instance_uid : str
+        As the command announces them.
+    transfer_syntax_uid : str
+        The encoding of the data set, as negotiated.
+    calling_ae_title : str
+        Who sends it.
+
+    Returns
+    -------
+    Reception
+        To be used in a ``with`` block: without `Reception.commit` nothing is kept.
+
+    Raises
+    ------
+    InvalidObjectInstance
+        The SOP Instance UID or the SOP Class UID is not a UID.
+    TransferSyntaxNotSupported
+        The transfer syntax is not known.
+    OutOfResources, StoreFailure
+        The volume takes nothing.
+    """
+    for uid, name in ((sop_instance_uid, "SOP Instance UID"), (sop_class_uid, "SOP Class UID")):
+        if not is_valid_uid(uid):
+            raise InvalidObjectInstance(f"the {name} is not a valid UID")
+    transfer_syntax(transfer_syntax_uid)
+    file_meta = FileMeta(
+        sop_class_uid=sop_class_uid,
+        sop_instance_uid=sop_instance_uid,
+        transfer_syntax_uid=transfer_syntax_uid,
+        source_ae_title=calling_ae_title,
+        received_at=node.clock().astimezone(UTC),
+        duplicates=node.config.current.store.duplicates,
+    )
+    return Reception(node, file_meta)
+
+
+class Reception:
+    """One instance on its way into the archive, see `receive`. Used by one thread."""
+
+    def __init__(self, node: Node, file_meta: FileMeta) -> None:
+        self._node = node
+        self._file_meta = file_meta
+        self._size_max_bytes = node.config.current.limits.object_size_max_bytes
+        self._header_reader = HeaderReader(transfer_syntax(file_meta.transfer_syntax_uid))
+        self._volume = node.primary_volume
+        self._writer: ObjectWriter = self._volume.create(file_meta.encode())
+
+    def __enter__(self) -> Reception:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._writer.abandon()
+
+    def write(self, fragment: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes of the data set; the buffer may be reused afterwards.
+
+        Raises
+        ------
+        OutOfResources
+            The data set is longer than is allowed, or the volume is full.
+        StoreFailure
+            The volume failed.
+        """
+        if self._writer.size_bytes + len(fragment) > self._size_max_bytes:
+            raise OutOfResources(f"the data set is longer than {self._size_max_bytes} bytes")
+        if not self._header_reader.has_enough:
+            self._header_reader.feed(fragment)
+        self._writer.write(fragment)
+
+    def commit(self) -> str:
+        """Check the instance, make it durable and enter it into the index.
+
+        Returns
+        -------
+        str
+            What became of it: ``stored``, ``same``, ``aside`` or ``replaced`` (see `index.Added`).
+
+        Raises
+        ------
+        CannotUnderstand, DataSetMismatch
+            The data set is none, or not the announced one.
+        DuplicateInstance
+            Another object with this SOP Instance UID is stored and the configuration says that it stays
+            alone.
+        OutOfResources, StoreFailure, IndexFailure
+            It could not be made durable or entered. Nothing is kept.
+        """
+        header = self._header_reader.header()
+        check_identity(header, self._file_meta.sop_class_uid, self._file_meta.sop_instance_uid)
+        crash_point("object received")
+        stored = self._writer.seal(self._node.clock())
+        crash_point("object sealed")
+        record = record_of(self._file_meta, header, stored)
+        added = self._enter(record)
+        crash_point("row committed")
+        if added.outcome == "same" and self._forget_damaged(record):
+            added = self._enter(record)
+        if not added.file_needed:
+            self._discard(stored.path)
+        if added.outcome == "rejected":
+            raise DuplicateInstance("another instance with this SOP Instance UID is stored")
+        return added.outcome
+
+    def _enter(self, record: InstanceRecord) -> Added:
+        try:
+            return self._node.index.add(record)
+        except MedserverError:
+            self._take_back(record)
+            raise
+
+    def _forget_damaged(self, record: InstanceRecord) -> bool:
+        """Remove the row of a stored instance whose file is gone or cut: the new one is to replace it.
+
+        Success for an instance that is stored already is a promise about the file that was stored then.
+        """
+        forgotten = False
+        for present in self._node.index.select([SingleValue("SOPInstanceUID", record.sop_instance_uid)]):
+            if present.digest == record.digest and not self._is_whole(present, record):
+                logger.error(
+                    "%s:%s was damaged, and is replaced by what arrived", present.volume, present.path
+                )
+                forgotten = self._node.index.remove_location(present.volume, present.path)
+        return forgotten
+
+    def _is_whole(self, present: StoredInstance, record: InstanceRecord) -> bool:
+        if (present.volume, present.path) == (record.volume, record.path):
+            return (
+                present.meta_digest == record.meta_digest
+            )  # else its path was free for ours, so it was gone
+        try:
+            size_bytes = self._node.volume(present.volume).stat(present.path).size_bytes
+        except DamagedObject:
+            return False
+        return size_bytes == present.data_set_offset + present.size_bytes
+
+    def _discard(self, path: str) -> None:
+        """Remove a file that the index does not need; if that fails it is surplus, and nothing is lost."""
+        try:
+            self._volume.delete(path)
+        except StoreFailure as error:
+            logger.warning("%s:%s is surplus: %s", self._volume.name, path, error)
+
+    def _take_back(self, record: InstanceRecord) -> None:
+        """Remove a file that the index did not take; if that is in doubt it is left to `reconcile`."""
+        try:
+            if not self._node.index.has_location(record.volume, record.path):
+                self._volume.delete(record.path)
+        except MedserverError as error:
+            logger.warning("%s:%s is left to the next start: %s", record.volume, record.path, error)
+
+
+def record_of(file_meta: FileMeta, header: Header, stored: StoredObject) -> InstanceRecord:
+    """Return the row of an object: the same from a reception and from the file that it left."""
+    return InstanceRecord(
+        sop_class_uid=file_meta.sop_class_uid,
+        sop_instance_uid=file_meta.sop_instance_uid,
+        transfer_syntax_uid=file_meta.transfer_syntax_uid,
+        values=header.values,
+        received_at=file_meta.received_at,
+        calling_ae_title=file_meta.source_ae_title or None,
+        volume=stored.volume,
+        path=stored.path,
+        data_set_offset=stored.data_set_offset,
+        size_bytes=stored.size_bytes,
+        digest=stored.digest,
+        meta_digest=stored.meta_digest,
+        duplicates=file_meta.duplicates or "keep",
+    )

@@ -1,0 +1,122 @@
+"""What a start does first: remove what was never finished, adopt what was stored but not entered.
+
+A process that is killed between the file and the row leaves an object that nobody was told about. It is
+complete, for a file has its path only after its bytes are flushed; so it is entered as if the reception went
+on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from medserver.archive.findings import Finding
+from medserver.archive.receipts import records_in_order
+from medserver.node import Node
+from medserver.store import Volume, paths
+
+# The path has the minute of sealing, and the row is made within moments. The margin is for a reception that
+# was held up, and for clocks that were set back.
+_MARGIN = timedelta(hours=1)
+
+_HOUR = timedelta(hours=1)
+_EPOCH, _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Reconciliation:
+    """What a start found.
+
+    Parameters
+    ----------
+    swept : int
+        Unfinished files of dead processes, removed.
+    adopted : int
+        Objects that got their row now.
+    removed : int
+        Objects that were refused, or that are stored already under another path: removed, as their reception
+        would have.
+    findings : list of Finding
+        Objects that cannot be adopted. They are left where they are.
+    """
+
+    swept: int = 0
+    adopted: int = 0
+    removed: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+def reconcile(node: Node) -> Reconciliation:
+    """Bring volumes and index together after a crash; quick if there was none.
+
+    Only what was sealed since an hour before the newest row is looked at; all, if there is no row. `check`
+    always looks at all.
+
+    Parameters
+    ----------
+    node : Node
+        Not yet receiving, though other processes of the same node may be.
+
+    Raises
+    ------
+    StoreFailure, IndexFailure, OutOfResources
+        A volume or the index does not work: the node should not start.
+    """
+    done = Reconciliation()
+    for volume in node.volumes.values():
+        done.swept += volume.sweep()
+        _adopt(node, volume, done)
+    if done != Reconciliation():
+        logger.warning(
+            "reconciliation: %d unfinished files removed, %d objects adopted, %d removed, %d left alone",
+            done.swept, done.adopted, done.removed, len(done.findings),
+        )  # fmt: skip
+    return done
+
+
+def _adopt(node: Node, volume: Volume, done: Reconciliation) -> None:
+    newest = _newest_hour(node, volume.name)
+    after = paths.minute_directory(newest - _MARGIN) if newest else None
+
+    def report(finding: Finding) -> None:
+        logger.error("not adopted: %s", finding)
+        done.findings.append(finding)
+
+    # Without any row this is the whole store: its digests are then believed, or a start would take as long as
+    # reading it.
+    verify = newest is not None
+    for record in records_in_order(volume, _without_row(node, volume, after), verify=verify, report=report):
+        added = node.index.add(record)
+        if added.file_needed:
+            done.adopted += 1
+        else:
+            volume.delete(record.path)
+            done.removed += 1
+        logger.info("adopted %s:%s outcome=%s", volume.name, record.path, added.outcome)
+
+
+def _without_row(node: Node, volume: Volume, after: str | None) -> Iterator[str]:
+    return (path for path in volume.walk(after) if not node.index.has_location(volume.name, path))
+
+
+def _newest_hour(node: Node, volume: str) -> datetime | None:
+    """Return the last full hour after which an object with a row was sealed; None if there is no row."""
+    first, last = 0, (_NO_TIME - _EPOCH) // _HOUR
+    if not _has_rows_since(node, volume, _EPOCH):
+        return None
+    while last - first > 1:
+        middle = (first + last) // 2
+        if _has_rows_since(node, volume, _EPOCH + middle * _HOUR):
+            first = middle
+        else:
+            last = middle
+    return _EPOCH + first * _HOUR
+
+
+def _has_rows_since(node: Node, volume: str, hour: datetime) -> bool:
+    location = next(node.index.locations((volume, paths.minute_directory(hour))), None)
+    return location is not None and location.volume == volume

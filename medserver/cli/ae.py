@@ -1,0 +1,336 @@
+"""``medserver ae``: who is known to the node. A running node takes over what is changed in config.ini."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
+from medserver.cli.responses import exit_code
+from medserver.config import SERVICES, Config, Remote
+from medserver.config.addresses import plain_address
+from medserver.config.edit import add_remote, remove_remote
+from medserver.config.values import parse_ae_title
+from medserver.errors import BadUsage, MedserverError, UnknownRemote
+from medserver.log import escaped
+
+if TYPE_CHECKING:
+    from medserver.index import UnknownCaller
+
+DEFAULT_ALLOW = "echo, store"
+
+allow_option = click.option(
+    "--allow",
+    metavar="SERVICES",
+    default=DEFAULT_ALLOW,
+    show_default=True,
+    help=f"The services that it may use, of: {', '.join(SERVICES)}. Empty for an AE that is only sent to.",
+)
+
+
+@click.group()
+def command() -> None:
+    """List and edit the AEs that the node knows."""
+
+
+@command.command("list")
+@json_option
+@pass_invocation
+def list_remotes(invocation: Invocation, as_json: bool) -> None:
+    """List the AEs of the configuration."""
+    remotes = invocation.config.remotes
+    if as_json:
+        echo_json([_described(remote) for remote in remotes])
+        return
+    header = ("NAME", "AE TITLE", "ADDRESS", "CALLS FROM", "ALLOW")
+    echo_table(header, [tuple(_cells(remote)) for remote in remotes])
+
+
+@command.command()
+@click.argument("name")
+@click.option("--address", metavar="HOST:PORT", help="Where it is called. A host alone if it only calls us.")
+@click.option("--sources", metavar="NETWORKS", help="Where it calls from, if not from its address.")
+@click.option("--ae-title", help="Its AE title, if it is not NAME.")
+@allow_option
+@click.option("--private-sop-classes", metavar="UIDS", help="Private storage SOP classes that it may send.")
+@pass_invocation
+def add(
+    invocation: Invocation,
+    name: str,
+    address: str | None,
+    sources: str | None,
+    ae_title: str | None,
+    allow: str,
+    private_sop_classes: str | None,
+) -> None:
+    """Add the AE NAME to the configuration.
+
+    For example: medserver ae add CT1 --address 10.0.0.5:104 --allow echo,store
+    """
+    options = {
+        "ae_title": ae_title,
+        "address": address,
+        "sources": sources,
+        "allow": allow,
+        "private_sop_classes": private_sop_classes,
+    }
+    given = {option: text for option, text in options.items() if text is not None}
+    remote = add_remote(invocation.config_path, name, given)
+    click.echo(f"added {_summary(remote)}")
+
+
+@command.command()
+@click.argument("name")
+@pass_invocation
+def remove(invocation: Invocation, name: str) -> None:
+    """Remove the AE NAME from the configuration."""
+    remote = remove_remote(invocation.config_path, name)
+    click.echo(f"removed {_summary(remote)}")
+
+
+@command.command()
+@json_option
+@pass_invocation
+def pending(invocation: Invocation, as_json: bool) -> None:
+    """List callers that were refused because nobody knows them, and the command that lets each in."""
+    callers = _unknown_callers(invocation)
+    if as_json:
+        echo_json([_described_caller(caller) for caller in callers])
+        return
+    if not callers:
+        click.echo("nobody was refused as unknown")
+    for caller in callers:
+        calling, called = escaped(caller.calling_ae_title), escaped(caller.called_ae_title)
+        last_seen = f"{caller.last_seen_at:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(
+            f"{last_seen}  {calling} from {caller.address} called {called}, attempts: {caller.attempts}"
+        )
+        click.echo(f"    {_approval(invocation.config_path, caller)}")
+
+
+@command.command()
+@click.argument("ae_title")
+@click.option(
+    "--from", "address", metavar="ADDRESS", help="The address it called from, if there are several."
+)
+@click.option("--port", type=click.IntRange(1, 65535), help="The port where it can be called, if it can.")
+@click.option("--name", help="Name of the entry. Default: the AE title.")
+@allow_option
+@pass_invocation
+def approve(
+    invocation: Invocation, ae_title: str, address: str | None, port: int | None, name: str | None, allow: str
+) -> None:
+    """Let in a caller that was refused as unknown (see `ae pending`)."""
+    caller = _caller(_unknown_callers(invocation), ae_title, address)
+    ae_title = _approvable_ae_title(caller)
+    name = name if name is not None else _name_for(ae_title)
+    options = {} if name == ae_title else {"ae_title": ae_title}
+    source = str(plain_address(caller.address))
+    if port is None:
+        options["sources"] = source
+    else:
+        options["address"] = f"[{source}]:{port}" if ":" in source else f"{source}:{port}"
+    remote = add_remote(invocation.config_path, name, {**options, "allow": allow})
+    click.echo(f"added {_summary(remote)}")
+    node_ae_title = invocation.config.node.ae_title
+    if caller.called_ae_title != node_ae_title:
+        click.echo(
+            f"it called {escaped(caller.called_ae_title)}, but the AE title of this node is {node_ae_title}"
+        )
+
+
+@command.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@json_option
+@click.pass_context
+def echo(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
+    """Send a C-ECHO to the AEs of the configuration: to each NAME, or to all that have a port."""
+    config = ctx.find_object(Invocation).config
+    answers = []
+    code = 0
+    for remote in _destinations(config, names):
+        started_at = time.monotonic()
+        problem = None
+        try:
+            _verify(config, remote)
+        except MedserverError as error:
+            problem = str(error)
+            code = code or exit_code(error)
+        duration_ms = (time.monotonic() - started_at) * 1000
+        answers.append(
+            {"name": remote.name, "ok": problem is None, "problem": problem, "duration_ms": duration_ms}
+        )
+        if not as_json:
+            click.echo(
+                f"{remote.name}: {f'{duration_ms:.0f} ms' if problem is None else escaped(problem, 500)}"
+            )
+    if as_json:
+        echo_json(answers)
+    ctx.exit(code)
+
+
+def _destinations(config: Config, names: tuple[str, ...]) -> list[Remote]:
+    """Return the entries of these names, or all that can be called."""
+    if not names:
+        return [remote for remote in config.remotes if remote.is_destination]
+    remotes = []
+    for name in names:
+        remote = config.remote_by_name(name)
+        if remote is None:
+            raise UnknownRemote(f"no entry [ae {escaped(name)}] in the configuration")
+        if not remote.is_destination:
+            raise BadUsage(f"[ae {name}] has no address with a port: it only calls us")
+        remotes.append(remote)
+    return remotes
+
+
+def _verify(config: Config, remote: Remote) -> None:
+    """Send one C-ECHO (PS3.4 A.4)."""
+    from medserver.scu import verification
+    from medserver.wire.limits import WireLimits
+    from medserver.wire.requestor import Address, associate
+
+    address = Address(remote.ae_title, remote.host, remote.port)
+    limits = WireLimits.from_options(config.limits)
+    association = associate(address, [verification.PROPOSAL], config.node.ae_title, limits)
+    try:
+        response = verification.echo(association)
+    finally:
+        association.release()
+    if response.code != 0x0000:
+        raise MedserverError(f"{address} answered status {response.code:04X} {escaped(response.comment)}")
+
+
+def _unknown_callers(invocation: Invocation) -> list[UnknownCaller]:
+    """Return who was refused and is not known to the configuration since."""
+    from medserver.index import open_index
+
+    config = invocation.config
+    index = open_index(config.index.url, base=config.node.data)
+    try:
+        callers = list(index.unknown_callers())
+    finally:
+        index.close()
+    return [
+        caller for caller in callers if config.remotes_for(caller.calling_ae_title, caller.address) is None
+    ]
+
+
+def _caller(callers: list[UnknownCaller], ae_title: str, address: str | None) -> UnknownCaller:
+    """Return the one caller that is meant."""
+    found = [caller for caller in callers if caller.calling_ae_title == ae_title]
+    found = [caller for caller in found if address in (None, caller.address)]
+    if not found:
+        raise BadUsage(f"nobody was refused as {escaped(ae_title)} (see `medserver ae pending`)")
+    addresses = sorted({caller.address for caller in found})
+    if len(addresses) > 1:
+        raise BadUsage(f"{escaped(ae_title)} called from {', '.join(addresses)}: choose one with --from")
+    return found[0]
+
+
+def _approvable_ae_title(caller: UnknownCaller) -> str:
+    """Return the AE title of a caller, which may have sent anything.
+
+    Raises
+    ------
+    BadUsage
+        If it is not an AE title.
+    """
+    try:
+        return parse_ae_title(caller.calling_ae_title)
+    except ValueError as error:
+        raise BadUsage(str(error)) from None
+
+
+def _name_for(ae_title: str) -> str:
+    """Return a name of an entry that is as near to the AE title as can be."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", ae_title).lstrip(".-") or "AE"
+
+
+def _approval(config_path: Path, caller: UnknownCaller) -> str:
+    """Return the command that lets a caller in, safe to paste into a shell whatever the caller is called."""
+    try:
+        ae_title = _approvable_ae_title(caller)
+    except BadUsage as error:
+        return f"; {error}"
+    words = ["medserver"]
+    if config_path != Path("config.ini"):
+        words += ["--config", str(config_path)]
+    words += [
+        "ae",
+        "approve",
+        f"--from={caller.address}",
+        f"--allow={DEFAULT_ALLOW.replace(' ', '')}",
+        "--",
+        ae_title,
+    ]
+    if not ae_title.startswith("-"):
+        words.remove("--")
+    return shlex.join(words)
+
+
+def _address(remote: Remote) -> str:
+    """Return where an AE is called, ``-`` if nowhere."""
+    if remote.host is None:
+        return "-"
+    host = f"[{remote.host}]" if ":" in remote.host else remote.host
+    return host if remote.port is None else f"{host}:{remote.port}"
+
+
+def _sources(remote: Remote) -> list[str]:
+    """Return where an AE calls from: networks, or the name of its host."""
+    if remote.source_host_name is not None:
+        return [remote.source_host_name]
+    return [
+        str(network.network_address) if network.num_addresses == 1 else str(network)
+        for network in remote.sources
+    ]
+
+
+def _allowed(remote: Remote) -> list[str]:
+    """Return the services that an AE may use, in the order of the table."""
+    return [service for service in SERVICES if remote.permits(service)]
+
+
+def _cells(remote: Remote) -> list[str]:
+    sources, allowed = ", ".join(_sources(remote)), ", ".join(_allowed(remote))
+    return [remote.name, remote.ae_title, _address(remote), sources, allowed or "-"]
+
+
+def _summary(remote: Remote) -> str:
+    """Return an entry in one line."""
+    allowed = ", ".join(_allowed(remote)) or "nothing"
+    return (
+        f"[ae {remote.name}]: AE title {remote.ae_title}, address {_address(remote)}, "
+        f"calls from {', '.join(_sources(remote))}, may use {allowed}"
+    )
+
+
+def _described(remote: Remote) -> dict[str, object]:
+    """Return an entry for JSON."""
+    return {
+        "name": remote.name,
+        "ae_title": remote.ae_title,
+        "host": remote.host,
+        "port": remote.port,
+        "sources": _sources(remote),
+        "allow": _allowed(remote),
+        "private_sop_classes": list(remote.private_sop_classes),
+    }
+
+
+def _described_caller(caller: UnknownCaller) -> dict[str, object]:
+    """Return a caller for JSON."""
+    return {
+        "calling_ae_title": caller.calling_ae_title,
+        "called_ae_title": caller.called_ae_title,
+        "address": caller.address,
+        "attempts": caller.attempts,
+        "first_seen_at": caller.first_seen_at.isoformat(),
+        "last_seen_at": caller.last_seen_at.isoformat(),
+    }

@@ -1,0 +1,136 @@
+"""``medserver get``: fetch from a remote AE into a folder (C-GET, PS3.4 C.4.3)."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import click
+
+from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
+from medserver.cli.model import Target, target_options
+from medserver.cli.outcome import Outcome, outcome_of
+from medserver.cli.peer import Peer, failure, peer_argument
+from medserver.cli.progress import Progress, progress
+from medserver.cli.responses import FAILURE
+from medserver.cli.text import count_in_words, size_in_words
+from medserver.dicom import status
+from medserver.dicom.attributes import LEVELS, UNIQUE_KEYS
+from medserver.errors import AssociationAborted, AssociationRejected
+from medserver.scu import query, retrieve
+from medserver.scu.acceptance import storage_groups
+from medserver.scu.holdings import sop_classes_of
+from medserver.scu.received import ReceivedFiles
+from medserver.wire.requestor import Proposal
+
+
+@click.command()
+@peer_argument
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@target_options
+@json_option
+@pass_invocation
+@click.pass_context
+def command(
+    ctx: click.Context, invocation: Invocation, peer: Peer, directory: Path, target: Target, as_json: bool
+) -> None:
+    """Fetch patients, studies, series or images from PEER into DIRECTORY.
+
+    PEER is the name of an [ae NAME] entry or AE@host:port. Each image becomes a file with its SOP Instance UID as its
+    name; one that is there already is replaced. Data sets are kept as they come, byte for byte.
+
+    For example: medserver get PACS images -k StudyInstanceUID=1.2.3
+    """
+    target.check_unique_key()
+    directory.mkdir(parents=True, exist_ok=True)
+    started_at = time.monotonic()
+    with progress("fetching", not as_json) as bar:
+        size_max_bytes = invocation.config.limits.object_size_max_bytes
+        files = ReceivedFiles(directory, peer.address.ae_title, size_max_bytes, lambda _: bar.advance())
+        outcome = _get(peer, target, files, bar)
+    seconds = time.monotonic() - started_at
+    if as_json:
+        document = {
+            "peer": str(peer.address),
+            **outcome.described(),
+            "bytes": files.size_bytes,
+            "seconds": seconds,
+        }
+        echo_json(document)
+    else:
+        for sop_instance_uid in outcome.failed_uids:
+            click.echo(f"not received: {sop_instance_uid}", err=True)
+        instances, size = count_in_words(outcome.delivered, "instance"), size_in_words(files.size_bytes)
+        click.echo(f"received {instances}, {size} in {seconds:.1f} s into {directory}{outcome.remark()}")
+    ctx.exit(0 if outcome.succeeded else FAILURE)
+
+
+def _get(peer: Peer, target: Target, files: ReceivedFiles, bar: Progress) -> Outcome:
+    """Fetch over as many associations as it takes until nothing is missing.
+
+    An association has room for 128 presentation contexts. What finds no context of its SOP class in the first one is
+    reported as failed by the remote AE; the next association proposes other SOP classes and nothing of what is here,
+    so that no instance comes twice.
+
+    Raises
+    ------
+    RemoteError
+        The remote AE cannot be reached, or performs no sub-operation at all.
+    """
+    outcomes = []
+    for contexts in storage_groups(_sop_classes(peer, target)):
+        outcomes.append(_get_in(peer, target, contexts, files, bar))
+        if outcomes[-1].code == status.SUCCESS or outcomes[-1].code == status.CANCEL:
+            break
+    return _joined(outcomes, files)
+
+
+def _sop_classes(peer: Peer, target: Target) -> set[str] | None:
+    """Ask which SOP classes will come; None if the remote AE does not tell."""
+    unique = [UNIQUE_KEYS[level] for level in LEVELS]
+    keys = {key: target.identifier[key].value for key in unique if target.identifier.get(key)}
+    find = target.model.find
+    try:
+        with peer.associated([query.proposal(find)]) as association:
+            return sop_classes_of(association, find, target.level, keys)
+    except (AssociationRejected, AssociationAborted):
+        return None  # not every AE that may be fetched from may be queried
+
+
+def _get_in(
+    peer: Peer, target: Target, contexts: list[Proposal], files: ReceivedFiles, bar: Progress
+) -> Outcome:
+    """Fetch over one association."""
+    get = target.model.get
+    with peer.associated([query.proposal(get), *contexts], target.extended(get)) as association:
+        for response in retrieve.get(association, get, target.identifier, files.receive):
+            bar.expect(outcome_of(response).total)
+    outcome = outcome_of(response)
+    if status.is_failure(response.code) and not outcome.done:
+        raise failure(peer, "C-GET", response)
+    return outcome
+
+
+def _joined(outcomes: list[Outcome], files: ReceivedFiles) -> Outcome:
+    """Return what became of everything: failed is what no association has brought.
+
+    The remote AE decides what there is, this side what has arrived.
+    """
+    received = files.sop_instance_uids
+    named = dict.fromkeys(uid for outcome in outcomes for uid in outcome.failed_uids if uid not in received)
+    total = max(outcome.total for outcome in outcomes)
+    warning = sum(outcome.warning for outcome in outcomes)
+    failed = max(len(named), total - len(received), 0)
+    code = outcomes[-1].code
+    if not failed and code != status.CANCEL:
+        code = status.SUBOPERATIONS_WARNING if warning else status.SUCCESS
+    return dataclasses.replace(
+        outcomes[-1],
+        code=code,
+        remaining=0,
+        completed=len(received) - warning,
+        failed=failed,
+        warning=warning,
+        failed_uids=tuple(named),
+    )

@@ -1,0 +1,202 @@
+"""``medserver index``: what the index holds, whether it is right, and a new one from the store."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import click
+
+from medserver import archive
+from medserver.archive import Finding
+from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
+from medserver.cli.progress import progress
+from medserver.errors import BadUsage
+from medserver.index import Conflict, Duplicate
+from medserver.log import escaped
+from medserver.node import open_node, utc_now
+
+_SQLITE = "sqlite:///"
+_UNFINISHED = "rebuilding"
+
+
+@click.group()
+def command() -> None:
+    """Look into the index, compare it with the store, make it anew."""
+
+
+@command.command()
+@json_option
+@pass_invocation
+def counts(invocation: Invocation, as_json: bool) -> None:
+    """Count patients, studies, series, instances, what was put aside, and conflicts."""
+    with closing(open_node(invocation.config_file)) as node:
+        held = asdict(node.index.counts())
+    if as_json:
+        echo_json(held)
+        return
+    for name, count in held.items():
+        click.echo(f"{name:<12}{count:>16}")
+
+
+@command.command()
+@json_option
+@pass_invocation
+def conflicts(invocation: Invocation, as_json: bool) -> None:
+    """List what does not fit together: two persons under one Patient ID, a study of two patients ..."""
+    with closing(open_node(invocation.config_file)) as node:
+        _echo_items(node.index.conflicts(), as_json, _conflict_line)
+
+
+@command.command()
+@json_option
+@pass_invocation
+def duplicates(invocation: Invocation, as_json: bool) -> None:
+    """List objects that were put aside because another one has their SOP Instance UID."""
+    with closing(open_node(invocation.config_file)) as node:
+        _echo_items(node.index.duplicates(), as_json, _duplicate_line)
+
+
+@command.command()
+@click.option(
+    "--digests", is_flag=True, help="Read every object and compare it with its digest; this takes long."
+)
+@click.option("--restart", is_flag=True, help="Begin anew, not where an interrupted check stopped.")
+@json_option
+@pass_invocation
+@click.pass_context
+def check(ctx: click.Context, invocation: Invocation, digests: bool, restart: bool, as_json: bool) -> None:
+    """Compare index and store both ways.
+
+    Objects without a row, rows without an object and objects that have changed are listed; nothing is
+    altered. The node may be running. An interrupted check goes on where it stopped. The exit code is 1 if
+    anything was found.
+    """
+    with closing(open_node(invocation.config_file)) as node:
+        if restart:
+            archive.restart_check(node)
+        with progress("checking", not as_json) as shown:
+            shown.expect(node.index.counts().locations)
+            found = _echo_items(archive.check(node, shown.advance, digests=digests), as_json, _finding_line)
+    _conclude(ctx, found, as_json)
+
+
+@command.command()
+@click.option("--into", "url", metavar="URL", help="Where to make it; needed if the index is not in SQLite.")
+@click.option(
+    "--verify", is_flag=True, help="Read every object and compare it with its digest; this takes long."
+)
+@json_option
+@pass_invocation
+@click.pass_context
+def rebuild(ctx: click.Context, invocation: Invocation, url: str | None, verify: bool, as_json: bool) -> None:
+    """Make a new index from the store.
+
+    A SQLite index is made beside the old one and takes its place when it is complete; the old one is kept
+    under another name. Stop the node before. An interrupted rebuild goes on where it stopped. The exit code
+    is 1 if an object could not be entered.
+    """
+    present = _sqlite_path(invocation) if url is None else None
+    if url is None and present is None:
+        raise BadUsage("the index is not in SQLite: say with --into where to make the new one")
+    target = f"{_SQLITE}{quote(str(_beside(present, _UNFINISHED)))}" if present else url
+    with closing(open_node(invocation.config_file, index_url=target)) as node:
+        if url is not None and node.index.counts().locations and not archive.is_rebuilding(node):
+            raise BadUsage("the index that --into names is not empty")
+        with progress("rebuilding", not as_json) as shown:
+            shown.expect(archive.count_objects(node))
+            found = _echo_items(archive.rebuild(node, shown.advance, verify=verify), as_json, _finding_line)
+    if present:
+        kept = _take_the_place(present)
+        if kept:
+            click.echo(f"the old index is kept as {kept}", err=True)
+    else:
+        click.echo("the new index is complete; set [index] url to it and start the node again", err=True)
+    _conclude(ctx, found, as_json)
+
+
+def _sqlite_path(invocation: Invocation) -> Path | None:
+    """Return the file of the configured index, or None if it is in another database."""
+    url = invocation.config.index.url
+    return (
+        invocation.config.node.data / unquote(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+    )
+
+
+def _beside(path: Path, extension: str) -> Path:
+    return path.with_name(f"{path.name}.{extension}")
+
+
+def _take_the_place(path: Path) -> Path | None:
+    """Put the new index in the place of the old one; return where that is now, None if there was none."""
+    kept = None
+    if path.exists():
+        kept = _beside(path, f"replaced-{utc_now():%Y%m%d%H%M%S}")
+        _rename(path, kept)
+    _rename(_beside(path, _UNFINISHED), path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+    return kept
+
+
+def _rename(old: Path, new: Path) -> None:
+    """Rename a SQLite database with the log beside it, in which the last transactions may still be."""
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.rename(f"{old}{suffix}", f"{new}{suffix}")
+    os.rename(old, new)
+
+
+def _echo_items(items: Iterable, as_json: bool, line: Callable[..., str]) -> int:
+    """Write items as they come, a line each or as one JSON array; return how many there were."""
+    count = 0
+    for count, item in enumerate(items, start=1):
+        if as_json:
+            click.echo(("[" if count == 1 else ",") + json.dumps(asdict(item), default=_as_json))
+        else:
+            click.echo(line(item))
+    if as_json:
+        click.echo("]" if count else "[]")
+    return count
+
+
+def _conclude(ctx: click.Context, found: int, as_json: bool) -> None:
+    if not as_json:
+        click.echo(f"{found} findings" if found else "nothing is wrong")
+    if found:
+        ctx.exit(1)
+
+
+def _as_json(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else dict(value)
+
+
+def _finding_line(finding: Finding) -> str:
+    return escaped(str(finding), 400)
+
+
+def _conflict_line(conflict: Conflict) -> str:
+    present, arrived = _side(conflict.present), _side(conflict.arrived)
+    caller = escaped(conflict.calling_ae_title or "?")
+    at = f"{conflict.found_at:%Y-%m-%d %H:%M:%S}"
+    return f"{at} {conflict.kind} {escaped(conflict.subject)} from {caller}: had {present}; came {arrived}"
+
+
+def _side(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={escaped(value)}" for name, value in values.items())
+
+
+def _duplicate_line(duplicate: Duplicate) -> str:
+    at = f"{duplicate.received_at:%Y-%m-%d %H:%M:%S}"
+    caller = escaped(duplicate.calling_ae_title or "?")
+    where = f"{duplicate.volume}:{duplicate.path}, {duplicate.size_bytes} bytes"
+    return f"{at} {duplicate.reason} {duplicate.sop_instance_uid} from {caller}: {where}"

@@ -1,0 +1,97 @@
+"""What became of a retrieve: the counters of its responses (PS3.4 C.4.2.1, C.4.3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydicom.multival import MultiValue
+
+from medserver.cli.text import printable
+from medserver.dicom import status
+from medserver.dicom.uids import UID_LENGTH_MAX
+from medserver.scu.exchange import Response
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The counters of one response to a C-MOVE or C-GET.
+
+    Parameters
+    ----------
+    code : int
+        Its status.
+    remaining, completed, failed, warning : int
+        Its sub-operations; 0 where the response does not say.
+    failed_uids : tuple of str
+        The SOP Instances that were not delivered, where the response says it.
+    """
+
+    code: int
+    remaining: int
+    completed: int
+    failed: int
+    warning: int
+    failed_uids: tuple[str, ...]
+
+    @property
+    def delivered(self) -> int:
+        """How many instances arrived."""
+        return self.completed + self.warning
+
+    @property
+    def done(self) -> int:
+        """How many sub-operations were performed, well or not."""
+        return self.completed + self.warning + self.failed
+
+    @property
+    def total(self) -> int:
+        """How many there are in all."""
+        return self.done + self.remaining
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether everything arrived, warnings included."""
+        return (self.code == status.SUCCESS or status.is_warning(self.code)) and not self.failed
+
+    def remark(self) -> str:
+        """Return what has to be added to the number of instances, nothing if all is well."""
+        remarks = [f"{self.failed} failed"] if self.failed else []
+        if self.warning:
+            remarks.append(f"{self.warning} with warnings")
+        if self.code != status.SUCCESS:
+            remarks.append(f"status {status.describe(self.code)}")
+        elif not self.done:
+            remarks.append("nothing matched")
+        return "".join(f", {remark}" for remark in remarks)
+
+    def described(self) -> dict[str, object]:
+        """Return this for JSON."""
+        return {
+            "status": f"0x{self.code:04X}",
+            "completed": self.completed,
+            "failed": self.failed,
+            "warning": self.warning,
+            "failed_sop_instance_uids": list(self.failed_uids),
+        }
+
+
+def outcome_of(response: Response) -> Outcome:
+    """Read the counters of a response, which a remote AE may leave out."""
+    counters = response.command_set
+    return Outcome(
+        response.code,
+        int(counters.get("NumberOfRemainingSuboperations", 0)),
+        int(counters.get("NumberOfCompletedSuboperations", 0)),
+        int(counters.get("NumberOfFailedSuboperations", 0)),
+        int(counters.get("NumberOfWarningSuboperations", 0)),
+        _failed_uids(response),
+    )
+
+
+def _failed_uids(response: Response) -> tuple[str, ...]:
+    """Return the Failed SOP Instance UID List (0008,0058)."""
+    if response.identifier is None:
+        return ()
+    value = response.identifier.get("FailedSOPInstanceUIDList") or ()
+    values = value if isinstance(value, (MultiValue, list)) else [value]
+    return tuple(printable(str(uid), UID_LENGTH_MAX) for uid in values if uid)

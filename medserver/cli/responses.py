@@ -1,0 +1,59 @@
+"""From an exception class to the exit code of the process: those of sysexits.h where one fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from medserver import errors
+
+FAILURE = 1
+USAGE = 2  # as click does
+DATA_ERROR = 65  # EX_DATAERR
+NO_INPUT = 66  # EX_NOINPUT
+UNAVAILABLE = 69  # EX_UNAVAILABLE
+SOFTWARE = 70  # EX_SOFTWARE: a bug
+CANNOT_CREATE = 73  # EX_CANTCREAT
+INPUT_OUTPUT = 74  # EX_IOERR
+TEMPORARY_FAILURE = 75  # EX_TEMPFAIL
+PROTOCOL = 76  # EX_PROTOCOL
+NO_PERMISSION = 77  # EX_NOPERM
+CONFIGURATION = 78  # EX_CONFIG
+
+EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
+    {
+        errors.MedserverError: FAILURE,
+        errors.ConfigError: CONFIGURATION,
+        errors.BadUsage: USAGE,
+        errors.RequestError: DATA_ERROR,
+        errors.CannotUnderstand: DATA_ERROR,
+        errors.DataSetMismatch: DATA_ERROR,
+        errors.IdentifierMismatch: DATA_ERROR,
+        errors.InvalidObjectInstance: DATA_ERROR,
+        errors.SOPClassNotSupported: DATA_ERROR,
+        errors.DuplicateInstance: CANNOT_CREATE,
+        errors.NoSuchInstance: NO_INPUT,
+        errors.NotAuthorised: NO_PERMISSION,
+        errors.UnrecognisedOperation: PROTOCOL,
+        errors.UnknownMoveDestination: UNAVAILABLE,
+        errors.OutOfResources: TEMPORARY_FAILURE,
+        errors.CannotCountMatches: FAILURE,
+        errors.CannotPerformSuboperations: FAILURE,
+        errors.StoreFailure: INPUT_OUTPUT,
+        errors.DamagedObject: INPUT_OUTPUT,
+        errors.IndexFailure: INPUT_OUTPUT,
+        errors.NotPart10: DATA_ERROR,
+        errors.TransferSyntaxNotSupported: DATA_ERROR,
+        errors.CannotTranscode: DATA_ERROR,
+        errors.RemoteError: UNAVAILABLE,
+        errors.UnknownRemote: UNAVAILABLE,
+        errors.ConnectionFailed: UNAVAILABLE,
+        errors.AssociationRejected: UNAVAILABLE,
+        errors.AssociationAborted: UNAVAILABLE,
+    }
+)
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code for an exception: that of its nearest class with a row, 70 for a bug."""
+    return next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), SOFTWARE)

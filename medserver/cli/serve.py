@@ -1,0 +1,22 @@
+"""``medserver serve``: run the node."""
+
+from __future__ import annotations
+
+import click
+
+from medserver.cli.invocation import Invocation, pass_invocation
+from medserver import log
+
+
+@click.command()
+@pass_invocation
+def command(invocation: Invocation) -> None:
+    """Run the node until it gets SIGTERM or SIGINT.
+
+    Running operations are given a few seconds to finish.
+    """
+    from medserver.server import serve  # what serves is not imported by the other commands
+
+    config_file = invocation.config_file
+    log.configure(config_file.current.log.level)
+    serve(config_file)

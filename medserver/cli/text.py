@@ -1,0 +1,39 @@
+"""Text for a terminal: what a peer sent, made harmless and still readable."""
+
+from __future__ import annotations
+
+from medserver.log import MESSAGE_LENGTH_MAX, without_controls
+
+CELL_LENGTH_MAX = 64
+
+
+def printable(text: str, length_max: int = MESSAGE_LENGTH_MAX) -> str:
+    """Return a text without line ends, terminal sequences and bidirectional controls.
+
+    Unlike `medserver.log.escaped` it leaves quotes and backslashes, so that values look as they are.
+
+    Parameters
+    ----------
+    text : str
+        Anything.
+    length_max : int
+        Where the text is cut, with an ellipsis.
+    """
+    return without_controls(text if len(text) <= length_max else text[: length_max - 3] + "...")
+
+
+def size_in_words(size_bytes: int) -> str:
+    """Return a number of bytes as people read it: ``526 kB``."""
+    size = float(size_bytes)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def count_in_words(count: int, noun: str) -> str:
+    """Return a number with its noun: ``1 instance``, ``2 instances``, ``2 matches``."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun}{'es' if noun.endswith(('s', 'ch')) else 's'}"

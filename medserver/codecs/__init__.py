@@ -1,0 +1,11 @@
+"""Transcoding: from what an object is stored in to what a peer accepts.
+
+Here: `targets` (what is possible), `transcode` (do it), `Workers` (where it is done). Start with `transcoding`,
+then `conversion`, which a worker runs. Encoding into compressed transfer syntaxes is not here yet.
+"""
+
+from medserver.codecs.syntaxes import targets
+from medserver.codecs.transcoding import Transcoded, transcode
+from medserver.codecs.workers import Workers
+
+__all__ = ["Transcoded", "Workers", "targets", "transcode"]

@@ -1,0 +1,129 @@
+"""Bring a stored object into an uncompressed transfer syntax that a peer accepts."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from medserver.codecs.conversion import convert
+from medserver.region import BUFFER_SIZE_BYTES, open_region
+from medserver.codecs.syntaxes import targets
+from medserver.codecs.worker import NO_SPACE
+from medserver.codecs.workers import Workers
+from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotSupported
+
+SIZE_MAX_BYTES = 16 * 2**30
+
+
+class Transcoded:
+    """A data set in its new transfer syntax, in a temporary file without a name.
+
+    Parameters
+    ----------
+    descriptor : int
+        The file, which holds the data set and nothing else.
+
+    Attributes
+    ----------
+    size_bytes : int
+        The length of the data set.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size_bytes = os.fstat(descriptor).st_size
+
+    def open(self) -> BinaryIO:
+        """Return a new stream at the start of the data set. It is the caller's to close, at any time."""
+        return open_region(self._descriptor, 0, self.size_bytes)
+
+
+@contextmanager
+def transcode(
+    source: BinaryIO,
+    size_bytes: int,
+    from_uid: str,
+    to_uid: str,
+    workers: Workers,
+    directory: str | Path,
+    *,
+    size_max_bytes: int = SIZE_MAX_BYTES,
+) -> Iterator[Transcoded]:
+    """Bring a data set into another transfer syntax, in a worker process.
+
+    The SOP Instance UID stays the same, and so do all pixels that were not compressed with loss.
+
+    Parameters
+    ----------
+    source : BinaryIO
+        A stream positioned at the data set. Its position afterwards is undefined.
+    size_bytes : int
+        The length of the data set.
+    from_uid, to_uid : str
+        Transfer syntax UIDs; `to_uid` is one of ``targets(from_uid)``.
+    workers : Workers
+        Who does it.
+    directory : str or Path
+        Where temporary files are made. They have no name, so that nothing is left after a crash.
+    size_max_bytes : int
+        The longest data set that is made.
+
+    Yields
+    ------
+    Transcoded
+        The result, which is gone when the context is left.
+
+    Raises
+    ------
+    CannotTranscode
+        If the data set is damaged, or its pixels cannot be decoded within the limits.
+    TransferSyntaxNotSupported
+        If there is no way from `from_uid` to `to_uid`.
+    OutOfResources
+        If the directory is full.
+    """
+    if to_uid not in targets(from_uid):
+        raise TransferSyntaxNotSupported(f"an object in {from_uid!r} cannot be brought into {to_uid!r}")
+    with ExitStack() as files:
+        output = files.enter_context(tempfile.TemporaryFile(dir=directory))
+        if _is_file(source):
+            descriptor, offset = source.fileno(), source.tell()
+        else:
+            spooled = files.enter_context(tempfile.TemporaryFile(dir=directory))
+            _spool(source, size_bytes, spooled)
+            descriptor, offset = spooled.fileno(), 0
+        arguments = (offset, size_bytes, from_uid, to_uid, os.fspath(directory), size_max_bytes)
+        workers.run(convert, *arguments, files=(descriptor, output.fileno()))
+        yield Transcoded(output.fileno())
+
+
+def _is_file(source: BinaryIO) -> bool:
+    """Return whether the stream's bytes are those of its file: no decompression, no network between them."""
+    raw = source.raw if isinstance(source, io.BufferedReader) else source
+    return isinstance(raw, io.FileIO)
+
+
+def _spool(source: BinaryIO, size_bytes: int, spooled: BinaryIO) -> None:
+    """Copy the data set into a file, which a worker can be given."""
+    remaining = size_bytes
+    while remaining:
+        chunk = source.read(min(remaining, BUFFER_SIZE_BYTES))
+        if not chunk:
+            raise CannotTranscode("the stored object is shorter than its data set should be")
+        _write(spooled, chunk)
+        remaining -= len(chunk)
+
+
+def _write(spooled: BinaryIO, chunk: bytes) -> None:
+    try:
+        spooled.write(chunk)
+        spooled.flush()
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise OutOfResources(f"no space to transcode: {error.strerror}") from error
+        raise

@@ -1,0 +1,36 @@
+"""config.ini as frozen records: the only package that reads it.
+
+Start at `ConfigFile` (the file as it is now) and `Config` (what it says). Every option stands in `options`.
+"""
+
+from __future__ import annotations
+
+from medserver.config.file import ConfigFile
+from medserver.config.reader import Reading, read_config
+from medserver.config.records import (
+    Config,
+    IndexOptions,
+    LimitOptions,
+    LogOptions,
+    NodeOptions,
+    StoreOptions,
+    VolumeOptions,
+)
+from medserver.config.remote import SERVICES, Remote
+from medserver.config.settings import Setting
+
+__all__ = [
+    "SERVICES",
+    "Config",
+    "ConfigFile",
+    "IndexOptions",
+    "LimitOptions",
+    "LogOptions",
+    "NodeOptions",
+    "Reading",
+    "Remote",
+    "Setting",
+    "StoreOptions",
+    "VolumeOptions",
+    "read_config",
+]

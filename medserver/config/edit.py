@@ -1,0 +1,192 @@
+"""Changes of config.ini that keep its comments and its order.
+
+A change is made in the text, and the new text is read as a whole. Only if it says what was asked for, and
+nothing else, does it take the place of the file, in one step that survives a power cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from medserver.config.file import read_text
+from medserver.config.ini import read_ini, split_lines
+from medserver.config.reader import read_config
+from medserver.config.remote import Remote
+from medserver.errors import BadUsage, ConfigError
+
+_BRACKETED_ADDRESS = re.compile(r"\[[0-9a-fA-F:.]+\](:[0-9]+)?")  # IPv6
+
+
+def add_remote(path: Path, name: str, options: Mapping[str, str], *, comment: str = "") -> Remote:
+    """Add a subscriber at the end of config.ini.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        Name of the entry.
+    options : mapping of str to str
+        Options of the section ``[ae NAME]`` and their texts.
+    comment : str
+        A line above the entry; empty for none.
+
+    Returns
+    -------
+    Remote
+        The entry as it is read back.
+
+    Raises
+    ------
+    BadUsage
+        If the entry exists, or a text cannot stand in the file.
+    ConfigError
+        If the file is wrong, before or with the new entry.
+    """
+    for what, value in {"name": name, "comment": comment, **options}.items():
+        _check_text(what, value)
+    with _locked(path):
+        text = read_text(path)
+        before = _remotes(path, text)
+        if name in before:
+            raise BadUsage(f"{path.name} has an entry [ae {name}] already")
+        text = _appended(text, name, options, comment)
+        after = _remotes(path, text)
+        added = after.pop(name, None)
+        if added is None or after != before or _written(text, name) != dict(options):
+            raise BadUsage(f"[ae {name}] cannot be written to {path.name} so that it is read back unchanged")
+        _replace(path, text)
+    return added
+
+
+def remove_remote(path: Path, name: str) -> Remote:
+    """Remove a subscriber from config.ini; comments above its section stay.
+
+    Returns
+    -------
+    Remote
+        The entry that was removed.
+
+    Raises
+    ------
+    BadUsage
+        If there is no such entry.
+    ConfigError
+        If the file is wrong.
+    """
+    with _locked(path):
+        text = read_text(path)
+        before = _remotes(path, text)
+        if name not in before:
+            raise BadUsage(f"{path.name} has no entry [ae {name}]")
+        section = read_ini(text).sections[f"ae {name}"]
+        lines = split_lines(text)
+        first, last = section.line - 1, section.end_line
+        if last < len(lines) and not lines[last].strip():
+            last += 1  # the empty line that set it apart
+        text = "".join(lines[:first] + lines[last:])
+        after = _remotes(path, text)
+        removed = before.pop(name)
+        if after != before:
+            raise BadUsage(f"[ae {name}] cannot be removed from {path.name} without changing other entries")
+        _replace(path, text)
+    return removed
+
+
+def _appended(text: str, name: str, options: Mapping[str, str], comment: str) -> str:
+    """Return a text with one more entry at its end, set apart by an empty line."""
+    end = "\r\n" if "\r\n" in text else "\n"
+    lines = [f"; {comment}"] if comment else []
+    lines += [f"[ae {name}]", *(f"{option} = {value}".rstrip() for option, value in options.items())]
+    separator = "" if not text else end if text.endswith(("\n", "\r")) else end * 2
+    return text + separator + end.join(lines) + end
+
+
+def _check_text(what: str, text: str) -> None:
+    """Refuse a text that would be read back as something else."""
+    if any(not character.isprintable() for character in text):
+        raise BadUsage(f"{what}: {text!a} holds a line end or another control character")
+    brackets = set("[]") & set(text)
+    if brackets and not (what == "address" and _BRACKETED_ADDRESS.fullmatch(text)):
+        raise BadUsage(f"{what}: {text!a} holds a square bracket")
+    if text != text.strip() or text.startswith(";") or " ;" in text:
+        raise BadUsage(f"{what}: {text!a} cannot be written: spaces around it, or a semicolon after a space")
+
+
+def _remotes(path: Path, text: str) -> dict[str, Remote]:
+    """Read the whole text and return its subscribers."""
+    config = read_config(text, base=path.parent, file_name=path.name).config
+    return {remote.name: remote for remote in config.remotes}
+
+
+def _written(text: str, name: str) -> dict[str, str]:
+    """Return the options of an entry as they stand in a text."""
+    section = read_ini(text).sections[f"ae {name}"]
+    return {option.name: option.text for option in section.options.values()}
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep other editors of this program out until the file has been replaced."""
+    while True:
+        with _opened(path) as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            if _is_at(stream, path):
+                yield
+                return
+            # Somebody has replaced the file while we waited: lock the new one.
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open the file to lock it."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+
+
+def _is_at(stream: BinaryIO, path: Path) -> bool:
+    """Tell whether an open file is still the one at this path."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put a new text in the place of the file: whole or not at all, with the same permissions."""
+    target = Path(os.path.realpath(path))
+    status = target.stat()
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with open(descriptor, "wb") as stream:
+                stream.write(text.encode("utf-8"))
+                os.fchmod(descriptor, status.st_mode & 0o7777)
+                with contextlib.suppress(PermissionError):
+                    os.fchown(descriptor, status.st_uid, status.st_gid)
+                stream.flush()
+                os.fsync(descriptor)
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise ConfigError(f"{target}: {error.strerror}") from None
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the new name of a file survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,218 @@
+"""Every option of config.ini: section, name, type, default, unit and help text. This is the only place.
+
+A section is `node` for ``[node]``, or a kind with a name of its own, such as ``ae`` for ``[ae CT1]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medserver.config.remote import SERVICES
+from medserver.config.values import (
+    AE_TITLE,
+    HOST,
+    HOST_AND_PORT,
+    INDEX_URL,
+    NETWORKS,
+    PATH,
+    PROCESSES,
+    SERVICE_LIST,
+    UIDS,
+    ValueType,
+    choice,
+    integer,
+    seconds,
+    size,
+)
+
+DUPLICATES = ("keep", "replace", "reject")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+VOLUME_ROLES = ("primary",)
+
+DEFAULT_VOLUME_NAME = "main"
+DEFAULT_VOLUME_PATH = "store"
+
+_KIB, _MIB, _GIB, _TIB = 1024, 1024**2, 1024**3, 1024**4
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option.
+
+    Parameters
+    ----------
+    section : str
+        Section, or kind of section.
+    name : str
+        Name; units come last (``acse_timeout_s``).
+    type : ValueType
+        How its value is read.
+    default : str or None
+        As it would be written in the file. None: there is no value unless one is given.
+    help : str
+        One sentence for people.
+    unit : str
+        Unit of the number; empty if it has none.
+    required : bool
+        Whether a section without it is a mistake.
+    """
+
+    section: str
+    name: str
+    type: ValueType
+    default: str | None
+    help: str
+    unit: str = ""
+    required: bool = False
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "node",
+        "ae_title",
+        AE_TITLE,
+        "MEDSERVER",
+        "The AE title of this node; others must call it by this name.",
+    ),
+    Option(
+        "node",
+        "address",
+        HOST,
+        "127.0.0.1",
+        "Where the node listens: an address of this machine, 0.0.0.0 or ::.",
+    ),
+    Option("node", "port", integer(0, 65535), "11112", "TCP port; 0 lets the operating system choose one."),
+    Option(
+        "node",
+        "processes",
+        PROCESSES,
+        "auto",
+        "Processes that accept associations; auto is one for each core.",
+    ),
+    Option("node", "data", PATH, "./data", "Where the relative paths of [index] and [volume] start."),
+    Option(
+        "index",
+        "url",
+        INDEX_URL,
+        "sqlite:///index.db",
+        "The database: sqlite:///FILE or postgresql://USER@HOST/NAME.",
+    ),
+    Option(
+        "store",
+        "duplicates",
+        choice(*DUPLICATES),
+        "keep",
+        "What happens to a SOP Instance that comes again with other bytes: the first stays and the second is "
+        "kept aside, the second replaces the first, or the second is refused.",
+    ),
+    Option("volume", "path", PATH, None, "The directory of the volume.", required=True),
+    Option(
+        "volume",
+        "role",
+        choice(*VOLUME_ROLES),
+        "primary",
+        "What the volume is for: new objects go to the primary.",
+    ),
+    Option("limits", "associations_max", integer(1, 100_000), "500", "Associations in all."),
+    Option(
+        "limits", "associations_per_address_max", integer(1, 100_000), "100", "Associations from one address."
+    ),
+    Option(
+        "limits",
+        "associations_per_ae_max",
+        integer(1, 100_000),
+        "100",
+        "Associations of one calling AE title.",
+    ),
+    Option(
+        "limits",
+        "waiting_max",
+        integer(1, 100_000),
+        "64",
+        "Connections that have not yet requested an association.",
+    ),
+    Option(
+        "limits", "connection_timeout_s", seconds(0.1, 3600), "10", "To open a connection to another AE.", "s"
+    ),
+    Option(
+        "limits", "acse_timeout_s", seconds(0.1, 3600), "30", "For each step of association control.", "s"
+    ),
+    Option(
+        "limits",
+        "dimse_timeout_s",
+        seconds(0.1, 86400),
+        "60",
+        "For the answer of another AE to a request.",
+        "s",
+    ),
+    Option(
+        "limits",
+        "network_timeout_s",
+        seconds(0.1, 86400),
+        "60",
+        "For a peer that neither sends nor reads.",
+        "s",
+    ),
+    Option(
+        "limits",
+        "pdu_size_max_bytes",
+        size(4 * _KIB, 16 * _MIB),
+        "131072",
+        "Longest PDU, announced and enforced.",
+        "bytes",
+    ),
+    Option(
+        "limits",
+        "command_set_size_max_bytes",
+        size(1 * _KIB, 1 * _MIB),
+        "4096",
+        "Longest command set.",
+        "bytes",
+    ),
+    Option(
+        "limits",
+        "identifier_size_max_bytes",
+        size(4 * _KIB, 1 * _GIB),
+        "1 MiB",
+        "Longest identifier of a query.",
+        "bytes",
+    ),
+    Option(
+        "limits", "object_size_max_bytes", size(1 * _KIB, 1024 * _TIB), "16 GiB", "Longest object.", "bytes"
+    ),
+    Option(
+        "limits",
+        "query_results_max",
+        integer(0, 10**9),
+        "0",
+        "Matches that a query answers; 0 is without limit.",
+    ),
+    Option("log", "level", choice(*LOG_LEVELS), "info", "The least important events that are logged."),
+    Option("ae", "ae_title", AE_TITLE, None, "Its AE title, if it is not the name of the section."),
+    Option(
+        "ae",
+        "address",
+        HOST_AND_PORT,
+        None,
+        "Where it is called: host:port; a host alone if it only calls us.",
+    ),
+    Option(
+        "ae",
+        "sources",
+        NETWORKS,
+        None,
+        "Where it calls from, if not from its address: addresses and networks.",
+    ),
+    Option("ae", "allow", SERVICE_LIST, "", f"The services that it may use: {', '.join(SERVICES)}."),
+    Option(
+        "ae", "private_sop_classes", UIDS, "", "Storage SOP classes outside the standard that it may send."
+    ),
+)
+
+SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
+NAMED_SECTIONS = ("volume", "ae")  # [volume NAME], [ae NAME]
+
+
+def options_of(section: str) -> dict[str, Option]:
+    """Return the options of a section (or kind of section) by name, in the order of the table."""
+    return {option.name: option for option in OPTIONS if option.section == section}

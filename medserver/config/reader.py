@@ -1,0 +1,220 @@
+"""From texts to a `Config`: every mistake is found before any is reported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medserver.config.addresses import host_network, is_ip_address, plain_address
+from medserver.config.options import (
+    DEFAULT_VOLUME_NAME,
+    DEFAULT_VOLUME_PATH,
+    NAMED_SECTIONS,
+    SECTIONS,
+    Option,
+    options_of,
+)
+from medserver.config.records import (
+    Config,
+    IndexOptions,
+    LimitOptions,
+    LogOptions,
+    NodeOptions,
+    StoreOptions,
+    VolumeOptions,
+)
+from medserver.config.remote import Remote
+from medserver.config.resolver import HostResolver
+from medserver.config.settings import DEFAULT_ORIGIN, Setting, Settings, collect_settings
+from medserver.config.values import closest, parse_ae_title
+from medserver.errors import ConfigError
+
+# A name is typed on command lines, where `AE@host:port` means something else, and is written to log lines.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,63}")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A configuration, and every setting that made it (defaults too) in the order of the table."""
+
+    config: Config
+    settings: tuple[Setting, ...]
+
+
+def read_config(
+    text: str,
+    *,
+    base: Path,
+    file_name: str = "config.ini",
+    environ: Mapping[str, str] | None = None,
+    overrides: Iterable[str] = (),
+    resolver: HostResolver | None = None,
+) -> Reading:
+    """Read a configuration.
+
+    Parameters
+    ----------
+    text : str
+        The content of config.ini.
+    base : Path
+        The directory where a relative `data` starts: that of the file.
+    file_name : str
+        Name of the file, for messages.
+    environ : mapping of str to str
+        Environment variables.
+    overrides : iterable of str
+        Texts of the form ``section.option=value``.
+    resolver : HostResolver or None
+        Remembers the addresses of host names; None makes a new one.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake.
+    """
+    settings = collect_settings(text, file_name, environ, overrides)
+    return _Reader(settings, base).read(resolver or HostResolver())
+
+
+class _Reader:
+    """One reading: the settings, the values read so far and the mistakes found so far."""
+
+    def __init__(self, settings: Settings, base: Path) -> None:
+        self._settings = settings
+        self._base = base
+        self._problems = list(settings.problems)
+        self._used: list[Setting] = []
+
+    def read(self, resolver: HostResolver) -> Reading:
+        """Return the configuration, or raise ConfigError with all that is wrong."""
+        for section in self._settings.sections:
+            self._check_section(section)
+        single = {
+            section: self._values(section, section) for section in SECTIONS if section not in NAMED_SECTIONS
+        }
+        volumes = self._volumes()
+        remotes = [self._remote(name) for name in self._names("ae")]
+        self._check_destinations([remote for remote in remotes if remote is not None])
+        if self._problems:
+            raise ConfigError(self._problems)
+        data = Path(self._base, single["node"]["data"]).absolute()
+        config = Config(
+            node=NodeOptions(**{**single["node"], "data": data}),
+            index=IndexOptions(**single["index"]),
+            store=StoreOptions(**single["store"]),
+            volumes=tuple(
+                VolumeOptions(name, data / values["path"], values["role"]) for name, values in volumes
+            ),
+            limits=LimitOptions(**single["limits"]),
+            log=LogOptions(**single["log"]),
+            remotes=tuple(remote for remote in remotes if remote is not None),
+            resolver=resolver,
+        )
+        return Reading(config, tuple(self._used))
+
+    def _names(self, kind: str) -> list[str]:
+        """Return the names of all sections of a kind, in the order of the file."""
+        prefix = f"{kind} "
+        return [
+            section.removeprefix(prefix) for section in self._settings.sections if section.startswith(prefix)
+        ]
+
+    def _check_section(self, section: str) -> None:
+        """Find unknown sections, sections without a name or with a strange one, and unknown options."""
+        kind, _, name = section.partition(" ")
+        origin = self._settings.origins[section]
+        if kind not in SECTIONS or (name and kind not in NAMED_SECTIONS):
+            self._problems.append(f"{origin}: no section [{section}]{closest(kind, SECTIONS)}")
+            return
+        if kind in NAMED_SECTIONS and _NAME.fullmatch(name) is None:
+            form = f"[{kind} NAME], the name of letters, digits, '_', '-', '.' and spaces, 64 at most"
+            self._problems.append(f"{origin}: [{section}] is not of the form {form}")
+        valid = options_of(kind)
+        for setting in self._settings.sections[section].values():
+            if setting.option not in valid:
+                message = f"no option '{setting.option}'{closest(setting.option, valid)}"
+                self._problems.append(f"{setting.origin}: [{section}] {message}")
+
+    def _values(self, kind: str, section: str) -> dict[str, Any]:
+        """Return the values of one section, defaults included; None for what has none."""
+        return {option.name: self._value(option, section) for option in options_of(kind).values()}
+
+    def _value(self, option: Option, section: str) -> Any:
+        """Return one value; None if there is none or it is wrong."""
+        setting = self._settings.sections.get(section, {}).get(option.name)
+        if setting is None and option.default is None:
+            if option.required:
+                origin = self._settings.origins[section]
+                self._problems.append(f"{origin}: [{section}] {option.name} is missing")
+            return None
+        if setting is None:
+            setting = Setting(section, option.name, option.default or "", DEFAULT_ORIGIN)
+        self._used.append(setting)
+        try:
+            return option.type.parse(setting.text)
+        except ValueError as error:
+            self._problems.append(f"{setting.origin}: [{section}] {option.name}: {error}")
+            return None
+
+    def _volumes(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the volumes by name; without any section there is one."""
+        if not self._names("volume"):
+            self._settings.put(
+                Setting(f"volume {DEFAULT_VOLUME_NAME}", "path", DEFAULT_VOLUME_PATH, DEFAULT_ORIGIN)
+            )
+        volumes = [(name, self._values("volume", f"volume {name}")) for name in self._names("volume")]
+        primaries = [name for name, values in volumes if values["role"] == "primary"]
+        if len(primaries) > 1:
+            named = ", ".join(f"[volume {name}]" for name in primaries)
+            self._problems.append(f"{named}: only one volume can be primary")
+        return volumes
+
+    def _remote(self, name: str) -> Remote | None:
+        """Return one subscriber; None if its entry is wrong."""
+        section = f"ae {name}"
+        origin = self._settings.origins[section]
+        problems_before = len(self._problems)
+        values = self._values("ae", section)
+        if values["ae_title"] is None and "ae_title" not in self._settings.sections[section]:
+            values["ae_title"] = self._ae_title_from_name(section, name)
+        host, port = values["address"] or (None, None)
+        sources = values["sources"] or ()
+        if host is not None and not sources and is_ip_address(host):
+            sources = (host_network(plain_address(host)),)
+        if len(self._problems) > problems_before:
+            return None
+        if host is None and not sources:
+            self._problems.append(
+                f"{origin}: [{section}] address or sources is needed: it could not call otherwise"
+            )
+            return None
+        return Remote(
+            name, values["ae_title"], host, port, sources, values["allow"], values["private_sop_classes"]
+        )
+
+    def _ae_title_from_name(self, section: str, name: str) -> str | None:
+        """Return the AE title of an entry that has its name only."""
+        try:
+            return parse_ae_title(name)
+        except ValueError as error:
+            self._problems.append(
+                f"{self._settings.origins[section]}: [{section}] ae_title is needed: {error}"
+            )
+            return None
+
+    def _check_destinations(self, remotes: list[Remote]) -> None:
+        """Find destinations of the same AE title: a C-MOVE names its destination by nothing else."""
+        first_by_ae_title: dict[str, Remote] = {}
+        for remote in remotes:
+            if not remote.is_destination:
+                continue
+            first = first_by_ae_title.setdefault(remote.ae_title, remote)
+            if first is not remote:
+                section = f"ae {remote.name}"
+                self._problems.append(
+                    f"{self._settings.origins[section]}: [{section}] address: [ae {first.name}] has the same "
+                    f"AE title and a port too: a C-MOVE could not tell them apart (leave the port out of one)"
+                )

@@ -1,0 +1,153 @@
+"""The configuration as frozen records. Fields are named as the options; defaults stand in `options`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from medserver.config.addresses import IPAddress, is_ip_address, plain_address
+from medserver.config.remote import Remote
+from medserver.config.resolver import HostResolver
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """``[node]``: who we are and where. `data` is absolute, `processes` at least 1."""
+
+    ae_title: str
+    address: str
+    port: int
+    processes: int
+    data: Path
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """``[index]``. A relative SQLite path in `url` starts at `NodeOptions.data`."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """``[store]``."""
+
+    duplicates: str
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeOptions:
+    """One ``[volume NAME]``. `path` is absolute."""
+
+    name: str
+    path: Path
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitOptions:
+    """``[limits]``: what nobody can exceed."""
+
+    associations_max: int
+    associations_per_address_max: int
+    associations_per_ae_max: int
+    waiting_max: int
+    connection_timeout_s: float
+    acse_timeout_s: float
+    dimse_timeout_s: float
+    network_timeout_s: float
+    pdu_size_max_bytes: int
+    command_set_size_max_bytes: int
+    identifier_size_max_bytes: int
+    object_size_max_bytes: int
+    query_results_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """``[log]``."""
+
+    level: str
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that config.ini, the environment and the command line say."""
+
+    node: NodeOptions
+    index: IndexOptions
+    store: StoreOptions
+    volumes: tuple[VolumeOptions, ...]
+    limits: LimitOptions
+    log: LogOptions
+    remotes: tuple[Remote, ...]
+    resolver: HostResolver = field(default_factory=HostResolver, compare=False, repr=False)
+
+    @property
+    def primary_volume(self) -> VolumeOptions:
+        """The volume that takes new objects."""
+        return next(volume for volume in self.volumes if volume.role == "primary")
+
+    @cached_property
+    def _remotes_by_name(self) -> dict[str, Remote]:
+        return {remote.name: remote for remote in self.remotes}
+
+    @cached_property
+    def _remotes_by_ae_title(self) -> dict[str, list[Remote]]:
+        by_ae_title: dict[str, list[Remote]] = {}
+        for remote in self.remotes:
+            by_ae_title.setdefault(remote.ae_title, []).append(remote)
+        return by_ae_title
+
+    def remote_by_name(self, name: str) -> Remote | None:
+        """Return the entry of this name, which need not be its AE title."""
+        return self._remotes_by_name.get(name)
+
+    def destination(self, ae_title: str) -> Remote | None:
+        """Return the entry with this AE title to which a C-MOVE may send: one with a port (PS3.4 C.4.2)."""
+        candidates = self._remotes_by_ae_title.get(ae_title.strip(" "), [])
+        return next((remote for remote in candidates if remote.is_destination), None)
+
+    def remotes_for(self, calling_ae_title: str, source_address: str) -> Remote | None:
+        """Return the entry of a caller: AE title and address must both be its own.
+
+        Parameters
+        ----------
+        calling_ae_title : str
+            As in the A-ASSOCIATE request; spaces around it are not significant (PS3.8 9.3.2).
+        source_address : str
+            The IP address of the peer.
+
+        Returns
+        -------
+        Remote or None
+            None if no entry fits: the caller is unknown.
+        """
+        candidates = self._remotes_by_ae_title.get(calling_ae_title.strip(" "), [])
+        if not candidates:
+            return None
+        address = plain_address(source_address)
+        by_address = next((remote for remote in candidates if remote.calls_from(address)), None)
+        return by_address or next(
+            (remote for remote in candidates if self._calls_from_host_name(remote, address, wait=True)), None
+        )
+
+    def knows_address(self, source_address: str) -> bool:
+        """Tell whether any entry calls from this address; never waits for a name server."""
+        address = plain_address(source_address)
+        return any(
+            remote.calls_from(address) or self._calls_from_host_name(remote, address, wait=False)
+            for remote in self.remotes
+        )
+
+    def _calls_from_host_name(self, remote: Remote, address: IPAddress, *, wait: bool) -> bool:
+        """Tell whether an entry that names its host has this address now."""
+        host = remote.source_host_name
+        return host is not None and address in self.resolver.addresses(host, wait=wait)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the node listens to this machine alone."""
+        host = self.node.address
+        return plain_address(host).is_loopback if is_ip_address(host) else host == "localhost"

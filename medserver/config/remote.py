@@ -1,0 +1,60 @@
+"""A remote AE as config.ini knows it: who it is, where it calls from and is called, what it may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medserver.config.addresses import IPAddress, IPNetwork, is_ip_address
+
+SERVICES = ("echo", "store", "find", "move", "get")
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """One ``[ae NAME]`` entry.
+
+    Parameters
+    ----------
+    name : str
+        Name of the entry.
+    ae_title : str
+        AE title by which it calls and is called.
+    host : str or None
+        Where it is called: IP address or host name. None if it is never called.
+    port : int or None
+        The port at which it is called. None if it is never called.
+    sources : tuple of IPv4Network or IPv6Network
+        Where it calls from. Empty if it calls from whatever address the host name has.
+    allow : frozenset of str
+        The services that it may use, of `SERVICES`.
+    private_sop_classes : tuple of str
+        Storage SOP classes outside the standard that are accepted from it.
+    """
+
+    name: str
+    ae_title: str
+    host: str | None
+    port: int | None
+    sources: tuple[IPNetwork, ...]
+    allow: frozenset[str]
+    private_sop_classes: tuple[str, ...] = ()
+
+    def permits(self, service: str) -> bool:
+        """Tell whether this AE may use a service (one of `SERVICES`)."""
+        return service in self.allow
+
+    @property
+    def is_destination(self) -> bool:
+        """Whether associations can be opened to it."""
+        return self.host is not None and self.port is not None
+
+    @property
+    def source_host_name(self) -> str | None:
+        """The host name whose addresses it calls from; None if `sources` says it all."""
+        if self.sources or self.host is None or is_ip_address(self.host):
+            return None
+        return self.host
+
+    def calls_from(self, address: IPAddress) -> bool:
+        """Tell whether an address is one of `sources`."""
+        return any(address in network for network in self.sources)

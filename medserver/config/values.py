@@ -1,0 +1,173 @@
+"""How one value of config.ini is read: a parser takes text, and returns a value or raises ValueError.
+
+Here: the types of the options. Not here: which options there are (`options`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from medserver.config.addresses import IPNetwork, parse_host, parse_host_and_port, parse_network
+from medserver.config.remote import SERVICES
+from medserver.dicom.uids import is_valid_uid
+
+AE_TITLE_LENGTH_MAX = 16
+PROCESSES_MAX = 64
+
+_SIZE = re.compile(r"([0-9][0-9_]*)\s*(B|KiB|MiB|GiB|TiB)?", re.IGNORECASE)
+_SIZE_FACTORS = {"b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4}
+_INDEX_SCHEMES = ("sqlite", "postgresql")
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """A kind of value: its name for people, and how to read it."""
+
+    name: str
+    parse: Callable[[str], Any]
+
+
+def closest(word: str, valid: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` with the nearest valid word, else the list of valid words."""
+    valid = list(valid)
+    near = difflib.get_close_matches(word.lower(), valid, n=1, cutoff=0.5)
+    return f" (did you mean '{near[0]}'?)" if near else f" (valid: {', '.join(valid)})"
+
+
+def split_list(text: str) -> list[str]:
+    """Split a list at commas, spaces and line ends."""
+    return [word for word in re.split(r"[,\s]+", text) if word]
+
+
+def parse_ae_title(text: str) -> str:
+    """Read an AE title: 1 to 16 characters of the default repertoire without backslash (PS3.5 6.2)."""
+    if not 1 <= len(text) <= AE_TITLE_LENGTH_MAX:
+        raise ValueError(f"an AE title has 1 to {AE_TITLE_LENGTH_MAX} characters, '{text}' has {len(text)}")
+    if not (text.isascii() and text.isprintable()) or "\\" in text:
+        raise ValueError(f"an AE title holds ASCII characters without controls and backslash, not {text!a}")
+    return text
+
+
+def _parse_integer(text: str, minimum: int, maximum: int) -> int:
+    if not re.fullmatch(r"[0-9][0-9_]{0,19}", text):
+        raise ValueError(f"'{text}' is not a whole number")
+    return _within(int(text), minimum, maximum)
+
+
+def _parse_size(text: str, minimum: int, maximum: int) -> int:
+    match = _SIZE.fullmatch(text)
+    if match is None or len(text) > 24:
+        raise ValueError(f"'{text}' is not a number of bytes such as 131072 or 16 GiB")
+    return _within(int(match[1]) * _SIZE_FACTORS[(match[2] or "b").lower()], minimum, maximum)
+
+
+def _parse_seconds(text: str, minimum: float, maximum: float) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        raise ValueError(f"'{text}' is not a number of seconds")
+    return _within(float(text), minimum, maximum)
+
+
+def _within(number: Any, minimum: Any, maximum: Any) -> Any:
+    if not minimum <= number <= maximum:
+        raise ValueError(f"{number} is not within {minimum} and {maximum}")
+    return number
+
+
+def parse_processes(text: str) -> int:
+    """Read a number of processes; ``auto`` is the number of cores that this process may use."""
+    if text.lower() == "auto":
+        return min(len(os.sched_getaffinity(0)), PROCESSES_MAX)
+    return _parse_integer(text, 1, PROCESSES_MAX)
+
+
+def parse_path(text: str) -> Path:
+    """Read a path; ``~`` is the home directory. Relative paths stay relative."""
+    if not text:
+        raise ValueError("a path is needed")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # no such user, no home
+        raise ValueError(str(error)) from None
+
+
+def parse_index_url(text: str) -> str:
+    """Read the URL of a database."""
+    parts = urlsplit(text)
+    if parts.scheme not in _INDEX_SCHEMES or "://" not in text:
+        raise ValueError(f"'{without_password(text)}' does not begin with sqlite:/// or postgresql://")
+    if parts.scheme == "sqlite" and (parts.netloc or not parts.path.strip("/")):
+        raise ValueError("a SQLite URL is sqlite:/// and the path of a file")
+    return text
+
+
+def without_password(url: str) -> str:
+    """Return a URL with ``***`` in the place of a password, be it before the host or among the parameters."""
+    url = re.sub(r"(//[^/@?#]*?:)[^/?#]*@", r"\1***@", url)
+    return re.sub(r"(?i)([?&]password=)[^&#]*", r"\1***", url)
+
+
+def parse_networks(text: str) -> tuple[IPNetwork, ...]:
+    """Read a list of addresses and networks."""
+    return tuple(parse_network(word) for word in split_list(text))
+
+
+def parse_services(text: str) -> frozenset[str]:
+    """Read a list of services, in any case."""
+    words = [word.lower() for word in split_list(text)]
+    unknown = [f"no service '{word}'{closest(word, SERVICES)}" for word in words if word not in SERVICES]
+    if unknown:
+        raise ValueError("; ".join(unknown))
+    return frozenset(words)
+
+
+def parse_uids(text: str) -> tuple[str, ...]:
+    """Read a list of UIDs (PS3.5 9.1)."""
+    words = split_list(text)
+    invalid = [f"'{word}'" for word in words if not is_valid_uid(word)]
+    if invalid:
+        raise ValueError(f"not a UID: {', '.join(invalid)}")
+    return tuple(words)
+
+
+def _parse_choice(text: str, choices: tuple[str, ...]) -> str:
+    if text.lower() not in choices:
+        raise ValueError(f"'{text}' is not one of {', '.join(choices)}")
+    return text.lower()
+
+
+def integer(minimum: int, maximum: int) -> ValueType:
+    """Return the type of whole numbers between two bounds."""
+    return ValueType("integer", lambda text: _parse_integer(text, minimum, maximum))
+
+
+def size(minimum: int, maximum: int) -> ValueType:
+    """Return the type of numbers of bytes between two bounds; ``KiB MiB GiB TiB`` may follow."""
+    return ValueType("size", lambda text: _parse_size(text, minimum, maximum))
+
+
+def seconds(minimum: float, maximum: float) -> ValueType:
+    """Return the type of durations between two bounds."""
+    return ValueType("seconds", lambda text: _parse_seconds(text, minimum, maximum))
+
+
+def choice(*choices: str) -> ValueType:
+    """Return the type of one word of several."""
+    return ValueType(" | ".join(choices), lambda text: _parse_choice(text, choices))
+
+
+AE_TITLE = ValueType("AE title", parse_ae_title)
+HOST = ValueType("host", parse_host)
+HOST_AND_PORT = ValueType("host:port", parse_host_and_port)
+NETWORKS = ValueType("networks", parse_networks)
+SERVICE_LIST = ValueType("services", parse_services)
+UIDS = ValueType("UIDs", parse_uids)
+PATH = ValueType("path", parse_path)
+PROCESSES = ValueType("auto | integer", parse_processes)
+INDEX_URL = ValueType("URL", parse_index_url)

@@ -1,0 +1,181 @@
+"""Chapter 5: what each service does."""
+
+from __future__ import annotations
+
+from medserver.conformance.document import Section, Table
+from medserver.conformance.matching_keys import keys_tables
+from medserver.conformance.overview import NOT_SUPPORTED
+from medserver.conformance.roles import operations_of, sop_classes_table
+from medserver.dicom.character_sets import SINGLE_BYTE_CHARACTER_SETS, UNICODE_UTF_8
+from medserver.services.answer import DEFAULT_CHARACTER_SET
+from medserver.services.registry import SERVICES
+
+STORAGE_SCP = (
+    "Level of support (PS3.4 B.4.1): Level 2 (Full). Every element that is received is kept, private ones "
+    "included; the bytes of the data set are never changed. No coercion takes place.",
+    "Success (0000) is answered when the bytes are flushed to disk (in the journal, or in a file of their own "
+    "with its directory) and the row of the index is committed. Any other outcome is a failure status.",
+    "The SOP Class UID and the SOP Instance UID of the data set must be those of the command, and the SOP "
+    "class that of the presentation context; otherwise the status is A900. A data set whose later elements "
+    "are damaged is stored as long as its identifying attributes can be read.",
+    "An instance that is received again with the same bytes in the same transfer syntax is a success and "
+    "stored once. With other bytes, ``duplicates`` of the configuration decides: keep (the first counts, "
+    "the second is kept aside; success), replace (the second counts, the first is kept aside; success) or "
+    "reject (0111).",
+)
+
+STORAGE_SCU = (
+    "Instances are sent for a C-MOVE, a C-GET and by ``medserver send``. For each SOP class the transfer "
+    "syntaxes in which instances are stored are proposed, each in a presentation context of its own, and "
+    "one more with the uncompressed transfer syntaxes that they can be converted to. More than 128 "
+    "presentation contexts are spread over several associations.",
+)
+
+TRANSCODING = (
+    "An instance goes out as it is stored if the receiver takes that transfer syntax, else in the first "
+    "uncompressed transfer syntax that it takes (see the table of transfer syntaxes in 1.1). Nothing is "
+    "compressed. SOP Instance UID and all attributes but those that describe the encoding stay the same. "
+    "An instance that the receiver takes in no possible transfer syntax is a failed sub-operation.",
+)
+
+FIND = (
+    "Queries are answered in the Patient Root, Study Root and Patient/Study Only models, at every level of "
+    "each. They are hierarchical unless relational queries were negotiated (PS3.4 C.5.1.1): then the "
+    "unique keys of the levels above may be left out, and keys of lower levels are matched. Combined "
+    "date-time matching is negotiable too; fuzzy matching of names, multiple value matching and timezone "
+    "adjustment are not.",
+    "Keys of the level of the query and of those above are matched and returned. At the IMAGE level every "
+    "other attribute of the standard is read from the stored header, matched and returned as well. Queries "
+    "with another key are answered with FF01, and that key is returned without a value.",
+    "Only ``*`` and ``?`` are wild cards. Texts are compared with regard to case, names without regard to "
+    "case and accents. A name key without ``=`` has to match one component group of the name. Several "
+    "values in a key that is not a UID: one of them has to match. An attribute without a value matches no "
+    "key but the universal one.",
+    "Retrieve AE Title is always the AE title of the node, Instance Availability always ONLINE; neither is "
+    "matched. A C-CANCEL is looked for between answers.",
+)
+
+RETRIEVE = (
+    "The unique key of the level must be given: one value, or a list of UIDs. The unique keys of the "
+    "levels above must be given unless relational retrieval was negotiated. Other keys are ignored, except "
+    "Issuer of Patient ID at the PATIENT level.",
+    "Composite Instance Root Retrieve works on whole instances: frames cannot be selected. Composite "
+    "Instance Retrieve Without Bulk Data leaves out the attributes of PS3.4 Z.1.3.",
+    "A C-MOVE goes to AEs only that the configuration knows with an address and a port. Pending responses "
+    "with the numbers of sub-operations are sent at the beginning and then at most 20 times a second. "
+    "Numbers above 65535 are reported as 65535, the sub-operations are performed all the same; the Failed "
+    "SOP Instance UID List holds at most the first 1000. A C-CANCEL is looked for between sub-operations.",
+)
+
+
+def service_description() -> Section:
+    """Return chapter 5."""
+    return Section(
+        "5",
+        "Service and Interoperability Description",
+        (),
+        (
+            Section(
+                "5.1", "Mapping of Services to Application Entities", ("The one AE has all services.",)
+            ),
+            Section(
+                "5.2",
+                "DIMSE Services",
+                (_operations_table(),),
+                (
+                    Section("5.2.1", "Basic Worklist Management Service", (NOT_SUPPORTED,)),
+                    Section("5.2.2", "Modality Performed Procedure Step Service", (NOT_SUPPORTED,)),
+                    Section("5.2.3", "Unified Worklist and Procedure Step Service", (NOT_SUPPORTED,)),
+                    Section("5.2.4", "Instance Availability Notification Service", (NOT_SUPPORTED,)),
+                    _storage(),
+                    Section("5.2.6", "Storage Commitment Service", (NOT_SUPPORTED,)),
+                    _query_retrieve(),
+                    Section("5.2.8", "Print Management Service", (NOT_SUPPORTED,)),
+                ),
+            ),
+            Section("5.3", "DICOM Web Services", (NOT_SUPPORTED,)),
+            Section("5.4", "Media Services", (NOT_SUPPORTED,)),
+            Section("5.5", "Real-Time Video Services", (NOT_SUPPORTED,)),
+            _cross_service(),
+            _character_sets(),
+        ),
+    )
+
+
+def _operations_table() -> Table:
+    rows = tuple((service.name, operations_of(service), service.clause) for service in SERVICES)
+    return Table("DIMSE operations as SCP", ("Service", "Operations", "Standard"), rows)
+
+
+def _storage() -> Section:
+    return Section(
+        "5.2.5",
+        "Storage Service",
+        (),
+        (
+            Section(
+                "5.2.5.1",
+                "SCU of the Storage SOP Classes",
+                STORAGE_SCU,
+                (Section("5.2.5.1.1", "Transcoding of Transfer Syntaxes", TRANSCODING),),
+            ),
+            Section("5.2.5.2", "SCP of the Storage SOP Classes", STORAGE_SCP),
+        ),
+    )
+
+
+def _query_retrieve() -> Section:
+    services = [one for one in SERVICES if one.name.startswith("Query/Retrieve")]
+    return Section(
+        "5.2.7",
+        "Query/Retrieve Service Class",
+        (sop_classes_table("SOP classes of Query/Retrieve", *services),),
+        (
+            Section(
+                "5.2.7.1",
+                "SCU of the Query/Retrieve SOP Classes",
+                (
+                    "``medserver find``, ``move`` and ``get`` send what the command line says. Relational "
+                    "queries are proposed if the command line asks for them.",
+                ),
+            ),
+            Section(
+                "5.2.7.2",
+                "SCP of the Query/Retrieve SOP Classes",
+                (),
+                (
+                    Section("5.2.7.2.1", "C-FIND", (*FIND, *keys_tables())),
+                    Section("5.2.7.2.2", "C-MOVE and C-GET", RETRIEVE),
+                ),
+            ),
+        ),
+    )
+
+
+def _cross_service() -> Section:
+    return Section(
+        "5.6",
+        "Cross-Service Considerations",
+        (
+            "What a C-STORE was answered with success is found by the next C-FIND. Patients are identified "
+            "by Patient ID and Issuer of Patient ID. A second person under the same identifiers, a study "
+            "that arrives under another patient and a Series Instance UID in two studies are recorded as "
+            "conflicts and not merged.",
+        ),
+    )
+
+
+def _character_sets() -> Section:
+    character_sets = ", ".join(one for one in SINGLE_BYTE_CHARACTER_SETS if one != DEFAULT_CHARACTER_SET)
+    return Section(
+        "5.7",
+        "Specific Character Sets",
+        (
+            "Stored data sets keep the character set in which they came. For the index and for queries "
+            "every character set of PS3.3 C.12.1.1.2 is read, code extensions included.",
+            "Specific Character Set (0008,0005) is in every answer to a C-FIND. It is the one of the query "
+            f"if that is a single one and can represent the answer; else {DEFAULT_CHARACTER_SET}, or the "
+            f"first of {character_sets} that can, or "
+            f"{UNICODE_UTF_8}.".replace("_", "\\_"),
+        ),
+    )

@@ -1,0 +1,209 @@
+"""Text of data elements: decoding what peers send, and choosing a character set for what is sent to them.
+
+Specific Character Set (0008,0005) names the repertoires (PS3.3 C.12.1.1.2), PS3.5 6.1 tells how they are
+encoded. The tables of both are pydicom's; the decoder is our own, because pydicom's takes the name of any
+Python codec from the peer, and gives a warning for each fragment that it cannot decode.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
+
+DEFAULT_REPERTOIRE = ""
+UNICODE_UTF_8 = "ISO_IR 192"
+
+SINGLE_BYTE_CHARACTER_SETS = (
+    "ISO_IR 100", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110", "ISO_IR 144", "ISO_IR 127",
+    "ISO_IR 126", "ISO_IR 138", "ISO_IR 148", "ISO_IR 13", "ISO_IR 166",
+)
+"""The sets to try, in this order, before UTF-8, which old receivers cannot read."""
+
+_STAND_ALONE = frozenset({"ISO_IR 192", "GB18030", "GBK"})
+"""Sets that are never combined with others (PS3.3 C.12.1.1.2)."""
+
+_DEFAULT_REPERTOIRE_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
+"""VRs that Specific Character Set has no effect on (PS3.5 6.1.2.3)."""
+
+_UNDIVIDED_VRS = frozenset({"LT", "ST", "UR", "UT"})
+"""VRs of a single value, in which a backslash is a character like others (PS3.5 6.4)."""
+
+_LEADING_SPACE_VRS = _UNDIVIDED_VRS | {"UC"}
+"""VRs in which spaces are padding only at the end (PS3.5 6.2)."""
+
+_PADDING = " \x00"
+_DECODER_OF_DEFAULT = python_encoding[""]
+_JIS_X_0201 = python_encoding["ISO_IR 13"]
+_ESCAPE_AWARE = frozenset({"iso2022_jp", "iso2022_jp_2"})
+"""Codecs that read escape sequences themselves."""
+
+_ESCAPE = b"\x1b"
+_ESCAPED_FRAGMENT = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
+_FOUR_BYTE_ESCAPES = (b"\x1b$(", b"\x1b$)")
+_TEXT_DELIMITER = re.compile(rb"[\\\t\n\f\r]")
+_NAME_DELIMITER = re.compile(rb"[\\^=\t\n\f\r]")
+_NAME_PARTS = re.compile(r"[\\^=]")
+_MISSPELT = re.compile(r"ISO[ _-]?(2022)?[ _-]?IR[ _-]?([0-9]+)")
+
+
+def decode_text(raw: bytes, vr: str, specific_character_set: Sequence[str]) -> str:
+    """Decode the value of an element with a text VR.
+
+    Parameters
+    ----------
+    raw : bytes
+        The value as encoded, with its padding.
+    vr : str
+        The VR from the data dictionary if the encoding does not tell it.
+    specific_character_set : sequence of str
+        The values of Specific Character Set; empty for the default repertoire.
+
+    Returns
+    -------
+    str
+        The value without padding, several values with a backslash between them. What cannot be decoded is
+        replaced by U+FFFD.
+    """
+    if vr in _DEFAULT_REPERTOIRE_VRS or raw.isascii() and _ESCAPE not in raw:
+        text = raw.decode(_DECODER_OF_DEFAULT)
+    else:
+        codecs = _codecs(tuple(specific_character_set))
+        if _ESCAPE in raw and not _STAND_ALONE.intersection(specific_character_set[:1]):
+            delimiter = _NAME_DELIMITER if vr == "PN" else _TEXT_DELIMITER
+            text = _decode_fragments(raw, codecs[0], delimiter)
+        else:
+            text = raw.decode(codecs[0], "replace")
+    if vr in _UNDIVIDED_VRS or "\\" not in text:
+        return _unpad(text, vr)
+    return "\\".join(_unpad(value, vr) for value in text.split("\\"))
+
+
+def can_represent(text: str, character_set: str) -> bool:
+    """Tell whether a text can be encoded in a character set without loss.
+
+    Parameters
+    ----------
+    text : str
+        Several values may have a backslash between them.
+    character_set : str
+        A defined term of Specific Character Set, or several with a backslash between them (code extensions).
+    """
+    codecs = _codecs(tuple(character_set.split("\\")))
+    if len(codecs) > 1:
+        return all(any(_encodes(character, codec) for codec in codecs) for character in set(text))
+    if codecs[0] != _JIS_X_0201:
+        return _encodes(text, codecs[0])
+    # pydicom writes a name part in one half of JIS X 0201, Roman letters or Katakana, and cannot mix them.
+    return all(_encodes_in_half_of_jis_x_0201(part) for part in _NAME_PARTS.split(text))
+
+
+def character_set_for(values: Iterable[str], requested: Sequence[str] = ()) -> str:
+    """Choose a character set that can represent all values.
+
+    Parameters
+    ----------
+    values : iterable of str
+        The texts of one answer.
+    requested : sequence of str
+        The Specific Character Set of the request. It is preferred, since the peer can read it.
+
+    Returns
+    -------
+    str
+        A value for Specific Character Set: empty for the default repertoire, several terms with a backslash
+        between them.
+
+    References
+    ----------
+    PS3.4 C.4.1.1.3
+    """
+    texts = [value for value in values if value]
+    asked = ("\\".join(requested),) if _is_usable(requested) else ()
+    for candidate in (*asked, DEFAULT_REPERTOIRE, *SINGLE_BYTE_CHARACTER_SETS):
+        if all(can_represent(text, candidate) for text in texts):
+            return candidate
+    return UNICODE_UTF_8
+
+
+def _is_usable(terms: Sequence[str]) -> bool:
+    """Tell whether a Specific Character Set is one that an answer may be given in (PS3.3 C.12.1.1.2)."""
+    if len(terms) == 1:
+        return terms[0] in python_encoding
+    extensions = [term for term in terms if term]
+    return bool(extensions) and all(
+        term in python_encoding and term.startswith("ISO 2022") for term in extensions
+    )
+
+
+@lru_cache(maxsize=64)
+def _codecs(terms: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the Python codecs of a Specific Character Set, first the one that needs no escape sequence."""
+    spelt = [_spelt_right(term) for term in terms] or [DEFAULT_REPERTOIRE]
+    if spelt[0] in _STAND_ALONE:
+        del spelt[1:]
+    return tuple(python_encoding[term] for term in spelt if term == spelt[0] or term not in _STAND_ALONE)
+
+
+def _spelt_right(term: str) -> str:
+    """Return the defined term that is meant; the default repertoire for one that is not known."""
+    term = term.strip(_PADDING).upper()
+    if term in python_encoding:
+        return term
+    if term in ("UTF-8", "UTF8"):
+        return UNICODE_UTF_8
+    misspelt = _MISSPELT.fullmatch(term)
+    if misspelt:
+        term = ("ISO 2022 IR " if misspelt[1] else "ISO_IR ") + misspelt[2]
+    return term if term in python_encoding else DEFAULT_REPERTOIRE
+
+
+def _decode_fragments(raw: bytes, first_codec: str, delimiter: re.Pattern[bytes]) -> str:
+    """Decode text with escape sequences (PS3.5 6.1.2.5).
+
+    Each sequence that the standard knows is followed, even if Specific Character Set does not announce it.
+    """
+    return "".join(
+        _decode_fragment(fragment, first_codec, delimiter) for fragment in _ESCAPED_FRAGMENT.findall(raw)
+    )
+
+
+def _decode_fragment(fragment: bytes, first_codec: str, delimiter: re.Pattern[bytes]) -> str:
+    if not fragment.startswith(_ESCAPE):
+        return fragment.decode(first_codec, "replace")
+    size = 4 if fragment.startswith(_FOUR_BYTE_ESCAPES) else 3
+    codec = CODES_TO_ENCODINGS.get(fragment[:size])
+    if codec is None:
+        return fragment[1:].decode(first_codec, "replace")
+    if codec in _ESCAPE_AWARE:
+        return fragment.decode(codec, "replace")
+    text = fragment[size:]
+    end = delimiter.search(text)
+    if end is None:
+        return text.decode(codec, "replace")
+    # A delimiter brings the first character set back (PS3.5 6.1.2.5.3).
+    return text[: end.start()].decode(codec, "replace") + text[end.start() :].decode(first_codec, "replace")
+
+
+def _unpad(text: str, vr: str) -> str:
+    return text.rstrip(_PADDING) if vr in _LEADING_SPACE_VRS else text.strip(_PADDING)
+
+
+def _encodes(text: str, codec: str) -> bool:
+    if codec == _DECODER_OF_DEFAULT:
+        # It reads Latin-1, because peers send it without saying so; it writes what the standard says.
+        return text.isascii()
+    try:
+        encoded = text.encode(codec)
+    except UnicodeEncodeError:
+        return False
+    return codec != _JIS_X_0201 or len(encoded) == len(text)
+
+
+def _encodes_in_half_of_jis_x_0201(text: str) -> bool:
+    if not _encodes(text, _JIS_X_0201):
+        return False
+    encoded = text.encode(_JIS_X_0201)
+    return encoded.isascii() or all(byte > 0x7F for byte in encoded)

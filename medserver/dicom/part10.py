@@ -1,0 +1,187 @@
+"""The DICOM file format: the file meta information that stands before a data set (PS3.10 7.1).
+
+Here is what the store writes before each data set, and the reader of its own and of foreign files. The data
+set behind it is not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from struct import Struct
+from typing import BinaryIO
+
+from medserver.dicom.elements import LONG_FORM_VRS
+from medserver.dicom.uids import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    PRIVATE_INFORMATION_CREATOR_UID,
+)
+from medserver.errors import NotPart10
+
+PREAMBLE = bytes(128) + b"DICM"
+META_SIZE_MAX_BYTES = 64 * 1024
+"""How far a file is read for its meta information. The preamble is included."""
+
+_GROUP = 0x0002
+_VERSION = b"\x00\x01"
+_SOP_CLASS_UID, _SOP_INSTANCE_UID, _TRANSFER_SYNTAX_UID = 0x0002, 0x0003, 0x0010
+_SOURCE_AE_TITLE = 0x0016
+_PRIVATE_INFORMATION_CREATOR_UID, _PRIVATE_INFORMATION = 0x0100, 0x0102
+
+_SHORT_FORM = Struct("<HH2sH")
+_LONG_FORM = Struct("<HH2sHL")
+_IMPLICIT_FORM = Struct("<HHL")
+_LENGTH = Struct("<L")
+
+
+@dataclass(frozen=True, slots=True)
+class FileMeta:
+    """The file meta information of one stored instance.
+
+    Parameters
+    ----------
+    sop_class_uid, sop_instance_uid, transfer_syntax_uid : str
+        Of the data set behind it; empty if a foreign file does not say.
+    source_ae_title : str
+        The AE that sent the instance; empty if a foreign file does not say.
+    received_at : datetime or None
+        When the node received it, UTC; None in a file that another program wrote.
+    duplicates : str or None
+        What was to happen with another instance of the same UID when this one was received: ``keep``,
+        ``replace`` or ``reject``; None in a file that another program wrote. A rebuilt index is the same
+        index because of it.
+    data_set_offset : int
+        Where the data set begins, counted from where reading began; 0 if this was not read from a file.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    source_ae_title: str = ""
+    received_at: datetime | None = None
+    duplicates: str | None = None
+    data_set_offset: int = 0
+
+    def encode(self) -> bytes:
+        """Return preamble, prefix and meta information: what a file holds before the data set (PS3.10 7.1).
+
+        Raises
+        ------
+        ValueError
+            If a UID is not ASCII, or if `received_at` has no time zone.
+        """
+        elements = b"".join((
+            _VERSION_ELEMENT,
+            _short_element(_SOP_CLASS_UID, b"UI", self.sop_class_uid.encode("ascii")),
+            _short_element(_SOP_INSTANCE_UID, b"UI", self.sop_instance_uid.encode("ascii")),
+            _short_element(_TRANSFER_SYNTAX_UID, b"UI", self.transfer_syntax_uid.encode("ascii")),
+            _IMPLEMENTATION_ELEMENTS,
+            _short_element(_SOURCE_AE_TITLE, b"AE", self.source_ae_title.encode("ascii", "replace")),
+            self._private_elements(),
+        ))
+        return PREAMBLE + _short_element(0x0000, b"UL", _LENGTH.pack(len(elements))) + elements
+
+    def _private_elements(self) -> bytes:
+        if self.received_at is None:
+            return b""
+        if self.received_at.tzinfo is None:
+            raise ValueError("the moment of receipt has no time zone")
+        received = self.received_at.astimezone(UTC).isoformat()
+        information = json.dumps(
+            {"received": received, "duplicates": self.duplicates}, separators=(",", ":")
+        ).encode("ascii")
+        return _CREATOR_ELEMENT + _long_element(_PRIVATE_INFORMATION, information)
+
+
+def read_file_meta(stream: BinaryIO) -> FileMeta:
+    """Read the file meta information at the current position of a stream.
+
+    At most `META_SIZE_MAX_BYTES` are read, and the stream is left somewhere behind the meta information: seek
+    to `data_set_offset` before reading on. The group length is not relied upon, because many programs write a
+    wrong one.
+
+    Raises
+    ------
+    NotPart10
+        If there is no prefix, no meta information, or none that ends within the limit.
+    """
+    head = stream.read(META_SIZE_MAX_BYTES)
+    if head[128:132] != b"DICM":
+        raise NotPart10("no DICM prefix after 128 bytes of preamble")
+    values, data_set_offset = _group_2_values(head)
+    if not values:
+        raise NotPart10("no file meta information after the DICM prefix")
+    received_at, duplicates = _private_information(values)
+    return FileMeta(
+        sop_class_uid=_text(values, _SOP_CLASS_UID),
+        sop_instance_uid=_text(values, _SOP_INSTANCE_UID),
+        transfer_syntax_uid=_text(values, _TRANSFER_SYNTAX_UID),
+        source_ae_title=_text(values, _SOURCE_AE_TITLE),
+        received_at=received_at,
+        duplicates=duplicates,
+        data_set_offset=data_set_offset,
+    )
+
+
+def _short_element(element: int, vr: bytes, value: bytes) -> bytes:
+    if len(value) % 2:
+        value += b"\x00" if vr == b"UI" else b" "
+    return _SHORT_FORM.pack(_GROUP, element, vr, len(value)) + value
+
+
+def _long_element(element: int, value: bytes) -> bytes:
+    if len(value) % 2:
+        value += b"\x00"
+    return _LONG_FORM.pack(_GROUP, element, b"OB", 0, len(value)) + value
+
+
+def _group_2_values(head: bytes) -> tuple[dict[int, bytes], int]:
+    """Return the values of group 0002 by element number, and where the first element of another group is."""
+    values: dict[int, bytes] = {}
+    offset = len(PREAMBLE)
+    while head[offset : offset + 2] == b"\x02\x00":
+        if len(head) < offset + 8:
+            raise NotPart10("the file ends within the file meta information")
+        _, element, vr, length = _SHORT_FORM.unpack_from(head, offset)
+        start = offset + 8
+        if vr.decode("latin-1") in LONG_FORM_VRS:
+            if len(head) < offset + 12:
+                raise NotPart10("the file ends within the file meta information")
+            (length,) = _LENGTH.unpack_from(head, start)
+            start += 4
+        elif not (vr.isalpha() and vr.isupper()):
+            # Some old programs wrote the meta information in implicit VR.
+            length = _IMPLICIT_FORM.unpack_from(head, offset)[2]
+        offset = start + length
+        if offset > len(head):
+            raise NotPart10(f"the file meta information does not end within {len(head)} bytes")
+        values[element] = head[start:offset]
+    return values, offset
+
+
+def _text(values: dict[int, bytes], element: int) -> str:
+    return values.get(element, b"").decode("ascii", "replace").strip(" \x00")
+
+
+def _private_information(values: dict[int, bytes]) -> tuple[datetime | None, str | None]:
+    """Return what `FileMeta.encode` has put into Private Information, or twice None if it is not ours."""
+    if _text(values, _PRIVATE_INFORMATION_CREATOR_UID) != PRIVATE_INFORMATION_CREATOR_UID:
+        return None, None
+    try:
+        information = json.loads(_text(values, _PRIVATE_INFORMATION))
+        received_at = datetime.fromisoformat(information["received"])
+        return received_at.astimezone(UTC), information.get("duplicates")
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None, None
+
+
+# What is the same in every file.
+_VERSION_ELEMENT = _long_element(0x0001, _VERSION)
+_IMPLEMENTATION_ELEMENTS = _short_element(
+    0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode("ascii")
+) + _short_element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode("ascii"))
+_CREATOR_ELEMENT = _short_element(
+    _PRIVATE_INFORMATION_CREATOR_UID, b"UI", PRIVATE_INFORMATION_CREATOR_UID.encode("ascii")
+)

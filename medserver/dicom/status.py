@@ -1,0 +1,142 @@
+"""DIMSE status codes: their names, what kind each is, and their meaning in words.
+
+The general codes are those of PS3.7 C; the others belong to the Storage (PS3.4 B.2.3) and Query/Retrieve
+services (PS3.4 C.4). Which error is answered with which code is in `services.responses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+SUCCESS = 0x0000
+
+NO_SUCH_ATTRIBUTE = 0x0105
+INVALID_ATTRIBUTE_VALUE = 0x0106
+ATTRIBUTE_LIST_ERROR = 0x0107
+PROCESSING_FAILURE = 0x0110
+DUPLICATE = 0x0111
+NO_SUCH_INSTANCE = 0x0112
+NO_SUCH_EVENT_TYPE = 0x0113
+NO_SUCH_ARGUMENT = 0x0114
+INVALID_ARGUMENT_VALUE = 0x0115
+ATTRIBUTE_VALUE_OUT_OF_RANGE = 0x0116
+INVALID_OBJECT_INSTANCE = 0x0117
+NO_SUCH_SOP_CLASS = 0x0118
+CLASS_INSTANCE_CONFLICT = 0x0119
+MISSING_ATTRIBUTE = 0x0120
+MISSING_ATTRIBUTE_VALUE = 0x0121
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+NO_SUCH_ACTION = 0x0123
+NOT_AUTHORISED = 0x0124
+DUPLICATE_INVOCATION = 0x0210
+UNRECOGNISED_OPERATION = 0x0211
+MISTYPED_ARGUMENT = 0x0212
+RESOURCE_LIMITATION = 0x0213
+
+OUT_OF_RESOURCES = 0xA700
+CANNOT_COUNT_MATCHES = 0xA701
+CANNOT_PERFORM_SUBOPERATIONS = 0xA702
+MOVE_DESTINATION_UNKNOWN = 0xA801
+DATA_SET_MISMATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+
+COERCION_OF_DATA_ELEMENTS = 0xB000
+SUBOPERATIONS_WARNING = 0xB000
+ELEMENTS_DISCARDED = 0xB006
+DATA_SET_MISMATCH_WARNING = 0xB007
+
+CANCEL = 0xFE00
+PENDING = 0xFF00
+PENDING_WARNING = 0xFF01
+
+_WARNINGS_BELOW_A000 = frozenset({0x0001, ATTRIBUTE_LIST_ERROR, ATTRIBUTE_VALUE_OUT_OF_RANGE})
+
+_MEANINGS: Mapping[int, str] = MappingProxyType({
+    SUCCESS: "success",
+    0x0001: "requested optional attributes are not supported",
+    NO_SUCH_ATTRIBUTE: "no such attribute",
+    INVALID_ATTRIBUTE_VALUE: "invalid attribute value",
+    ATTRIBUTE_LIST_ERROR: "attribute list error",
+    PROCESSING_FAILURE: "processing failure",
+    DUPLICATE: "duplicate SOP instance",
+    NO_SUCH_INSTANCE: "no such SOP instance",
+    NO_SUCH_EVENT_TYPE: "no such event type",
+    NO_SUCH_ARGUMENT: "no such argument",
+    INVALID_ARGUMENT_VALUE: "invalid argument value",
+    ATTRIBUTE_VALUE_OUT_OF_RANGE: "attribute value out of range",
+    INVALID_OBJECT_INSTANCE: "invalid SOP instance UID",
+    NO_SUCH_SOP_CLASS: "no such SOP class",
+    CLASS_INSTANCE_CONFLICT: "the SOP instance is not of this SOP class",
+    MISSING_ATTRIBUTE: "missing attribute",
+    MISSING_ATTRIBUTE_VALUE: "missing attribute value",
+    SOP_CLASS_NOT_SUPPORTED: "SOP class not supported",
+    NO_SUCH_ACTION: "no such action",
+    NOT_AUTHORISED: "not authorised",
+    DUPLICATE_INVOCATION: "duplicate invocation",
+    UNRECOGNISED_OPERATION: "unrecognised operation",
+    MISTYPED_ARGUMENT: "mistyped argument",
+    RESOURCE_LIMITATION: "resource limitation",
+    CANNOT_COUNT_MATCHES: "out of resources: the number of matches cannot be calculated",
+    CANNOT_PERFORM_SUBOPERATIONS: "out of resources: sub-operations cannot be performed",
+    MOVE_DESTINATION_UNKNOWN: "move destination unknown",
+    0xB000: "coercion of data elements, or sub-operations with failures or warnings",
+    ELEMENTS_DISCARDED: "elements discarded",
+    DATA_SET_MISMATCH_WARNING: "the data set does not match the SOP class, but is stored",
+    CANCEL: "cancelled",
+    PENDING: "pending",
+    PENDING_WARNING: "pending, optional keys are not supported",
+})
+
+_MEANINGS_OF_RANGES = (
+    (0xA700, 0xA7FF, "out of resources"),
+    (0xA900, 0xA9FF, "the data set does not match the SOP class"),
+    (0xA000, 0xAFFF, "refused"),
+    (0xB000, 0xBFFF, "warning"),
+    (0xC000, 0xCFFF, "cannot understand or process"),
+)
+"""First code, last code, and what the codes between mean that have no meaning of their own."""
+
+
+def category(code: int) -> str:
+    """Return the kind of a status: ``success``, ``pending``, ``warning``, ``cancel`` or ``failure``.
+
+    A code that PS3.7 does not define is a failure: nobody may take it for a success.
+
+    References
+    ----------
+    PS3.7 C.1
+    """
+    if code == SUCCESS:
+        return "success"
+    if code in (PENDING, PENDING_WARNING):
+        return "pending"
+    if code == CANCEL:
+        return "cancel"
+    if 0xB000 <= code <= 0xBFFF or code in _WARNINGS_BELOW_A000:
+        return "warning"
+    return "failure"
+
+
+def is_pending(code: int) -> bool:
+    """Tell whether more responses to the same request follow."""
+    return category(code) == "pending"
+
+
+def is_warning(code: int) -> bool:
+    """Tell whether the operation was performed, but not quite as asked."""
+    return category(code) == "warning"
+
+
+def is_failure(code: int) -> bool:
+    """Tell whether the operation was not performed. A cancelled one did not fail."""
+    return category(code) == "failure"
+
+
+def describe(code: int) -> str:
+    """Return a status in words for people, with its code: ``0xA702 out of resources: ...``."""
+    meaning = _MEANINGS.get(code)
+    if meaning is None:
+        ranges = (text for first, last, text in _MEANINGS_OF_RANGES if first <= code <= last)
+        meaning = next(ranges, "a status that DICOM does not define")
+    return f"0x{code:04X} {meaning}"

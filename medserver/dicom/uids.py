@@ -1,0 +1,97 @@
+"""Unique identifiers: their form, new ones, and our own.
+
+The UIDs that the standard defines are in `sop_classes` and `transfer_syntaxes`; they can be read from here.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from medserver.dicom.sop_classes import (
+    COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET,
+    COMPOSITE_INSTANCE_ROOT_RETRIEVE_GET,
+    COMPOSITE_INSTANCE_ROOT_RETRIEVE_MOVE,
+    CURRENT_STORAGE_SOP_CLASSES,
+    MEDIA_STORAGE_DIRECTORY,
+    PATIENT_ROOT_FIND,
+    PATIENT_ROOT_GET,
+    PATIENT_ROOT_MOVE,
+    PATIENT_STUDY_ONLY_FIND,
+    PATIENT_STUDY_ONLY_GET,
+    PATIENT_STUDY_ONLY_MOVE,
+    RETIRED_STORAGE_SOP_CLASSES,
+    STORAGE_SOP_CLASSES,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    VERIFICATION,
+)
+from medserver.dicom.transfer_syntaxes import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    TRANSFER_SYNTAXES,
+    TransferSyntax,
+    transfer_syntax,
+)
+
+__all__ = [
+    "COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET",
+    "COMPOSITE_INSTANCE_ROOT_RETRIEVE_GET",
+    "COMPOSITE_INSTANCE_ROOT_RETRIEVE_MOVE",
+    "CURRENT_STORAGE_SOP_CLASSES",
+    "DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN",
+    "EXPLICIT_VR_BIG_ENDIAN",
+    "EXPLICIT_VR_LITTLE_ENDIAN",
+    "IMPLEMENTATION_CLASS_UID",
+    "IMPLEMENTATION_VERSION_NAME",
+    "IMPLICIT_VR_LITTLE_ENDIAN",
+    "MEDIA_STORAGE_DIRECTORY",
+    "PATIENT_ROOT_FIND",
+    "PATIENT_ROOT_GET",
+    "PATIENT_ROOT_MOVE",
+    "PATIENT_STUDY_ONLY_FIND",
+    "PATIENT_STUDY_ONLY_GET",
+    "PATIENT_STUDY_ONLY_MOVE",
+    "PRIVATE_INFORMATION_CREATOR_UID",
+    "RETIRED_STORAGE_SOP_CLASSES",
+    "STORAGE_SOP_CLASSES",
+    "STUDY_ROOT_FIND",
+    "STUDY_ROOT_GET",
+    "STUDY_ROOT_MOVE",
+    "TRANSFER_SYNTAXES",
+    "VERIFICATION",
+    "TransferSyntax",
+    "is_valid_uid",
+    "new_uid",
+    "transfer_syntax",
+]
+
+UID_LENGTH_MAX = 64
+
+IMPLEMENTATION_CLASS_UID = "2.25.189021070369635788615692400243730689513"
+"""Identifies this implementation to its peers (PS3.7 D.3.3.2) and in the files that it writes."""
+
+IMPLEMENTATION_VERSION_NAME = "MEDSERVER_0_1"
+"""The version in at most 16 characters (PS3.7 D.3.3.2.3)."""
+
+PRIVATE_INFORMATION_CREATOR_UID = "2.25.276675797258182011351876566162018499212"
+"""Marks the Private Information of a file's meta information as ours (PS3.10 7.1)."""
+
+_UID = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+")
+
+
+def is_valid_uid(text: str) -> bool:
+    """Tell whether a text has the form of a UID (PS3.5 9.1).
+
+    That is an org root and a suffix, hence two components at least, each a number without leading zeros, and
+    at most 64 characters. Padding is not part of the UID: take it off before.
+    """
+    return len(text) <= UID_LENGTH_MAX and _UID.fullmatch(text) is not None
+
+
+def new_uid() -> str:
+    """Return a UID that no one else has, derived from a random UUID (PS3.5 B.2)."""
+    return f"2.25.{uuid.uuid4().int}"

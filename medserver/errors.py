@@ -1,0 +1,171 @@
+"""Every situation in which an operation cannot do what it was asked to do.
+
+The tree::
+
+    MedserverError
+    ├── ConfigError                   config.ini or a --set cannot be used
+    ├── BadUsage                      a command line asks for what cannot be
+    ├── RequestError                  a request from a peer that is refused
+    │   ├── CannotUnderstand          bytes that cannot be read as what they claim to be
+    │   ├── DataSetMismatch           the data set is not what the command announced
+    │   ├── IdentifierMismatch        the identifier does not fit the information model
+    │   ├── InvalidObjectInstance     a SOP Instance UID that breaks PS3.5 9.1
+    │   ├── SOPClassNotSupported      a SOP class that is not served here
+    │   ├── DuplicateInstance         the instance exists with other content
+    │   ├── NoSuchInstance            the instance is not in the archive
+    │   ├── NotAuthorised             this AE may not use this service
+    │   ├── UnrecognisedOperation     a DIMSE operation that the SOP class does not have
+    │   └── UnknownMoveDestination    a C-MOVE to an AE that is not configured
+    ├── OutOfResources                no space, no memory, a limit reached
+    ├── CannotCountMatches            the matches of a retrieve could not be determined
+    ├── CannotPerformSuboperations    no sub-operation of a retrieve could be made
+    ├── StoreFailure                  a volume failed
+    │   └── DamagedObject             the bytes on disk are not the bytes received
+    ├── IndexFailure                  the index failed
+    ├── NotPart10                     a file is not in the DICOM file format
+    ├── TransferSyntaxNotSupported    a transfer syntax that is not known here
+    ├── CannotTranscode               pixel data that cannot be brought into another transfer syntax
+    └── RemoteError                   a remote AE does not do its part
+        ├── UnknownRemote             no such AE in config.ini
+        ├── ConnectionFailed          no transport connection
+        ├── AssociationRejected       the remote AE refused the association
+        └── AssociationAborted        the association ended before the work did
+
+No class holds a code: `services.responses` maps a class to a DIMSE status and `cli` to an exit code.
+"""
+
+from __future__ import annotations
+
+
+class MedserverError(Exception):
+    """Base of all errors that medserver raises on purpose."""
+
+
+class ConfigError(MedserverError):
+    """The configuration cannot be used.
+
+    Parameters
+    ----------
+    problems : sequence of str
+        Every mistake that was found, one line each.
+    """
+
+    def __init__(self, problems: list[str] | tuple[str, ...] | str) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class BadUsage(MedserverError):
+    """A command line asks for something that cannot be done."""
+
+
+class RequestError(MedserverError):
+    """A request from a peer that is refused."""
+
+
+class CannotUnderstand(RequestError):
+    """Bytes that cannot be read as what they claim to be."""
+
+
+class DataSetMismatch(RequestError):
+    """The data set does not match the command or the presentation context."""
+
+
+class IdentifierMismatch(RequestError):
+    """The identifier does not match the information model of the SOP class."""
+
+
+class InvalidObjectInstance(RequestError):
+    """A SOP Instance UID that violates the UID construction rules (PS3.5 9.1)."""
+
+
+class SOPClassNotSupported(RequestError):
+    """The SOP class is not served here."""
+
+
+class DuplicateInstance(RequestError):
+    """The SOP Instance is already stored with other content and `duplicates = reject`."""
+
+
+class NoSuchInstance(RequestError):
+    """The SOP Instance is not in the archive."""
+
+
+class NotAuthorised(RequestError):
+    """The calling AE may not use this service."""
+
+
+class UnrecognisedOperation(RequestError):
+    """The DIMSE operation is not one of the SOP class."""
+
+
+class UnknownMoveDestination(RequestError):
+    """The Move Destination is not an AE of the configuration."""
+
+
+class OutOfResources(MedserverError):
+    """There is no space, memory or room within a limit."""
+
+
+class CannotCountMatches(MedserverError):
+    """The number of matches of a retrieve could not be determined."""
+
+
+class CannotPerformSuboperations(MedserverError):
+    """Not one sub-operation of a retrieve could be attempted."""
+
+
+class StoreFailure(MedserverError):
+    """A volume could not read or write an object."""
+
+
+class DamagedObject(StoreFailure):
+    """The bytes on disk are not the bytes that were received."""
+
+
+class IndexFailure(MedserverError):
+    """The index could not be read or written."""
+
+
+class NotPart10(MedserverError):
+    """A file is not in the DICOM file format (PS3.10 7.1)."""
+
+
+class TransferSyntaxNotSupported(MedserverError):
+    """A transfer syntax that is not known here."""
+
+
+class CannotTranscode(MedserverError):
+    """Pixel data that cannot be brought into the transfer syntax that was asked for."""
+
+
+class RemoteError(MedserverError):
+    """A remote AE does not do its part."""
+
+
+class UnknownRemote(RemoteError):
+    """No AE of this name is configured."""
+
+
+class ConnectionFailed(RemoteError):
+    """No transport connection to the remote AE could be opened."""
+
+
+class AssociationRejected(RemoteError):
+    """The remote AE refused the association.
+
+    Parameters
+    ----------
+    result, source, reason : int
+        The fields of the A-ASSOCIATE-RJ (PS3.8 9.3.4).
+    message : str
+        The same in words.
+    """
+
+    def __init__(self, result: int, source: int, reason: int, message: str) -> None:
+        self.result, self.source, self.reason = result, source, reason
+        super().__init__(message)
+
+
+class AssociationAborted(RemoteError):
+    """The association ended before the work was done."""

@@ -1,0 +1,284 @@
+"""The index: what the archive holds, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from medserver.dicom.matching import Condition
+from medserver.index import additions, moments
+from medserver.index.additions import Additions
+from medserver.index.backend import Backend
+from medserver.index.callers import UnknownCaller, UnknownCallers
+from medserver.index.conflicts import Conflict, Conflicts
+from medserver.index.connections import Connections
+from medserver.index.database import migrate, open_backend
+from medserver.index.find import Find
+from medserver.index.hierarchy import Hierarchy
+from medserver.index.locations import LocationTable
+from medserver.index.pruning import Pruning
+from medserver.index.query import Query
+from medserver.index.records import Added, Counts, Duplicate, InstanceRecord, StoredLocation
+from medserver.index.selection import Selection
+from medserver.index.writer import Writer
+
+Clock = Callable[[], datetime]
+Item = TypeVar("Item")
+
+_COUNTS = (
+    "SELECT (SELECT COUNT(*) FROM patients), (SELECT COUNT(*) FROM studies), (SELECT COUNT(*) FROM series), "
+    "(SELECT COUNT(*) FROM instances), (SELECT COUNT(*) FROM duplicates), (SELECT COUNT(*) FROM locations), "
+    "(SELECT COUNT(*) FROM conflicts), (SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM instances)"
+)
+
+
+def open_index(url: str, *, base: Path, clock: Clock = moments.now) -> Index:
+    """Open an index; its schema is brought up to date.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:///relative/to/base.db``, ``sqlite:////absolute.db`` or ``postgresql://...``.
+    base : Path
+        Where a relative path begins.
+    clock : callable
+        Tells the present moment, with a time zone.
+
+    Returns
+    -------
+    Index
+        To be closed when it is done with. Threads may share it, processes may not: each opens its own.
+
+    Raises
+    ------
+    ConfigError
+        If the URL names no database that the index can use.
+    IndexFailure
+        If the database cannot be used.
+    """
+    backend = open_backend(url, base)
+    migrate(backend)
+    return Index(backend, clock)
+
+
+class Index:
+    """What the archive holds, and where.
+
+    Every method that writes returns after a durable commit. Every method raises `IndexFailure` if the
+    database fails, and `OutOfResources` if it has no space left; a failed `add` leaves the index as it
+    was, unless the connection to the server was lost at the very moment of the commit. Hence a file is
+    deleted only if `has_location` says that nobody refers to it.
+
+    Parameters
+    ----------
+    backend : Backend
+        The database; its schema is up to date.
+    clock : callable
+        Tells the present moment.
+    """
+
+    def __init__(self, backend: Backend, clock: Clock = moments.now) -> None:
+        self.backend = backend
+        self._clock = clock
+        self._connections = Connections(backend.connect, backend.usable)
+        self._conflicts = Conflicts(backend)
+        hierarchy = Hierarchy(backend, self._conflicts)
+        pruning = Pruning(backend, hierarchy)
+        self._additions = Additions(backend, hierarchy, pruning)
+        self._locations = LocationTable(backend, pruning)
+        self._callers = UnknownCallers(backend)
+        self._writer = Writer(backend, on_commit=hierarchy.committed, on_rollback=hierarchy.forget)
+
+    def close(self) -> None:
+        """Wait for transactions that are under way, then close all connections."""
+        self._writer.close()
+        self._connections.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    # Objects
+
+    def add(self, record: InstanceRecord) -> Added:
+        """Add an object that lies in a volume.
+
+        Parameters
+        ----------
+        record : InstanceRecord
+            The object.
+
+        Returns
+        -------
+        Added
+            What became of it; durable.
+
+        Raises
+        ------
+        IndexFailure
+            If it names no study or series, or the database failed.
+        OutOfResources
+            If there was no space.
+        """
+        addition = additions.prepare(record)
+        return self._writer.run(
+            lambda connection: self._additions.add(connection, addition), order=addition.order
+        )
+
+    def find(self, query: Query) -> Iterator[dict[str, Any]]:
+        """Answer a query.
+
+        Parameters
+        ----------
+        query : Query
+            What is asked.
+
+        Returns
+        -------
+        iterator of dict
+            See `Find.answers`. Holds no connection while it waits to be asked for the next answer.
+
+        Raises
+        ------
+        ValueError
+            If a condition is on an attribute that the index does not keep.
+        """
+        return Find(self.backend, self._connections, query).answers()
+
+    def select(self, conditions: Iterable[Condition], level: str = "IMAGE") -> Selection:
+        """Select instances to be retrieved.
+
+        Parameters
+        ----------
+        conditions : iterable of Condition
+            On attributes of any level; an instance, with its series, study and patient, has to fulfil all.
+        level : str
+            The Query/Retrieve Level of the request. It makes no difference: it is all instances below.
+
+        Returns
+        -------
+        Selection
+            The instances.
+        """
+        return Selection(self.backend, self._connections, conditions)
+
+    # Files
+
+    def locations(self, after: tuple[str, str] = ("", "")) -> Iterator[StoredLocation]:
+        """Yield every file that the index knows, in the order of volume and path.
+
+        Parameters
+        ----------
+        after : tuple of (str, str)
+            Volume and path of the last one that is known.
+        """
+        while page := self._read(self._locations.page, after):
+            yield from page
+            after = (page[-1].volume, page[-1].path)
+
+    def has_location(self, volume: str, path: str) -> bool:
+        """Whether the index refers to a file, as an instance or as an object put aside."""
+        return self._read(self._locations.has, volume, path)
+
+    def remove_location(self, volume: str, path: str) -> bool:
+        """Forget a file, and the instance, series, study and patient that have no other.
+
+        Returns
+        -------
+        bool
+            False if the index did not know the file.
+        """
+        return self._writer.run(lambda connection: self._locations.remove(connection, volume, path))
+
+    def duplicates(self) -> Iterator[Duplicate]:
+        """Yield the objects that were put aside, the oldest first."""
+        yield from self._pages(self._locations.duplicates)
+
+    # What was noticed
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield the conflicts, the oldest first."""
+        yield from self._pages(self._conflicts.all)
+
+    def counts(self) -> Counts:
+        """Return how much the index holds."""
+        return self._read(lambda connection: Counts(*connection.execute(_COUNTS).fetchone()))
+
+    def note_unknown_caller(self, ae_title: str, called: str, address: str) -> None:
+        """Note that an AE called which is not known.
+
+        Parameters
+        ----------
+        ae_title, called : str
+            Calling and called AE title.
+        address : str
+            Where the connection came from.
+        """
+        at = self._clock()
+        self._writer.run(lambda connection: self._callers.note(connection, ae_title, called, address, at))
+
+    def forget_unknown_caller(self, ae_title: str) -> None:
+        """Take an AE title from the list of unknown callers."""
+        self._writer.run(lambda connection: self._callers.forget(connection, ae_title))
+
+    def unknown_callers(self) -> list[UnknownCaller]:
+        """Return the unknown callers, the latest first."""
+        return self._read(self._callers.all)
+
+    # Work that can be resumed
+
+    def progress_get(self, name: str) -> str | None:
+        """Return what `progress_set` noted, or None."""
+        statement = self.backend.sql("SELECT value FROM progress WHERE name = ?")
+        rows = self._read(lambda connection: connection.execute(statement, (name,)).fetchall())
+        return rows[0][0] if rows else None
+
+    def progress_set(self, name: str, value: str | None) -> None:
+        """Note how far a piece of work has come.
+
+        Parameters
+        ----------
+        name : str
+            The piece of work.
+        value : str or None
+            How far; None when it is finished.
+        """
+        if value is None:
+            statement = self.backend.sql("DELETE FROM progress WHERE name = ?")
+            self._writer.run(lambda connection: connection.execute(statement, (name,)) and None)
+            return
+        statement = self.backend.sql(
+            "INSERT INTO progress (name, value) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        )
+        self._writer.run(lambda connection: connection.execute(statement, (name, value)) and None)
+
+    def optimise(self) -> None:
+        """Let the database renew its statistics, if it is worth the while; costs milliseconds."""
+        try:
+            connection = self.backend.connect(writing=True)
+            try:
+                self.backend.optimise(connection)
+            finally:
+                connection.close()
+        except self.backend.errors as error:
+            raise self.backend.failure(error) from error
+
+    # Reading
+
+    def _read(self, read: Callable[..., Item], *arguments: Any) -> Item:
+        try:
+            with self._connections.lent() as connection:
+                return read(connection, *arguments)
+        except self.backend.errors as error:
+            raise self.backend.failure(error) from error
+
+    def _pages(self, read: Callable[[Any, int], list[tuple[int, Item]]]) -> Iterator[Item]:
+        last = 0
+        while page := self._read(read, last):
+            yield from (item for _, item in page)
+            last = page[-1][0]

@@ -1,0 +1,103 @@
+"""The tables as peewee models, to build queries with.
+
+They are made from `medserver.dicom.attributes`; the tables themselves are made by `migrations`, and a
+test compares the two. Models are not bound to a database: SQL is built for the one at hand by
+`Backend.database`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from peewee import BigAutoField, DoubleField, Field, ForeignKeyField, IntegerField, Model, TextField
+
+from medserver.dicom.attributes import LEVELS
+from medserver.index.columns import LEVEL_COLUMNS, PARENTS, TABLES
+
+
+def _model(table: str, fields: dict[str, Field]) -> type[Model]:
+    meta = type("Meta", (), {"table_name": table, "legacy_table_names": False})
+    name = "".join(word.capitalize() for word in table.split("_"))
+    return type(name, (Model,), {"__module__": __name__, "Meta": meta, **fields})
+
+
+def _reference(model: type[Model], name: str, *, null: bool = False) -> ForeignKeyField:
+    return ForeignKeyField(model, column_name=name, backref=None, null=null)
+
+
+def _texts(names: Iterable[str], *, null: bool = False) -> dict[str, Field]:
+    return {name: TextField(null=null) for name in names}
+
+
+def _level_models() -> dict[str, type[Model]]:
+    models: dict[str, type[Model]] = {}
+    above: type[Model] | None = None
+    own: dict[str, dict[str, Field]] = {
+        "PATIENT": {"distinction": IntegerField()},
+        "STUDY": {},
+        "SERIES": {},
+        "IMAGE": {
+            **_texts(("transfer_syntax_uid", "digest", "received_at")),
+            "size_bytes": IntegerField(),
+            "calling_ae_title": TextField(null=True),
+        },
+    }
+    for level in LEVELS:
+        fields: dict[str, Field] = {"id": BigAutoField()}
+        if above is not None:
+            fields[PARENTS[level]] = _reference(above, PARENTS[level])
+        fields |= {
+            name: DoubleField(null=True) if name.endswith("_order") else TextField(null=True)
+            for name in LEVEL_COLUMNS[level]
+        }
+        above = models[level] = _model(TABLES[level], fields | own[level])
+    return models
+
+
+MODELS = _level_models()
+"""Query/Retrieve Level -> model."""
+
+Patients, Studies, Series, Instances = (MODELS[level] for level in LEVELS)
+
+Duplicates = _model(
+    "duplicates",
+    {
+        "id": BigAutoField(),
+        **_texts((
+            "sop_instance_uid", "sop_class_uid", "transfer_syntax_uid", "digest", "received_at", "reason",
+        )),
+        "size_bytes": IntegerField(),
+        "calling_ae_title": TextField(null=True),
+    },
+)  # fmt: skip
+
+Locations = _model(
+    "locations",
+    {
+        "id": BigAutoField(),
+        "instance": _reference(Instances, "instance", null=True),
+        "duplicate": _reference(Duplicates, "duplicate", null=True),
+        **_texts(("volume", "path", "meta_digest")),
+        "data_set_offset": IntegerField(),
+    },
+)
+
+Conflicts = _model(
+    "conflicts",
+    {
+        "id": BigAutoField(),
+        **_texts(("fingerprint", "kind", "subject", "present", "arrived", "sop_instance_uid", "found_at")),
+        "calling_ae_title": TextField(null=True),
+    },
+)
+
+UnknownCallers = _model(
+    "unknown_callers",
+    {
+        "id": BigAutoField(),
+        **_texts(("calling_ae_title", "called_ae_title", "address", "first_seen_at", "last_seen_at")),
+        "attempts": IntegerField(),
+    },
+)
+
+Progress = _model("progress", {"name": TextField(primary_key=True), "value": TextField()})

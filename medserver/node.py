@@ -1,0 +1,113 @@
+"""The record that is given to every operation: no globals, no singletons.
+
+What is done with it is in `archive` and above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from medserver.codecs.workers import Workers
+from medserver.config import ConfigFile
+from medserver.errors import StoreFailure
+from medserver.index import Index, open_index
+from medserver.store import DirectoryVolume, Volume
+
+
+def utc_now() -> datetime:
+    """Return the present, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Node:
+    """What an operation works with.
+
+    Parameters
+    ----------
+    config : ConfigFile
+        The configuration; `config.current` is its newest valid state, to be read once an operation.
+    index : Index
+        What is stored, as rows.
+    volumes : Mapping of str to Volume
+        Where it is stored, by name. The first is the primary volume.
+    workers : Workers
+        The processes in which pixels are encoded and decoded; each starts when it is first needed.
+    clock : callable
+        Returns the present, aware, in UTC.
+    """
+
+    config: ConfigFile
+    index: Index
+    volumes: Mapping[str, Volume]
+    workers: Workers
+    clock: Callable[[], datetime] = utc_now
+
+    @property
+    def primary_volume(self) -> Volume:
+        """The volume to which goes what is received."""
+        return next(iter(self.volumes.values()))
+
+    def volume(self, name: str) -> Volume:
+        """Return a volume by its name.
+
+        Raises
+        ------
+        StoreFailure
+            The configuration does not have it any more.
+        """
+        try:
+            return self.volumes[name]
+        except KeyError:
+            raise StoreFailure(f"volume {name} is not configured") from None
+
+    def close(self) -> None:
+        """End the workers, close the index and give up the temporary files of this process."""
+        with ExitStack() as stack:
+            stack.callback(self.workers.close)
+            stack.callback(self.index.close)
+            for volume in self.volumes.values():
+                stack.callback(volume.close)
+
+
+def open_node(
+    config_file: ConfigFile,
+    *,
+    receives: bool = False,
+    index_url: str | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Node:
+    """Open what the configuration names.
+
+    Parameters
+    ----------
+    config_file : ConfigFile
+        What config.ini says.
+    receives : bool
+        Whether this process receives objects: they are then made durable in a journal, and the process calls
+        `Volume.tend` now and then.
+    index_url : str, optional
+        Another index than that of the configuration.
+    clock : callable
+        See `Node`.
+
+    Raises
+    ------
+    IndexFailure
+        The index cannot be opened.
+    """
+    config = config_file.current
+    primary = config.primary_volume
+    ordered = [primary, *(volume for volume in config.volumes if volume.name != primary.name)]
+    return Node(
+        config=config_file,
+        index=open_index(index_url or config.index.url, base=config.node.data),
+        volumes={
+            volume.name: DirectoryVolume(volume.name, volume.path, journaled=receives) for volume in ordered
+        },
+        workers=Workers(),
+        clock=clock,
+    )

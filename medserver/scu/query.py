@@ -1,0 +1,66 @@
+"""Query as SCU (PS3.4 C.4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydicom.dataset import Dataset
+
+from medserver.dicom import status, uids
+from medserver.scu.exchange import (
+    PRIORITY_MEDIUM,
+    Response,
+    cancel,
+    context_for,
+    next_message_id,
+    responses,
+    send_request,
+)
+from medserver.wire.association import Association
+from medserver.wire.command_set import CommandField
+from medserver.wire.requestor import Proposal
+
+IDENTIFIER_SYNTAXES = (uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN)
+
+RELATIONAL = b"\x01"
+"""What is proposed by extended negotiation for relational queries or retrieves (PS3.4 C.5.1.1)."""
+
+
+def proposal(sop_class_uid: str) -> Proposal:
+    """Return the presentation context for a query or retrieve SOP class."""
+    return Proposal(sop_class_uid, IDENTIFIER_SYNTAXES)
+
+
+def relational_agreed(association: Association, sop_class_uid: str) -> bool:
+    """Tell whether the remote AE agreed to `RELATIONAL` for a SOP class."""
+    return association.acceptor.sop_class_extended.get(sop_class_uid, b"")[:1] == RELATIONAL
+
+
+def find(
+    association: Association, sop_class_uid: str, identifier: Dataset, *, matches_max: int | None = None
+) -> Iterator[Response]:
+    """Send a C-FIND and yield its responses, the last one included.
+
+    Parameters
+    ----------
+    matches_max : int, optional
+        After so many matches the query is cancelled; what the remote AE still sends is dropped.
+    """
+    context = context_for(association, sop_class_uid)
+    message_id = next_message_id()
+    command_set = {
+        "AffectedSOPClassUID": sop_class_uid,
+        "CommandField": CommandField.C_FIND,
+        "MessageID": message_id,
+        "Priority": PRIORITY_MEDIUM,
+    }
+    send_request(association, context, command_set, identifier)
+    count = 0
+    for response in responses(association, context, CommandField.C_FIND, message_id):
+        is_match = status.is_pending(response.code)
+        if is_match and matches_max is not None and count >= matches_max:
+            continue
+        yield response
+        count += is_match
+        if is_match and count == matches_max:
+            cancel(association, context, message_id)

@@ -1,0 +1,122 @@
+"""Sends any number of instances of any kinds to one remote AE, over as many associations as that needs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from medserver import codecs
+from medserver.dicom import status
+from medserver.errors import MedserverError, RemoteError
+from medserver.log import Event
+from medserver.scu.storage import Outgoing, proposals_for, send_instance
+from medserver.wire.association import Association
+from medserver.wire.command_set import CommandField
+from medserver.wire.limits import WireLimits
+from medserver.wire.requestor import Address, Proposal, associate
+
+OPEN_ATTEMPTS_MAX = 3
+"""After so many associations in a row that could not be opened or broke, the remote AE is given up."""
+
+logger = logging.getLogger(__name__)
+
+
+class StorageSender:
+    """Sends instances to one remote AE; a context manager that releases its associations.
+
+    Parameters
+    ----------
+    address : Address
+        The remote AE.
+    kinds : iterable of (sop_class_uid, transfer_syntax_uid)
+        What will be sent: from this the presentation contexts are made.
+    calling_ae_title : str
+        Our AE title.
+    limits : WireLimits
+        Timeouts and sizes.
+    workers : Workers
+        Who transcodes.
+    move_originator : tuple of (AE title, Message ID), optional
+        Whose C-MOVE it is.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        kinds: Iterable[tuple[str, str]],
+        calling_ae_title: str,
+        limits: WireLimits,
+        workers: codecs.Workers,
+        move_originator: tuple[str, int] | None = None,
+    ) -> None:
+        self._address = address
+        self._calling_ae_title = calling_ae_title
+        self._limits = limits
+        self._workers = workers
+        self._move_originator = move_originator
+        self._groups: list[list[Proposal]] = proposals_for(kinds)
+        self._group_of = {
+            proposal.abstract_syntax: index
+            for index, group in enumerate(self._groups)
+            for proposal in group
+        }
+        self._associations: dict[int, Association] = {}
+        self._attempts = 0
+
+    def __enter__(self) -> StorageSender:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for association in self._associations.values():
+            association.release()
+        self._associations.clear()
+
+    def open(self) -> None:
+        """Open the first association, to learn early whether the remote AE can be reached.
+
+        Raises
+        ------
+        RemoteError
+            It cannot.
+        """
+        if self._groups:
+            self._association(0)
+
+    def send(self, outgoing: Outgoing) -> tuple[int, str]:
+        """Send an instance and wait for the answer.
+
+        Returns
+        -------
+        tuple of (int, str)
+            The status of the remote AE, or 0x0110 when it could not be asked, and a comment.
+        """
+        group = self._group_of[outgoing.sop_class_uid]
+        for _ in range(2):  # a broken association is opened again once: to send an instance twice is harmless
+            if self._attempts >= OPEN_ATTEMPTS_MAX:
+                return status.PROCESSING_FAILURE, "the remote AE was given up"
+            try:
+                return self._exchange(self._association(group), outgoing)
+            except (RemoteError, OSError) as error:  # OSError: the file failed in the midst of its message
+                comment = str(error)
+                self._attempts += 1
+                if broken := self._associations.pop(group, None):
+                    broken.abort()
+                    broken.dul.finish()
+            except MedserverError as error:
+                return status.PROCESSING_FAILURE, str(error)
+        logger.warning(Event("not sent", remote=str(self._address), reason=comment))
+        return status.PROCESSING_FAILURE, comment
+
+    def _exchange(self, association: Association, outgoing: Outgoing) -> tuple[int, str]:
+        message_id = send_instance(association, outgoing, self._workers, self._move_originator)
+        response = association.wait_response(CommandField.C_STORE, message_id, self._limits.dimse_timeout_s)
+        self._attempts = 0
+        command_set = response.command_set
+        return command_set.get("Status", status.PROCESSING_FAILURE), str(command_set.get("ErrorComment", ""))
+
+    def _association(self, group: int) -> Association:
+        if group not in self._associations:
+            self._associations[group] = associate(
+                self._address, self._groups[group], self._calling_ae_title, self._limits
+            )
+        return self._associations[group]

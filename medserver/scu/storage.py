@@ -1,0 +1,157 @@
+"""Storage as SCU: instances go out as they lie on disk, or transcoded where the peer cannot take them (PS3.4 B).
+
+The same functions serve an association that we asked for and the sub-operations of a C-GET, where the association
+is the peer's.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from medserver import codecs
+from medserver.errors import CannotTranscode, TransferSyntaxNotSupported
+from medserver.scu.exchange import DATA_SET_FOLLOWS, PRIORITY_MEDIUM, next_message_id
+from medserver.wire.association import AcceptedContext, Association
+from medserver.wire.command_set import CommandField, encode_command_set
+from medserver.wire.requestor import CONTEXTS_MAX, Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An instance that is to be sent.
+
+    Attributes
+    ----------
+    sop_class_uid, sop_instance_uid, transfer_syntax_uid : str
+        What it is.
+    size_bytes : int
+        The length of its data set.
+    open_data_set : callable
+        Returns a context manager with a binary file at the first byte of the data set.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    size_bytes: int
+    open_data_set: Callable[[], AbstractContextManager[BinaryIO]]
+
+
+def proposals_for(kinds: Iterable[tuple[str, str]]) -> list[list[Proposal]]:
+    """Return the presentation contexts to propose for instances of these kinds.
+
+    For each SOP class there is one context for what the instances can be brought into, and one for each transfer
+    syntax as stored. The contexts of a SOP class stay together.
+
+    Parameters
+    ----------
+    kinds : iterable of (sop_class_uid, transfer_syntax_uid)
+
+    Returns
+    -------
+    list of list of Proposal
+        At most 128 each: as many associations as needed (PS3.8 9.3.2.2).
+    """
+    by_class: dict[str, dict[tuple[str, ...], None]] = {}
+    for sop_class_uid, transfer_syntax_uid in kinds:
+        wanted = by_class.setdefault(sop_class_uid, {})
+        if targets := codecs.targets(transfer_syntax_uid):
+            wanted[tuple(targets)] = None
+        # Behind: GDCM 3.0 reads all data sets of a SOP class as its last context says, and stops at an exception.
+        wanted[(transfer_syntax_uid,)] = None
+    groups: list[list[Proposal]] = [[]]
+    for sop_class_uid, wanted in by_class.items():
+        proposals = [Proposal(sop_class_uid, syntaxes) for syntaxes in wanted]
+        if groups[-1] and len(groups[-1]) + len(proposals) > CONTEXTS_MAX:
+            groups.append([])
+        groups[-1] += proposals[:CONTEXTS_MAX]
+    return [group for group in groups if group]
+
+
+def choose_context(association: Association, outgoing: Outgoing) -> AcceptedContext | None:
+    """Return the context to send an instance in: as stored if possible, else the best that it can become."""
+    contexts = [
+        context
+        for context in association.contexts.values()
+        if context.abstract_syntax == outgoing.sop_class_uid and context.as_scu
+    ]
+    by_syntax = {context.transfer_syntax_uid: context for context in contexts}
+    for syntax in (outgoing.transfer_syntax_uid, *codecs.targets(outgoing.transfer_syntax_uid)):
+        if syntax in by_syntax:
+            return by_syntax[syntax]
+    return None
+
+
+def store_request(
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    message_id: int,
+    move_originator: tuple[str, int] | None = None,
+) -> bytes:
+    """Return the encoded command set of a C-STORE request (PS3.7 9.3.1.1)."""
+    return encode_command_set({
+        "AffectedSOPClassUID": sop_class_uid,
+        "CommandField": CommandField.C_STORE,
+        "MessageID": message_id,
+        "Priority": PRIORITY_MEDIUM,
+        "CommandDataSetType": DATA_SET_FOLLOWS,
+        "AffectedSOPInstanceUID": sop_instance_uid,
+        "MoveOriginatorApplicationEntityTitle": move_originator and move_originator[0],
+        "MoveOriginatorMessageID": move_originator and move_originator[1],
+    })
+
+
+def send_instance(
+    association: Association,
+    outgoing: Outgoing,
+    workers: codecs.Workers,
+    move_originator: tuple[str, int] | None = None,
+) -> int:
+    """Send the C-STORE request of an instance.
+
+    Parameters
+    ----------
+    move_originator : tuple of (AE title, Message ID), optional
+        Who asked for it with which C-MOVE (PS3.7 9.1.1.1).
+
+    Returns
+    -------
+    int
+        The Message ID that the answer will bear.
+
+    Raises
+    ------
+    CannotTranscode
+        The peer takes no transfer syntax that the instance can be brought into.
+    AssociationAborted
+        The association ended.
+    """
+    context = choose_context(association, outgoing)
+    if context is None:
+        raise CannotTranscode("the peer accepted no presentation context for the instance")
+    message_id = next_message_id()
+    command_set = store_request(
+        outgoing.sop_class_uid, outgoing.sop_instance_uid, message_id, move_originator
+    )
+    with outgoing.open_data_set() as stored:
+        if context.transfer_syntax_uid == outgoing.transfer_syntax_uid:
+            association.send_file(context.context_id, command_set, stored, outgoing.size_bytes)
+            return message_id
+        transcoded = codecs.transcode(
+            stored,
+            outgoing.size_bytes,
+            outgoing.transfer_syntax_uid,
+            context.transfer_syntax_uid,
+            workers,
+            tempfile.gettempdir(),
+        )
+        try:
+            with transcoded as result, result.open() as data_set:
+                association.send_file(context.context_id, command_set, data_set, result.size_bytes)
+        except TransferSyntaxNotSupported as error:
+            raise CannotTranscode(str(error)) from None
+    return message_id

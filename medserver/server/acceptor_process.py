@@ -1,0 +1,85 @@
+"""One of the processes that accept associations."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+
+from medserver.config import Config, ConfigFile
+from medserver.errors import MedserverError
+from medserver.log import Event
+from medserver.node import Node, open_node
+from medserver.services.policy import NodePolicy
+from medserver.wire.acceptor import Acceptor
+from medserver.wire.admission import Admission, AdmissionLimits
+from medserver.wire.limits import WireLimits
+from medserver.wire.roster import RosterPlace
+
+DRAIN_S = 2.5
+"""How long running operations may go on after the node was asked to stop."""
+
+WATCH_INTERVAL_S = 0.5
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+
+logger = logging.getLogger(__name__)
+
+
+def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, supervisor: int) -> None:
+    """Accept and serve associations until SIGTERM or SIGINT, or until the supervisor is gone.
+
+    The stop signals must be blocked when this is called, so that they can be waited for.
+
+    Parameters
+    ----------
+    supervisor : int
+        Its process ID: it may be gone before this process looks for the first time.
+
+    Raises
+    ------
+    IndexFailure, StoreFailure
+        The index or a volume cannot be opened.
+    """
+    threading.excepthook = _log_thread_failure
+    node = open_node(config_file, receives=True)
+    config = config_file.current
+    acceptor = Acceptor(
+        listener,
+        config.node.ae_title,
+        WireLimits.from_options(config.limits),
+        Admission(_admission_limits(config), place),
+        NodePolicy(node),
+    )
+    acceptor.start()
+    while signal.sigtimedwait(STOP_SIGNALS, WATCH_INTERVAL_S) is None and os.getppid() == supervisor:
+        _rest(node)
+    acceptor.stop(DRAIN_S)
+    node.close()
+
+
+def _rest(node: Node) -> None:
+    """Let the volumes place what was received a while ago."""
+    for volume in node.volumes.values():
+        try:
+            volume.rest()
+        except MedserverError as error:
+            logger.error(Event("volume", volume=volume.name, problem=str(error)))
+
+
+def _admission_limits(config: Config) -> AdmissionLimits:
+    options = config.limits
+    return AdmissionLimits(
+        associations_max=options.associations_max,
+        associations_per_ae_max=options.associations_per_ae_max,
+        associations_per_address_max=options.associations_per_address_max,
+        waiting_max=options.waiting_max,
+    )
+
+
+def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
+    """Log what ended a thread by mistake; its connection has been closed on the way."""
+    logger.error(
+        "a thread ended", exc_info=(failure.exc_type, failure.exc_value, failure.exc_traceback)
+    )

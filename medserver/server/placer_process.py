@@ -1,0 +1,88 @@
+"""The process that places what the others receive, when the machine has time for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+
+from medserver.config import ConfigFile
+from medserver.errors import MedserverError
+from medserver.log import Event
+from medserver.server.acceptor_process import STOP_SIGNALS
+from medserver.store import DirectoryVolume
+
+INTERVAL_S = 0.25
+RETRY_S = 5.0
+NICENESS = 10
+
+logger = logging.getLogger(__name__)
+
+
+def run(config_file: ConfigFile, supervisor: int) -> None:
+    """Place what is received until SIGTERM or SIGINT, or until the supervisor is gone, and then the rest.
+
+    The stop signals must be blocked when this is called.
+
+    Parameters
+    ----------
+    supervisor : int
+        Its process ID: it may be gone before this process looks for the first time.
+    """
+    os.nice(NICENESS)
+    config = config_file.current
+    placer = Placer(
+        [DirectoryVolume(volume.name, volume.path) for volume in config.volumes], config.node.processes
+    )
+    placer.place()
+    while signal.sigtimedwait(STOP_SIGNALS, INTERVAL_S) is None and os.getppid() == supervisor:
+        placer.place()
+    placer.place(finally_=True)
+
+
+class Placer:
+    """Tends volumes, and says so when one cannot be tended.
+
+    Parameters
+    ----------
+    volumes : list of DirectoryVolume
+        What to tend.
+    processes : int
+        How many processes receive.
+    """
+
+    def __init__(self, volumes: list[DirectoryVolume], processes: int) -> None:
+        self._volumes = volumes
+        self._processes = processes
+        self._failing: set[str] = set()
+        self._next_at = 0.0
+
+    def place(self, finally_: bool = False) -> None:
+        """Tend every volume, unless that has just failed.
+
+        Parameters
+        ----------
+        finally_ : bool
+            Whether this is the last time.
+        """
+        if finally_ or time.monotonic() >= self._next_at:
+            outcomes = [self._tend(volume, finally_) for volume in self._volumes]
+            self._next_at = 0.0 if all(outcomes) else time.monotonic() + RETRY_S
+
+    def _tend(self, volume: DirectoryVolume, finally_: bool) -> bool:
+        """Tend one volume; False if it failed, which is logged when it begins and when it ends."""
+        try:
+            if finally_:
+                volume.settle()
+            else:
+                volume.tend(self._processes)
+        except MedserverError as error:
+            if volume.name not in self._failing:
+                logger.error(Event("volume", volume=volume.name, problem=str(error)))
+                self._failing.add(volume.name)
+            return False
+        if volume.name in self._failing:
+            logger.info(Event("volume", volume=volume.name, state="works again"))
+            self._failing.discard(volume.name)
+        return True

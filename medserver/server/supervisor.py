@@ -1,0 +1,197 @@
+"""The process that the administrator starts: it listens, and starts the acceptor processes and the placer.
+
+It has a single thread and no open index, so that it can fork at any time: a process that died is replaced by a new
+one. When the supervisor itself dies, the others notice it and stop.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+
+from medserver import __version__, archive
+from medserver.config import ConfigFile
+from medserver.errors import MedserverError
+from medserver.log import Event
+from medserver.node import open_node
+from medserver.server import acceptor_process, placer_process
+from medserver.server.acceptor_process import DRAIN_S, STOP_SIGNALS
+from medserver.store import DirectoryVolume
+from medserver.wire.acceptor import listen
+from medserver.wire.roster import Roster
+
+INTERVAL_S = 0.25
+RESTART_DELAY_S = 1.0
+KILL_AFTER_S = DRAIN_S + 4.0
+FAILURE_EXIT_CODE = 70
+
+PLACER = -1
+"""Stands for the placer where the acceptor processes have their place in the roster."""
+
+logger = logging.getLogger(__name__)
+
+
+def serve(config_file: ConfigFile) -> None:
+    """Run the node until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    OSError
+        The address cannot be listened on.
+    IndexFailure, StoreFailure
+        The index or a volume cannot be opened.
+    """
+    stop_request = StopRequest()  # before anybody can see that we are here
+    Supervisor(config_file, stop_request).run()
+
+
+class StopRequest:
+    """Whether the node was asked to stop; from its making on, a stop signal does nothing else.
+
+    The signals are blocked in this thread, so that it can wait for them. Libraries have threads of their own in
+    which they are not (numpy's, for one): a signal that the system gives to one of those comes to the handler.
+    """
+
+    def __init__(self) -> None:
+        self._made = False
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._note)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS | {signal.SIGCHLD})
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the request, or for the end of a process; tell whether there is a request."""
+        received = signal.sigtimedwait(STOP_SIGNALS | {signal.SIGCHLD}, timeout_s)
+        return self._made or (received is not None and received.si_signo in STOP_SIGNALS)
+
+    def _note(self, number: int, frame: object) -> None:
+        self._made = True
+
+
+class Supervisor:
+    """Starts, watches and stops the acceptor processes.
+
+    Parameters
+    ----------
+    config_file : ConfigFile
+        What config.ini says.
+    stop_request : StopRequest
+        When to stop.
+    """
+
+    def __init__(self, config_file: ConfigFile, stop_request: StopRequest) -> None:
+        config = config_file.current
+        self._config_file = config_file
+        self._stop_request = stop_request
+        self._listener: socket.socket = listen(config.node.address, config.node.port)
+        self._roster = Roster(config.node.processes, config.limits.associations_max)
+        self._process_id = os.getpid()
+        self._processes: dict[int, int] = {}  # process ID -> place in the roster, or PLACER
+        self._restart_at: dict[int, float] = {}  # place -> when a process is to be started for it
+
+    def run(self) -> None:
+        """Serve until a stop signal comes."""
+        node = open_node(self._config_file)
+        try:
+            archive.reconcile(node)
+        finally:
+            node.close()  # before the first fork: an open SQLite database must not be inherited
+        config = self._config_file.current
+        for volume in config.volumes:  # so that the first objects find the journal ready
+            DirectoryVolume(volume.name, volume.path).tend(config.node.processes)
+        for index in (PLACER, *range(config.node.processes)):
+            self._start(index)
+        logger.info(
+            Event(
+                "listening",
+                ae_title=config.node.ae_title,
+                address=config.node.address,
+                port=self._listener.getsockname()[1],
+                processes=config.node.processes,
+                version=__version__,
+                pid=os.getpid(),
+            )
+        )
+        while not self._stop_request.wait(INTERVAL_S):
+            self._reap()
+        logger.info("stopping")
+        self._listener.close()
+        self._stop()
+        logger.info("stopped")
+
+    # -- processes ----------------------------------------------------------------------------------------
+
+    def _start(self, index: int) -> None:
+        """Start the process of a place in the roster, or the placer."""
+        if index != PLACER:
+            self._roster.forget(index)
+        process_id = os.fork()
+        if process_id == 0:
+            self._be_child(index)
+        self._processes[process_id] = index
+
+    def _be_child(self, index: int) -> None:
+        """Do the work of a process and end: never return into the supervisor."""
+        exit_code = 0
+        try:
+            if index == PLACER:
+                self._listener.close()
+                placer_process.run(self._config_file, self._process_id)
+            else:
+                place = self._roster.place(index)
+                acceptor_process.run(self._config_file, self._listener, place, self._process_id)
+        except MedserverError as error:
+            logger.error(Event("process", problem=str(error)))
+            exit_code = FAILURE_EXIT_CODE
+        except BaseException:
+            logger.exception("a process failed")
+            exit_code = FAILURE_EXIT_CODE
+        finally:
+            logging.shutdown()
+            os._exit(exit_code)
+
+    def _reap(self) -> None:
+        """Notice processes that have ended, and start others in their place after a moment."""
+        for index in self._ended():
+            if index != PLACER:
+                self._roster.forget(index)
+            self._restart_at[index] = time.monotonic() + RESTART_DELAY_S
+        now = time.monotonic()
+        for index in [place for place, moment in self._restart_at.items() if moment <= now]:
+            del self._restart_at[index]
+            self._start(index)
+
+    def _ended(self) -> list[int]:
+        """Return the places whose process has ended since the last time."""
+        places = []
+        for process_id, index in list(self._processes.items()):
+            ended, wait_status = os.waitpid(process_id, os.WNOHANG)
+            if ended:
+                del self._processes[process_id]
+                places.append(index)
+                exit_code = os.waitstatus_to_exitcode(wait_status)
+                if exit_code != 0:
+                    logger.error(Event("process", ended=process_id, exit_code=exit_code))
+        return places
+
+    def _stop(self) -> None:
+        """Stop the acceptors, then the placer, which places what they have received."""
+        self._end([process_id for process_id, index in self._processes.items() if index != PLACER])
+        self._end(list(self._processes))
+
+    def _end(self, process_ids: list[int]) -> None:
+        """Ask processes to stop, and kill those that do not."""
+        for process_id in process_ids:
+            os.kill(process_id, signal.SIGTERM)
+        deadline = time.monotonic() + KILL_AFTER_S
+        while self._processes.keys() & set(process_ids) and time.monotonic() < deadline:
+            signal.sigtimedwait({signal.SIGCHLD}, INTERVAL_S)
+            self._ended()
+        for process_id in self._processes.keys() & set(process_ids):
+            logger.error(Event("process", killed=process_id))
+            os.kill(process_id, signal.SIGKILL)
+            os.waitpid(process_id, 0)
+            del self._processes[process_id]
+            del self._processes[process_id]

@@ -1,0 +1,99 @@
+"""The information models of Query/Retrieve and what an identifier must hold in each (PS3.4 C.3, C.6, Y, Z)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from medserver.dicom import uids
+from medserver.dicom.attributes import UNIQUE_KEYS
+from medserver.errors import IdentifierMismatch
+
+RELATIONAL = 0
+"""Byte of the extended negotiation for relational queries and retrievals (PS3.4 C.5.1.1)."""
+
+DATE_TIME_MATCHING = 1
+"""Byte of the extended negotiation for combined date-time matching."""
+
+
+@dataclass(frozen=True)
+class InformationModel:
+    """One information model.
+
+    Attributes
+    ----------
+    name : str
+        What the standard calls it.
+    levels : tuple of str
+        The values of Query/Retrieve Level, from the top down.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+
+    def level_of(self, identifier: Dataset) -> str:
+        """Return the Query/Retrieve Level of an identifier.
+
+        Raises
+        ------
+        IdentifierMismatch
+            It has none, or one that the model does not have.
+        """
+        level = str(identifier.get("QueryRetrieveLevel", "") or "").strip()
+        if level not in self.levels:
+            raise IdentifierMismatch(f"Query/Retrieve Level must be one of {', '.join(self.levels)}")
+        return level
+
+    def unique_keys_above(self, level: str) -> tuple[str, ...]:
+        """Return the unique keys of the levels above, which a hierarchical request must hold."""
+        return tuple(UNIQUE_KEYS[above] for above in self.levels[: self.levels.index(level)])
+
+
+PATIENT_ROOT = InformationModel("Patient Root", ("PATIENT", "STUDY", "SERIES", "IMAGE"))
+STUDY_ROOT = InformationModel("Study Root", ("STUDY", "SERIES", "IMAGE"))
+PATIENT_STUDY_ONLY = InformationModel("Patient/Study Only", ("PATIENT", "STUDY"))
+COMPOSITE_INSTANCE_ROOT = InformationModel("Composite Instance Root", ("IMAGE",))
+
+_MODELS = {
+    uids.PATIENT_ROOT_FIND: PATIENT_ROOT,
+    uids.PATIENT_ROOT_MOVE: PATIENT_ROOT,
+    uids.PATIENT_ROOT_GET: PATIENT_ROOT,
+    uids.STUDY_ROOT_FIND: STUDY_ROOT,
+    uids.STUDY_ROOT_MOVE: STUDY_ROOT,
+    uids.STUDY_ROOT_GET: STUDY_ROOT,
+    uids.PATIENT_STUDY_ONLY_FIND: PATIENT_STUDY_ONLY,
+    uids.PATIENT_STUDY_ONLY_MOVE: PATIENT_STUDY_ONLY,
+    uids.PATIENT_STUDY_ONLY_GET: PATIENT_STUDY_ONLY,
+    uids.COMPOSITE_INSTANCE_ROOT_RETRIEVE_MOVE: COMPOSITE_INSTANCE_ROOT,
+    uids.COMPOSITE_INSTANCE_ROOT_RETRIEVE_GET: COMPOSITE_INSTANCE_ROOT,
+    uids.COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET: COMPOSITE_INSTANCE_ROOT,
+}
+
+
+def model_of(sop_class_uid: str) -> InformationModel:
+    """Return the information model of a Query/Retrieve SOP class."""
+    return _MODELS[sop_class_uid]
+
+
+def negotiated(extended: bytes, option: int) -> bool:
+    """Tell whether an option of the extended negotiation was agreed on."""
+    return len(extended) > option and extended[option] == 1
+
+
+def check_unique_keys_above(model: InformationModel, level: str, identifier: Dataset) -> None:
+    """Check that each level above is pinned to one entity (PS3.4 C.4.1.2.1, C.4.2.2.1).
+
+    Raises
+    ------
+    IdentifierMismatch
+        A unique key is missing, empty, a list or a pattern.
+    """
+    for keyword in model.unique_keys_above(level):
+        value = str(identifier.get(keyword, "") or "")
+        if not value or "\\" in value or "*" in value or "?" in value or not _is_single(identifier, keyword):
+            raise IdentifierMismatch(f"{keyword} must have one value at {level} level")
+
+
+def _is_single(identifier: Dataset, keyword: str) -> bool:
+    return identifier[keyword].VM == 1

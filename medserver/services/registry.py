@@ -1,0 +1,121 @@
+"""The services that the node offers: one row a service, from which everything else is read.
+
+Negotiation, dispatch and the conformance statement read `SERVICES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pydicom.uid import UID
+
+from medserver.dicom import uids
+from medserver.services import query, retrieve, storage, verification
+from medserver.services.request import Handler
+from medserver.wire.command_set import CommandField
+
+UNCOMPRESSED = (uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN, uids.EXPLICIT_VR_BIG_ENDIAN)
+"""What commands with an identifier travel in; data sets of that size gain nothing from more."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service class in the SCP role.
+
+    Attributes
+    ----------
+    name : str
+        The service class.
+    clause : str
+        Where the standard defines it.
+    right : str
+        What an AE's `allow` must list.
+    sop_classes : mapping of str to str
+        UIDs and names.
+    operations : mapping of CommandField to handler
+        What can be asked for.
+    transfer_syntaxes : tuple of str
+        What is accepted.
+    """
+
+    name: str
+    clause: str
+    right: str
+    sop_classes: Mapping[str, str]
+    operations: Mapping[CommandField, Handler]
+    transfer_syntaxes: tuple[str, ...]
+
+
+def _names(*sop_class_uids: str) -> Mapping[str, str]:
+    return MappingProxyType({uid: UID(uid).name for uid in sop_class_uids})
+
+
+ALL_TRANSFER_SYNTAXES = tuple(syntax.uid for syntax in uids.TRANSFER_SYNTAXES)
+
+STORAGE = Service(
+    "Storage",
+    "PS3.4 B",
+    "store",
+    uids.STORAGE_SOP_CLASSES,
+    {CommandField.C_STORE: storage.store},
+    ALL_TRANSFER_SYNTAXES,
+)
+
+SERVICES: tuple[Service, ...] = (
+    Service(
+        "Verification",
+        "PS3.4 A",
+        "echo",
+        _names(uids.VERIFICATION),
+        {CommandField.C_ECHO: verification.echo},
+        UNCOMPRESSED,
+    ),
+    STORAGE,
+    Service(
+        "Query/Retrieve - FIND",
+        "PS3.4 C.4.1",
+        "find",
+        _names(uids.PATIENT_ROOT_FIND, uids.STUDY_ROOT_FIND, uids.PATIENT_STUDY_ONLY_FIND),
+        {CommandField.C_FIND: query.find},
+        UNCOMPRESSED,
+    ),
+    Service(
+        "Query/Retrieve - MOVE",
+        "PS3.4 C.4.2, Y",
+        "move",
+        _names(
+            uids.PATIENT_ROOT_MOVE,
+            uids.STUDY_ROOT_MOVE,
+            uids.PATIENT_STUDY_ONLY_MOVE,
+            uids.COMPOSITE_INSTANCE_ROOT_RETRIEVE_MOVE,
+        ),
+        {CommandField.C_MOVE: retrieve.move},
+        UNCOMPRESSED,
+    ),
+    Service(
+        "Query/Retrieve - GET",
+        "PS3.4 C.4.3, Y, Z",
+        "get",
+        _names(
+            uids.PATIENT_ROOT_GET,
+            uids.STUDY_ROOT_GET,
+            uids.PATIENT_STUDY_ONLY_GET,
+            uids.COMPOSITE_INSTANCE_ROOT_RETRIEVE_GET,
+            uids.COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET,
+        ),
+        {CommandField.C_GET: retrieve.get},
+        UNCOMPRESSED,
+    ),
+)
+
+_BY_SOP_CLASS = {uid: service for service in SERVICES for uid in service.sop_classes}
+
+
+def service_for(sop_class_uid: str, private_sop_classes: tuple[str, ...] = ()) -> Service | None:
+    """Return the service of a SOP class; private ones that an AE's entry names are stored."""
+    service = _BY_SOP_CLASS.get(sop_class_uid)
+    if service is None and sop_class_uid in private_sop_classes:
+        return STORAGE
+    return service

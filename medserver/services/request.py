@@ -1,0 +1,71 @@
+"""What a handler gets and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from medserver.config import Remote
+from medserver.dicom import status
+from medserver.wire.acceptor import AcceptedAssociation
+from medserver.wire.association import AcceptedContext
+from medserver.wire.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request of a peer that may use the service.
+
+    Attributes
+    ----------
+    association : AcceptedAssociation
+        Where it came in.
+    message : Message
+        Its command set, and its data set as it arrives.
+    context : AcceptedContext
+        Its presentation context.
+    sop_class_uid : str
+        The SOP class of the command set.
+    remote : Remote
+        Who asks.
+    extended : bytes
+        What SOP Class Extended Negotiation agreed on for the SOP class; empty if nothing.
+    """
+
+    association: AcceptedAssociation
+    message: Message
+    context: AcceptedContext
+    sop_class_uid: str
+    remote: Remote
+    extended: bytes = b""
+
+    @property
+    def cancelled(self) -> bool:
+        """Tell whether the peer has asked to end this operation (C-CANCEL)."""
+        return self.association.cancel_requested(self.message.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One response to a request.
+
+    Attributes
+    ----------
+    code : int
+        The DIMSE status.
+    comment : str
+        The Error Comment (0000,0902); at most 64 characters are sent.
+    identifier : bytes or None
+        The encoded data set of the response.
+    elements : dict of str to int or str
+        Further elements of the command set, such as the counters of a retrieve.
+    """
+
+    code: int = status.SUCCESS
+    comment: str = ""
+    identifier: bytes | None = None
+    elements: dict[str, int | str] = field(default_factory=dict)
+
+
+Handler = Callable[[Request, "object"], "Response | Iterator[Response]"]
+"""A function of the request and the `Node`; operations with several responses are generators."""

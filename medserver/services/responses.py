@@ -1,0 +1,39 @@
+"""Which DIMSE status an error becomes (PS3.7 annex C, PS3.4 B.2.3, C.4)."""
+
+from __future__ import annotations
+
+from medserver import errors
+from medserver.dicom import status
+
+STATUSES: dict[type[errors.MedserverError], int] = {
+    errors.CannotUnderstand: status.CANNOT_UNDERSTAND,
+    errors.DataSetMismatch: status.DATA_SET_MISMATCH,
+    errors.IdentifierMismatch: status.DATA_SET_MISMATCH,
+    errors.InvalidObjectInstance: status.INVALID_OBJECT_INSTANCE,
+    errors.SOPClassNotSupported: status.SOP_CLASS_NOT_SUPPORTED,
+    errors.DuplicateInstance: status.DUPLICATE,
+    errors.NoSuchInstance: status.NO_SUCH_INSTANCE,
+    errors.NotAuthorised: status.NOT_AUTHORISED,
+    errors.UnrecognisedOperation: status.UNRECOGNISED_OPERATION,
+    errors.UnknownMoveDestination: status.MOVE_DESTINATION_UNKNOWN,
+    errors.OutOfResources: status.OUT_OF_RESOURCES,
+    errors.CannotCountMatches: status.CANNOT_COUNT_MATCHES,
+    errors.CannotPerformSuboperations: status.CANNOT_PERFORM_SUBOPERATIONS,
+    errors.StoreFailure: status.PROCESSING_FAILURE,
+    errors.IndexFailure: status.PROCESSING_FAILURE,
+    errors.NotPart10: status.PROCESSING_FAILURE,
+    errors.TransferSyntaxNotSupported: status.DATA_SET_MISMATCH,
+    errors.CannotTranscode: status.PROCESSING_FAILURE,
+    errors.RemoteError: status.PROCESSING_FAILURE,
+    errors.ConfigError: status.PROCESSING_FAILURE,
+    errors.BadUsage: status.PROCESSING_FAILURE,
+    errors.RequestError: status.PROCESSING_FAILURE,
+}
+
+
+def status_of(error: errors.MedserverError) -> int:
+    """Return the status of the closest class of an error."""
+    for error_class in type(error).__mro__:
+        if error_class in STATUSES:
+            return STATUSES[error_class]
+    return status.PROCESSING_FAILURE

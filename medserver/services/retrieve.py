@@ -1,0 +1,167 @@
+"""Retrieve as SCP: C-MOVE to a configured AE and C-GET on the same association (PS3.4 C.4.2, C.4.3, Y, Z)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from pydicom.dataset import Dataset
+
+from medserver import archive
+from medserver.dicom import status, uids
+from medserver.dicom.attributes import UNIQUE_KEYS
+from medserver.dicom.conditions import Condition
+from medserver.dicom.keys import parse_key
+from medserver.errors import (
+    AssociationAborted,
+    CannotCountMatches,
+    CannotPerformSuboperations,
+    IdentifierMismatch,
+    IndexFailure,
+    MedserverError,
+    RemoteError,
+    UnknownMoveDestination,
+)
+from medserver.index import Selection, StoredInstance
+from medserver.log import Event
+from medserver.node import Node
+from medserver.scu.sender import StorageSender
+from medserver.scu.storage import Outgoing, send_instance
+from medserver.services.header_values import value_of
+from medserver.services.identifier import read_identifier
+from medserver.services.model import RELATIONAL, InformationModel, check_unique_keys_above, model_of, negotiated
+from medserver.services.request import Request, Response
+from medserver.services.suboperations import perform
+from medserver.services.without_bulk_data import send_without_bulk_data
+from medserver.wire.command_set import CommandField
+from medserver.wire.requestor import Address
+
+logger = logging.getLogger(__name__)
+
+
+def move(request: Request, node: Node) -> Iterator[Response]:
+    """Send the instances that match to the Move Destination (C-MOVE).
+
+    Raises
+    ------
+    UnknownMoveDestination
+        The destination is not configured, or without an address to connect to.
+    CannotPerformSuboperations
+        The destination cannot be reached or refuses the association.
+    IdentifierMismatch, CannotUnderstand, CannotCountMatches
+    """
+    selection = _select(request, node)
+    destination = _destination(request, node)
+    originator = (request.association.requestor.ae_title, request.message.message_id)
+    sender = StorageSender(
+        destination,
+        [(sop_class, syntax) for sop_class, syntax, _ in selection.contexts],
+        node.config.current.node.ae_title,
+        request.association.limits,
+        node.workers,
+        originator,
+    )
+    with sender:
+        try:
+            sender.open()
+        except RemoteError as error:
+            raise CannotPerformSuboperations(str(error)) from None
+        logger.info(Event("C-MOVE", destination=destination.ae_title, instances=selection.count))
+        yield from perform(
+            request,
+            selection.count,
+            selection,
+            lambda instance: sender.send(outgoing(instance, node))[0],
+        )
+
+
+def get(request: Request, node: Node) -> Iterator[Response]:
+    """Send the instances that match on the same association (C-GET).
+
+    Raises
+    ------
+    IdentifierMismatch, CannotUnderstand, CannotCountMatches
+    """
+    selection = _select(request, node)
+    logger.info(Event("C-GET", instances=selection.count))
+    without_bulk_data = request.sop_class_uid == uids.COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET
+    yield from perform(
+        request,
+        selection.count,
+        selection,
+        lambda instance: _send_back(request, node, instance, without_bulk_data),
+    )
+
+
+def outgoing(instance: StoredInstance, node: Node) -> Outgoing:
+    """Return a stored instance as something to send."""
+    return Outgoing(
+        instance.sop_class_uid,
+        instance.sop_instance_uid,
+        instance.transfer_syntax_uid,
+        instance.size_bytes,
+        lambda: archive.open_data_set(node, instance),
+    )
+
+
+def _send_back(request: Request, node: Node, instance: StoredInstance, without_bulk_data: bool) -> int:
+    """Perform one sub-operation of a C-GET and return its status."""
+    association = request.association
+    try:
+        if without_bulk_data:
+            message_id = send_without_bulk_data(association, instance, node)
+        else:
+            message_id = send_instance(association, outgoing(instance, node), node.workers)
+    except AssociationAborted:
+        raise
+    except MedserverError as error:
+        logger.warning(Event("not sent", sop_instance_uid=instance.sop_instance_uid, reason=str(error)))
+        return status.PROCESSING_FAILURE
+    response = association.wait_response(
+        CommandField.C_STORE, message_id, association.limits.dimse_timeout_s
+    )
+    return response.command_set.get("Status", status.PROCESSING_FAILURE)
+
+
+def _destination(request: Request, node: Node) -> Address:
+    ae_title = str(request.message.command_set.get("MoveDestination", ""))
+    remote = node.config.current.destination(ae_title)
+    if remote is None:
+        raise UnknownMoveDestination("the Move Destination is not configured with an address and a port")
+    return Address(remote.ae_title, remote.host, remote.port)
+
+
+def _select(request: Request, node: Node) -> Selection:
+    """Return the instances that the identifier names."""
+    identifier = read_identifier(request, node)
+    model = model_of(request.sop_class_uid)
+    level = model.level_of(identifier)
+    if not negotiated(request.extended, RELATIONAL):
+        check_unique_keys_above(model, level, identifier)
+    try:
+        return node.index.select(_conditions(identifier, model, level), level)
+    except IndexFailure as error:
+        raise CannotCountMatches(str(error)) from error
+
+
+def _conditions(identifier: Dataset, model: InformationModel, level: str) -> tuple[Condition, ...]:
+    """Return the unique keys as conditions: of the level, and of those above (PS3.4 C.4.2.2.1).
+
+    Raises
+    ------
+    IdentifierMismatch
+        The unique key of the level is missing, empty or a pattern.
+    """
+    own = UNIQUE_KEYS[level]
+    conditions = []
+    for keyword in (*model.unique_keys_above(level), own):
+        value = value_of(identifier, keyword)
+        if keyword == own and (not value or (isinstance(value, str) and set(value) & set("*?"))):
+            raise IdentifierMismatch(f"{keyword} must be given for a retrieve at {level} level")
+        condition = parse_key(keyword, identifier[keyword].VR, value) if value else None
+        if condition is not None:
+            conditions.append(condition)
+    issuer = value_of(identifier, "IssuerOfPatientID")
+    if level == "PATIENT" and issuer:
+        conditions.append(parse_key("IssuerOfPatientID", "LO", issuer))
+    return tuple(conditions)

@@ -1,0 +1,40 @@
+"""Storage as SCP (PS3.4 B): success is answered when the instance is safe on disk and in the index."""
+
+from __future__ import annotations
+
+from medserver import archive
+from medserver.dicom.uids import is_valid_uid
+from medserver.errors import DataSetMismatch, InvalidObjectInstance
+from medserver.node import Node
+from medserver.services.request import Request, Response
+
+
+def store(request: Request, node: Node) -> Response:
+    """Register an instance (C-STORE, PS3.4 B.2).
+
+    Raises
+    ------
+    DataSetMismatch
+        The SOP class is not that of the presentation context, or the data set is another instance's.
+    InvalidObjectInstance
+        The SOP Instance UID is not a UID.
+    """
+    command_set = request.message.command_set
+    sop_instance_uid = command_set.get("AffectedSOPInstanceUID", "")
+    if request.sop_class_uid != request.context.abstract_syntax:
+        raise DataSetMismatch("the SOP class is not that of the presentation context")
+    if not is_valid_uid(sop_instance_uid):
+        raise InvalidObjectInstance("the SOP Instance UID is not a valid UID")
+    if not request.message.has_data_set:
+        raise DataSetMismatch("a C-STORE without a data set")
+    with archive.receive(
+        node,
+        sop_class_uid=request.sop_class_uid,
+        sop_instance_uid=sop_instance_uid,
+        transfer_syntax_uid=request.context.transfer_syntax_uid,
+        calling_ae_title=request.association.requestor.ae_title,
+    ) as reception:
+        for fragment in request.message.fragments():
+            reception.write(fragment)
+        reception.commit()
+    return Response()

@@ -1,0 +1,12 @@
+"""The places where objects rest: immutable files, durable before anybody is told that they are stored.
+
+Start with `volume` (the contract that every volume keeps), then `directory` (a volume on a local disk).
+`paths` is the only builder of paths. What the objects mean is not known here: see `archive`.
+"""
+
+from __future__ import annotations
+
+from medserver.store.directory import DirectoryVolume
+from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject, Volume
+
+__all__ = ["DirectoryVolume", "ObjectStat", "ObjectWriter", "StoredObject", "Volume"]

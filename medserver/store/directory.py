@@ -1,0 +1,248 @@
+"""A volume in a directory: of a local file system, or of a network file system with hard links and locks."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO
+
+from medserver import errors
+from medserver.store import paths
+from medserver.store.catalog import Catalog
+from medserver.store.durable import DurableDirectories
+from medserver.store.failures import translating
+from medserver.store.files import Files
+from medserver.store.incoming import Incoming
+from medserver.store.journal import SEGMENT_BYTES, Journal
+from medserver.store.journaled import Allowance, JournaledWriter
+from medserver.store.placement import Placement
+from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject
+from medserver.store.writer import DirectoryWriter
+
+_READ_SIZE_BYTES = 1024 * 1024
+
+JOURNAL_IDLE_S = 2.0
+"""When nothing has been received for so long, what is in the journal is placed."""
+
+
+class DirectoryVolume:
+    """Objects as files below one directory. See `volume.Volume` for the promises.
+
+    Parameters
+    ----------
+    name : str
+        Name of the volume, as in the configuration.
+    root : path-like
+        The directory. It is made when the first object is written.
+    files : Files, optional
+        The file system.
+    journaled : bool
+        Whether this process makes small objects durable in a journal. It must call `rest` now and then, and it or
+        another one `tend`. What is in the journal of another process is read in any case.
+    segment_bytes : int
+        The size of a segment of the journal.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        root: str | os.PathLike[str],
+        files: Files | None = None,
+        *,
+        journaled: bool = False,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        self.name = name
+        self.root = Path(os.path.abspath(root))
+        self._files = files or Files()
+        self._directories = DurableDirectories(str(self.root), self._files)
+        self._incoming = Incoming(f"{self.root}/incoming", self._files)
+        journal_directory = f"{self.root}/journal"
+        self._catalog = Catalog(journal_directory, self._files)
+        self._placement = Placement(
+            str(self.root), journal_directory, self._incoming, self._directories, self._files
+        )
+        self._segment_bytes = segment_bytes
+        self._journal = Journal(journal_directory, self._files, segment_bytes) if journaled else None
+        self._allowance = Allowance()
+
+    def create(self, file_meta: bytes) -> ObjectWriter:
+        """Start an object with these bytes before its data set."""
+        with translating(f"make volume {self.name}"):
+            self._directories.ensure_root()
+        if self._journal is None:
+            return self._write_directly(file_meta)
+        return JournaledWriter(
+            self.name, file_meta, self._journal, self._allowance, partial(self._write_directly, file_meta)
+        )
+
+    def _write_directly(self, file_meta: bytes) -> DirectoryWriter:
+        return DirectoryWriter(self.name, file_meta, self._incoming, self._directories, self._files)
+
+    def tend(self, spares: int = 0) -> None:
+        """Do what can wait: place what is in the journals of all processes, and prepare their next segments.
+
+        Parameters
+        ----------
+        spares : int
+            How many segments to hold ready: one for each process that receives.
+
+        Raises
+        ------
+        OutOfResources, StoreFailure
+            Something could not be placed; it stays in the journal, and the next call tries again.
+        """
+        with translating(f"place objects of volume {self.name}"):
+            if not self._placement.should_wait():
+                self._placement.place_all()
+            if spares:
+                self._directories.ensure_root()
+                self._placement.prepare_spares(spares, self._segment_bytes)
+
+    def rest(self) -> None:
+        """Let what this process has in its journal be placed if nothing has been received for a while.
+
+        Raises
+        ------
+        StoreFailure
+            The segment cannot be sealed.
+        """
+        if self._journal is not None:
+            with translating(f"seal the journal of volume {self.name}"):
+                self._journal.seal_if_idle(JOURNAL_IDLE_S)
+
+    def settle(self) -> None:
+        """Place everything that this process has in the journal. Raises as `tend` does."""
+        with translating(f"place objects of volume {self.name}"):
+            if self._journal is not None:
+                self._journal.seal()
+            self._placement.place_all()
+
+    def open(self, path: str) -> BinaryIO:
+        """Open an object for reading from its first byte, unbuffered."""
+        absolute = self._absolute(path)
+        with self._reading(path):
+            try:
+                return os.fdopen(self._files.open(absolute), "rb", buffering=0)
+            except FileNotFoundError:
+                # Not placed yet, or placed while we looked into the journal.
+                return self._catalog.open(path) or os.fdopen(self._files.open(absolute), "rb", buffering=0)
+
+    def stat(self, path: str) -> ObjectStat:
+        """Tell the size of an object."""
+        absolute = self._absolute(path)
+        with self._reading(path):
+            try:
+                found = self._files.stat(absolute)
+            except FileNotFoundError:
+                size_bytes = self._catalog.size_bytes(path)
+                if size_bytes is not None:
+                    return ObjectStat(size_bytes, paths.sealed_minute(path))
+                found = self._files.stat(absolute)
+        if not stat.S_ISREG(found.st_mode):
+            raise errors.DamagedObject(f"{self.name}:{path} is not a file")
+        return ObjectStat(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def delete(self, path: str) -> None:
+        """Remove an object durably."""
+        absolute = self._absolute(path)
+        with translating(f"delete {self.name}:{path}"):
+            if self._journal is not None and self._journal.drop(path):
+                return
+            if self._catalog.size_bytes(path) is not None:
+                self._placement.place_all()
+            try:
+                self._files.unlink(absolute)
+            except FileNotFoundError:
+                return
+            self._files.flush_directory(os.path.dirname(absolute))
+
+    def walk(self, after: str | None = None) -> Iterator[str]:
+        """Yield the paths of all objects, sorted."""
+        with translating(f"walk volume {self.name}"):
+            journaled = [path for path in self._catalog.paths() if after is None or path > after]
+            placed = self._descend("", 0, after.split("/") if after else [])
+            yield from (path for path, _ in groupby(heapq.merge(placed, journaled)))
+
+    def verify(self, stored: StoredObject) -> None:
+        """Read an object to its end and compare sizes and digests."""
+        where = f"{self.name}:{stored.path}"
+        with self.open(stored.path) as file, translating(f"read {where}"):
+            meta_size_bytes, meta_digest = _digest(file, stored.data_set_offset)
+            size_bytes, digest = _digest(file, None)
+        if (meta_size_bytes, size_bytes) != (stored.data_set_offset, stored.size_bytes):
+            expected = stored.data_set_offset + stored.size_bytes
+            raise errors.DamagedObject(
+                f"{where} has {meta_size_bytes + size_bytes} bytes instead of {expected}"
+            )
+        if meta_digest != stored.meta_digest:
+            raise errors.DamagedObject(f"{where}: the file meta information is not what was stored")
+        if digest != stored.digest:
+            raise errors.DamagedObject(f"{where}: the data set is not what was stored")
+
+    def sweep(self) -> int:
+        """Remove what dead processes left unfinished; return the number of files removed."""
+        with translating(f"sweep volume {self.name}"):
+            self._placement.sweep()
+            self._placement.place_all()
+            return self._incoming.sweep()
+
+    def close(self) -> None:
+        """Give up the temporary directory of this process. The volume may be used again."""
+        self.settle()
+        with translating(f"close volume {self.name}"):
+            self._incoming.close()
+
+    def _absolute(self, path: str) -> str:
+        return f"{self.root}/{paths.checked(path)}"
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[None]:
+        with translating(f"read {self.name}:{path}"):
+            try:
+                yield
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise errors.DamagedObject(f"{self.name}:{path} is missing") from error
+
+    def _descend(self, prefix: str, depth: int, after: list[str]) -> Iterator[str]:
+        """Yield what lies below one directory and sorts behind `after`, which is given relative to it."""
+        first = after[0] if after else ""
+        is_last = depth == len(paths.COMPONENTS) - 1
+        for name in self._names(prefix, depth):
+            if name < first or (is_last and name == first):
+                continue
+            if is_last:
+                yield prefix + name
+            else:
+                yield from self._descend(f"{prefix}{name}/", depth + 1, after[1:] if name == first else [])
+
+    def _names(self, prefix: str, depth: int) -> list[str]:
+        pattern = paths.COMPONENTS[depth]
+        try:
+            names = self._files.names(f"{self.root}/{prefix}")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [name for name in names if pattern.fullmatch(name)]
+
+
+def _digest(file: BinaryIO, size_bytes: int | None) -> tuple[int, str]:
+    """Read so many bytes, or all (None); return how many there were and their SHA-256."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(_READ_SIZE_BYTES))
+    count = 0
+    while size_bytes is None or count < size_bytes:
+        wanted = _READ_SIZE_BYTES if size_bytes is None else min(_READ_SIZE_BYTES, size_bytes - count)
+        taken = file.readinto(buffer[:wanted])
+        if not taken:
+            break
+        digest.update(buffer[:taken])
+        count += taken
+    return count, digest.hexdigest()

@@ -1,0 +1,174 @@
+"""The contract of a volume: what `archive` may rely on, whatever the objects lie on.
+
+An object is a file in the DICOM file format (PS3.10 7.1): the file meta information, then the data set byte
+for byte as it was received. Objects are immutable: they are made, read and deleted, never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object that rests on a volume and survives a power cut.
+
+    Parameters
+    ----------
+    volume : str
+        Name of the volume.
+    path : str
+        Where the object lies on the volume, as `paths` builds it.
+    data_set_offset : int
+        Number of bytes before the data set.
+    size_bytes : int
+        Number of bytes of the data set.
+    digest : str
+        SHA-256 of the data set bytes, hexadecimal.
+    meta_digest : str
+        SHA-256 of the bytes before the data set, hexadecimal.
+    """
+
+    volume: str
+    path: str
+    data_set_offset: int
+    size_bytes: int
+    digest: str
+    meta_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStat:
+    """What a volume knows of an object without reading it.
+
+    Parameters
+    ----------
+    size_bytes : int
+        Number of bytes of the whole object, file meta information included.
+    modified_at : datetime
+        When its last byte was written (UTC).
+    """
+
+    size_bytes: int
+    modified_at: datetime
+
+
+class ObjectWriter(Protocol):
+    """One object on its way in. Used by one thread; ends with `seal` or with `abandon`."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Number of data set bytes written so far."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the data set bytes written so far, hexadecimal."""
+
+    def write(self, fragment: bytes | bytearray | memoryview) -> None:
+        """Append to the data set. The fragment may be reused by the caller as soon as this returns.
+
+        Raises
+        ------
+        OutOfResources
+            The volume is full, or the process has no file descriptors or memory left.
+        StoreFailure
+            The volume failed in any other way. After either error nothing of the object remains.
+        """
+
+    def seal(self, sealed_at: datetime) -> StoredObject:
+        """Make the object durable and give it its path; never overwrite another object.
+
+        When this returns, the bytes and every directory entry that leads to them are on stable storage. A
+        volume that cannot promise this raises, and nothing of the object remains: a failed flush is never
+        tried a second time, for the kernel may have dropped the pages that it could not write.
+
+        Parameters
+        ----------
+        sealed_at : datetime
+            The present, aware. The path is made from it.
+
+        Raises
+        ------
+        OutOfResources, StoreFailure
+            As for `write`.
+        """
+
+    def abandon(self) -> None:
+        """Remove what was written. Harmless after `seal`, after an error and when repeated."""
+
+
+class Volume(Protocol):
+    """One place that holds immutable objects. All methods may be called from several threads at once."""
+
+    name: str
+
+    def create(self, file_meta: bytes) -> ObjectWriter:
+        """Start an object with these bytes before its data set.
+
+        Raises
+        ------
+        OutOfResources, StoreFailure
+            As for `ObjectWriter.write`.
+        """
+
+    def open(self, path: str) -> BinaryIO:
+        """Open an object for reading from its first byte, unbuffered.
+
+        Raises
+        ------
+        ValueError
+            The path is not one that `paths` builds.
+        DamagedObject
+            There is no such object.
+        StoreFailure
+            It cannot be opened.
+        """
+
+    def stat(self, path: str) -> ObjectStat:
+        """Tell the size of an object. Raises as `open` does."""
+
+    def delete(self, path: str) -> None:
+        """Remove an object durably. An object that does not exist is as good as removed.
+
+        Raises
+        ------
+        ValueError, StoreFailure
+            As for `open`.
+        """
+
+    def walk(self, after: str | None = None) -> Iterator[str]:
+        """Yield the paths of all objects, sorted.
+
+        Parameters
+        ----------
+        after : str, optional
+            A path, or the beginning of one at a ``/``: only what sorts behind it is visited.
+
+        Raises
+        ------
+        StoreFailure
+            A directory cannot be read.
+        """
+
+    def verify(self, stored: StoredObject) -> None:
+        """Read an object to its end and compare sizes and digests.
+
+        Raises
+        ------
+        DamagedObject
+            It is missing, or not what was sealed.
+        StoreFailure
+            It cannot be read.
+        """
+
+    def sweep(self) -> int:
+        """Remove what dead processes left unfinished, and return how many files that were.
+
+        What living processes are writing stays.
+        """
+
+    def close(self) -> None:
+        """Give up what this process holds. The volume opens again by itself when it is used."""

@@ -1,0 +1,158 @@
+"""How many connections and associations there may be, in all and for each peer.
+
+A connection that has not yet sent its A-ASSOCIATE request is *waiting*. Waiting connections never take the place
+of others: when too many wait, the oldest one of the busiest address is closed. A real peer sends its request in
+the first milliseconds, so silent connections cost it nothing.
+
+Established associations belong to a configured AE: title and address were checked before. Each such pair has a few
+reserved places, so that neither others at its address, nor others under its title, nor all others together keep it
+out. They come on top of the limits, for which the roster has room.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from medserver.log import Event
+from medserver.wire.roster import Roster, RosterPlace, checksum
+from medserver.wire.throttle import Throttle
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AdmissionLimits:
+    """The numbers that are not exceeded.
+
+    Attributes
+    ----------
+    associations_max : int
+        Established associations in all.
+    associations_per_ae_max : int
+        Established associations of one calling AE title.
+    associations_per_address_max : int
+        Established associations from one address.
+    reserved_per_ae : int
+        Associations of one AE title from one address that are let in whatever the others have.
+    waiting_max : int
+        Connections that have not sent an A-ASSOCIATE request.
+    """
+
+    associations_max: int = 500
+    associations_per_ae_max: int = 100
+    associations_per_address_max: int = 200
+    reserved_per_ae: int = 4
+    waiting_max: int = 64
+
+
+class Admission:
+    """Counts who is here; every method may be called from any thread.
+
+    Parameters
+    ----------
+    limits : AdmissionLimits
+        The numbers.
+    place : RosterPlace, optional
+        Where this process shares its counts with the others of the node; by default it is alone.
+    """
+
+    def __init__(self, limits: AdmissionLimits, place: RosterPlace | None = None) -> None:
+        self._limits = limits
+        self._place = place or Roster(1, limits.associations_max).place(0)
+        self._changed = threading.Condition()
+        self._waiting: dict[object, str] = {}  # in order of arrival
+        self._established: dict[object, tuple[str, str]] = {}
+        self._throttle = Throttle()
+
+    def enter(self, association, address: str) -> None:
+        """Let a new connection wait for its request, at the cost of the oldest if too many wait."""
+        with self._changed:
+            if len(self._waiting) >= self._limits.waiting_max:
+                busiest = Counter(self._waiting.values()).most_common(1)[0][0]
+                oldest = next(other for other, source in self._waiting.items() if source == busiest)
+                del self._waiting[oldest]
+                oldest.interrupt()
+                self._log_once(busiest, Event("limit", what="silent connections", address=busiest))
+            self._waiting[association] = address
+            self._count()
+
+    def establish(self, association, ae_title: str) -> bool:
+        """Count an association as established; False when a limit is reached."""
+        with self._changed:
+            address = self._waiting.get(association)
+            if address is None:
+                return False
+            if self._is_full(ae_title, address) or not self._place.enter(association, ae_title, address):
+                self._log_once(ae_title, Event("limit", what="associations", calling=ae_title, address=address))
+                return False
+            del self._waiting[association]
+            self._established[association] = (ae_title, address)
+            return True
+
+    def _is_full(self, ae_title: str, address: str) -> bool:
+        """Tell whether a limit leaves no room, counting the associations of all processes.
+
+        Two processes that look at the same moment may both find the last place: the limit is exceeded by one.
+        """
+        here, limits = self._place.established(), self._limits
+        title_sum, address_sum = checksum(ae_title), checksum(address)
+        if here.count((title_sum, address_sum)) < limits.reserved_per_ae:
+            return False
+        return (
+            len(here) >= limits.associations_max
+            or sum(title == title_sum for title, _ in here) >= limits.associations_per_ae_max
+            or sum(source == address_sum for _, source in here) >= limits.associations_per_address_max
+        )
+
+    def hesitation_s(self) -> float:
+        """Return how long to leave a new connection to other processes that serve fewer."""
+        with self._changed:
+            return self._place.hesitation_s()
+
+    def leave(self, association) -> None:
+        """Forget an association that has ended."""
+        with self._changed:
+            self._waiting.pop(association, None)
+            self._established.pop(association, None)
+            self._place.leave(association)
+            self._count()
+            self._changed.notify_all()
+
+    def _count(self) -> None:
+        self._place.set_connections(len(self._waiting) + len(self._established))
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Return how many connections wait and how many associations are established."""
+        with self._changed:
+            return len(self._waiting), len(self._established)
+
+    def interrupt_idle(self) -> None:
+        """End those that are doing nothing."""
+        with self._changed:
+            idle = [*self._waiting, *(one for one in self._established if one.idle)]
+        for association in idle:
+            association.interrupt()
+
+    def interrupt_all(self) -> None:
+        """End everything."""
+        with self._changed:
+            everyone = [*self._waiting, *self._established]
+        for association in everyone:
+            association.interrupt(force=True)
+
+    def wait_until_empty(self, deadline: float) -> bool:
+        """Wait until nobody is here or the (monotonic) deadline has passed."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not self._established and not self._waiting, deadline - time.monotonic()
+            )
+
+    def _log_once(self, key: str, event: Event) -> None:
+        """Log what a limit did, once a minute for each reason."""
+        if self._throttle.allows(key):
+            logger.warning(event)

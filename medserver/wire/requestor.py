@@ -1,0 +1,145 @@
+"""The way out: open an association with a remote AE (PS3.8 7.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation, SOPClassExtendedNegotiation
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AddressInformation
+
+from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from medserver.errors import AssociationAborted, AssociationRejected, ConnectionFailed
+from medserver.wire.association import Association
+from medserver.wire.limits import WireLimits
+
+CONTEXTS_MAX = 128
+"""An association has at most 128 presentation contexts: odd IDs of one byte (PS3.8 9.3.2.2)."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a remote AE is.
+
+    Attributes
+    ----------
+    ae_title : str
+        The called AE title.
+    host : str
+        A name or an address.
+    port : int
+        The TCP port.
+    """
+
+    ae_title: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.ae_title}@{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One presentation context that is proposed.
+
+    Attributes
+    ----------
+    abstract_syntax : str
+        The SOP class.
+    transfer_syntaxes : tuple of str
+        What can be used, the preferred one first.
+    as_scp : bool
+        True to propose that this side is the SCP, as for the storage SOP classes of a C-GET (PS3.7 D.3.3.4).
+    """
+
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
+    as_scp: bool = False
+
+
+def associate(
+    address: Address,
+    proposals: Sequence[Proposal],
+    calling_ae_title: str,
+    limits: WireLimits,
+    extended: Mapping[str, bytes] | None = None,
+) -> Association:
+    """Open an association.
+
+    Parameters
+    ----------
+    proposals : sequence of Proposal
+        At most 128.
+    extended : mapping of str to bytes, optional
+        SOP Class Extended Negotiation by SOP class (PS3.7 D.3.3.5).
+
+    Returns
+    -------
+    Association
+        Established; the caller releases it.
+
+    Raises
+    ------
+    ConnectionFailed
+        Nobody listens there, or not in time.
+    AssociationRejected
+        The remote AE refused.
+    AssociationAborted
+        It aborted, or did not answer in time, or accepted no presentation context.
+    """
+    association = Association("requestor", limits)
+    requestor, acceptor = association.requestor, association.acceptor
+    requestor.ae_title = calling_ae_title
+    requestor.maximum_length = limits.pdu_length_max
+    requestor.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    requestor.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    requestor.address_info = AddressInformation("0.0.0.0", 0)
+    requestor.requested_contexts = _contexts(proposals)
+    for abstract_syntax in dict.fromkeys(one.abstract_syntax for one in proposals if one.as_scp):
+        role = SCP_SCU_RoleSelectionNegotiation()
+        role.sop_class_uid, role.scu_role, role.scp_role = abstract_syntax, False, True
+        requestor.add_negotiation_item(role)
+    for sop_class_uid, information in (extended or {}).items():
+        item = SOPClassExtendedNegotiation()
+        item.sop_class_uid, item.service_class_application_information = sop_class_uid, information
+        requestor.add_negotiation_item(item)
+    acceptor.ae_title = address.ae_title
+    acceptor.address_info = AddressInformation("0.0.0.0", address.port)
+    acceptor.address_info._addr = address.host  # resolved by the connection, which tries every address
+    association.request()
+    _check(association, address)
+    association.index_contexts()
+    return association
+
+
+def _contexts(proposals: Sequence[Proposal]) -> list[PresentationContext]:
+    contexts = []
+    for index, proposal in enumerate(proposals):
+        context = PresentationContext()
+        context.context_id = 2 * index + 1
+        context.abstract_syntax = proposal.abstract_syntax
+        context._transfer_syntax = list(proposal.transfer_syntaxes)
+        contexts.append(context)
+    return contexts
+
+
+def _check(association: Association, address: Address) -> None:
+    """Raise what went wrong, with the connection closed."""
+    if association.is_established:
+        return
+    association.dul.finish()
+    if association.connection_error is not None:
+        raise ConnectionFailed(f"cannot connect to {address}: {association.connection_error}")
+    if association.is_rejected:
+        answer = association.acceptor.primitive
+        raise AssociationRejected(
+            answer.result,
+            answer.result_source,
+            answer.diagnostic,
+            f"{address} rejected the association: {answer.reason_str} ({answer.result_str})",
+        )
+    if association._rejected_cx and not association._accepted_cx:
+        raise AssociationAborted(f"{address} accepted none of the proposed presentation contexts")
+    raise AssociationAborted(f"{address} aborted the association or did not answer")

@@ -1,0 +1,90 @@
+"""The table of what is measured, and what is demanded of medserver."""
+
+from __future__ import annotations
+
+from scripts.benchmarks.candidates import DCMQRSCP, MEDSERVER, ORTHANC, STORESCP
+from scripts.benchmarks.cell import Cell, Requirement
+from scripts.benchmarks.idling import Idling
+from scripts.benchmarks.large_object import LargeObject
+from scripts.benchmarks.querying import Querying
+from scripts.benchmarks.retrieving import Retrieving
+from scripts.benchmarks.stage import Stage
+from scripts.benchmarks.storing import Storing
+from scripts.benchmarks.verifying import Verifying
+
+DCMQRSCP_ONCE = ((DCMQRSCP, 1),)
+"""dcmqrscp reads its whole index for each image: one round, and no more than the CT study."""
+
+
+def _store(modality: str, associations: int, *more: Requirement) -> Cell:
+    alone = modality == "CT" and associations == 1
+    return Cell(
+        f"store-{modality.lower()}-{associations}",
+        f"C-STORE {modality}, {associations} association{'s' if associations > 1 else ''}",
+        "images/s",
+        (MEDSERVER, ORTHANC, STORESCP, *([DCMQRSCP] if alone else [])),
+        (Requirement(1.2, 2.0, ORTHANC), *more),
+        "C-STORE",
+        modality,
+        associations,
+        DCMQRSCP_ONCE,
+    )
+
+
+def _retrieve(operation: str, modality: str) -> Cell:
+    return Cell(
+        f"{operation[2:].lower()}-{modality.lower()}",
+        f"{operation} {modality} study",
+        "images/s",
+        (MEDSERVER, ORTHANC, *([DCMQRSCP] if modality == "CT" else [])),
+        (Requirement(0.8, 1.5, ORTHANC),),
+        operation,
+        modality,
+        rounds_max=DCMQRSCP_ONCE,
+    )
+
+
+def _alone(name: str, title: str, unit: str, floor: float, goal: float, operation: str = "") -> Cell:
+    return Cell(name, title, unit, (MEDSERVER,), (Requirement(floor, goal),), operation)
+
+
+STAGES: dict[type[Stage], tuple[Cell, ...]] = {
+    Storing: (
+        _store("CT", 1),
+        _store("CT", 4, Requirement(0.4, 1.0, STORESCP)),
+        _store("MR", 1),
+        _store("MR", 4),
+    ),
+    Retrieving: (
+        _retrieve("C-GET", "CT"),
+        _retrieve("C-GET", "MR"),
+        _retrieve("C-MOVE", "CT"),
+        _retrieve("C-MOVE", "MR"),
+    ),
+    Querying: (
+        Cell(
+            "find-all",
+            "C-FIND of all studies",
+            "answers/s",
+            (MEDSERVER, ORTHANC),
+            (Requirement(0.5, 1.5, ORTHANC),),
+        ),
+    ),
+    Verifying: (
+        Cell(
+            "echo",
+            "C-ECHO on an open association",
+            "ms",
+            (MEDSERVER, ORTHANC, STORESCP),
+            (Requirement(0.5, 0.2),),
+        ),
+    ),
+    Idling: (_alone("idle", "idle associations", "% CPU", 15, 5),),
+    LargeObject: (
+        _alone("large-received", "large object received", "MB", 64, 16, "C-STORE"),
+        _alone("large-sent", "large object sent", "MB", 64, 16, "C-GET"),
+    ),
+}
+"""The cells by the stage that they need."""
+
+CELLS: tuple[Cell, ...] = tuple(cell for cells in STAGES.values() for cell in cells)

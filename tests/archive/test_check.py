@@ -1,0 +1,80 @@
+"""Index and volumes compared both ways."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from medserver import archive
+from medserver.archive.findings import Problem
+from tests.archive.conftest import receive, stored_paths
+from tests.peers.files import make_small
+
+
+@pytest.fixture
+def several(node, tmp_path) -> list[Path]:
+    """Store 12 instances; give their files, sorted."""
+    for sample in make_small(tmp_path / "made", 12):
+        receive(node, sample)
+    return [Path(node.primary_volume.root) / path for path in stored_paths(node)]
+
+
+def found(node, **arguments) -> list[tuple[Problem, str]]:
+    root = str(node.primary_volume.root)
+    return [(one.problem, f"{root}/{one.path}") for one in archive.check(node, **arguments)]
+
+
+def test_nothing_is_wrong(node, several):
+    counted = []
+    assert list(archive.check(node, counted.append, digests=True)) == []
+    assert sum(counted) == 12
+
+
+def test_every_kind_of_damage_is_found_and_nothing_else(node, several):
+    several[0].unlink()
+    several[3].write_bytes(several[3].read_bytes()[:-1])
+    changed = bytearray(several[5].read_bytes())
+    changed[-1] ^= 1
+    several[5].write_bytes(changed)
+    changed = bytearray(several[7].read_bytes())
+    changed[1] ^= 1
+    several[7].write_bytes(changed)
+    node.index.remove_location("main", str(several[11].relative_to(node.primary_volume.root)))
+    extra = several[2].with_name("f" * 64 + ".dcm")
+    extra.write_bytes(b"anything")
+    by_size = [
+        (Problem.MISSING, str(several[0])),
+        (Problem.DAMAGED, str(several[3])),
+        (Problem.NOT_INDEXED, str(several[11])),
+        (Problem.NOT_INDEXED, str(extra)),
+    ]
+    assert sorted(found(node)) == sorted(by_size)
+    by_digest = [(Problem.DAMAGED, str(several[5])), (Problem.DAMAGED, str(several[7]))]
+    assert sorted(found(node, digests=True)) == sorted(by_size + by_digest)
+
+
+def test_all_files_or_all_rows_gone(node, several):
+    for file in several:
+        file.unlink()
+    assert found(node) == [(Problem.MISSING, str(file)) for file in several]
+
+
+def test_rows_of_a_volume_that_is_not_configured(node, several):
+    other = dataclasses.replace(node, volumes={"another": node.primary_volume})
+    [finding] = [one for one in archive.check(other) if one.problem is Problem.UNKNOWN_VOLUME]
+    assert finding.volume == "main"
+
+
+def test_check_goes_on_where_it_was_interrupted(node, several):
+    for file in several:
+        file.unlink()
+    first = [one.path for one in islice(archive.check(node, noted_every=1), 5)]
+    rest = [one.path for one in archive.check(node)]
+    assert first[:4] + rest == [str(file.relative_to(node.primary_volume.root)) for file in several]
+    assert len(list(archive.check(node))) == 12  # the one before came to its end: this one begins anew
+    list(islice(archive.check(node, noted_every=1), 5))
+    archive.restart_check(node)
+    assert len(list(archive.check(node))) == 12

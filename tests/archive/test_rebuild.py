@@ -1,0 +1,155 @@
+"""A new index from the volumes equals the old one."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from medserver import archive
+from medserver.archive.findings import Problem
+from medserver.store import DirectoryVolume
+from tests.archive.conftest import receive, stored_paths
+from tests.archive.test_reconcile import Clock
+from tests.peers.files import Sample, make_small, samples
+
+# Numbers that the database gives, times of the database's own, and work in progress.
+_NOT_COMPARED = {"id", "patient", "study", "series", "instance", "duplicate"}
+_TABLES_NOT_COMPARED = {"progress", "schema_migrations", "sqlite_sequence", "unknown_callers"}
+
+
+def dump(path: Path) -> dict[str, list]:
+    """Return the rows of every table of an index, without their numbers."""
+    connection = sqlite3.connect(path)
+    try:
+        tables = [
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        return {table: _rows(connection, table) for table in tables if table not in _TABLES_NOT_COMPARED}
+    finally:
+        connection.close()
+
+
+def _rows(connection, table: str) -> list:
+    cursor = connection.execute(f'SELECT * FROM "{table}"')
+    names = [column[0] for column in cursor.description]
+    return sorted(
+        str([(name, value) for name, value in zip(names, row, strict=True) if name not in _NOT_COMPARED])
+        for row in cursor
+    )
+
+
+def variant(sample: Sample, **changes) -> bytes:
+    """Return the data set of a sample with other values, in the same transfer syntax."""
+    dataset = pydicom.dcmread(sample.path)
+    for keyword, value in changes.items():
+        setattr(dataset, keyword, value)
+    target = sample.path.with_suffix(".changed")
+    dataset.save_as(target)
+    return Sample(
+        target, sample.sop_class_uid, sample.sop_instance_uid, sample.transfer_syntax_uid
+    ).data_set()
+
+
+@pytest.fixture
+def filled(open_archive, tmp_path):
+    """Give a node with everything in it that a rebuild could get wrong."""
+    clock = Clock(datetime(2026, 1, 31, 23, 59, 29, tzinfo=UTC))
+    node = open_archive(clock=clock)
+    replacing = open_archive("store.duplicates=replace", clock=clock)
+
+    def take(*arguments, at=node, **announced) -> None:
+        receive(at, *arguments, **announced)
+        clock.now += timedelta(seconds=1.5)
+
+    for sample in samples():
+        take(sample)
+    made = make_small(tmp_path / "made", 6)
+    for sample in made:
+        take(sample, calling_ae_title="MR1")
+    take(made[0])
+    take(made[1], variant(made[1], ImageComments="second"))
+    take(made[1], variant(made[1], ImageComments="third"))
+    take(made[2], variant(made[2], PatientName="Another^Person"))
+    take(made[3], variant(made[3], SeriesDescription="Better", PatientName="Other^Person"), at=replacing)
+    assert node.index.counts().conflicts >= 1
+    assert node.index.counts().duplicates >= 5
+    return node
+
+
+def rebuilt(open_archive, tmp_path, name="new.db"):
+    return open_archive(index_url=f"sqlite:///{tmp_path}/{name}")
+
+
+def test_rebuilt_index_equals_the_old_one(open_archive, filled, tmp_path):
+    new = rebuilt(open_archive, tmp_path)
+    counted = []
+    total = archive.count_objects(new)
+    assert list(archive.rebuild(new, counted.append)) == []
+    assert sum(counted) == total == filled.index.counts().locations
+    assert dump(tmp_path / "new.db") == dump(tmp_path / "data" / "index.db")
+    assert not archive.is_rebuilding(new)
+    assert list(archive.check(new, digests=True)) == []
+
+
+def test_rebuild_of_a_copy_of_the_store(open_archive, filled, tmp_path):
+    shutil.copytree(filled.primary_volume.root, tmp_path / "copied", copy_function=shutil.copyfile)
+    new = rebuilt(open_archive, tmp_path)
+    new = dataclasses.replace(new, volumes={"main": DirectoryVolume("main", tmp_path / "copied")})
+    assert list(archive.rebuild(new, verify=True)) == []
+    assert dump(tmp_path / "new.db") == dump(tmp_path / "data" / "index.db")
+
+
+@pytest.mark.parametrize("stop_after", [1, 10, 40, 70])
+def test_rebuild_goes_on_where_it_was_interrupted(open_archive, filled, tmp_path, stop_after):
+    new = rebuilt(open_archive, tmp_path)
+    total = archive.count_objects(new)
+
+    class Interrupted(Exception):
+        pass
+
+    done = []
+
+    def progress(count: int) -> None:
+        done.append(count)
+        if sum(done) == stop_after:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        list(archive.rebuild(new, progress, noted_every=3))
+    assert archive.is_rebuilding(new)
+    assert archive.count_objects(new) <= total
+    assert list(archive.rebuild(new)) == []
+    assert dump(tmp_path / "new.db") == dump(tmp_path / "data" / "index.db")
+
+
+def test_what_cannot_be_entered_is_reported_and_left(open_archive, filled, tmp_path):
+    paths = stored_paths(filled)
+    root = Path(filled.primary_volume.root)
+    (root / paths[0]).write_bytes(b"")
+    changed = bytearray((root / paths[4]).read_bytes())
+    changed[-1] ^= 1
+    (root / paths[4]).write_bytes(changed)
+    shutil.copy(root / paths[7], root / paths[7].replace(".dcm", "-3.dcm"))
+    new = rebuilt(open_archive, tmp_path)
+    findings = {one.path: one.problem for one in archive.rebuild(new, verify=True)}
+    assert findings == {
+        paths[0]: Problem.DAMAGED,
+        paths[4]: Problem.DAMAGED,
+        **{path: Problem.SURPLUS for path in findings if path.startswith(paths[7][:-4])},
+    }
+    assert len(findings) == 3
+    assert len(stored_paths(filled)) == len(paths) + 1
+
+
+def test_reader_of_findings_may_stop_at_any_time(open_archive, filled, tmp_path):
+    root = Path(filled.primary_volume.root)
+    for path in stored_paths(filled):
+        (root / path).write_bytes(b"x")
+    assert len(list(islice(archive.rebuild(rebuilt(open_archive, tmp_path)), 3))) == 3

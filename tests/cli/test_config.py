@@ -1,0 +1,94 @@
+"""``medserver config``."""
+
+from __future__ import annotations
+
+import json
+
+from medserver.config.options import OPTIONS
+
+
+def test_check(run, config_path):
+    finished = run("config", "check")
+    assert (finished.returncode, finished.stdout) == (0, f"{config_path}: no mistakes, 2 AEs\n")
+    assert json.loads(run("config", "check", "--json").stdout) == {
+        "file": str(config_path),
+        "ok": True,
+        "ae_count": 2,
+    }
+
+
+def test_check_reports_every_mistake(run, config_path):
+    config_path.write_text("[node]\nport = many\n[log]\nlevel = loud\n[ae]\n")
+    finished = run("config", "check")
+    assert finished.returncode == 78
+    lines = finished.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("medserver: config.ini line ") for line in lines)
+
+
+def test_show_gives_every_option_with_its_origin(run):
+    finished = run(
+        "--set", "log.level=debug", "config", "show", environment={"MEDSERVER__NODE__AE_TITLE": "ENV"}
+    )
+    lines = [" ".join(line.split()) for line in finished.stdout.splitlines()]
+    assert finished.returncode == 0
+    for expected in (
+        "[node]",
+        "ae_title = ENV ; environment MEDSERVER__NODE__AE_TITLE",
+        "port = 0 ; config.ini line 3",
+        "address = 127.0.0.1 ; default",
+        "level = debug ; --set",
+        "[ae WS]",
+        "sources = 10.0.1.0/24 ; config.ini line 11",
+    ):
+        assert expected in lines
+    for option in OPTIONS:
+        if option.section != "ae":
+            assert any(line.startswith(f"{option.name} =") for line in lines)
+
+
+def test_what_show_prints_can_be_read_again(run, config_path):
+    printed = run("config", "show").stdout
+    config_path.write_text(printed)
+    again = run("config", "show")
+    assert again.returncode == 0
+
+    def without_origins(text: str) -> list[str]:
+        return [line.partition(" ;")[0].rstrip() for line in text.splitlines()]
+
+    assert without_origins(again.stdout) == without_origins(printed)
+
+
+def test_show_hides_passwords(run):
+    for url in ("postgresql://me:s3cret@h/d", "postgresql://h/d?user=me&password=s3cret"):
+        for arguments in ([], ["--json"]):
+            finished = run("--set", f"index.url={url}", "config", "show", *arguments)
+            assert finished.returncode == 0
+            assert "s3cret" not in finished.stdout
+            assert "***" in finished.stdout
+
+
+def test_show_json(run):
+    settings = json.loads(run("config", "show", "--json").stdout)
+    port = next(one for one in settings if (one["section"], one["option"]) == ("node", "port"))
+    assert port["text"] == "0"
+    assert port["origin"] == "config.ini line 3"
+    assert {"type", "unit", "help"} <= set(port)
+
+
+def test_the_configuration_can_be_named_in_the_environment(tmp_path, config_path):
+    import os
+    import subprocess
+    import sys
+
+    from tests.cli.conftest import REPOSITORY
+
+    finished = subprocess.run(
+        [sys.executable, "-m", "medserver", "config", "check"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "MEDSERVER_CONFIG": str(config_path)},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert finished.stdout.startswith(str(config_path))

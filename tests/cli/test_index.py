@@ -1,0 +1,136 @@
+"""``medserver index``: what it prints, what it leaves, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from medserver.cli import index as index_command
+from medserver.cli.invocation import Invocation
+from medserver.config import ConfigFile
+from medserver.errors import BadUsage
+from medserver.node import open_node
+from tests.archive.conftest import receive, stored_paths
+from tests.peers.files import make_small, samples
+
+
+@pytest.fixture
+def config_path(tmp_path: Path) -> Path:
+    """Give the configuration of a node that holds all samples and ten more instances."""
+    path = tmp_path / "config.ini"
+    path.write_text(f"[node]\ndata = {tmp_path / 'data'}\n")
+    with closing(open_node(ConfigFile(path))) as node:
+        for sample in [*samples(), *make_small(tmp_path / "made", 10)]:
+            receive(node, sample)
+    return path
+
+
+@pytest.fixture
+def store(tmp_path) -> Path:
+    return tmp_path / "data" / "store"
+
+
+def invoke(config_path: Path, *arguments: str) -> Result:
+    result = CliRunner().invoke(index_command.command, arguments, obj=Invocation(config_path))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def counts(config_path: Path) -> dict[str, int]:
+    return json.loads(invoke(config_path, "counts", "--json").stdout)
+
+
+def objects(config_path: Path) -> list[str]:
+    with closing(open_node(ConfigFile(config_path))) as node:
+        return stored_paths(node)
+
+
+def test_counts(config_path):
+    held = counts(config_path)
+    assert held["instances"] + held["duplicates"] == held["locations"] == len(objects(config_path))
+    lines = invoke(config_path, "counts").stdout.splitlines()
+    assert [line.split() for line in lines] == [[name, str(count)] for name, count in held.items()]
+
+
+@pytest.mark.parametrize("subject", ["conflicts", "duplicates"])
+def test_lists(config_path, subject):
+    count = counts(config_path)[subject]
+    assert count > 0
+    assert len(invoke(config_path, subject).stdout.splitlines()) == count
+    assert len(json.loads(invoke(config_path, subject, "--json").stdout)) == count
+
+
+def test_check_finds_nothing(config_path):
+    result = invoke(config_path, "check", "--digests")
+    assert (result.exit_code, result.stdout) == (0, "nothing is wrong\n")
+    assert json.loads(invoke(config_path, "check", "--json").stdout) == []
+
+
+def test_check_lists_what_is_wrong(config_path, store):
+    first, second = objects(config_path)[:2]
+    (store / first).unlink()
+    (store / second).write_bytes(b"")
+    result = invoke(config_path, "check")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[0].startswith(f"missing: main:{first}: ")
+    assert result.stdout.splitlines()[1].startswith(f"damaged: main:{second}: ")
+    found = json.loads(invoke(config_path, "check", "--json", "--restart").stdout)
+    assert [(one["problem"], one["path"]) for one in found] == [("missing", first), ("damaged", second)]
+
+
+def test_rebuild_takes_the_place_of_the_index_and_keeps_the_old_one(config_path, tmp_path):
+    before = counts(config_path)
+    result = invoke(config_path, "rebuild")
+    assert result.exit_code == 0
+    assert counts(config_path) == before
+    [kept] = (tmp_path / "data").glob("index.db.replaced-*")
+    assert kept.name in result.output
+    assert not list((tmp_path / "data").glob("*.rebuilding*"))
+
+
+def test_rebuild_without_any_index(config_path, tmp_path):
+    before = counts(config_path)
+    for file in (tmp_path / "data").glob("index.db*"):
+        file.unlink()
+    assert invoke(config_path, "rebuild", "--verify").exit_code == 0
+    assert counts(config_path) == before
+
+
+def test_rebuild_reports_what_it_cannot_enter(config_path, store):
+    before = counts(config_path)
+    (store / objects(config_path)[-1]).write_bytes(b"")
+    result = invoke(config_path, "rebuild", "--json")
+    assert result.exit_code == 1
+    assert [one["problem"] for one in json.loads(result.stdout)] == ["damaged"]
+    assert counts(config_path)["locations"] == before["locations"] - 1
+
+
+def test_rebuild_goes_on_with_what_it_left(config_path, tmp_path):
+    before = counts(config_path)
+    shutil.copy(tmp_path / "data" / "index.db", tmp_path / "data" / "index.db.rebuilding")
+    assert invoke(config_path, "rebuild").exit_code == 0
+    assert counts(config_path) == before
+
+
+def test_rebuild_into_another_database(config_path, tmp_path):
+    before = counts(config_path)
+    url = f"sqlite:///{tmp_path}/other.db"
+    assert invoke(config_path, "rebuild", "--into", url).exit_code == 0
+    assert counts(config_path) == before
+    config_path.write_text(config_path.read_text() + f"[index]\nurl = {url}\n")
+    assert counts(config_path) == before
+    with pytest.raises(BadUsage, match="not empty"):
+        invoke(config_path, "rebuild", "--into", url)
+
+
+@pytest.mark.parametrize("arguments", [[], ["counts"], ["conflicts"], ["duplicates"], ["check"], ["rebuild"]])
+def test_help(config_path, arguments):
+    result = invoke(config_path, *arguments, "--help")
+    assert result.exit_code == 0
+    assert "--help" in result.stdout

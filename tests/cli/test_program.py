@@ -1,0 +1,126 @@
+"""The program as a whole: help texts, errors, exit codes."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import medserver
+from medserver import errors
+from medserver.cli import SUBCOMMANDS, main
+from medserver.cli.responses import EXIT_CODES, SOFTWARE, exit_code
+
+ERRORS = [
+    kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.MedserverError)
+]
+
+
+def commands(
+    command: click.Command, path: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], click.Command]]:
+    """Return a command and all below it."""
+    found = [(path, command)]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found += commands(command.get_command(context, name), (*path, name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), [pytest.param(*one, id=" ".join(("medserver", *one[0]))) for one in commands(main)]
+)
+def test_every_command_and_option_has_help(path, command):
+    result = CliRunner().invoke(main, [*path, "--help"], prog_name="medserver")
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: {' '.join(['medserver', *path])}")
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{' '.join(path)} {parameter.opts}"
+
+
+@pytest.mark.parametrize(("name", "summary"), SUBCOMMANDS)
+def test_the_table_of_subcommands_says_what_they_say(name, summary):
+    command = main.get_command(click.Context(main), name)
+    assert command.help.splitlines()[0] == summary
+
+
+def test_subcommands_are_in_order():
+    names = [name for name, _ in SUBCOMMANDS]
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_every_error_has_an_exit_code(kind):
+    assert 0 < EXIT_CODES[kind] < 126
+
+
+def test_exit_codes_of_subclasses_and_bugs():
+    class Special(errors.UnknownRemote):
+        """A class that somebody adds."""
+
+    assert exit_code(Special()) == EXIT_CODES[errors.UnknownRemote]
+    assert exit_code(KeyError()) == SOFTWARE
+
+
+def test_help_is_quick_because_nothing_is_imported(run):
+    finished = run("--help", environment={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert finished.returncode == 0
+    for module in ("pynetdicom", "pydicom", "peewee", "numpy", "medserver.cli.ae", "medserver.index"):
+        assert f" {module}\n" not in finished.stderr
+
+
+def test_version(run):
+    assert run("--version").stdout == f"medserver, version {medserver.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nonsense"], 2, "No such command 'nonsense'"),
+        (["--nonsense"], 2, "No such option"),
+        (["--set", "node.prot=1", "config", "check"], 78, "did you mean 'port'"),
+        (["--config", "/nowhere/config.ini", "config", "check"], 78, "no such file"),
+        (["ae", "remove", "NOBODY"], 2, "no entry [ae NOBODY]"),
+        (["ae", "echo", "NOBODY"], 69, "no entry [ae NOBODY]"),
+        (["ae", "echo", "WS"], 2, "no address with a port"),
+    ],
+)
+def test_bad_input_is_one_line_and_an_exit_code(run, arguments, code, message):
+    finished = run(*arguments)
+    assert finished.returncode == code
+    assert message in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert finished.stdout == ""
+    if code != 2:
+        assert finished.stderr.count("\n") == 1
+        assert finished.stderr.startswith("medserver: ")
+
+
+def test_debug_shows_the_traceback(run):
+    finished = run("--debug", "--set", "node.prot=1", "config", "check")
+    assert finished.returncode == 78
+    assert "Traceback" in finished.stderr
+
+
+def test_a_text_of_the_command_line_cannot_add_lines(run):
+    finished = run("ae", "remove", "A\nmedserver: all is well\x1b[31m")
+    assert finished.returncode == 2
+    assert finished.stderr.count("\n") == 1
+    assert r"\x1b[31m" in finished.stderr
+
+
+def test_a_bug_is_one_line_too(config_path: Path, monkeypatch):
+    def broken(*arguments, **options):
+        raise ZeroDivisionError("nobody thought of this")
+
+    monkeypatch.setattr("medserver.cli.invocation.ConfigFile", broken)
+    result = CliRunner().invoke(main, ["--config", str(config_path), "config", "check"])
+    assert result.exit_code == SOFTWARE
+    assert "internal error: ZeroDivisionError: nobody thought of this" in result.output
+    assert "Traceback" not in result.output

@@ -1,0 +1,194 @@
+"""Data sets that lie: each ends in CannotTranscode, soon and within the memory limit."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from medserver.codecs import Workers, transcode
+from medserver.codecs.elements import Walker
+from medserver.codecs.survey import Survey
+from medserver.codecs.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
+from medserver.dicom.uids import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+)
+from medserver.errors import CannotTranscode, TransferSyntaxNotSupported
+from tests.codecs.stored import StoredObject, compressed
+
+JPEG_2000 = "1.2.840.10008.1.2.4.90"
+RLE_LOSSLESS = "1.2.840.10008.1.2.5"
+
+
+def explicit(group: int, element: int, vr: bytes, value: bytes, length: int | None = None) -> bytes:
+    """Return an element in Explicit VR Little Endian, with a length that may lie."""
+    length = len(value) if length is None else length
+    if vr in (b"OB", b"OW", b"SQ", b"UN"):
+        return struct.pack("<HH2sHL", group, element, vr, 0, length) + value
+    return struct.pack("<HH2sH", group, element, vr, length) + value
+
+
+def item(value: bytes) -> bytes:
+    """Return an item of defined length."""
+    return struct.pack("<HHL", 0xFFFE, 0xE000, len(value)) + value
+
+
+def number(element: int, value: int) -> bytes:
+    """Return an element of group 0028."""
+    return explicit(0x28, element, b"US", struct.pack("<H", value))
+
+
+def image(frame: bytes, rows: int = 64, columns: int = 64) -> bytes:
+    """Return a compressed image of one frame."""
+    end = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
+    fragments = item(b"") + item(frame) + end
+    return b"".join((
+        number(0x0002, 1), explicit(0x28, 0x0004, b"CS", b"MONOCHROME2 "), number(0x0010, rows),
+        number(0x0011, columns), number(0x0100, 16), number(0x0101, 16), number(0x0102, 15), number(0x0103, 0),
+        explicit(0x7FE0, 0x0010, b"OB", fragments, 0xFFFFFFFF),
+    ))  # fmt: skip
+
+
+def attempt(data_set: bytes, uid: str, workers: Workers, directory: Path) -> None:
+    """Transcode a data set into Explicit VR Little Endian, or Implicit if it is that already."""
+    to_uid = EXPLICIT_VR_LITTLE_ENDIAN if uid != EXPLICIT_VR_LITTLE_ENDIAN else IMPLICIT_VR_LITTLE_ENDIAN
+    StoredObject("hostile", uid, data_set).transcoded(to_uid, workers, directory)
+
+
+@pytest.mark.parametrize("length", [0, 0xFFFFFFFF])
+def test_deep_nesting(length: int, workers: Workers, tmp_path: Path) -> None:
+    data_set = b""
+    for _ in range(5000):
+        nested = item(data_set)
+        data_set = explicit(0x0040, 0xA730, b"SQ", nested)
+    if length:  # undefined lengths all the way down, and no end
+        data_set = (
+            explicit(0x0040, 0xA730, b"SQ", b"", length) + struct.pack("<HHL", 0xFFFE, 0xE000, length)
+        ) * 5000
+    with pytest.raises(CannotTranscode, match="nested"):
+        attempt(data_set, EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data_set",
+    [
+        explicit(0x0010, 0x0010, b"PN", b"A", 0xFFFF),
+        explicit(0x0042, 0x0011, b"OB", b"A", 0xFFFFFFFE),
+        explicit(0x0042, 0x0011, b"OB", b"A", 0xFFFFFFFF),
+        explicit(0x0040, 0xA730, b"SQ", item(b"")[:-1], 0xFFFFFFFF),
+        explicit(0x0040, 0xA730, b"SQ", item(number(0x10, 1)), 10),
+        explicit(0x0040, 0xA730, b"SQ", number(0x10, 1)),
+        item(b""),
+        struct.pack("<HHL", 0xFFFE, 0xE00D, 0),
+        number(0x10, 1)[:5],
+        explicit(0x7FE0, 0x0010, b"OB", item(b"") + item(b"abcd"), 0xFFFFFFFF),
+        explicit(0x7FE0, 0x0010, b"OB", item(b"") + struct.pack("<HHL", 0xFFFE, 0xE0DD, 0), 0xFFFFFFFF),
+    ],
+)
+def test_lying_lengths(data_set: bytes, workers: Workers, tmp_path: Path) -> None:
+    with pytest.raises(CannotTranscode):
+        attempt(data_set, EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
+
+
+@pytest.mark.parametrize("vr", [b"US", b"OW", b"FD", b"AT"])
+def test_a_fraction_of_a_unit_cannot_be_swapped(vr: bytes, workers: Workers, tmp_path: Path) -> None:
+    source = StoredObject("odd", EXPLICIT_VR_LITTLE_ENDIAN, explicit(0x0028, 0x9999, vr, b"abc"))
+    with pytest.raises(CannotTranscode, match="3 bytes"):
+        source.transcoded(EXPLICIT_VR_BIG_ENDIAN, workers, tmp_path)
+
+
+def test_giant_jpeg_2000_header(workers: Workers, tmp_path: Path) -> None:
+    """SIZ says 65,535 x 65,535 samples, in a codestream of a few bytes."""
+    size = struct.pack(">HLLLLLLLLH3B", 0, 65535, 65535, 0, 0, 65535, 65535, 0, 0, 1, 15, 1, 1)
+    coding = struct.pack(">5BH5B", 0, 0, 0, 1, 0, 5, 4, 4, 0, 1, 0)[:10]
+    stream = b"\xff\x4f\xff\x51" + struct.pack(">H", len(size) + 2) + size
+    stream += b"\xff\x52" + struct.pack(">H", len(coding) + 2) + coding
+    stream += (
+        b"\xff\x5c\x00\x13\x40" + bytes(16) + b"\xff\x90\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x01\xff\x93"
+    )
+    stream += bytes(64) + b"\xff\xd9"
+    for rows, columns in ((64, 64), (65535, 65535)):
+        with pytest.raises(CannotTranscode):
+            attempt(image(stream, rows, columns), JPEG_2000, workers, tmp_path)
+
+
+@pytest.mark.parametrize("uid", [JPEG_2000, RLE_LOSSLESS])
+@pytest.mark.parametrize("frame", [b"", b"\0" * 64, b"\xff\x4f\xff\x51" * 16, b"\xff" * 4096])
+def test_frames_of_nonsense(uid: str, frame: bytes, workers: Workers, tmp_path: Path) -> None:
+    with pytest.raises(CannotTranscode):
+        attempt(image(frame), uid, workers, tmp_path)
+
+
+def test_native_pixels_in_a_compressed_syntax(workers: Workers, tmp_path: Path) -> None:
+    with pytest.raises(CannotTranscode, match="not encapsulated"):
+        attempt(explicit(0x7FE0, 0x0010, b"OB", bytes(64)), JPEG_2000, workers, tmp_path)
+
+
+def test_more_pixels_than_a_value_holds(workers: Workers, tmp_path: Path) -> None:
+    data_set = image(bytes(64), 65535, 65535).replace(number(0x0002, 1), number(0x0002, 3))
+    with pytest.raises(CannotTranscode, match="longer than a value"):
+        attempt(data_set, RLE_LOSSLESS, workers, tmp_path)
+
+
+def test_truncated_streams(workers: Workers, tmp_path: Path) -> None:
+    for name in ("MR_small_RLE.dcm", "MR_small_jp2klossless.dcm"):
+        whole = next(each for each in compressed() if each.name == name)
+        for size_bytes in (1, 9, 700, len(whole.data_set) // 2):
+            with pytest.raises(CannotTranscode):
+                attempt(whole.data_set[:size_bytes], whole.transfer_syntax_uid, workers, tmp_path)
+
+
+def test_deflate_bomb(workers: Workers, tmp_path: Path) -> None:
+    deflater = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    header = explicit(0x7FE0, 0x0010, b"OB", b"", 400 * 2**20)
+    bomb = b"".join([deflater.compress(header), *(deflater.compress(bytes(2**20)) for _ in range(400))])
+    bomb += deflater.flush()
+    assert len(bomb) < 2**20
+    with pytest.raises(CannotTranscode, match="inflates to more"):
+        attempt(bomb, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
+
+
+def test_damaged_deflate(workers: Workers, tmp_path: Path) -> None:
+    for data_set in (b"", b"\xff" * 100, zlib.compress(bytes(1000), wbits=-15)[:-3]):
+        with pytest.raises(CannotTranscode, match="deflated"):
+            attempt(data_set, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
+
+
+def test_output_size_limit(workers: Workers, tmp_path: Path) -> None:
+    data_set = explicit(0x7FE0, 0x0010, b"OB", bytes(2**20))
+    arguments = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
+    small = transcode(io.BytesIO(data_set), len(data_set), *arguments, size_max_bytes=2**16)
+    with pytest.raises(CannotTranscode, match="too large"), small:
+        pass
+    with transcode(io.BytesIO(data_set), len(data_set), *arguments) as transcoded:
+        assert transcoded.size_bytes == len(data_set) - 4, "the limit was that job's alone"
+
+
+def test_impossible_targets(workers: Workers, tmp_path: Path) -> None:
+    for uid in ("1.2.840.10008.1.2.4.102", "1.2.3", EXPLICIT_VR_LITTLE_ENDIAN):
+        with pytest.raises(TransferSyntaxNotSupported):
+            StoredObject("", uid, b"").transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_any_bytes_are_walked_or_refused(data: st.DataObject) -> None:
+    """Whatever a real data set is changed into, the walk ends, with CannotTranscode or without."""
+    encoding: Encoding = data.draw(st.sampled_from([EXPLICIT_LITTLE, EXPLICIT_BIG, IMPLICIT_LITTLE]))
+    start = explicit(0x0040, 0xA730, b"SQ", item(number(0x10, 1)) + item(b"")) + image(b"frame!")
+    changed = bytearray(start)
+    for _ in range(data.draw(st.integers(0, 8))):
+        changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    stream = io.BytesIO(changed)
+    try:
+        Walker(stream, len(changed), encoding, Survey(stream, True)).walk()
+    except CannotTranscode as error:
+        assert str(error)

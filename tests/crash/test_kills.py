@@ -1,0 +1,50 @@
+"""Nothing that was acknowledged is lost when the node is killed at any moment."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from medserver import crash
+from tests.crash.campaign import Campaign
+from tests.peers.node import REPOSITORY
+
+RANDOM_KILLS = 25
+SEED = 20261123
+
+OPTIONS = {"node.processes": 2}
+TIMES = {"object received": 20, "journal flushed": 20, "object sealed": 20, "row committed": 20, "object placed": 5}
+"""At which visit of a point the process dies, where it is not the first."""
+
+
+def test_every_point_is_in_the_code_and_every_call_is_a_point() -> None:
+    called = []
+    for path in (REPOSITORY / "medserver").rglob("*.py"):
+        called += re.findall(r'crash_point\("([^"]+)"\)', path.read_text())
+    assert sorted(called) == sorted(crash.POINTS)
+
+
+def test_random_kills(make_node, record_property) -> None:
+    campaign = Campaign(make_node(options=OPTIONS), SEED)
+    for _ in range(RANDOM_KILLS):
+        campaign.kill_at_random()
+    campaign.node.start()
+    campaign.load.check()
+    campaign.check_store()
+    record_property("acknowledged", campaign.load.count)
+    assert campaign.load.count > 10 * RANDOM_KILLS
+
+
+@pytest.mark.parametrize("point", crash.POINTS)
+def test_a_kill_at_every_point(make_node, point: str) -> None:
+    campaign = Campaign(make_node(options=OPTIONS), SEED)
+    assert campaign.kill_at(point, TIMES.get(point, 1)), "the point was not reached"
+    campaign.node.start()
+    campaign.load.check()
+    campaign.check_store()
+
+
+def test_the_script_of_longer_campaigns_exists() -> None:
+    assert Path(REPOSITORY / "scripts" / "crash").exists()

@@ -1,0 +1,148 @@
+"""What becomes of objects that are added."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from medserver.errors import IndexFailure
+from medserver.index import Added, Index
+from tests.index.samples import IMPLICIT, MR, find, record
+
+
+def contents(index: Index) -> dict[str, str]:
+    """Return the path of every file that the index knows, and its role."""
+    return {row.path: row.role for row in index.locations()}
+
+
+def test_a_new_object_is_stored(index: Index) -> None:
+    assert index.add(record()) == Added("stored")
+    counts = index.counts()
+    assert (counts.patients, counts.studies, counts.series, counts.instances) == (1, 1, 1, 1)
+    assert (counts.locations, counts.duplicates, counts.conflicts, counts.size_bytes) == (1, 0, 0, 1000)
+
+
+def test_the_same_bytes_again_change_nothing(index: Index) -> None:
+    first = record()
+    index.add(first)
+    assert index.add(replace(first, path="second.dcm")) == Added("same", file_needed=False)
+    assert contents(index) == {first.path: "instance"}
+
+
+def test_the_same_file_again_is_still_needed(index: Index) -> None:
+    index.add(record())
+    assert index.add(record()) == Added("same", file_needed=True)
+
+
+def test_the_same_bytes_in_another_transfer_syntax_are_another_object(index: Index) -> None:
+    first = record()
+    index.add(first)
+    second = replace(first, transfer_syntax_uid=IMPLICIT, path="second.dcm")
+    assert index.add(second).outcome == "aside"
+
+
+def test_keep_puts_the_second_object_aside(index: Index) -> None:
+    first, second = record(), record(content="other", modality="MR", sop_class_uid=MR)
+    index.add(first)
+    assert index.add(second) == Added("aside")
+    assert contents(index) == {first.path: "instance", second.path: "duplicate"}
+    [duplicate] = index.duplicates()
+    assert (duplicate.reason, duplicate.path, duplicate.digest) == ("aside", second.path, second.digest)
+    assert duplicate.received_at == second.received_at
+    assert find(index, "SERIES", "Modality") == ["CT"]
+
+
+def test_an_object_put_aside_is_put_aside_once(index: Index) -> None:
+    second = record(content="other")
+    index.add(record())
+    index.add(second)
+    assert index.add(replace(second, path="third.dcm")) == Added("same", file_needed=False)
+    assert index.counts().duplicates == 1
+
+
+def test_an_object_put_aside_does_not_make_a_study(index: Index) -> None:
+    index.add(record(study=1))
+    index.add(record(study=2, sop_instance_uid="1.2.1.1.1", content="other"))
+    assert find(index, "STUDY", "StudyInstanceUID") == ["1.2.1"]
+
+
+def test_replace_puts_the_first_object_aside(index: Index) -> None:
+    first = record(instance_number="1")
+    second = record(content="other", instance_number="7", duplicates="replace", sop_class_uid=MR)
+    index.add(first)
+    assert index.add(second) == Added("replaced")
+    assert contents(index) == {first.path: "duplicate", second.path: "instance"}
+    assert find(index, "IMAGE", "InstanceNumber", "SOPClassUID") == [("7", MR)]
+    [duplicate] = index.duplicates()
+    assert (duplicate.reason, duplicate.digest) == ("replaced", first.digest)
+
+
+def test_replace_moves_the_instance_to_another_study(index: Index) -> None:
+    index.add(record(study=1))
+    second = record(study=2, sop_instance_uid="1.2.1.1.1", content="other", duplicates="replace")
+    assert index.add(second).outcome == "replaced"
+    assert find(index, "STUDY", "StudyInstanceUID") == ["1.2.2"]
+    assert find(index, "PATIENT", "PatientID") == ["P2"]
+
+
+def test_after_a_study_became_empty_it_is_made_anew(index: Index) -> None:
+    index.add(record(study=1))
+    index.add(record(study=2, sop_instance_uid="1.2.1.1.1", content="other", duplicates="replace"))
+    assert index.add(record(study=1, number=2)).outcome == "stored"
+    assert find(index, "STUDY", "StudyInstanceUID") == ["1.2.1", "1.2.2"]
+
+
+def test_reject_changes_nothing(index: Index) -> None:
+    first = record()
+    index.add(first)
+    assert index.add(record(content="other", duplicates="reject")) == Added("rejected", file_needed=False)
+    assert contents(index) == {first.path: "instance"}
+
+
+def test_an_object_without_study_is_refused(index: Index) -> None:
+    with pytest.raises(IndexFailure, match="Study Instance UID"):
+        index.add(record(study_instance_uid=None))
+    with pytest.raises(IndexFailure, match="Series Instance UID"):
+        index.add(record(series_instance_uid=""))
+    assert index.counts().patients == 0
+
+
+def test_a_path_cannot_belong_to_two_objects(index: Index) -> None:
+    index.add(record(path="one.dcm"))
+    with pytest.raises(IndexFailure):
+        index.add(record(number=2, path="one.dcm"))
+    assert index.counts().instances == 1
+
+
+@pytest.mark.parametrize("text", ["a\0b", "half \ud800 a pair", "x" * 100_000, "山" * 3000])
+def test_any_text_can_be_stored(index: Index, text: str) -> None:
+    added = index.add(
+        record(patient_id=text, patient_name=text, accession_number=text, study_description=text)
+    )
+    assert added.outcome == "stored"
+    assert len(find(index, "STUDY", "StudyInstanceUID")) == 1
+
+
+def test_files_are_listed_in_order_and_from_anywhere(index: Index) -> None:
+    paths = [f"{number:04}.dcm" for number in range(1200)]
+    for number, path in enumerate(reversed(paths)):
+        index.add(record(number=number, path=path))
+    assert [row.path for row in index.locations()] == paths
+    assert [row.path for row in index.locations(after=("main", "1197.dcm"))] == ["1198.dcm", "1199.dcm"]
+
+
+def test_a_removed_file_takes_what_existed_nowhere_else(index: Index) -> None:
+    first, second, aside = record(number=1), record(number=2), record(number=1, content="other")
+    for item in (first, second, aside):
+        index.add(item)
+    assert index.has_location("main", aside.path)
+    assert index.remove_location("main", aside.path)
+    assert not index.has_location("main", aside.path)
+    assert index.counts().duplicates == 0
+    index.remove_location("main", first.path)
+    assert find(index, "IMAGE", "SOPInstanceUID") == [second.sop_instance_uid]
+    index.remove_location("main", second.path)
+    assert index.counts().patients == 0
+    assert not index.remove_location("main", second.path)
+    assert index.add(first).outcome == "stored"

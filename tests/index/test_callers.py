@@ -1,0 +1,67 @@
+"""The list of unknown callers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from medserver.index import Index, open_index
+from medserver.index.callers import CALLERS_MAX
+from tests.index.samples import NOON
+
+
+class Clock:
+    """A clock that goes on a second each time it is looked at."""
+
+    def __init__(self) -> None:
+        self.moment = NOON
+
+    def __call__(self):
+        self.moment += timedelta(seconds=1)
+        return self.moment
+
+
+@pytest.fixture
+def clocked(index_url: str, tmp_path: Path):
+    """An index with a clock of its own."""
+    with open_index(index_url, base=tmp_path, clock=Clock()) as index:
+        yield index
+
+
+def test_calls_are_counted(clocked: Index) -> None:
+    for _ in range(3):
+        clocked.note_unknown_caller("STRANGER", "MEDSERVER", "10.0.0.9")
+    clocked.note_unknown_caller("STRANGER", "OTHER", "10.0.0.9")
+    other, caller = clocked.unknown_callers()
+    assert (other.called_ae_title, other.attempts) == ("OTHER", 1)
+    assert (caller.calling_ae_title, caller.address, caller.attempts) == ("STRANGER", "10.0.0.9", 3)
+    assert caller.first_seen_at == NOON + timedelta(seconds=1)
+    assert caller.last_seen_at == NOON + timedelta(seconds=3)
+
+
+def test_the_list_is_bounded(clocked: Index) -> None:
+    for number in range(CALLERS_MAX + 5):
+        clocked.note_unknown_caller(f"AE{number}", "MEDSERVER", "10.0.0.9")
+    clocked.note_unknown_caller("hostile\0\ud800", "MEDSERVER", "10.0.0.9")
+    titles = [caller.calling_ae_title for caller in clocked.unknown_callers()]
+    assert len(titles) == CALLERS_MAX
+    assert titles[0] == "hostile?"
+    assert titles[-1] == "AE6"
+
+
+def test_a_caller_that_became_known_is_forgotten(clocked: Index) -> None:
+    clocked.note_unknown_caller("FRIEND", "MEDSERVER", "10.0.0.9")
+    clocked.note_unknown_caller("STRANGER", "MEDSERVER", "10.0.0.9")
+    clocked.forget_unknown_caller("FRIEND")
+    assert [caller.calling_ae_title for caller in clocked.unknown_callers()] == ["STRANGER"]
+
+
+def test_progress_is_kept(index: Index) -> None:
+    assert index.progress_get("check") is None
+    index.progress_set("check", "main/2026")
+    index.progress_set("check", "main/2027")
+    assert index.progress_get("check") == "main/2027"
+    index.progress_set("check", None)
+    assert index.progress_get("check") is None

@@ -1,0 +1,144 @@
+"""Patients, studies and series: what is one, and what is a conflict."""
+
+from __future__ import annotations
+
+import pytest
+
+from medserver.index import Index
+from tests.index.samples import find, record
+
+
+def patients(index: Index) -> list[tuple[str | None, str | None]]:
+    return find(index, "PATIENT", "PatientID", "PatientName")
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"patient_name": "Roe^Jane"},
+        {"patient_birth_date": "19710101"},
+        {"patient_sex": "F"},
+        {"patient_name": "Doe^John=山田^次郎"},
+    ],
+)
+def test_a_second_person_under_an_identifier_is_kept_apart(index: Index, difference: dict[str, str]) -> None:
+    first = {
+        "patient_id": "X",
+        "patient_name": "Doe^John=山田^太郎",
+        "patient_birth_date": "19700101",
+        "patient_sex": "M",
+    }
+    second = first | difference
+    assert index.add(record(study=1, **first)).conflicts == ()
+    assert index.add(record(study=2, **second)).conflicts == ("patient",)
+    # Later instances, of old and new studies, go to the person that they name.
+    assert index.add(record(study=2, number=2, **second)).conflicts == ()
+    assert index.add(record(study=3, **second)).conflicts == ()
+    assert index.add(record(study=4, **first)).conflicts == ()
+    assert index.counts().patients == 2
+    keyword, value = {
+        "patient_name": ("PatientName", second["patient_name"]),
+        "patient_birth_date": ("PatientBirthDate", "19710101"),
+        "patient_sex": ("PatientSex", "F"),
+    }[next(iter(difference))]
+    assert find(index, "STUDY", "StudyInstanceUID", **{keyword: value}) == ["1.2.2", "1.2.3"]
+
+
+def test_a_conflict_tells_both_sides(index: Index) -> None:
+    index.add(record(study=1, patient_id="X", patient_name="Doe^John", patient_sex="M"))
+    index.add(record(study=2, patient_id="X", patient_name="Roe^Jane", calling_ae_title="MR2"))
+    [conflict] = index.conflicts()
+    assert (conflict.kind, conflict.subject) == ("patient", "X")
+    assert conflict.present == {"patient_id": "X", "patient_name": "Doe^John", "patient_sex": "M"}
+    assert conflict.arrived == {"patient_id": "X", "patient_name": "Roe^Jane"}
+    assert (conflict.sop_instance_uid, conflict.calling_ae_title) == ("1.2.2.1.1", "MR2")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Doe^John", "DOE^JOHN"),
+        ("Doe^John", "Doe^John^^^"),
+        ("Doe^John", ""),
+        ("", "Doe^John"),
+        ("Müller^Hans", "MULLER^HANS"),
+        ("Yamada^Taro", "Yamada^Taro=山田^太郎"),
+    ],
+)
+def test_spellings_of_one_name_are_one_person(index: Index, first: str, second: str) -> None:
+    index.add(record(study=1, patient_id="X", patient_name=first))
+    assert index.add(record(study=2, patient_id="X", patient_name=second)).conflicts == ()
+    assert patients(index) == [("X", first or second)]
+
+
+def test_what_is_empty_is_learnt_and_then_counts(index: Index) -> None:
+    index.add(record(study=1, patient_id="X", patient_birth_date=""))
+    index.add(record(study=2, patient_id="X", patient_name="Doe^John1", patient_birth_date="1970.01.01"))
+    assert find(index, "PATIENT", "PatientBirthDate", PatientBirthDate="19700101") == ["1970.01.01"]
+    later = record(study=3, patient_id="X", patient_name="Doe^John1", patient_birth_date="19800101")
+    assert index.add(later).conflicts == ("patient",)
+
+
+def test_studies_and_series_learn_too(index: Index) -> None:
+    index.add(record(number=1))
+    index.add(record(number=2, accession_number="A1", series_number="7", study_date="20260131"))
+    index.add(record(number=3, accession_number="A2"))
+    assert find(index, "SERIES", "AccessionNumber", "SeriesNumber", StudyDate="20260131") == [("A1", "7")]
+
+
+def test_issuers_make_different_patients(index: Index) -> None:
+    index.add(record(study=1, patient_id="X", issuer_of_patient_id="A"))
+    added = index.add(record(study=2, patient_id="X", issuer_of_patient_id="B"))
+    assert added.conflicts == ()
+    assert index.counts().patients == 2
+
+
+def test_people_without_identifier_are_not_merged(index: Index) -> None:
+    for study, name in enumerate(["Doe^John", "Roe^Jane", "", "Doe^John", ""]):
+        index.add(record(study=study, patient_id=None, patient_name=name))
+    assert patients(index) == [(None, "Doe^John"), (None, "Roe^Jane"), (None, None)]
+    assert [len(find(index, "STUDY", "StudyInstanceUID", PatientName=name)) for name in ("Doe*", "Roe*")] == [
+        2,
+        1,
+    ]
+
+
+def test_a_nameless_patient_without_identifier_gets_nobodys_name(index: Index) -> None:
+    index.add(record(study=1, patient_id=None, patient_name=""))
+    index.add(record(study=2, patient_id=None, patient_name=""))
+    index.add(record(study=1, number=2, patient_id=None, patient_name="Doe^John"))
+    assert patients(index) == [(None, None)]
+
+
+def test_a_study_stays_with_its_first_patient(index: Index) -> None:
+    index.add(record(study=1, patient_id="X", patient_name="Doe^John"))
+    arrived = record(study=1, series=2, patient_id="Y", patient_name="Roe^Jane")
+    assert index.add(arrived).conflicts == ("study",)
+    assert find(index, "SERIES", "SeriesInstanceUID", PatientID="X") == ["1.2.1.1", "1.2.1.2"]
+    assert patients(index) == [("X", "Doe^John")]
+    [conflict] = index.conflicts()
+    assert (conflict.kind, conflict.subject) == ("study", "1.2.1")
+    assert (conflict.present["patient_id"], conflict.arrived["patient_id"]) == ("X", "Y")
+
+
+def test_a_conflict_is_recorded_once(index: Index) -> None:
+    index.add(record(study=1, patient_id="X"))
+    kinds = [index.add(record(series=series, patient_id="Y")).conflicts for series in (2, 3, 4)]
+    assert kinds == [("study",), (), ()]
+    assert index.counts().conflicts == 1
+
+
+def test_a_missing_issuer_is_no_other_patient_of_a_known_study(index: Index) -> None:
+    index.add(record(series=1, issuer_of_patient_id="HOSPITAL"))
+    assert index.add(record(series=2)).conflicts == ()
+
+
+def test_a_series_uid_in_two_studies_makes_two_series(index: Index) -> None:
+    index.add(record(study=1, series_instance_uid="1.9", patient_id="X", patient_name="A"))
+    second = record(study=2, series_instance_uid="1.9", patient_id="X", patient_name="A")
+    assert index.add(second).conflicts == ("series",)
+    assert find(index, "SERIES", "StudyInstanceUID", SeriesInstanceUID="1.9") == ["1.2.1", "1.2.2"]
+    [conflict] = index.conflicts()
+    assert (conflict.kind, conflict.subject) == ("series", "1.9")
+    assert conflict.present == {"study_instance_uid": "1.2.1"}
+    assert conflict.arrived == {"study_instance_uid": "1.2.2"}

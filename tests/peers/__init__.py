@@ -1,0 +1,85 @@
+"""The other side of every test: independent DICOM programs, and the node as a process.
+
+Each file is one peer: `dcmtk`, `orthanc`, `gdcm`, and `node` for medserver itself. `process` and `ports`
+start and stop them, `files` has what they exchange. The fixtures are in `tests/conftest.py`.
+
+This module knows what the peers need from the machine. `python -m tests.peers` prints the Debian packages
+that are missing.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+from typing import NamedTuple
+
+import pytest
+
+# Peer: (Debian package, programs by which it is recognised).
+PROGRAMS = {
+    "dcmtk": ("dcmtk", ("storescu", "getscu", "storescp", "dcmqrscp", "dcmdump")),
+    "orthanc": ("orthanc", ("Orthanc",)),
+    "gdcm": ("libgdcm-tools", ("gdcmscu",)),
+    "dicom3tools": ("dicom3tools", ("dciodvfy",)),
+    "postgresql": ("postgresql", ("initdb", "pg_ctl")),
+}
+
+# Debian keeps Orthanc out of the PATH of users who are not root, and the PostgreSQL server out of everyone's.
+MORE_DIRECTORIES = ["/usr/sbin", *sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)]
+
+
+class Address(NamedTuple):
+    """Where an AE is reached."""
+
+    ae_title: str
+    port: int
+    host: str = "127.0.0.1"
+
+
+class PeerFailed(AssertionError):
+    """A peer did not start, did not end in time or ended with a failure."""
+
+
+def find_program(name: str) -> str | None:
+    """Find a program of a peer.
+
+    Parameters
+    ----------
+    name : str
+        The name of the program.
+
+    Returns
+    -------
+    str or None
+        Its path, None when it is not installed.
+    """
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *MORE_DIRECTORIES]))
+
+
+def is_installed(peer: str) -> bool:
+    """Tell whether all programs of a peer are there.
+
+    Parameters
+    ----------
+    peer : str
+        A key of `PROGRAMS`.
+    """
+    return all(find_program(program) for program in PROGRAMS[peer][1])
+
+
+def requires(*peers: str) -> None:
+    """Skip the running test when a peer is missing; in continuous integration (CI=true) fail it.
+
+    Parameters
+    ----------
+    *peers : str
+        Keys of `PROGRAMS`.
+    """
+    missing = [f"{peer} (Debian package {PROGRAMS[peer][0]})" for peer in peers if not is_installed(peer)]
+    if not missing:
+        return
+    reason = f"missing peer: {', '.join(missing)}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)

@@ -1,0 +1,103 @@
+"""The servers of DCMTK: storescp, which keeps what it is sent, and dcmqrscp, a small archive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydicom
+
+from tests.peers import Address
+from tests.peers.ports import free_port
+from tests.peers.process import Server
+
+
+class StoreSCP:
+    """A running storescp, which keeps the data sets exactly as they came.
+
+    Parameters
+    ----------
+    ae_title : str
+        Its AE title.
+    directory : Path
+        Where it keeps the received files.
+    options : sequence of str
+        More options. The default accepts every transfer syntax that DCMTK knows and every SOP class.
+    port : int, optional
+        Its port, a free one by default.
+    """
+
+    DEFAULT_OPTIONS = ("--accept-all", "--promiscuous")
+
+    def __init__(
+        self,
+        ae_title: str,
+        directory: Path,
+        options: Sequence[str] = DEFAULT_OPTIONS,
+        port: int | None = None,
+    ) -> None:
+        self.address = Address(ae_title, port or free_port())
+        self.directory = directory
+        self.server = Server(
+            [
+                "storescp",
+                "-v",
+                "--fork",
+                "--disable-host-lookup",
+                "--bit-preserving",
+                "-pdu",
+                "131072",
+                *options,
+                "-aet",
+                ae_title,
+                "-od",
+                directory,
+                str(self.address.port),
+            ],
+            log=directory.parent / f"{directory.name}.log",
+        )
+
+    def files(self) -> list[Path]:
+        """Return the files that it has received, sorted by name."""
+        return sorted(path for path in self.directory.iterdir() if path.is_file())
+
+    def datasets(self) -> dict[str, pydicom.FileDataset]:
+        """Return what it has received, by SOP Instance UID."""
+        return {dataset.SOPInstanceUID: dataset for dataset in map(pydicom.dcmread, self.files())}
+
+
+class QueryRetrieveSCP:
+    """A running dcmqrscp with one storage area.
+
+    Parameters
+    ----------
+    ae_title : str
+        Its AE title.
+    directory : Path
+        Where it keeps its configuration and images.
+    remotes : sequence of Address
+        The move destinations it knows.
+    options : sequence of str
+        More options.
+    """
+
+    def __init__(
+        self, ae_title: str, directory: Path, remotes: Sequence[Address] = (), options: Sequence[str] = ()
+    ) -> None:
+        self.address = Address(ae_title, free_port())
+        self.area = directory / "area"
+        self.area.mkdir(parents=True)
+        configuration = directory / "dcmqrscp.cfg"
+        configuration.write_text(self.configuration(remotes))
+        self.server = Server(
+            ["dcmqrscp", "-v", *options, "-c", configuration], log=directory / "dcmqrscp.log"
+        )
+
+    def configuration(self, remotes: Sequence[Address]) -> str:
+        """Return the text of its configuration file."""
+        hosts = "\n".join(f"{title} = ({title}, {host}, {port})" for title, port, host in remotes)
+        return (
+            f"NetworkTCPPort = {self.address.port}\nMaxPDUSize = 131072\nMaxAssociations = 64\n"
+            f"HostTable BEGIN\n{hosts}\nHostTable END\nVendorTable BEGIN\nVendorTable END\n"
+            f"AETable BEGIN\n{self.address.ae_title} {self.area} RW (500, 1024mb) ANY\nAETable END\n"
+        )

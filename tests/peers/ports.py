@@ -1,0 +1,22 @@
+"""Ports for peers that cannot be told to choose one themselves."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+# Below the range from which Linux takes the ports of outgoing connections (32768 and up), so that no
+# connection of another test takes the port between this check and the start of the peer.
+PORTS = range(15_000, 32_000)
+
+
+def free_port() -> int:
+    """Return a port of the loopback address on which nobody listens."""
+    for port in random.SystemRandom().sample(PORTS, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port found")

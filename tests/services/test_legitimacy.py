@@ -1,0 +1,239 @@
+"""Who may come in and do what: default deny (PS3.8 9.3.4, PS3.7 C.5)."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+
+import pytest
+from pydicom.uid import CTImageStorage
+from pynetdicom.sop_class import (
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+    Verification,
+)
+
+from medserver.errors import AssociationRejected
+from medserver.scu import query, verification
+from medserver.wire.requestor import Proposal
+from tests.peers.dcmtk import Dcmtk
+from tests.peers.gdcm import Gdcm
+from tests.peers.node import EVERY_SERVICE, Node
+from tests.peers.process import wait_until
+from tests.services import corpus
+from tests.services.client import FIND, MOVE, Client, exchange_store, identifier_of
+from tests.services.corpus import EXPLICIT
+from tests.services.peer import associated
+
+SOP_CLASSES = {
+    "echo": Verification,
+    "store": CTImageStorage,
+    "find": StudyRootQueryRetrieveInformationModelFind,
+    "move": StudyRootQueryRetrieveInformationModelMove,
+    "get": StudyRootQueryRetrieveInformationModelGet,
+}
+
+
+def rejection(
+    node: Node, calling_ae_title: str, called_ae_title: str | None = None
+) -> tuple[int, int, int] | None:
+    """Return result, source and reason of the rejection, None when the association is accepted.
+
+    Not with pynetdicom, which takes a rejection that comes at once for an abort of its own.
+    """
+    client = Client(
+        node.address._replace(ae_title=called_ae_title or node.address.ae_title), calling_ae_title
+    )
+    try:
+        with client.associated([verification.PROPOSAL]):
+            return None
+    except AssociationRejected as error:
+        return error.result, error.source, error.reason
+
+
+# -- who comes in ------------------------------------------------------------------------------------------------
+
+
+def test_unknown_calling_ae_title_is_rejected_and_logged(node: Node) -> None:
+    assert rejection(node, "INTRUDER") == (1, 1, 3)
+    line = node.server.wait_for_line(r".*refused.*INTRUDER.*")[0]
+    assert "127.0.0.1" in line
+
+
+def test_called_ae_title_must_be_ours(node: Node) -> None:
+    assert rejection(node, "ECHOSCU", "OTHER") == (1, 1, 7)
+    assert rejection(node, "ECHOSCU", "medserver") == (1, 1, 7)
+    assert rejection(node, "ECHOSCU") is None
+
+
+def test_ae_titles_differ_by_case(node: Node) -> None:
+    assert rejection(node, "echoscu") == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_accepted"),
+    [
+        ({"address": "127.0.0.1"}, True),
+        ({"address": "127.0.0.1:104"}, True),
+        ({"address": "localhost:104"}, True),
+        ({"address": "10.99.0.1:104"}, False),
+        ({"address": "10.99.0.1:104", "sources": "127.0.0.0/8"}, True),
+        ({"address": "127.0.0.1:104", "sources": "10.99.0.0/16"}, False),
+        ({"address": "10.99.0.1:104", "sources": "10.99.0.0/16, 127.0.0.1"}, True),
+    ],
+)
+def test_source_address_must_be_the_callers(node: Node, options: dict[str, str], is_accepted: bool) -> None:
+    node.add_remote("PLACED", options=options)
+    assert rejection(node, "PLACED") == (None if is_accepted else (1, 1, 3))
+
+
+def test_unknown_caller_gets_nothing(node: Node, dcmtk: Dcmtk, gdcm: Gdcm) -> None:
+    """Neither by DCMTK nor by GDCM."""
+    sent = corpus.make_object()
+    path = dcmtk.directory / "sent.dcm"
+    sent.dataset.file_meta = corpus.file_meta(EXPLICIT)
+    sent.dataset.save_as(path, enforce_file_format=True)
+    keys = {"StudyInstanceUID": ""}
+    for answer in (
+        dcmtk.echo(node.address, calling_ae_title="INTRUDER"),
+        dcmtk.store(node.address, path, calling_ae_title="INTRUDER"),
+        dcmtk.find(node.address, "STUDY", keys, calling_ae_title="INTRUDER"),
+        dcmtk.move(node.address, "STORESCU", "STUDY", keys, calling_ae_title="INTRUDER"),
+        dcmtk.get(node.address, dcmtk.directory / "got", "STUDY", keys, calling_ae_title="INTRUDER"),
+    ):
+        assert answer.exit_code != 0
+        assert answer.statuses == ()
+        assert "Calling AE Title Not Recognized" in answer.output
+    assert not gdcm.echo(node.address, calling_ae_title="INTRUDER").is_released
+    assert Client(node.address).find(
+        "STUDY", {"StudyInstanceUID": sent.dataset.StudyInstanceUID}
+    ).statuses == (0,)
+
+
+# -- what they may do ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allowed", [(), *((service,) for service in EVERY_SERVICE), EVERY_SERVICE])
+def test_only_what_is_allowed_is_negotiated(node: Node, allowed: tuple[str, ...]) -> None:
+    node.add_remote("LIMITED", allow=allowed)
+    with associated(node.address, SOP_CLASSES.values(), calling_ae_title="LIMITED") as association:
+        accepted = {context.abstract_syntax for context in association.accepted_contexts}
+        rejected = {context.abstract_syntax: context.result for context in association.rejected_contexts}
+    if allowed == ("get",):
+        accepted.remove(CTImageStorage)  # for the sub-operations; see the next test
+        rejected[CTImageStorage] = 1
+    assert accepted == {SOP_CLASSES[service] for service in allowed}
+    assert set(rejected) == set(SOP_CLASSES.values()) - accepted
+    assert set(rejected.values()) <= {1, 3, 4}
+
+
+def test_storage_context_for_a_get_does_not_let_in_a_store(node: Node) -> None:
+    """The role of the peer is SCP there: a C-STORE request from it is not authorised."""
+    node.add_remote("GETTER", allow=["get"])
+    sent = corpus.make_object()
+    client = Client(node.address, "GETTER")
+    with client.associated([Proposal(CTImageStorage, (EXPLICIT,), as_scp=True)]) as association:
+        assert association.contexts
+        code, _ = exchange_store(association, sent.encoded, AffectedSOPInstanceUID=sent.sop_instance_uid)
+    assert code == 0x0124
+    assert Client(node.address).find(
+        "STUDY", {"StudyInstanceUID": sent.dataset.StudyInstanceUID}
+    ).statuses == (0,)
+
+
+def test_destination_without_rights_cannot_call(node: Node) -> None:
+    node.add_remote("DESTINATION", allow=())
+    with associated(node.address, [Verification], calling_ae_title="DESTINATION") as association:
+        assert not association.accepted_contexts
+
+
+# -- changes without a restart ----------------------------------------------------------------------------------------
+
+
+def test_right_that_is_taken_away_during_an_association(node: Node) -> None:
+    """What was negotiated is not what counts, but what config.ini says now (0124)."""
+    node.add_remote("CHANGING")
+    client = Client(node.address, "CHANGING")
+    proposals = [verification.PROPOSAL, query.proposal(FIND["STUDY"]), query.proposal(MOVE["STUDY"])]
+    sent = corpus.make_object()
+    with client.associated([Proposal(CTImageStorage, (EXPLICIT,)), *proposals]) as association:
+
+        def find_status() -> int:
+            identifier = identifier_of("STUDY", {"StudyInstanceUID": "1.2"})
+            return list(query.find(association, FIND["STUDY"], identifier))[-1].code
+
+        assert verification.echo(association).code == 0
+        assert find_status() == 0
+        node.add_remote("CHANGING", allow=["echo"])
+        wait_until(lambda: find_status() == 0x0124, what="the change")
+        assert verification.echo(association).code == 0
+        code, _ = exchange_store(association, sent.encoded, AffectedSOPInstanceUID=sent.sop_instance_uid)
+        assert code == 0x0124
+        node.remove_remote("CHANGING")
+        wait_until(lambda: verification.echo(association).code == 0x0124, what="the change")
+
+
+def test_added_and_removed_without_a_restart(node: Node, dcmtk: Dcmtk) -> None:
+    assert rejection(node, "NEWCOMER") == (1, 1, 3)
+    node.add_remote("NEWCOMER")
+    wait_until(lambda: rejection(node, "NEWCOMER") is None, what="the change")
+    dcmtk.echo(node.address, calling_ae_title="NEWCOMER").check()
+    node.remove_remote("NEWCOMER")
+    wait_until(lambda: rejection(node, "NEWCOMER") == (1, 1, 3), what="the change")
+
+
+def test_broken_configuration_keeps_the_last_good_one(start_node: Callable[..., Node]) -> None:
+    node = start_node()
+    good = node.config.read_text()
+    node.config.write_text(good.replace("[ae ECHOSCU]", "[ae ECHOSCU]\nallwo = echo"))
+    assert rejection(node, "ECHOSCU") is None
+    assert rejection(node, "INTRUDER") == (1, 1, 3)
+    node.server.wait_for_line("allwo")
+    node.config.write_text(good.replace("[ae ECHOSCU]", "[ae RENAMED]"))
+    wait_until(lambda: rejection(node, "RENAMED") is None, what="the change")
+    assert rejection(node, "ECHOSCU") == (1, 1, 3)
+
+
+# -- medserver ae ------------------------------------------------------------------------------------------------
+
+
+def test_pending_caller_is_approved_with_the_line_that_is_shown(
+    start_node: Callable[..., Node], dcmtk: Dcmtk
+) -> None:
+    node = start_node(clients=["ECHOSCU"])
+    node.config.write_text("; a comment of the administrator\n" + node.config.read_text())
+    for _ in range(2):
+        assert dcmtk.echo(node.address, calling_ae_title="CT SCANNER 1").exit_code != 0
+    shown = node.cli("ae", "pending").check().output
+    assert "CT SCANNER 1" in shown
+    assert "attempts: 2" in shown
+    line = re.search(r"^ +(medserver .*)$", shown, re.MULTILINE)[1]
+    words = shlex.split(line)
+    node.cli(*words[words.index("ae") :]).check()
+    assert "a comment of the administrator" in node.config.read_text()
+    wait_until(lambda: rejection(node, "CT SCANNER 1") is None, what="the change")
+    dcmtk.echo(node.address, calling_ae_title="CT SCANNER 1").check()
+    assert "CT SCANNER 1" not in node.cli("ae", "pending").check().output
+
+
+def test_pending_callers_are_bounded(start_node: Callable[..., Node]) -> None:
+    node = start_node(clients=[])
+    for number in range(210):
+        assert rejection(node, f"SCAN{number}") == (1, 1, 3)
+    listed = re.findall(r"SCAN\d+ from", node.cli("ae", "pending").check().output)
+    assert len(listed) == 200
+    assert "SCAN209 from" in listed, "the newest are kept"
+
+
+def test_ae_add_and_remove_on_the_running_node(start_node: Callable[..., Node], dcmtk: Dcmtk) -> None:
+    node = start_node(clients=[])
+    storescp = dcmtk.start_storescp("STORESCP")
+    address = f"{storescp.address.host}:{storescp.address.port}"
+    node.cli("ae", "add", "STORESCP", "--address", address, "--allow", "echo").check()
+    dcmtk.echo(node.address, calling_ae_title="STORESCP").check()
+    node.cli("ae", "echo", "STORESCP").check()
+    assert "STORESCP" in node.cli("ae", "list").check().output
+    node.cli("ae", "remove", "STORESCP").check()
+    wait_until(lambda: rejection(node, "STORESCP") == (1, 1, 3), what="the change")

@@ -1,0 +1,106 @@
+"""C-FIND with many answers: streamed, cancelled, limited (PS3.4 C.4.1.1.4, C.4.1.2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import pytest
+from medserver.index import open_index
+from medserver.scu import query
+
+from tests.index.samples import record
+from tests.peers.dcmtk import Dcmtk
+from tests.peers.node import Node
+from tests.services import corpus
+from tests.services.client import FIND, Client, identifier_of
+
+ANSWERS = 5000
+
+
+def store(client: Client, *objects: corpus.Object) -> None:
+    assert client.store(*objects) == [0] * len(objects)
+
+
+@pytest.fixture(scope="module")
+def large(start_node: Callable[..., Node]) -> Node:
+    """Give a node with 5,000 studies in its index, which are in no file: a query does not need them."""
+    node = start_node(options={"limits.query_results_max": 0})
+    node.stop()
+    index = open_index("sqlite:///index.db", base=node.data)
+    with ThreadPoolExecutor(64) as threads:
+        outcomes = threads.map(
+            index.add,
+            (record(number, patient_id="LARGE", patient_name="Large^Answer") for number in range(ANSWERS)),
+        )
+        assert {added.outcome for added in outcomes} == {"stored"}
+    index.close()
+    return node.start()
+
+
+def test_five_thousand_answers(large: Node, dcmtk: Dcmtk) -> None:
+    found = Client(large.address).find("STUDY", {"PatientID": "LARGE", "StudyInstanceUID": ""})
+    assert found.status == 0
+    assert len(set(found.values("StudyInstanceUID"))) == ANSWERS
+    answer = dcmtk.find(large.address, "STUDY", {"PatientID": "LARGE", "StudyInstanceUID": ""}).check()
+    assert answer.statuses == (0xFF00,) * ANSWERS + (0x0000,)
+
+
+def test_answers_are_streamed(large: Node) -> None:
+    """The first ones are here while the node still waits to send the last: nothing is collected first."""
+    client = Client(large.address)
+    with client.associated([query.proposal(FIND["STUDY"])]) as association:
+        found = query.find(association, FIND["STUDY"], identifier_of("STUDY", {"StudyInstanceUID": ""}))
+        numbers = count()
+        for response, _ in zip(found, numbers):
+            if response.code == 0:
+                break
+        assert next(numbers) >= ANSWERS
+
+
+def test_cancel_ends_a_large_answer(large: Node, dcmtk: Dcmtk) -> None:
+    answer = dcmtk.find(large.address, "STUDY", {"StudyInstanceUID": ""}, options=["--cancel", "3"]).check()
+    assert answer.status == 0xFE00
+    assert 3 <= len(answer.statuses) < ANSWERS
+
+
+def test_cancel_and_go_on(large: Node) -> None:
+    """A cancelled query leaves the association as it was, and a cancel that comes too late is ignored."""
+    client = Client(large.address)
+    keys = {"StudyInstanceUID": ""}
+    with client.associated([query.proposal(FIND["STUDY"])]) as association:
+        for _ in range(5):
+            responses = list(
+                query.find(association, FIND["STUDY"], identifier_of("STUDY", keys), matches_max=1)
+            )
+            assert [one.code for one in responses] == [0xFF00, 0xFE00]
+        one = {"StudyInstanceUID": "1.2.77"}
+        responses = list(query.find(association, FIND["STUDY"], identifier_of("STUDY", one), matches_max=1))
+        assert [one.code for one in responses] == [0xFF00, 0x0000]
+        assert [one.code for one in query.find(association, FIND["STUDY"], identifier_of("STUDY", one))] == [
+            0xFF00,
+            0,
+        ]
+
+
+def test_peer_that_leaves_in_the_midst_does_not_harm(large: Node) -> None:
+    client = Client(large.address)
+    for _ in range(5):
+        with client.associated([query.proposal(FIND["STUDY"])]) as association:
+            found = query.find(association, FIND["STUDY"], identifier_of("STUDY", {"StudyInstanceUID": ""}))
+            assert next(found).code == 0xFF00
+            association.abort()
+            association.dul.finish()
+    assert client.find("STUDY", {"StudyInstanceUID": "1.2.77"}).statuses == (0xFF00, 0x0000)
+    assert "Traceback" not in large.output
+
+
+def test_limit_of_matches(start_node: Callable[..., Node]) -> None:
+    node = start_node(options={"limits.query_results_max": 3})
+    client = Client(node.address)
+    store(client, *(corpus.make_object(PatientID=patient_id) for patient_id in "AAABBBB"))
+    assert client.find("STUDY", {"PatientID": "A", "StudyInstanceUID": ""}).statuses == (0xFF00,) * 3 + (0,)
+    found = client.find("STUDY", {"PatientID": "B", "StudyInstanceUID": ""})
+    assert found.statuses == (0xFF00,) * 3 + (0xA700,)
+    assert found.comment

@@ -1,0 +1,208 @@
+"""The conformance statement says all that the tables say, in the layout of PS3.2 N."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from docutils import nodes
+
+from medserver import conformance
+from medserver.cli import main
+from medserver.cli.model import MODELS
+from medserver.conformance.facts import USUAL_STATUSES
+from medserver.conformance.matching_keys import kinds_of_matching, tag_text
+from medserver.conformance.roles import USED_SOP_CLASSES
+from medserver.config.options import OPTIONS
+from medserver.dicom import uids
+from medserver.dicom.attributes import ATTRIBUTES, EVERY_LEVEL, Attribute
+from medserver.dicom.matching import (
+    PersonNameMatch,
+    Range,
+    SequenceMatch,
+    SingleValue,
+    UIDList,
+    WildCard,
+    parse_key,
+)
+from medserver.errors import IdentifierMismatch
+from medserver.services.registry import SERVICES
+from medserver.services.responses import STATUSES
+from tests.documents import parse, sections, tables
+
+CHAPTERS = {
+    "1 Overview": [
+        "1.1 Content and Transfer",
+        "1.2 DIMSE Services",
+        "1.3 DICOM Web Services",
+        "1.4 Media Services",
+        "1.5 Real-Time Video Services",
+        "1.6 De-identification Profiles",
+        "1.7 Specific Character Sets",
+    ],
+    "2 Table of Contents": [],
+    "3 Introduction": [
+        "3.1 Revision History",
+        "3.2 Audience",
+        "3.3 Remarks",
+        "3.4 Terms and Definitions",
+        "3.5 Abbreviations",
+        "3.6 References",
+    ],
+    "4 Implementation Model": [
+        "4.1 Application Entities and Data Flow",
+    ],
+    "5 Service and Interoperability Description": [
+        "5.1 Mapping of Services to Application Entities",
+        "5.2 DIMSE Services",
+        "5.3 DICOM Web Services",
+        "5.4 Media Services",
+        "5.5 Real-Time Video Services",
+        "5.6 Cross-Service Considerations",
+        "5.7 Specific Character Sets",
+    ],
+    "6 Configuration": [
+        "6.1 General Configuration Parameters",
+        "6.2 Configuration of DIMSE Services",
+        "6.3 Configuration of DICOM Web Services",
+        "6.4 Configuration of Media Storage Services",
+        "6.5 Configuration of Real-Time Video Services",
+        "6.6 Configuration of Audit Trail",
+    ],
+    "7 Network and Media Communication Details": [
+        "7.1 General",
+        "7.2 Specifications",
+        "7.3 Status Codes",
+    ],
+    "8 Security": [
+        "8.1 Introduction",
+        "8.2 External Network Requirements",
+        "8.3 TCP Port Configuration",
+        "8.4 DICOM Security Profiles Support",
+        "8.5 User Identity Negotiation Support",
+        "8.6 Web Services Security Features",
+        "8.7 Other Security Features",
+    ],
+    "A.A Information Object Definitions": [],
+    "A.B Structured Report Content Encoding": [],
+    "A.C Security Details": [],
+    "A.D Mapping of Attributes": [],
+    "A.E Code Set Usage": [],
+}
+"""The chapters of PS3.2 N and the sections of each."""
+
+
+@pytest.fixture(scope="module")
+def document() -> nodes.document:
+    """Give what the command prints, parsed: any warning is an error."""
+    printed = CliRunner().invoke(main, ["conformance"])
+    assert printed.exit_code == 0, printed.output
+    return parse(printed.output)
+
+
+@pytest.fixture(scope="module")
+def facts() -> dict:
+    """Give what the command prints for machines."""
+    printed = CliRunner().invoke(main, ["conformance", "--json"])
+    assert printed.exit_code == 0, printed.output
+    return json.loads(printed.output)
+
+
+def column(document: nodes.document, title: str, name: str) -> list[str]:
+    header, *rows = tables(document)[title]
+    return [row[header.index(name)] for row in rows]
+
+
+def test_chapters_are_those_of_the_annex(document: nodes.document) -> None:
+    found = {title: list(below) for title, below in sections(document).items()}
+    assert list(found) == list(CHAPTERS)
+    assert found == CHAPTERS
+
+
+def test_every_sop_class_is_stated_with_its_roles(document: nodes.document, facts: dict) -> None:
+    shown = {}
+    for title in ("Storage SOP classes", "SOP classes of the other services"):
+        _, *rows = tables(document)[title]
+        shown |= {uid: (scu, scp) for _, uid, scu, scp in rows}
+    offered = {uid for service in SERVICES for uid in service.sop_classes}
+    assert shown.keys() == offered
+    assert {uid for uid, (_, scp) in shown.items() if scp == "Y"} == offered
+    assert {uid for uid, (scu, _) in shown.items() if scu == "Y"} == USED_SOP_CLASSES
+    classes = [one for service in facts["services"] for one in service["sop_classes"]]
+    assert {one["uid"]: ("NY"[one["scu"]], "NY"[one["scp"]]) for one in classes} == shown
+
+
+def test_what_the_command_line_uses_is_stated() -> None:
+    used = {uid for model in MODELS.values() for uid in (model.find, model.move, model.get)}
+    assert USED_SOP_CLASSES == used | {uids.VERIFICATION} | uids.STORAGE_SOP_CLASSES.keys()
+
+
+def test_every_service_is_stated(document: nodes.document) -> None:
+    names = [service.name for service in SERVICES]
+    assert column(document, "Network services", "Service") == names
+    assert column(document, "Network services", "Right in [ae NAME]") == [one.right for one in SERVICES]
+    assert column(document, "Presentation contexts accepted", "Service") == names
+
+
+def test_every_transfer_syntax_is_stated(document: nodes.document, facts: dict) -> None:
+    expected = [syntax.uid for syntax in uids.TRANSFER_SYNTAXES]
+    assert column(document, "Transfer syntaxes", "UID") == expected
+    assert set(column(document, "Transfer syntaxes", "Storage, as received")) == {"Y"}
+    assert [one["uid"] for one in facts["transfer_syntaxes"]] == expected
+    cells = zip(expected, column(document, "Transfer syntaxes", "Other services"), strict=True)
+    assert {uid for uid, cell in cells if cell == "Y"} == set(SERVICES[0].transfer_syntaxes)
+
+
+def test_every_attribute_is_stated(document: nodes.document, facts: dict) -> None:
+    shown = [
+        (keyword, tag, vr)
+        for title, (_, *rows) in tables(document).items()
+        if title.startswith("Keys ")
+        for keyword, tag, vr, *_ in rows
+    ]
+    assert shown == [(row.keyword, tag_text(row.tag), row.vr) for row in ATTRIBUTES]
+    assert [one["keyword"] for one in facts["keys"]] == [row.keyword for row in ATTRIBUTES]
+
+
+def test_every_status_is_stated(document: nodes.document, facts: dict) -> None:
+    expected = sorted({*STATUSES.values(), *USUAL_STATUSES})
+    assert [int(code, 16) for code in column(document, "Status codes returned", "Code")] == expected
+    assert [int(one["code"], 16) for one in facts["statuses"]] == expected
+    assert all(column(document, "Status codes returned", "When"))
+
+
+def test_every_option_is_stated(document: nodes.document, facts: dict) -> None:
+    shown = {
+        (section.strip("[]").removesuffix(" NAME"), option, default)
+        for title in ("General parameters", "Storage and Query/Retrieve", "Remote AEs")
+        for section, option, _, _, default, _ in tables(document)[title][1:]
+    }
+    assert shown == {(option.section, option.name, option.default or "") for option in OPTIONS}
+    listed = [(one["section"], one["name"]) for one in facts["options"]]
+    assert listed == [(option.section, option.name) for option in OPTIONS]
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES, ids=lambda one: one.keyword)
+def test_the_kinds_of_matching_are_those_of_the_parser(attribute: Attribute) -> None:
+    if attribute.level == EVERY_LEVEL:
+        return  # never a key that is matched
+    found = set()
+    for value in ("1", "A*", "1.2\\1.3", "20260101-", "1200-", [{"CodeValue": "1"}]):
+        try:
+            found.add(type(parse_key(attribute.keyword, attribute.vr, value)))
+        except IdentifierMismatch:
+            continue
+    stated = kinds_of_matching(attribute)
+    assert ("list of UID" in stated) == (UIDList in found)
+    assert ("range" in stated) == (Range in found)
+    assert ("sequence" in stated) == (SequenceMatch in found)
+    assert ("wild card" in stated) == bool({WildCard, PersonNameMatch} & found)
+    assert ("without regard to case" in stated) == (PersonNameMatch in found)
+    assert ("single value" in stated) == bool({SingleValue, UIDList, Range, PersonNameMatch} & found)
+
+
+def test_text_of_tables_is_no_markup() -> None:
+    table = conformance.Table("*T_*", ("A|", "B"), (("`x`", "a_b \\ c_"), ("", "[1]_")))
+    document = parse(conformance.to_restructured_text(conformance.Section("", "Title", (table,))))
+    assert tables(document) == {"*T_*": [["A|", "B"], ["`x`", "a_b \\ c_"], ["", "[1]_"]]}

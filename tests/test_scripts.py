@@ -1,0 +1,194 @@
+"""The programs of scripts/ that measure and compare: short runs of the real thing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.benchmarks import report
+from scripts.benchmarks.__main__ import chosen
+from scripts.benchmarks.cell import Cell, Requirement
+from scripts.benchmarks.cells import CELLS
+from scripts.benchmarks.report import Outcome
+from tests.peers import requires
+from tests.peers.node import REPOSITORY
+from tests.peers.process import Server, wait_until
+
+ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))}
+BENCH = [sys.executable, "-m", "scripts.benchmarks", "--quick"]
+
+
+def run(arguments: list[object], timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(map(str, arguments)),
+        cwd=REPOSITORY,
+        env=os.environ | ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def processes_about(folder: Path) -> list[str]:
+    """Return the command lines that name a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in command:
+            found.append(command)
+    return found
+
+
+def measured(cell: Cell, **values: list[float]) -> Outcome:
+    outcome = Outcome(cell)
+    outcome.values.update(values)
+    return outcome
+
+
+# -- scripts/bench: what it says ----------------------------------------------------------------------------
+
+
+def test_rates_are_compared_with_the_peer() -> None:
+    cell = Cell("x", "X", "images/s", ("medserver", "Orthanc"), (Requirement(1.2, 2.0, "Orthanc"),))
+    met = measured(cell, medserver=[1.0, 300.0, 150.0], Orthanc=[100.0, 90.0, 4000.0])
+    assert met.compared(cell.requirements[0]) == 1.5
+    assert met.floors_met
+    assert not met.meets(cell.requirements[0], 2.0)
+    assert not measured(cell, medserver=[119.0], Orthanc=[100.0]).floors_met
+
+
+def test_values_without_a_peer_must_not_exceed() -> None:
+    cell = Cell("x", "X", "ms", ("medserver",), (Requirement(0.5, 0.2),))
+    assert measured(cell, medserver=[0.5]).floors_met
+    assert not measured(cell, medserver=[0.51]).floors_met
+    assert measured(cell, medserver=[0.1]).meets(cell.requirements[0], 0.2)
+
+
+def test_table_has_a_line_for_each_requirement() -> None:
+    cell = Cell(
+        "x",
+        "C-STORE",
+        "images/s",
+        ("medserver", "Orthanc", "storescp"),
+        (Requirement(1.2, 2.0, "Orthanc"), Requirement(0.4, 1.0, "storescp")),
+    )
+    lines = report.table([measured(cell, medserver=[300.0], Orthanc=[100.0], storescp=[1000.0])]).splitlines()
+    assert lines[2].split()[:5] == ["C-STORE", "images/s", "300", "100", "1,000"]
+    assert lines[2].split()[-8:] == ["3.00", "x", "1.2", "x", "met", "2", "x", "met"]
+    assert lines[3].split()[-9:] == "storescp 0.30 x 0.4 x NOT MET 1 x NOT MET".split()[-9:]
+
+
+def test_every_requirement_of_the_issue_has_a_cell() -> None:
+    bounds = {(row.peer, row.floor, row.goal) for cell in CELLS for row in cell.requirements}
+    assert bounds == {
+        ("Orthanc", 1.2, 2.0),
+        ("storescp", 0.4, 1.0),
+        ("Orthanc", 0.8, 1.5),
+        ("Orthanc", 0.5, 1.5),
+        (None, 0.5, 0.2),
+        (None, 15, 5),
+        (None, 64, 16),
+    }
+    assert all(peer.peer in (None, *cell.candidates) for cell in CELLS for peer in cell.requirements)
+
+
+def test_candidates_take_turns_in_being_first() -> None:
+    cell = next(cell for cell in CELLS if cell.name == "store-ct-1")
+    assert cell.candidates_in(1)[0] != cell.candidates_in(2)[0]
+    assert "dcmqrscp" in cell.candidates_in(1) and "dcmqrscp" not in cell.candidates_in(2)
+    assert set(cell.candidates_in(3)) == {"medserver", "Orthanc", "storescp"}
+
+
+def test_cells_are_chosen_by_name_or_beginning() -> None:
+    assert chosen(None) == list(CELLS)
+    assert [cell.name for cell in chosen("echo,get")] == ["get-ct", "get-mr", "echo"]
+    with pytest.raises(ValueError, match="no cell 'ech'"):
+        chosen("ech")
+
+
+# -- scripts/bench: what it does ----------------------------------------------------------------------------
+
+
+def test_bench_measures_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    requires("dcmtk", "orthanc")
+    folder, document = tmp_path / "stores", tmp_path / "bench.json"
+    folder.mkdir()
+    cells = "store-mr-4,move-mr,find,echo,idle,large"
+    completed = run([*BENCH, "--cells", cells, "--json", document, "--folder", folder])
+    assert completed.returncode in (0, 1), completed.stderr
+    told = json.loads(document.read_text())
+    assert completed.returncode == (0 if told["floors_met"] else 1)
+    assert [cell["name"] for cell in told["cells"]] == [cell.name for cell in chosen(cells)]
+    for cell in told["cells"]:
+        assert cell["title"] in completed.stdout
+        assert all(len(values) == told["rounds"] == 1 for values in cell["values"].values())
+    rates = [cell for cell in told["cells"] if cell["unit"].endswith("/s")]
+    assert len(rates) == 3
+    assert all(value > 10 for cell in rates for value in cell["medians"].values())
+    assert list(folder.iterdir()) == []
+    assert processes_about(folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_bench_leaves_nothing_behind_when_it_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
+    requires("dcmtk", "orthanc")
+    folder = tmp_path / "stores"
+    folder.mkdir()
+    command = [*BENCH, "--rounds", 1000, "--cells", "store-mr,echo", "--folder", folder]
+    command = list(map(str, command))
+    bench = Server(command, log=tmp_path / "log", environment=ENVIRONMENT, directory=REPOSITORY)
+    try:
+        bench.wait_for_line("round 1/1000 .* Orthanc", deadline_s=60)
+        bench.process.send_signal(number)
+        assert bench.process.wait(60) == 128 + number
+    finally:
+        bench.kill()
+    assert list(folder.iterdir()) == []
+    wait_until(lambda: not processes_about(folder), what="the end of all servers")
+
+
+def test_unknown_cell_is_an_error() -> None:
+    completed = run([*BENCH, "--cells", "telepathy"])
+    assert completed.returncode == 2
+    assert "no cell 'telepathy'" in completed.stderr
+
+
+def test_bench_of_the_index(tmp_path: Path) -> None:
+    completed = run([sys.executable, REPOSITORY / "scripts" / "bench_index", "--studies", 200])
+    assert completed.returncode == 0, completed.stderr
+    assert "200 studies, 2,000 instances" in completed.stdout
+
+
+# -- scripts/pynetdicom_tests -------------------------------------------------------------------------------
+
+
+def run_suite(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run some files of pynetdicom's own suite as `scripts/pynetdicom_tests` does."""
+    command = (REPOSITORY / "scripts" / "pynetdicom_tests").read_text()
+    options = command.partition("-m pytest ")[2].partition("--pyargs")[0].replace("\\\n", " ").split()
+    return run([sys.executable, "-m", "pytest", *options, "--pyargs", *arguments])
+
+
+def test_the_suite_of_pynetdicom_runs_with_our_classes() -> None:
+    suite = ("pynetdicom.tests.test_timer", "pynetdicom.tests.test_fsm", "-k", "TestTimer or TestState06")
+    completed = run_suite(*suite)
+    assert completed.returncode == 0, completed.stdout
+    assert "2: a timer that was stopped has not expired" in completed.stdout
+    assert "test_timer.py TestTimer.test_timeout" in completed.stdout
+    assert " 2 xfailed" in completed.stdout
+
+
+def test_the_suite_of_pynetdicom_runs_as_it_comes() -> None:
+    completed = run_suite("pynetdicom.tests.test_timer", "--as-it-comes")
+    assert completed.returncode == 0, completed.stdout
+    assert "xfailed" not in completed.stdout

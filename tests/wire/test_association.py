@@ -1,0 +1,255 @@
+"""Associations between our acceptor and our requestor, and with peers that do not behave.
+
+What other implementations make of it is tested in tests/services.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from medserver.dicom import uids
+from medserver.errors import AssociationAborted, AssociationRejected, ConnectionFailed
+from medserver.scu import verification
+from medserver.wire.acceptor import Acceptor, listen
+from medserver.wire.admission import Admission, AdmissionLimits
+from medserver.wire.command_set import NO_DATA_SET, RESPONSE, CommandField, encode_command_set
+from medserver.wire.limits import WireLimits
+from medserver.wire.negotiation import CALLING_AE_TITLE_NOT_RECOGNISED, Acceptance, Support
+from medserver.wire.pdata import pdata_pieces
+from medserver.wire.requestor import Address, Proposal, associate
+
+LIMITS = WireLimits(acse_timeout_s=1.0, network_timeout_s=1.0, dimse_timeout_s=5.0, drain_max_bytes=1_000_000)
+SYNTAXES = (uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN)
+CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+
+
+class CountingPolicy:
+    """Accepts Verification and CT Image Storage from anybody but NOBODY and counts what comes."""
+
+    def __init__(self):
+        self.received: list[tuple[int, int]] = []
+        self.ended = threading.Semaphore(0)
+
+    def negotiate(self, association):
+        if association.requestor.ae_title == "NOBODY":
+            return CALLING_AE_TITLE_NOT_RECOGNISED
+        served = {uids.VERIFICATION, CT_IMAGE_STORAGE}
+        return Acceptance(None, lambda uid: Support(frozenset(SYNTAXES)) if uid in served else None)
+
+    def serve(self, association):
+        try:
+            while (message := association.next_message()) is not None:
+                size = sum(len(fragment) for fragment in message.fragments())
+                self.received.append((message.command_field, size))
+                association.send_message(message.context_id, _success(message))
+        finally:
+            self.ended.release()
+
+
+def _success(message) -> bytes:
+    return encode_command_set({
+        "AffectedSOPClassUID": message.command_set["AffectedSOPClassUID"],
+        "CommandField": message.command_field | RESPONSE,
+        "MessageIDBeingRespondedTo": message.message_id,
+        "CommandDataSetType": NO_DATA_SET,
+        "Status": 0,
+    })
+
+
+@contextmanager
+def running(policy, limits=LIMITS, admission_limits=AdmissionLimits()):
+    admission = Admission(admission_limits)
+    acceptor = Acceptor(listen("127.0.0.1", 0), "ACCEPTOR", limits, admission, policy)
+    acceptor.start()
+    try:
+        yield Address("ACCEPTOR", "127.0.0.1", acceptor.port)
+    finally:
+        acceptor.stop(drain_s=2.0)
+        assert admission.counts == (0, 0)
+
+
+@pytest.fixture
+def policy():
+    return CountingPolicy()
+
+
+@pytest.fixture
+def address(policy):
+    with running(policy) as address:
+        yield address
+
+
+def _associate(address, *proposals, calling="REQUESTOR"):
+    return associate(address, proposals or [verification.PROPOSAL], calling, LIMITS)
+
+
+def _raw_association(address) -> socket.socket:
+    """Open an association with C-STORE and hand its socket over, for bytes that no library would send."""
+    association = _associate(address, Proposal(CT_IMAGE_STORAGE, SYNTAXES))
+    sock = association.connection.socket
+    sock.setblocking(True)
+    sock.settimeout(5.0)
+    return sock
+
+
+def _ends(sock: socket.socket) -> bytes:
+    """Return what the peer sends until it closes."""
+    received = b""
+    try:
+        while data := sock.recv(4096):
+            received += data
+    except ConnectionResetError:
+        pass
+    sock.close()
+    return received
+
+
+def test_echo_and_release(address, policy):
+    association = _associate(address)
+    assert verification.echo(association).code == 0
+    assert verification.echo(association).code == 0
+    association.release()
+    assert association.is_released
+    assert policy.received == [(CommandField.C_ECHO, 0)] * 2
+    assert policy.ended.acquire(timeout=5)
+
+
+def test_a_data_set_of_many_fragments_arrives_whole(address, policy):
+    association = _associate(address, Proposal(CT_IMAGE_STORAGE, SYNTAXES))
+    command_set = encode_command_set({
+        "AffectedSOPClassUID": CT_IMAGE_STORAGE,
+        "CommandField": CommandField.C_STORE,
+        "MessageID": 7,
+        "CommandDataSetType": 1,
+    })
+    association.send_message(1, command_set, bytes(1_000_000))
+    response = association.wait_response(CommandField.C_STORE, 7, 5.0)
+    assert response.command_set["Status"] == 0
+    assert policy.received == [(CommandField.C_STORE, 1_000_000)]
+    association.release()
+
+
+def test_a_refused_caller_learns_the_reason(address):
+    with pytest.raises(AssociationRejected) as refusal:
+        _associate(address, calling="NOBODY")
+    assert (refusal.value.result, refusal.value.source, refusal.value.reason) == (1, 1, 3)
+
+
+def test_no_accepted_context_is_told(address):
+    with pytest.raises(AssociationAborted, match="none of the proposed"):
+        _associate(address, Proposal("1.2.3.4", SYNTAXES))
+
+
+def test_nobody_listens():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectionFailed):
+            _associate(Address("ACCEPTOR", "127.0.0.1", unused.getsockname()[1]))
+
+
+def test_the_order_of_the_proposal_decides_on_the_transfer_syntax(address):
+    association = _associate(
+        address, Proposal(CT_IMAGE_STORAGE, SYNTAXES), Proposal(CT_IMAGE_STORAGE, SYNTAXES[::-1])
+    )
+    assert [context.transfer_syntax_uid for context in association.contexts.values()] == list(SYNTAXES)
+    association.release()
+
+
+@pytest.mark.parametrize("received", [b"", b"\x01", b"\x01\x00\x00\x00"], ids=["nothing", "a byte", "half a header"])
+def test_a_silent_connection_is_closed_after_the_acse_timeout(address, received):
+    with socket.create_connection((address.host, address.port)) as sock:
+        sock.sendall(received)
+        sock.settimeout(5.0)
+        assert _ends(sock) == b""
+
+
+def test_a_slow_request_misses_its_deadline(address):
+    with socket.create_connection((address.host, address.port)) as sock:
+        sock.settimeout(0.2)
+        with pytest.raises((ConnectionError, TimeoutError)):
+            sock.sendall(b"\x01\x00\x00\x00\x01\x00")
+            for _ in range(100):
+                sock.sendall(b"\0")
+                try:
+                    if sock.recv(1) == b"":
+                        raise ConnectionError("closed, as it must be")
+                except TimeoutError:
+                    continue
+
+
+@pytest.mark.parametrize("length", [300_000, 2**31, 2**32 - 1])
+def test_a_pdu_that_is_too_long_is_refused_at_its_header(address, length):
+    with socket.create_connection((address.host, address.port)) as sock:
+        sock.settimeout(5.0)
+        sock.sendall(struct.pack(">BBI", 1, 0, length))
+        assert _ends(sock)[:1] in (b"\x07", b"")
+
+
+def test_a_p_data_longer_than_agreed_aborts(address):
+    sock = _raw_association(address)
+    sock.sendall(struct.pack(">BBI", 4, 0, LIMITS.pdu_length_max + 1))
+    assert _ends(sock)[0] == 0x07
+
+
+@pytest.mark.parametrize(
+    "pdvs",
+    [
+        b"",
+        b"\0\0\0\x01\x01",
+        struct.pack(">IBB", 0xFFFFFFFF, 1, 3),
+        struct.pack(">IBB", 2, 99, 3),
+        struct.pack(">IBB", 2, 1, 0),
+        struct.pack(">IBB", 2 + 5, 1, 3) + b"\x01\x02\x03\x04\x05",
+    ],
+    ids=["empty", "too short", "lying length", "no such context", "data before a command", "not a command set"],
+)
+def test_presentation_data_values_that_lie_abort(address, pdvs):
+    sock = _raw_association(address)
+    sock.sendall(struct.pack(">BBI", 4, 0, len(pdvs)) + pdvs)
+    assert _ends(sock)[:1] in (b"\x07", b"")
+
+
+def test_an_endless_command_set_aborts(address):
+    sock = _raw_association(address)
+    fragment = struct.pack(">BBIIBB", 4, 0, 1006, 1002, 1, 1) + bytes(1000)
+    for _ in range(100):
+        sock.sendall(fragment)
+    assert _ends(sock)[0] == 0x07
+
+
+def test_a_peer_that_stops_within_a_data_set_is_aborted(address, policy):
+    sock = _raw_association(address)
+    command_set = encode_command_set({
+        "AffectedSOPClassUID": CT_IMAGE_STORAGE,
+        "CommandField": CommandField.C_STORE,
+        "MessageID": 7,
+        "CommandDataSetType": 1,
+    })
+    sock.sendall(b"".join(pdata_pieces(1, command_set, True, 16384)))
+    sock.sendall(struct.pack(">BBIIBB", 4, 0, 1006, 1002, 1, 0) + bytes(500))
+    assert _ends(sock)[0] == 0x07
+    assert policy.ended.acquire(timeout=5)
+
+
+def test_silent_connections_do_not_keep_others_out(policy):
+    with running(policy, admission_limits=AdmissionLimits(waiting_max=8)) as address:
+        silent = [socket.create_connection((address.host, address.port)) for _ in range(50)]
+        association = _associate(address)
+        assert verification.echo(association).code == 0
+        association.release()
+        for sock in silent:
+            sock.close()
+
+
+def test_stopping_ends_open_associations_quickly(policy):
+    with running(policy) as address:
+        associations = [_associate(address) for _ in range(20)]
+    for association in associations:
+        with pytest.raises(AssociationAborted):
+            verification.echo(association)
+        association.dul.finish()
