@@ -1,0 +1,113 @@
+"""What a node holds at a moment, seen from outside: through /proc and in its folders."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.peers.node import Node
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_ESTABLISHED, _CLOSE_WAIT = "01", "08"
+
+# The index keeps a few connections to its database open once they were needed, and the journal its active segment:
+# neither grows with what peers do.
+_KEPT_FILES = ("/index.db", "/journal/")
+
+
+@dataclass(frozen=True)
+class Residue:
+    """What could be left behind by an attack.
+
+    Attributes
+    ----------
+    threads, descriptors : int
+        Of all processes of the node.
+    connections : int
+        TCP connections at its port that are not closed on both sides.
+    temporary_files : int
+        In the folders of what is being received.
+    resident_bytes : int
+        Memory of all its processes.
+    """
+
+    threads: int
+    descriptors: int
+    connections: int
+    temporary_files: int
+    resident_bytes: int
+
+    @classmethod
+    def of(cls, node: Node) -> Residue:
+        """Look at a running node."""
+        processes = [Path(f"/proc/{process_id}") for process_id, _ in processes_of(node)]
+        return cls(
+            threads=sum(_count(process / "task") for process in processes),
+            descriptors=sum(map(_count_descriptors, processes)),
+            connections=_count_connections(node.address.port),
+            temporary_files=sum(1 for _ in node.data.glob("*/incoming/**/*.part")),
+            resident_bytes=sum(map(_resident_bytes, processes)),
+        )
+
+    def excess(self, before: Residue, memory_allowance_bytes: int) -> dict[str, tuple[int, int]]:
+        """Return what is more than it was before, with both values."""
+        allowed = {"resident_bytes": memory_allowance_bytes}
+        return {
+            name: (getattr(before, name), getattr(self, name))
+            for name in self.__dataclass_fields__
+            if getattr(self, name) > getattr(before, name) + allowed.get(name, 0)
+        }
+
+
+def processes_of(node: Node) -> list[tuple[int, int]]:
+    """Return process ID and start time of the supervisor and its children; the two name a process for ever."""
+    supervisor = node.server.process.pid
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    return sorted((process_id, _start_time(process_id)) for process_id in (supervisor, *map(int, children)))
+
+
+def acceptors_of(node: Node) -> list[int]:
+    """Return the process IDs of those that hold the listening socket, without the supervisor."""
+    inodes = {
+        fields[9] for fields in _tcp_table() if fields[1].endswith(f":{node.address.port:04X}") and fields[3] == "0A"
+    }
+    holders = {f"socket:[{inode}]" for inode in inodes}
+    children = [process_id for process_id, _ in processes_of(node) if process_id != node.server.process.pid]
+    return [one for one in children if holders & set(_descriptors(Path(f"/proc/{one}")))]
+
+
+def _start_time(process_id: int) -> int:
+    return int(Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def _count(directory: Path) -> int:
+    return len(os.listdir(directory))
+
+
+def _descriptors(process: Path) -> list[str]:
+    targets = []
+    for link in (process / "fd").iterdir():
+        with suppress(OSError):  # closed since
+            targets.append(os.readlink(link))
+    return targets
+
+
+def _count_descriptors(process: Path) -> int:
+    return sum(not any(part in target for part in _KEPT_FILES) for target in _descriptors(process))
+
+
+def _resident_bytes(process: Path) -> int:
+    return int((process / "statm").read_text().split()[1]) * _PAGE_BYTES
+
+
+def _tcp_table() -> list[list[str]]:
+    return [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+
+
+def _count_connections(port: int) -> int:
+    local = f":{port:04X}"
+    return sum(
+        fields[1].endswith(local) and fields[3] in (_ESTABLISHED, _CLOSE_WAIT) for fields in _tcp_table()
+    )
