@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from medserver.codecs.workers import Workers
-from medserver.config import ConfigFile
+from medserver.config import Config, ConfigFile
 from medserver.errors import StoreFailure
 from medserver.index import Index, open_index
 from medserver.store import DirectoryVolume, Volume
@@ -100,14 +100,21 @@ def open_node(
         The index cannot be opened.
     """
     config = config_file.current
-    primary = config.primary_volume
-    ordered = [primary, *(volume for volume in config.volumes if volume.name != primary.name)]
     return Node(
         config=config_file,
         index=open_index(index_url or config.index.url, base=config.node.data),
-        volumes={
-            volume.name: DirectoryVolume(volume.name, volume.path, journaled=receives) for volume in ordered
-        },
+        volumes={volume.name: volume for volume in open_volumes(config, receives=receives)},
         workers=Workers(),
         clock=clock,
     )
+
+
+def open_volumes(config: Config, *, receives: bool = False) -> list[DirectoryVolume]:
+    """Open the volumes that the configuration names, the primary one first; `receives` is that of `open_node`."""
+    primary = config.primary_volume
+    return [
+        DirectoryVolume(
+            volume.name, volume.path, free_min_bytes=volume.free_min_bytes, journaled=receives
+        )
+        for volume in [primary, *(other for other in config.volumes if other.name != primary.name)]
+    ]

@@ -113,6 +113,15 @@ OPTIONS: tuple[Option, ...] = (
         "primary",
         "What the volume is for: new objects go to the primary.",
     ),
+    Option(
+        "volume",
+        "free_min_bytes",
+        size(0, 1024 * _TIB),
+        "256 MiB",
+        "Space that the volume leaves free on its disk, for the index and others: objects that would take of it "
+        "are refused.",
+        "bytes",
+    ),
     Option("limits", "associations_max", integer(1, 100_000), "500", "Associations in all."),
     Option(
         "limits", "associations_per_address_max", integer(1, 100_000), "100", "Associations from one address."

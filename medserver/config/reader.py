@@ -106,7 +106,7 @@ class _Reader:
             index=IndexOptions(**single["index"]),
             store=StoreOptions(**single["store"]),
             volumes=tuple(
-                VolumeOptions(name, data / values["path"], values["role"]) for name, values in volumes
+                VolumeOptions(name, **{**values, "path": data / values["path"]}) for name, values in volumes
             ),
             limits=LimitOptions(**single["limits"]),
             log=LogOptions(**single["log"]),

@@ -43,6 +43,7 @@ class VolumeOptions:
     name: str
     path: Path
     role: str
+    free_min_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

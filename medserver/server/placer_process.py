@@ -10,6 +10,7 @@ import time
 from medserver.config import ConfigFile
 from medserver.errors import MedserverError
 from medserver.log import Event
+from medserver.node import open_volumes
 from medserver.server.acceptor_process import STOP_SIGNALS
 from medserver.store import DirectoryVolume
 
@@ -32,9 +33,7 @@ def run(config_file: ConfigFile, supervisor: int) -> None:
     """
     os.nice(NICENESS)
     config = config_file.current
-    placer = Placer(
-        [DirectoryVolume(volume.name, volume.path) for volume in config.volumes], config.node.processes
-    )
+    placer = Placer(open_volumes(config), config.node.processes)
     placer.place()
     while signal.sigtimedwait(STOP_SIGNALS, INTERVAL_S) is None and os.getppid() == supervisor:
         placer.place()

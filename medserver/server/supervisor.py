@@ -16,10 +16,9 @@ from medserver import __version__, archive
 from medserver.config import ConfigFile
 from medserver.errors import MedserverError
 from medserver.log import Event
-from medserver.node import open_node
+from medserver.node import open_node, open_volumes
 from medserver.server import acceptor_process, placer_process
 from medserver.server.acceptor_process import DRAIN_S, STOP_SIGNALS
-from medserver.store import DirectoryVolume
 from medserver.wire.acceptor import listen
 from medserver.wire.roster import Roster
 
@@ -99,8 +98,8 @@ class Supervisor:
         finally:
             node.close()  # before the first fork: an open SQLite database must not be inherited
         config = self._config_file.current
-        for volume in config.volumes:  # so that the first objects find the journal ready
-            DirectoryVolume(volume.name, volume.path).tend(config.node.processes)
+        # So that the first objects find the journal ready.
+        placer_process.Placer(open_volumes(config), config.node.processes).place()
         for index in (PLACER, *range(config.node.processes)):
             self._start(index)
         logger.info(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ from medserver.store.placement import Placement
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject
 from medserver.store.writer import DirectoryWriter
 
+logger = logging.getLogger(__name__)
+
 _READ_SIZE_BYTES = 1024 * 1024
 
 JOURNAL_IDLE_S = 2.0
@@ -43,7 +46,9 @@ class DirectoryVolume:
     root : path-like
         The directory. It is made when the first object is written.
     files : Files, optional
-        The file system.
+        The file system, in a test.
+    free_min_bytes : int
+        How much space of its file system the volume leaves to others, the index among them.
     journaled : bool
         Whether this process makes small objects durable in a journal. It must call `rest` now and then, and it or
         another one `tend`. What is in the journal of another process is read in any case.
@@ -57,12 +62,13 @@ class DirectoryVolume:
         root: str | os.PathLike[str],
         files: Files | None = None,
         *,
+        free_min_bytes: int = 0,
         journaled: bool = False,
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         self.name = name
         self.root = Path(os.path.abspath(root))
-        self._files = files or Files()
+        self._files = files or Files(free_min_bytes)
         self._directories = DurableDirectories(str(self.root), self._files)
         self._incoming = Incoming(f"{self.root}/incoming", self._files)
         journal_directory = f"{self.root}/journal"
@@ -78,6 +84,8 @@ class DirectoryVolume:
         """Start an object with these bytes before its data set."""
         with translating(f"make volume {self.name}"):
             self._directories.ensure_root()
+        with translating(f"write to volume {self.name}"):
+            self._files.require_space(str(self.root), len(file_meta))
         if self._journal is None:
             return self._write_directly(file_meta)
         return JournaledWriter(
@@ -192,14 +200,25 @@ class DirectoryVolume:
         """Remove what dead processes left unfinished; return the number of files removed."""
         with translating(f"sweep volume {self.name}"):
             self._placement.sweep()
-            self._placement.place_all()
-            return self._incoming.sweep()
+            swept = self._incoming.sweep()  # first, since it gives space back
+        self._settle_if_there_is_room()
+        return swept
 
     def close(self) -> None:
         """Give up the temporary directory of this process. The volume may be used again."""
-        self.settle()
+        self._settle_if_there_is_room()
         with translating(f"close volume {self.name}"):
             self._incoming.close()
+
+    def _settle_if_there_is_room(self) -> None:
+        """Place what is in the journal; on a full volume it stays there, where it is found all the same.
+
+        A full volume must not keep a node from starting or stopping.
+        """
+        try:
+            self.settle()
+        except errors.OutOfResources as error:
+            logger.error("volume %s: what is in the journal is not placed yet: %s", self.name, error)
 
     def _absolute(self, path: str) -> str:
         return f"{self.root}/{paths.checked(path)}"

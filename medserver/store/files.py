@@ -6,6 +6,7 @@ A class and not plain functions, so that a test can hand in a file system of whi
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import struct
@@ -27,7 +28,30 @@ _syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 
 
 class Files:
-    """The file system as it is. Every method raises OSError as the system call does."""
+    """The file system as it is. Every method raises OSError as the system call does.
+
+    Parameters
+    ----------
+    free_min_bytes : int
+        What `require_space` leaves free, for the index and for others on the same file system.
+    """
+
+    _free_min_bytes = 0
+
+    def __init__(self, free_min_bytes: int = 0) -> None:
+        self._free_min_bytes = free_min_bytes
+
+    def require_space(self, path: str, size_bytes: int) -> None:
+        """Fail with ENOSPC where so many bytes more would leave less free than is to be left.
+
+        Parameters
+        ----------
+        path : str
+            Anything in the file system.
+        """
+        found = os.statvfs(path)
+        if found.f_bavail * found.f_frsize < self._free_min_bytes + size_bytes:
+            raise OSError(errno.ENOSPC, f"less than {self._free_min_bytes} bytes would be left free", path)
 
     def create(self, path: str) -> int:
         """Create a file that must not exist and open it for writing."""

@@ -188,6 +188,7 @@ class Journal:
     def _create(self, path: str, size_bytes: int) -> int:
         descriptor = self._files.create_locked(path)
         try:
+            self._files.require_space(self.directory, size_bytes)
             self._files.reserve(descriptor, size_bytes)
             self._files.flush(descriptor)
         except BaseException:

@@ -103,6 +103,7 @@ class Placement:
             self._fill_spare()
 
     def _fill_spare(self) -> None:
+        self._files.require_space(self._journal_directory, self._segment_bytes)
         filling = f"{self._journal_directory}/{time.time_ns():020}{FILLING}"
         descriptor = self._files.create_locked(filling)
         try:
@@ -167,10 +168,18 @@ class Placement:
         """
         spares = sum(name.endswith(SPARE) for name in self._names())
         is_useful = spares < self._spares_max and os.fstat(descriptor).st_size == self._segment_bytes
-        if not is_useful or not self._files.lock_against_reading(descriptor):
+        if not is_useful or not self._has_space() or not self._files.lock_against_reading(descriptor):
             self._files.unlink(segment)
         else:
             self._files.rename(segment, f"{self._journal_directory}/{time.time_ns():020}{SPARE}")
+
+    def _has_space(self) -> bool:
+        """Tell whether a segment may be kept: what was placed has taken its bytes a second time."""
+        try:
+            self._files.require_space(self._journal_directory, 0)
+        except OSError:
+            return False
+        return True
 
     def _entries(self, descriptor: int, generation: int, doubtful: bool) -> list[Entry]:
         """Return the objects of a segment, without those that were taken back."""

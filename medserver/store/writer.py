@@ -130,6 +130,7 @@ class DirectoryWriter:
 
     def _drain(self) -> None:
         pieces = self._pieces
+        self._files.require_space(self._temporary, self._gathered_bytes)
         while pieces:
             taken_bytes = self._files.write(self._descriptor, pieces)
             if not taken_bytes:

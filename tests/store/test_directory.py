@@ -41,8 +41,12 @@ def calls_of_one_object(tmp_path) -> list[str]:
     return files.calls
 
 
+def without_looks_for_space(calls: list[str]) -> list[str]:
+    return [call for call in calls if call != "require_space"]
+
+
 def test_every_step_is_durable_before_the_next(tmp_path):
-    calls = calls_of_one_object(tmp_path)
+    calls = without_looks_for_space(calls_of_one_object(tmp_path))
     first, last = calls.index("create"), len(calls)
     assert calls[first:last] == [
         "create",
@@ -64,7 +68,8 @@ def test_known_directories_are_not_flushed_again(tmp_path):
     store_one(volume)
     files.calls.clear()
     store_one(volume, b"second")
-    assert files.calls == ["create", "write", "flush", "close", "link", "unlink", "flush_directory"]
+    calls = without_looks_for_space(files.calls)
+    assert calls == ["create", "write", "flush", "close", "link", "unlink", "flush_directory"]
     files.calls.clear()
     store_one(volume, b"third", SEALED_AT + timedelta(minutes=1))
     assert files.calls.count("make_directory") == 1
@@ -125,7 +130,7 @@ def test_failed_flush_is_not_tried_again(tmp_path):
     volume = DirectoryVolume("main", tmp_path, files)
     writer = volume.create(META)
     writer.write(b"x")
-    files.fail_at, files.error_number = len(files.calls) + 1, errno.EIO
+    files.fail_at, files.error_number = len(files.calls) + 2, errno.EIO  # a look for space, the write, the flush
     with pytest.raises(errors.StoreFailure):
         writer.seal(SEALED_AT)
     assert files.calls.count("flush") == 1

@@ -30,7 +30,9 @@ def test_the_oldest_silent_connection_of_the_busiest_address_makes_room():
 
 
 def test_limits_count_established_associations_only():
-    limits = AdmissionLimits(associations_max=3, associations_per_ae_max=2, associations_per_address_max=2, reserved_per_ae=0)
+    limits = AdmissionLimits(
+        associations_max=3, associations_per_ae_max=2, associations_per_address_max=2, reserved_per_ae=0
+    )
     admission = Admission(limits)
     outcomes = []
     for ae_title, address in [("A", "1"), ("A", "2"), ("A", "3"), ("B", "1"), ("C", "1"), ("C", "2")]:
