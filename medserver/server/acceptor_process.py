@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 
-from medserver.config import Config, ConfigFile
+from medserver.config import ConfigFile
 from medserver.errors import MedserverError
 from medserver.log import Event
 from medserver.node import Node, open_node
@@ -49,7 +49,7 @@ def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, su
         listener,
         config.node.ae_title,
         WireLimits.from_options(config.limits),
-        Admission(_admission_limits(config), place),
+        Admission(AdmissionLimits.from_options(config.limits), place),
         NodePolicy(node),
     )
     acceptor.start()
@@ -66,16 +66,6 @@ def _rest(node: Node) -> None:
             volume.rest()
         except MedserverError as error:
             logger.error(Event("volume", volume=volume.name, problem=str(error)))
-
-
-def _admission_limits(config: Config) -> AdmissionLimits:
-    options = config.limits
-    return AdmissionLimits(
-        associations_max=options.associations_max,
-        associations_per_ae_max=options.associations_per_ae_max,
-        associations_per_address_max=options.associations_per_address_max,
-        waiting_max=options.waiting_max,
-    )
 
 
 def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:

@@ -19,7 +19,8 @@ from medserver.log import Event
 from medserver.node import open_node, open_volumes
 from medserver.server import acceptor_process, placer_process
 from medserver.server.acceptor_process import DRAIN_S, STOP_SIGNALS
-from medserver.wire.acceptor import listen
+from medserver.wire.acceptor import bind, listen
+from medserver.wire.admission import AdmissionLimits
 from medserver.wire.roster import Roster
 
 INTERVAL_S = 0.25
@@ -84,8 +85,8 @@ class Supervisor:
         config = config_file.current
         self._config_file = config_file
         self._stop_request = stop_request
-        self._listener: socket.socket = listen(config.node.address, config.node.port)
-        self._roster = Roster(config.node.processes, config.limits.associations_max)
+        self._listener: socket.socket = bind(config.node.address, config.node.port)
+        self._roster = Roster(config.node.processes, AdmissionLimits.from_options(config.limits).rows)
         self._process_id = os.getpid()
         self._processes: dict[int, int] = {}  # process ID -> place in the roster, or PLACER
         self._restart_at: dict[int, float] = {}  # place -> when a process is to be started for it
@@ -100,6 +101,7 @@ class Supervisor:
         config = self._config_file.current
         # So that the first objects find the journal ready.
         placer_process.Placer(open_volumes(config), config.node.processes).place()
+        listen(self._listener)
         for index in (PLACER, *range(config.node.processes)):
             self._start(index)
         logger.info(

@@ -24,6 +24,9 @@ from medserver.wire.throttle import Throttle
 LISTEN_BACKLOG = 512
 ACCEPT_RETRY_S = 0.05
 
+INTERRUPTED_S = 1.0
+"""How long associations that were interrupted have to end: some wait for a remote AE and do not notice."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -37,8 +40,8 @@ class Policy(Protocol):
         """Serve an established association until it ends."""
 
 
-def listen(address: str, port: int) -> socket.socket:
-    """Open a listening socket.
+def bind(address: str, port: int) -> socket.socket:
+    """Take a local address; who calls is turned away until `listen`.
 
     Parameters
     ----------
@@ -57,12 +60,29 @@ def listen(address: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))
-        listener.listen(LISTEN_BACKLOG)
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"cannot listen on {address} port {port}: {error.strerror}") from None
+        raise _cannot_listen(address, port, error) from None
     listener.setblocking(False)
     return listener
+
+
+def listen(listener: socket.socket) -> None:
+    """Let callers wait to be accepted.
+
+    Raises
+    ------
+    OSError
+        Somebody else has begun to listen meanwhile.
+    """
+    try:
+        listener.listen(LISTEN_BACKLOG)
+    except OSError as error:
+        raise _cannot_listen(*listener.getsockname()[:2], error) from None
+
+
+def _cannot_listen(address: str, port: int, error: OSError) -> OSError:
+    return OSError(error.errno, f"cannot listen on {address} port {port}: {error.strerror}")
 
 
 class Acceptor:
@@ -71,7 +91,7 @@ class Acceptor:
     Parameters
     ----------
     listener : socket.socket
-        From `listen`. Several processes may accept from one.
+        From `bind`, listening. Several processes may accept from one.
     ae_title : str
         Our AE title.
     limits : WireLimits
@@ -120,7 +140,7 @@ class Acceptor:
         self._admission.interrupt_idle()
         if not self._admission.wait_until_empty(deadline):
             self._admission.interrupt_all()
-            self._admission.wait_until_empty(time.monotonic() + 2.0)
+            self._admission.wait_until_empty(time.monotonic() + INTERRUPTED_S)
         self._wakeup_reader.close()
         self._wakeup_writer.close()
 

@@ -6,7 +6,7 @@ the first milliseconds, so silent connections cost it nothing.
 
 Established associations belong to a configured AE: title and address were checked before. Each such pair has a few
 reserved places, so that neither others at its address, nor others under its title, nor all others together keep it
-out. They come on top of the limits, for which the roster has room.
+out. They come on top of the limits; the roster has room for them (`AdmissionLimits.rows`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from medserver.config import LimitOptions
 from medserver.log import Event
 from medserver.wire.roster import Roster, RosterPlace, checksum
 from medserver.wire.throttle import Throttle
+
+RESERVED_ROWS = 256
+"""How many associations can be in reserved places, beyond `AdmissionLimits.associations_max`."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,21 @@ class AdmissionLimits:
     reserved_per_ae: int = 4
     waiting_max: int = 64
 
+    @classmethod
+    def from_options(cls, options: LimitOptions) -> AdmissionLimits:
+        """Return the limits that the configuration sets."""
+        return cls(
+            associations_max=options.associations_max,
+            associations_per_ae_max=options.associations_per_ae_max,
+            associations_per_address_max=options.associations_per_address_max,
+            waiting_max=options.waiting_max,
+        )
+
+    @property
+    def rows(self) -> int:
+        """How many associations a process may come to have."""
+        return self.associations_max + RESERVED_ROWS
+
 
 class Admission:
     """Counts who is here; every method may be called from any thread.
@@ -62,7 +81,7 @@ class Admission:
 
     def __init__(self, limits: AdmissionLimits, place: RosterPlace | None = None) -> None:
         self._limits = limits
-        self._place = place or Roster(1, limits.associations_max).place(0)
+        self._place = place or Roster(1, limits.rows).place(0)
         self._changed = threading.Condition()
         self._waiting: dict[object, str] = {}  # in order of arrival
         self._established: dict[object, tuple[str, str]] = {}

@@ -13,9 +13,6 @@ import zlib
 HESITATION_S = 0.002
 """How long a process leaves a new connection to others that serve fewer."""
 
-RESERVED_ROWS = 256
-"""Room for the reserved places of the admission, which come on top of the limits."""
-
 _COUNT = struct.Struct("<I")
 _ROW = struct.Struct("<III")  # 1 if taken, checksum of the AE title, checksum of the address
 
@@ -28,11 +25,11 @@ class Roster:
     processes : int
         How many acceptor processes there are.
     rows : int
-        How many associations one process can have, reserved places not counted.
+        How many associations one process can have.
     """
 
     def __init__(self, processes: int, rows: int) -> None:
-        self.rows = rows + RESERVED_ROWS
+        self.rows = rows
         self._processes = processes
         self._process_bytes = _COUNT.size + self.rows * _ROW.size
         self._shared = mmap.mmap(-1, processes * self._process_bytes)

@@ -16,6 +16,8 @@ from tests.peers.process import wait_until
 
 CHECK_STORE_EVERY = 5
 LOAD_MAX_S = 0.6
+ACKNOWLEDGED_MIN = 100
+"""How many objects are to be stored before what happens only after the load can happen."""
 KILLED = "exit_code=-9"
 """What the log of the supervisor says of a process that was killed."""
 
@@ -53,8 +55,9 @@ class Campaign:
     def kill_at(self, point: str, times: int = 1) -> bool:
         """Load a node of which a process dies at a crash point; tell whether one did."""
         self.node.start(environment={VARIABLE: f"{point}:{times}"})
+        enough = self.load.count + ACKNOWLEDGED_MIN
         with self.load.running():
-            wait_a_moment(LOAD_MAX_S)
+            wait_until(lambda: self.load.count > enough or KILLED in self.node.output, what="some load")
         # Objects are placed when the load is over.
         with suppress(PeerFailed):
             wait_until(lambda: KILLED in self.node.output, deadline_s=10, what=point)

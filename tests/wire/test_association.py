@@ -15,7 +15,7 @@ import pytest
 from medserver.dicom import uids
 from medserver.errors import AssociationAborted, AssociationRejected, ConnectionFailed
 from medserver.scu import verification
-from medserver.wire.acceptor import Acceptor, listen
+from medserver.wire.acceptor import Acceptor, bind, listen
 from medserver.wire.admission import Admission, AdmissionLimits
 from medserver.wire.command_set import NO_DATA_SET, RESPONSE, CommandField, encode_command_set
 from medserver.wire.limits import WireLimits
@@ -64,7 +64,9 @@ def _success(message) -> bytes:
 @contextmanager
 def running(policy, limits=LIMITS, admission_limits=AdmissionLimits()):
     admission = Admission(admission_limits)
-    acceptor = Acceptor(listen("127.0.0.1", 0), "ACCEPTOR", limits, admission, policy)
+    listener = bind("127.0.0.1", 0)
+    listen(listener)
+    acceptor = Acceptor(listener, "ACCEPTOR", limits, admission, policy)
     acceptor.start()
     try:
         yield Address("ACCEPTOR", "127.0.0.1", acceptor.port)

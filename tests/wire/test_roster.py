@@ -31,7 +31,7 @@ def test_what_one_process_writes_another_one_reads():
 
 def test_a_limit_counts_the_associations_of_all_processes():
     roster = Roster(processes=2, rows=10)
-    limits = AdmissionLimits(associations_max=10, associations_per_ae_max=2)
+    limits = AdmissionLimits(associations_max=10, associations_per_ae_max=2, reserved_per_ae=0)
 
     def two_associations() -> None:
         elsewhere = Admission(limits, roster.place(1))
