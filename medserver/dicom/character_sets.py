@@ -128,6 +128,20 @@ def character_set_for(values: Iterable[str], requested: Sequence[str] = ()) -> s
     return UNICODE_UTF_8
 
 
+def python_codecs(terms: Sequence[str]) -> list[str]:
+    """Return the names under which Python knows a Specific Character Set, for the functions of pydicom.
+
+    pydicom's own `convert_encodings` takes the name of any Python codec for a character set, also of such as take
+    time with the square of a text's length.
+
+    Parameters
+    ----------
+    terms : sequence of str
+        The values of Specific Character Set; what is not a defined term counts as the default repertoire.
+    """
+    return list(_codecs(tuple(terms)))
+
+
 def _is_usable(terms: Sequence[str]) -> bool:
     """Tell whether a Specific Character Set is one that an answer may be given in (PS3.3 C.12.1.1.2)."""
     if len(terms) == 1:
