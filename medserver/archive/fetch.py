@@ -92,30 +92,23 @@ def read_header(node: Node, stored: StoredInstance | StoredLocation) -> Dataset:
         for size_bytes in _HEADER_SIZES_BYTES:
             raw += file.read(size_bytes - len(raw))
             elements = inflate_prefix(raw, _HEADER_SIZES_BYTES[-1]) if syntax.deflated else raw
-            scanned = scan_elements(elements, syntax, _HeaderTags(), depth_max=HEADER_DEPTH_MAX)
-            if scanned.complete or len(raw) == stored.size_bytes:
+            scanned = scan_elements(
+                elements, syntax, _HEADER, depth_max=HEADER_DEPTH_MAX, elements_max=HEADER_ELEMENTS_MAX
+            )
+            if scanned.complete or len(raw) == stored.size_bytes or len(scanned.values) == HEADER_ELEMENTS_MAX:
                 break
     return _as_dataset(scanned, syntax)
 
 
-class _HeaderTags(frozenset):
-    """The set of tags that one scan of a header wants: all up to its only member, as long as there are not too many.
-
-    A megabyte holds 100,000 elements, which would take hundreds.
-    """
-
-    # Group 7FE0 and what follows it: pixel data, and padding and signatures that nobody asks for in a header.
-    _LAST = 0x7FDFFFFF
-
-    def __new__(cls) -> _HeaderTags:
-        return super().__new__(cls, (cls._LAST,))
-
-    def __init__(self) -> None:
-        self._left = HEADER_ELEMENTS_MAX
+class _UpTo(frozenset):
+    """All tags up to and including its only member, as the set of tags that a scan wants."""
 
     def __contains__(self, tag: object) -> bool:
-        self._left -= 1
-        return self._left >= 0
+        return True
+
+
+# Group 7FE0 and what follows it: pixel data, and padding and signatures that nobody asks for in a header.
+_HEADER = _UpTo((0x7FDFFFFF,))
 
 
 def _check(file: BinaryIO, stored: StoredInstance | StoredLocation, where: str) -> None:

@@ -30,6 +30,9 @@ _ITEM_GROUP, _ITEM_ELEMENT = 0xFFFE, 0xE000
 SHORT_VALUE_MAX_BYTES = 0xFFFF
 """What explicit VR allows a value whose VR has the short form (PS3.5 7.1.2); lists of UIDs may be longer."""
 
+UIDS_MAX = 50_000
+"""How many UIDs a list may have: one of whole UIDs of that number is 2 MB."""
+
 _SHORT_VRS = VALID - LONG_LENGTH - {"UI"}
 _MULTIPLE_TEXT_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC"})
 """Texts of which there may be several, without UI: it costs little, and there may be many of them."""
@@ -45,8 +48,8 @@ def read_data_set(raw: bytes, transfer_syntax_uid: str, *, elements_max: int, de
     transfer_syntax_uid : str
         How it should be encoded. Explicit VR where it should be implicit is read as it is.
     elements_max : int
-        How many elements, items and text values it may have, those in sequences included. Of the values of a UI
-        any number is allowed.
+        How many elements, items and text values it may have, those in sequences included. The values of a UI do
+        not count, see `UIDS_MAX`.
     depth_max : int
         How deep items may be nested.
 
@@ -208,6 +211,8 @@ class _Builder:
         if vr == "UN" and representation_of(tag) == "SQ":
             raise CannotTranscode("a sequence as UN with a defined length")  # pydicom would read what is in it
         value = self._stream.read(length)
+        if vr == "UI" and value.count(b"\\") >= UIDS_MAX:
+            raise CannotTranscode("a list of too many UIDs")
         self._count(1 + (value.count(b"\\") if vr in _MULTIPLE_TEXT_VRS else 0))
         self._open[-1][tag] = RawDataElement(
             Tag(tag), vr, length, value, 0, encoding.implicit_vr, encoding.little_endian

@@ -26,6 +26,7 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _DELIMITER_GROUP = 0xFFFE
 _HEADER_SIZE = 8
 _INFLATE_STEP_BYTES = 4096
+_ELEMENTS_MAX = 1_000_000
 LONG_FORM_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 """VRs whose length has 32 bits and stands after two reserved bytes (PS3.5 7.1.2)."""
 
@@ -95,7 +96,12 @@ class _Damaged(Exception):
 
 
 def scan_elements(
-    buffer: Buffer, syntax: TransferSyntax, wanted: frozenset[int], *, depth_max: int = 16
+    buffer: Buffer,
+    syntax: TransferSyntax,
+    wanted: frozenset[int],
+    *,
+    depth_max: int = 16,
+    elements_max: int = _ELEMENTS_MAX,
 ) -> ScannedElements:
     """Read the wanted top level elements at the beginning of a data set.
 
@@ -110,6 +116,8 @@ def scan_elements(
         Tags, ``group << 16 | element``. The scan ends at the first tag greater than all of them.
     depth_max : int
         How deep items of undefined length may be nested.
+    elements_max : int
+        How many wanted elements are read; behind them the scan stops as if the next one were damaged.
 
     Returns
     -------
@@ -122,7 +130,7 @@ def scan_elements(
     values: Values = {}
     try:
         scan = _scan_implicit if syntax.implicit_vr and not _has_vr(buffer, 0) else _scan_explicit
-        position, complete = scan(buffer, encoding, wanted, values, depth_max)
+        position, complete = scan(buffer, encoding, wanted, values, depth_max, elements_max)
     except _Damaged as damage:
         return ScannedElements(values, False, damage.position, damage.problem)
     if complete or position == len(buffer):
@@ -204,7 +212,12 @@ def _has_vr(buffer: Buffer, position: int) -> bool:
 
 
 def _scan_explicit(
-    buffer: Buffer, encoding: _Encoding, wanted: frozenset[int], values: Values, depth_max: int
+    buffer: Buffer,
+    encoding: _Encoding,
+    wanted: frozenset[int],
+    values: Values,
+    depth_max: int,
+    elements_max: int,
 ) -> tuple[int, bool]:
     """Read explicit VR elements into `values`; return where that ended, and whether all tags were passed."""
     header, short_vr, long_vr = encoding.explicit_header, encoding.short_vrs.get, encoding.long_vrs.get
@@ -235,13 +248,21 @@ def _scan_explicit(
                 following = _pass_sequence(buffer, start, encoding, vr == "", depth_max)
                 stop = following - _HEADER_SIZE
         if tag in wanted and stop <= end:
+            if not elements_max:
+                raise _Damaged(position, "there are too many elements")
+            elements_max -= 1
             values[tag] = (vr, bytes(buffer[start:stop]))
         position = following
     return position, False
 
 
 def _scan_implicit(
-    buffer: Buffer, encoding: _Encoding, wanted: frozenset[int], values: Values, depth_max: int
+    buffer: Buffer,
+    encoding: _Encoding,
+    wanted: frozenset[int],
+    values: Values,
+    depth_max: int,
+    elements_max: int,
 ) -> tuple[int, bool]:
     """Do the same with implicit VR elements."""
     header = encoding.implicit_header
@@ -259,6 +280,9 @@ def _scan_implicit(
         else:
             stop = following = start + length
         if tag in wanted and stop <= end:
+            if not elements_max:
+                raise _Damaged(position, "there are too many elements")
+            elements_max -= 1
             values[tag] = ("", bytes(buffer[start:stop]))
         position = following
     return position, False

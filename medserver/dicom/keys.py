@@ -47,6 +47,8 @@ from medserver.dicom.values import (
 from medserver.errors import IdentifierMismatch
 
 _ALTERNATIVES_MAX = 256
+# No text that is indexed is half as long (PS3.5 6.2), and SQLite takes no pattern of more than 50,000 bytes.
+_PATTERN_LENGTH_MAX = 4096
 _SEQUENCE_DEPTH_MAX = 16
 _UID = re.compile(r"[0-9.]{1,64}")
 # pydicom converts a value when it is looked at, and says in many ways that it cannot.
@@ -82,7 +84,7 @@ def parse_key(keyword: str, vr: str, value: object, *, combined: bool = False) -
     IdentifierMismatch
         If the key asks for something that its VR does not allow: a UID with other characters than digits and
         dots, a text that is no date where a date should stand, a range that ends before it begins, a sequence
-        with more than one item, a bulk value.
+        with more than one item, a pattern of thousands of characters, a bulk value.
 
     References
     ----------
@@ -163,8 +165,15 @@ def _parse_single(keyword: str, vr: str, text: str, combined: bool) -> tuple[Con
     if vr in NUMBER_VRS:
         return (SingleValue(keyword, normalise_number(text)),)
     if vr in WILD_CARD_VRS and ("*" in text or "?" in text):
-        return (WildCard(keyword, _RUN_OF_ASTERISKS.sub("*", text)),)
+        return (WildCard(keyword, _checked(keyword, _RUN_OF_ASTERISKS.sub("*", text))),)
     return (SingleValue(keyword, text),)
+
+
+def _checked(keyword: str, pattern: str) -> str:
+    """Return a pattern that is not too long."""
+    if len(pattern) > _PATTERN_LENGTH_MAX:
+        raise IdentifierMismatch(f"{keyword}: a pattern of more than {_PATTERN_LENGTH_MAX} characters")
+    return pattern
 
 
 def _parse_uids(keyword: str, texts: Iterable[str]) -> UIDList:
@@ -190,7 +199,7 @@ def _parse_range(keyword: str, vr: str, text: str, combined: bool) -> tuple[Rang
 
 
 def _parse_person_name(keyword: str, text: str) -> tuple[PersonNameMatch, ...]:
-    patterns = [_name_patterns(group) for group in persons.normalised_groups(text)]
+    patterns = [_name_patterns(_checked(keyword, group)) for group in persons.normalised_groups(text)]
     if "=" not in text:
         return tuple(PersonNameMatch(keyword, any_group=pattern) for pattern in patterns[0])
     if not any(patterns):

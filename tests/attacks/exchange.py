@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from medserver.dicom import uids
 from medserver.wire.command_set import CommandField
 from tests.attacks import raw
@@ -9,80 +12,101 @@ from tests.peers import Address
 from tests.peers.node import Node
 from tests.peers.process import wait_until
 from tests.services import corpus
+from tests.services.test_memory import RESIDENT_MAX_BYTES, peak_resident_bytes
 
 TIMEOUT_S = 20.0
 """How long a response to a hostile request may take on a machine that is busy with others as well."""
 
 CommandSet = dict[str, "int | str | bytes"]
+Request = Callable[[CommandSet, "bytes | None"], "list[CommandSet]"]
+
+
+@contextmanager
+def requesting(address: Address, calling_ae_title: str, context: raw.Context) -> Iterator[Request]:
+    """Open an association, give a function that sends a request and returns all its responses, and release it.
+
+    The function raises a ConnectionError when the node ends the association instead of answering.
+    """
+    sock = raw.associate(address, calling_ae_title, (context,), timeout_s=TIMEOUT_S)
+
+    def request(command_set: CommandSet, data_set: bytes | None = None) -> list[CommandSet]:
+        sock.sendall(raw.message(1, command_set, data_set))
+        responses = [raw.receive_command_set(sock)]
+        while responses[-1]["Status"] in (0xFF00, 0xFF01):
+            responses.append(raw.receive_command_set(sock))
+        return responses
+
+    with sock:
+        yield request
+        raw.release(sock)
+
+
+@contextmanager
+def storing(address: Address, transfer_syntax_uid: str = raw.EXPLICIT) -> Iterator[Callable[..., int]]:
+    """Give a function of a data set, its UID and other elements of the command set, which returns the status."""
+    with requesting(address, "STORESCU", (raw.CT_IMAGE_STORAGE, (transfer_syntax_uid,))) as request:
+
+        def store(data_set: bytes, sop_instance_uid: str, **command_set: object) -> int:
+            [response] = request(raw.store_command_set(sop_instance_uid) | command_set, data_set)
+            return int(response["Status"])
+
+        yield store
 
 
 def store(
-    address: Address,
-    data_set: bytes,
-    sop_instance_uid: str,
-    transfer_syntax_uid: str = raw.EXPLICIT,
-    **command_set: object,
+    address: Address, data_set: bytes, sop_instance_uid: str, transfer_syntax_uid: str = raw.EXPLICIT
 ) -> int:
-    """Send a C-STORE request on an association of its own, and return the status."""
-    context = (raw.CT_IMAGE_STORAGE, (transfer_syntax_uid,))
-    elements = raw.store_command_set(sop_instance_uid) | command_set
-    [response] = request(address, "STORESCU", context, elements, data_set)
-    return int(response["Status"])
+    """Store one data set, and return the status."""
+    with storing(address, transfer_syntax_uid) as send:
+        return send(data_set, sop_instance_uid)
 
 
-def find(
-    address: Address, identifier: bytes, transfer_syntax_uid: str = raw.EXPLICIT, model: str = uids.STUDY_ROOT_FIND
-) -> tuple[int, int]:
-    """Send a C-FIND request; return its last status and how many answers came before."""
-    elements = {
+@contextmanager
+def finding(
+    address: Address, transfer_syntax_uid: str = raw.EXPLICIT, model: str = uids.STUDY_ROOT_FIND
+) -> Iterator[Callable[[bytes], tuple[int, int]]]:
+    """Give a function of an identifier, which returns the last status and how many answers came before."""
+    command_set = {
         "AffectedSOPClassUID": model,
         "CommandField": CommandField.C_FIND,
         "MessageID": 1,
         "Priority": 0,
     }
-    *answers, last = request(address, "FINDSCU", (model, (transfer_syntax_uid,)), elements, identifier)
-    return int(last["Status"]), len(answers)
+    with requesting(address, "FINDSCU", (model, (transfer_syntax_uid,))) as request:
+
+        def find(identifier: bytes) -> tuple[int, int]:
+            *answers, last = request(command_set, identifier)
+            return int(last["Status"]), len(answers)
+
+        yield find
 
 
-def move(address: Address, destination: str, identifier: bytes) -> int:
-    """Send a C-MOVE request, and return its last status."""
-    elements = {
-        "AffectedSOPClassUID": uids.STUDY_ROOT_MOVE,
-        "CommandField": CommandField.C_MOVE,
-        "MessageID": 1,
-        "Priority": 0,
-        "MoveDestination": destination,
-    }
-    *_, last = request(address, "MOVESCU", (uids.STUDY_ROOT_MOVE, (raw.EXPLICIT,)), elements, identifier)
-    return int(last["Status"])
+@contextmanager
+def moving(address: Address) -> Iterator[Callable[[str, bytes], int]]:
+    """Give a function of a destination and an identifier, which returns the last status."""
+    with requesting(address, "MOVESCU", (uids.STUDY_ROOT_MOVE, (raw.EXPLICIT,))) as request:
+
+        def move(destination: str, identifier: bytes) -> int:
+            command_set = {
+                "AffectedSOPClassUID": uids.STUDY_ROOT_MOVE,
+                "CommandField": CommandField.C_MOVE,
+                "MessageID": 1,
+                "Priority": 0,
+                "MoveDestination": destination,
+            }
+            return int(request(command_set, identifier)[-1]["Status"])
+
+        yield move
 
 
-def request(
-    address: Address,
-    calling_ae_title: str,
-    context: raw.Context,
-    command_set: CommandSet,
-    data_set: bytes | None = None,
-) -> list[CommandSet]:
-    """Send a request on an association of its own, and return the command sets of its responses.
+@contextmanager
+def warm(node: Node, resident_max_bytes: int = RESIDENT_MAX_BYTES) -> Iterator[None]:
+    """Store an instance before the block, and compare the most memory that a process ever had behind it.
 
-    Raises
-    ------
-    ConnectionError
-        The node ended the association instead of answering.
+    When the instance is placed, each process has the folder that it works in for good.
     """
-    sock = raw.associate(address, calling_ae_title, (context,), timeout_s=TIMEOUT_S)
-    responses: list[CommandSet] = []
-    with sock:
-        sock.sendall(raw.message(1, command_set, data_set))
-        while not responses or responses[-1]["Status"] in (0xFF00, 0xFF01):
-            responses.append(raw.receive_command_set(sock))
-        raw.release(sock)
-    return responses
-
-
-def warm_up(node: Node) -> None:
-    """Store an instance and wait until it is placed: each process has then the folder that it works in for good."""
     whole = corpus.make_object()
     assert store(node.address, whole.encoded, whole.sop_instance_uid) == 0
     wait_until(lambda: any(node.data.glob("store/[0-9]*/*/*/*/*.dcm")), what="the placing of an instance")
+    yield
+    assert peak_resident_bytes(node) < resident_max_bytes

@@ -81,6 +81,17 @@ def deflated(data_set: bytes) -> bytes:
     return compressor.compress(data_set) + compressor.flush()
 
 
+def bomb(before: bytes, block: bytes, count: int, behind: bytes = b"") -> bytes:
+    """Deflate a data set that holds a block so many times; it is not in memory as a whole."""
+    pieces = []
+    for piece in (before, block, behind):
+        compressor = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+        # After a full flush nothing refers to what is before, so that the pieces can be repeated and joined.
+        mode = zlib.Z_FINISH if piece is behind else zlib.Z_FULL_FLUSH
+        pieces.append(compressor.compress(piece) + compressor.flush(mode))
+    return pieces[0] + pieces[1] * count + pieces[2]
+
+
 def inflated(data_set: bytes) -> bytes:
     """Inflate a data set that is known to be harmless."""
     return zlib.decompress(data_set, wbits=-zlib.MAX_WBITS)

@@ -25,9 +25,10 @@ WITHOUT_DESCRIPTOR = hostile.element(0x00283006, "", b"ab", syntax=IMPLICIT)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def warm(siege: Siege) -> None:
-    """Begin with a node that has stored something."""
-    exchange.warm_up(siege.node)
+def warm(siege: Siege) -> Iterator[None]:
+    """Begin with a node that has stored something, and see that it never had much memory."""
+    with exchange.warm(siege.node):
+        yield
 
 
 def sequences(syntax: str, **options: object) -> Iterator[tuple[int, bool, bool, bytes]]:
@@ -43,12 +44,11 @@ def test_behind_the_identity_of_an_object(siege: Siege, syntax: str) -> None:
     """What stands there is not looked at when it is stored, and the bytes are kept."""
 
     def attack() -> None:
-        for depth, defined, closed, sequence in sequences(syntax):
-            whole = corpus.make_object(syntax)
-            status = exchange.store(
-                siege.node.address, whole.encoded + sequence, whole.sop_instance_uid, syntax
-            )
-            assert status == 0, (depth, defined, closed)
+        with exchange.storing(siege.node.address, syntax) as store:
+            for depth, defined, closed, sequence in sequences(syntax):
+                whole = corpus.make_object(syntax)
+                status = store(whole.encoded + sequence, whole.sop_instance_uid)
+                assert status == 0, (depth, defined, closed)
 
     siege.withstands(attack)
 
@@ -58,13 +58,12 @@ def test_before_the_identity_of_an_object(siege: Siege, syntax: str) -> None:
     """It is stored if its identity can be found, and else refused."""
 
     def attack() -> None:
-        for depth, defined, closed, sequence in sequences(syntax, tag=0x00080006):
-            whole = corpus.make_object(syntax)
-            status = exchange.store(
-                siege.node.address, sequence + whole.encoded, whole.sop_instance_uid, syntax
-            )
-            is_passed = closed and (defined or depth <= DEPTH_OF_IDENTIFIERS)
-            assert status in ((0,) if is_passed else (0xA900, 0xC000)), (depth, defined, closed)
+        with exchange.storing(siege.node.address, syntax) as store:
+            for depth, defined, closed, sequence in sequences(syntax, tag=0x00080006):
+                whole = corpus.make_object(syntax)
+                status = store(sequence + whole.encoded, whole.sop_instance_uid)
+                is_passed = closed and (defined or depth <= DEPTH_OF_IDENTIFIERS)
+                assert status in ((0,) if is_passed else (0xA900, 0xC000)), (depth, defined, closed)
 
     siege.withstands(attack)
 
@@ -77,11 +76,11 @@ def test_in_an_identifier(siege: Siege, syntax: str, innermost: bytes) -> None:
         innermost = hostile.element(hostile.ROWS, "", b"abc", syntax=syntax)
 
     def attack() -> None:
-        for depth, defined, closed, sequence in sequences(syntax, innermost=innermost):
-            identifier = hostile.query("STUDY", sequence, syntax=syntax)
-            status, _ = exchange.find(siege.node.address, identifier, syntax)
-            is_read = closed and depth <= DEPTH_OF_IDENTIFIERS and not innermost
-            assert status == (0 if is_read else 0xC000), (depth, defined, closed)
+        with exchange.finding(siege.node.address, syntax) as find:
+            for depth, defined, closed, sequence in sequences(syntax, innermost=innermost):
+                status, _ = find(hostile.query("STUDY", sequence, syntax=syntax))
+                is_read = closed and depth <= DEPTH_OF_IDENTIFIERS and not innermost
+                assert status == (0 if is_read else 0xC000), (depth, defined, closed)
 
     siege.withstands(attack)
 
@@ -89,10 +88,11 @@ def test_in_an_identifier(siege: Siege, syntax: str, innermost: bytes) -> None:
 @pytest.mark.parametrize("tag", [0x00091010, 0x00080006], ids=["private", "unknown"])
 def test_in_elements_of_an_identifier_that_nobody_knows(siege: Siege, tag: int) -> None:
     def attack() -> None:
-        for depth, defined, closed, sequence in sequences(EXPLICIT, tag=tag):
-            identifier = sequence + hostile.query("STUDY") if tag < 0x00080052 else hostile.query("STUDY", sequence)
-            status, _ = exchange.find(siege.node.address, identifier)
-            assert status in (0, 0xC000), (depth, defined, closed)
+        with exchange.finding(siege.node.address) as find:
+            for depth, defined, closed, sequence in sequences(EXPLICIT, tag=tag):
+                before, behind = (sequence, b"") if tag < 0x00080052 else (b"", sequence)
+                status, _ = find(before + hostile.query("STUDY", behind))
+                assert status in (0, 0xC000), (depth, defined, closed)
 
     siege.withstands(attack)
 
@@ -108,9 +108,8 @@ def test_sequence_that_is_said_to_be_something_else(siege: Siege) -> None:
     ]
 
     def attack() -> None:
-        for identifier in identifiers:
-            status, _ = exchange.find(siege.node.address, identifier)
-            assert status in (0, 0xC000)
+        with exchange.finding(siege.node.address) as find:
+            assert {find(identifier)[0] for identifier in identifiers} <= {0, 0xC000}
 
     siege.withstands(attack)
 
@@ -172,12 +171,11 @@ def test_identifier_of_a_retrieve(siege: Siege) -> None:
     """A C-MOVE reads its identifier in the same way."""
 
     def attack() -> None:
-        for depth, defined, closed, sequence in sequences(EXPLICIT):
-            identifier = hostile.query(
-                "STUDY", hostile.element(hostile.STUDY_INSTANCE_UID, "UI", b"1.2\0"), sequence
-            )
-            status = exchange.move(siege.node.address, "NOBODY", identifier)
-            is_read = closed and depth <= DEPTH_OF_IDENTIFIERS
-            assert status == (0xA801 if is_read else 0xC000), (depth, defined, closed)
+        study = hostile.element(hostile.STUDY_INSTANCE_UID, "UI", b"1.2\0")
+        with exchange.moving(siege.node.address) as move:
+            for depth, defined, closed, sequence in sequences(EXPLICIT):
+                status = move("NOBODY", hostile.query("STUDY", study, sequence))
+                is_read = closed and depth <= DEPTH_OF_IDENTIFIERS
+                assert status == (0xA801 if is_read else 0xC000), (depth, defined, closed)
 
     siege.withstands(attack)

@@ -363,3 +363,12 @@ def test_ct_header_of_512_by_512():
     found = scan_elements(raw, EXPLICIT, frozenset({PATIENT_NAME, 0x00280010, 0x00280011}))
     assert found.complete and found.end < 10_000
     assert found.values[0x00280010] == ("US", b"\x00\x02")
+
+
+def test_elements_have_a_limit():
+    many = b"".join(element(0x0011, number, b"LO", b"") for number in range(0x1010, 0x1020))
+    wanted = frozenset(range(0x00111010, 0x00111020))
+    scanned = scan_elements(many, EXPLICIT, wanted, elements_max=10)
+    assert (len(scanned.values), scanned.complete, scanned.end) == (10, False, 80)
+    assert "too many" in scanned.problem
+    assert len(scan_elements(many, EXPLICIT, wanted, elements_max=16).values) == 16
