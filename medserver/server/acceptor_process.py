@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, supervisor: int) -> None:
     """Accept and serve associations until SIGTERM or SIGINT, or until the supervisor is gone.
 
+    Should a mistake of ours end the thread that accepts, the process ends too, and the supervisor replaces it.
+
     The stop signals must be blocked when this is called, so that they can be waited for.
 
     Parameters
@@ -63,7 +65,9 @@ def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, su
     # What is here now stays: the collector need not look at it each time, which would stop all threads for long.
     gc.freeze()
     acceptor.start()
-    while signal.sigtimedwait(STOP_SIGNALS, WATCH_INTERVAL_S) is None and os.getppid() == supervisor:
+    while signal.sigtimedwait(STOP_SIGNALS, WATCH_INTERVAL_S) is None:
+        if os.getppid() != supervisor or not acceptor.alive:
+            break
         _rest(node)
     acceptor.stop(DRAIN_S)
     node.close()

@@ -19,6 +19,7 @@ from medserver.log import Event
 from medserver.node import open_node, open_volumes
 from medserver.server import acceptor_process, placer_process
 from medserver.server.acceptor_process import DRAIN_S, STOP_SIGNALS
+from medserver.server.descriptors import raise_descriptor_limit
 from medserver.wire.acceptor import bind, listen
 from medserver.wire.admission import AdmissionLimits
 from medserver.wire.roster import Roster
@@ -86,7 +87,9 @@ class Supervisor:
         self._config_file = config_file
         self._stop_request = stop_request
         self._listener: socket.socket = bind(config.node.address, config.node.port)
-        self._roster = Roster(config.node.processes, AdmissionLimits.from_options(config.limits).rows)
+        limits = AdmissionLimits.from_options(config.limits)
+        self._roster = Roster(config.node.processes, limits.rows)
+        raise_descriptor_limit(limits.rows + limits.waiting_max)
         self._process_id = os.getpid()
         self._processes: dict[int, int] = {}  # process ID -> place in the roster, or PLACER
         self._restart_at: dict[int, float] = {}  # place -> when a process is to be started for it

@@ -1,11 +1,12 @@
-"""The listening side: accept connections, admit some of them, serve each in a thread of its own."""
+"""The listening side: admit some of the connections that ask for an association, serve each in a thread of its own.
+
+How they come in is told in `lobby`.
+"""
 
 from __future__ import annotations
 
 import logging
-import selectors
 import socket
-import threading
 import time
 from typing import Protocol
 
@@ -18,11 +19,11 @@ from medserver.log import Event, in_association
 from medserver.wire.admission import Admission
 from medserver.wire.association import Association
 from medserver.wire.limits import WireLimits
+from medserver.wire.lobby import Lobby, Newcomer
 from medserver.wire.negotiation import LOCAL_LIMIT_EXCEEDED, PDU_LENGTH_MIN, Acceptance, Refusal, accept
 from medserver.wire.throttle import Throttle
 
 LISTEN_BACKLOG = 512
-ACCEPT_RETRY_S = 0.05
 
 INTERRUPTED_S = 1.0
 """How long associations that were interrupted have to end: some wait for a remote AE and do not notice."""
@@ -115,62 +116,44 @@ class Acceptor:
         self._admission = admission
         self._policy = policy
         self._throttle = Throttle()
-        self._listener = listener
         self.port: int = listener.getsockname()[1]
-        self._wakeup_reader, self._wakeup_writer = socket.socketpair()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._accept_connections, name="acceptor", daemon=True)
+        self._lobby = Lobby(listener, admission, limits.acse_timeout_s, self._welcome)
 
     def start(self) -> None:
         """Accept connections from now on."""
-        self._thread.start()
+        self._lobby.open()
 
     @property
     def stopping(self) -> bool:
         """Tell whether `stop` has been called."""
-        return self._stopping.is_set()
+        return self._lobby.closing
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether connections are accepted; they are not if a mistake has ended the lobby."""
+        return self._lobby.alive
 
     def stop(self, drain_s: float) -> None:
         """Accept no more, let running operations finish for at most `drain_s`, then end every association."""
-        self._stopping.set()
-        self._wakeup_writer.send(b"\0")
-        self._thread.join()
-        self._listener.close()
+        self._lobby.close()
         deadline = time.monotonic() + drain_s
         self._admission.interrupt_idle()
         if not self._admission.wait_until_empty(deadline):
             self._admission.interrupt_all()
             self._admission.wait_until_empty(time.monotonic() + INTERRUPTED_S)
-        self._wakeup_reader.close()
-        self._wakeup_writer.close()
 
-    def _accept_connections(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._listener, selectors.EVENT_READ)
-            selector.register(self._wakeup_reader, selectors.EVENT_READ)
-            while not self._stopping.is_set():
-                selector.select()
-                # Another process that serves fewer may be quicker, and has the connection then.
-                self._stopping.wait(self._admission.hesitation_s())
-                if not self._stopping.is_set():
-                    self._accept_connection()
-
-    def _accept_connection(self) -> None:
-        try:
-            sock, address = self._listener.accept()
-        except BlockingIOError:
+    def _welcome(self, newcomer: Newcomer) -> None:
+        """Start the association of a connection whose request is here."""
+        association = self._make_association(newcomer.sock, newcomer.address)
+        association.connection.preload(newcomer.received)
+        if not self._admission.welcome(newcomer, association):
+            association.connection.close()
             return
-        except OSError as error:
-            # Out of descriptors or memory: those who wait in the backlog are served when some are back.
-            logger.warning("cannot accept a connection: %s", error)
-            self._stopping.wait(ACCEPT_RETRY_S)
-            return
-        association = self._make_association(sock, address)
-        self._admission.enter(association, address[0])
         try:
             association.start()
         except RuntimeError:
-            logger.warning("cannot start a thread for a connection")
+            if self._throttle.allows("thread"):
+                logger.warning("cannot start a thread for a connection")
             self._admission.leave(association)
             association.connection.close()
 

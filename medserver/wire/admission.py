@@ -1,8 +1,8 @@
 """How many connections and associations there may be, in all and for each peer.
 
-A connection that has not yet sent its A-ASSOCIATE request is *waiting*. Waiting connections never take the place
-of others: when too many wait, the oldest one of the busiest address is closed. A real peer sends its request in
-the first milliseconds, so silent connections cost it nothing.
+A connection whose A-ASSOCIATE request is not here or not answered yet is *waiting*. Waiting connections never take
+the place of others: when too many wait, the oldest one of the busiest address is closed. A real peer sends its
+request in the first milliseconds, so silent connections cost it nothing.
 
 Established associations belong to a configured AE: title and address were checked before. Each such pair has a few
 reserved places, so that neither others at its address, nor others under its title, nor all others together keep it
@@ -104,6 +104,15 @@ class Admission:
                 self._log_once(busiest, Event("limit", what="silent connections", address=busiest))
             self._waiting[association] = address
             self._count()
+
+    def welcome(self, newcomer, association) -> bool:
+        """Let an association wait in the place of its connection; False if that had to make room."""
+        with self._changed:
+            address = self._waiting.pop(newcomer, None)
+            if address is None:
+                return False
+            self._waiting[association] = address
+            return True
 
     def establish(self, association, ae_title: str) -> bool:
         """Count an association as established; False when a limit is reached."""

@@ -24,11 +24,13 @@ from pynetdicom.presentation import PresentationContext
 USER_ITEMS_MAX = 400
 """A role and an extended negotiation for each of 128 contexts, and everything that there is once."""
 
+COMMON_EXTENDED_MAX_BYTES = 4096
+
 UID_LENGTH_MAX = 64
 
 _APPLICATION_CONTEXT, _PRESENTATION_CONTEXT, _USER_INFORMATION = 0x10, 0x20, 0x50
 _ABSTRACT_SYNTAX, _TRANSFER_SYNTAX = 0x30, 0x40
-_COMMON_EXTENDED_NEGOTIATION = 0x57
+_COMMON = 0x57  # SOP Class Common Extended Negotiation
 
 _HEADER = struct.Struct(">BxH")
 _SYNTAXES_OFFSET = 8
@@ -121,21 +123,22 @@ class UserInformation(UserInformationItem):
     def _wrap_generate_items(self, b: bytes) -> list:
         """Decode the sub-items.
 
-        SOP Class Common Extended Negotiation is passed over: it has no answer (PS3.7 D.3.3.6), and we no use for it.
+        SOP Class Common Extended Negotiation has no answer (PS3.7 D.3.3.6), and we no use for it: much of it is passed
+        over, since it is mostly UIDs.
 
         Raises
         ------
         ValueError
             There are more of them than any requestor needs.
         """
-        wanted = [
-            _HEADER.pack(item_type, len(value)) + value
-            for item_type, value in _items(b)
-            if item_type in PDU_ITEM_TYPES and item_type != _COMMON_EXTENDED_NEGOTIATION
-        ]
-        if len(wanted) > USER_ITEMS_MAX:
+        items = [item for item in _items(b) if item[0] in PDU_ITEM_TYPES]
+        if sum(len(value) for item_type, value in items if item_type == _COMMON) > COMMON_EXTENDED_MAX_BYTES:
+            items = [item for item in items if item[0] != _COMMON]
+        if len(items) > USER_ITEMS_MAX:
             raise ValueError(f"more than {USER_ITEMS_MAX} items of user information")
-        return super()._wrap_generate_items(b"".join(wanted))
+        return super()._wrap_generate_items(
+            b"".join(_HEADER.pack(item_type, len(value)) + value for item_type, value in items)
+        )
 
 
 _ITEM_TYPES = {

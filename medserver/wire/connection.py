@@ -7,6 +7,7 @@ against a peer that sends one byte now and then, and file descriptors beyond 102
 from __future__ import annotations
 
 import logging
+import mmap
 import select
 import socket
 import time
@@ -51,8 +52,10 @@ class Connection(AssociationSocket):
     def __init__(self, association, accepted: socket.socket | None, buffer_size_bytes: int) -> None:
         unbound = None if accepted is not None else AddressInformation("0.0.0.0", 0)
         super().__init__(association, client_socket=accepted, address=unbound)
-        # bytearray comes as untouched zero pages: an idle association does not pay for its buffer.
-        self._buffer = memoryview(bytearray(buffer_size_bytes))
+        # Pages that nobody has touched: an association pays for as much of its buffer as it has used.
+        self._buffer = memoryview(
+            mmap.mmap(-1, buffer_size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        )
         self._start = 0
         self._end = 0
         if accepted is not None:
@@ -94,6 +97,11 @@ class Connection(AssociationSocket):
     def buffered_bytes(self) -> int:
         """Return how many received bytes wait to be read."""
         return self._end - self._start
+
+    def preload(self, received: bytes | bytearray) -> None:
+        """Take bytes that were received before the connection was made; they fit into the buffer."""
+        self._start, self._end = 0, len(received)
+        self._buffer[: self._end] = received
 
     def readable(self, timeout_s: float = 0.0) -> bool:
         """Tell whether a byte (or the end of the connection) can be read within `timeout_s`."""

@@ -12,9 +12,9 @@ from tests.peers.node import Node
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _ESTABLISHED, _CLOSE_WAIT = "01", "08"
 
-# The index keeps a few connections to its database open once they were needed, and the journal its active segment:
-# neither grows with what peers do.
-_KEPT_FILES = ("/index.db", "/journal/")
+# The index keeps a few connections to its database open once they were needed, the journal its active segment, and
+# each process the lock on its folder for what is being received: none grows with what peers do.
+_KEPT_FILES = ("/index.db", "/journal/", "/lock")
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,10 @@ class Siege:
         """Wait until a text stands so many times in the log of the node."""
         wait_until(lambda: self.node.output.count(text) >= count, deadline_s=deadline_s, what=f"{text!r} in the log")
 
+    def wait_until_gone(self) -> None:
+        """Wait until nobody has an association but the legitimate peer, who may have two."""
+        wait_until(lambda: Residue.of(self.node).connections <= 2, what="the end of the associations")
+
     def _wait_until_as_before(self, before: Residue, memory_allowance_bytes: int) -> None:
         """Wait until the node holds no more than before."""
         excess: dict[str, tuple[int, int]] = {}

@@ -21,7 +21,7 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import build_context
 
-from medserver.wire.associate_request import USER_ITEMS_MAX, AssociateRequest
+from medserver.wire.associate_request import COMMON_EXTENDED_MAX_BYTES, USER_ITEMS_MAX, AssociateRequest
 
 UIDS = st.integers(0, 30).map(lambda number: f"1.2.840.{number}")
 CONTEXTS = st.lists(st.tuples(UIDS, st.lists(UIDS, min_size=1, max_size=6, unique=True)), min_size=1, max_size=20)
@@ -80,12 +80,18 @@ def test_the_same_as_pynetdicom(contexts):
         assert getattr(found, name) == getattr(expected, name)
 
 
-def test_common_extended_negotiation_is_passed_over():
+def common(number: int) -> SOPClassCommonExtendedNegotiation:
     item = SOPClassCommonExtendedNegotiation()
-    item.sop_class_uid, item.service_class_uid = "1.2.840.1", "1.2.840.2"
-    with_it, without = encoded([("1.2.840.1", ["1.2.840.2"])], item), encoded([("1.2.840.1", ["1.2.840.2"])])
-    assert len(with_it) > len(without)
-    assert decoded(with_it).user_information == decoded(without).user_information
+    item.sop_class_uid, item.service_class_uid = f"1.2.840.{number}", "1.2.840.2"
+    return item
+
+
+def test_much_common_extended_negotiation_is_passed_over():
+    contexts = [("1.2.840.1", ["1.2.840.2"])]
+    few = decoded(encoded(contexts, *map(common, range(10)))).user_information
+    assert few == [*user_items(), *map(common, range(10))]
+    many = COMMON_EXTENDED_MAX_BYTES // 20
+    assert decoded(encoded(contexts, *map(common, range(many)))).user_information == user_items()
 
 
 def test_more_user_items_than_anybody_needs():
