@@ -10,14 +10,11 @@ import hashlib
 import os
 from typing import BinaryIO
 
-from pydicom.charset import convert_encodings
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
 
-from medserver.dicom.character_sets import decode_text
-from medserver.dicom.elements import ScannedElements, inflate_prefix, scan_elements
-from medserver.dicom.transfer_syntaxes import TransferSyntax, transfer_syntax
+from medserver.dicom.decoding import undecoded_data_set
+from medserver.dicom.elements import UpTo, inflate_prefix, scan_elements
+from medserver.dicom.transfer_syntaxes import transfer_syntax
 from medserver.errors import DamagedObject
 from medserver.index import StoredInstance, StoredLocation
 from medserver.node import Node
@@ -26,8 +23,6 @@ from medserver.store.failures import translating
 HEADER_DEPTH_MAX = 64
 # Most headers are within the first of these; the last bounds what a strange object can cost.
 _HEADER_SIZES_BYTES = (64 * 1024, 512 * 1024, 4 * 1024 * 1024)
-
-_SPECIFIC_CHARACTER_SET = 0x00080005
 
 
 def open_data_set(node: Node, stored: StoredInstance | StoredLocation) -> BinaryIO:
@@ -67,8 +62,8 @@ def open_data_set(node: Node, stored: StoredInstance | StoredLocation) -> Binary
 def read_header(node: Node, stored: StoredInstance | StoredLocation) -> Dataset:
     """Read the attributes of a stored object that stand before its pixel data.
 
-    Nothing is decoded here: pydicom decodes a value when it is asked for. At most 4 MiB are read; what lies
-    further back is left out, and so is everything from the first damaged element on.
+    Nothing is decoded here: `medserver.dicom.decoding` does that with what is asked for. At most 4 MiB are
+    read; what lies further back is left out, and so is everything from the first damaged element on.
 
     Parameters
     ----------
@@ -78,7 +73,8 @@ def read_header(node: Node, stored: StoredInstance | StoredLocation) -> Dataset:
     Returns
     -------
     Dataset
-        Of its sequences, those of undefined length are nested no deeper than `HEADER_DEPTH_MAX`.
+        See `undecoded_data_set`. Of its sequences, those of undefined length are nested no deeper than
+        `HEADER_DEPTH_MAX`.
 
     Raises
     ------
@@ -94,18 +90,11 @@ def read_header(node: Node, stored: StoredInstance | StoredLocation) -> Dataset:
             scanned = scan_elements(elements, syntax, _HEADER, depth_max=HEADER_DEPTH_MAX)
             if scanned.complete or len(raw) == stored.size_bytes:
                 break
-    return _as_dataset(scanned, syntax)
-
-
-class _UpTo(frozenset):
-    """All tags up to and including its only member, as the set of tags that a scan wants."""
-
-    def __contains__(self, tag: object) -> bool:
-        return True
+    return undecoded_data_set(scanned.values, syntax)
 
 
 # Group 7FE0 and what follows it: pixel data, and padding and signatures that nobody asks for in a header.
-_HEADER = _UpTo((0x7FDFFFFF,))
+_HEADER = UpTo((0x7FDFFFFF,))
 
 
 def _check(file: BinaryIO, stored: StoredInstance | StoredLocation, where: str) -> None:
@@ -117,16 +106,3 @@ def _check(file: BinaryIO, stored: StoredInstance | StoredLocation, where: str) 
     file.seek(0)
     if hashlib.sha256(file.read(stored.data_set_offset)).hexdigest() != stored.meta_digest:
         raise DamagedObject(f"{where}: the file meta information is not what was stored")
-
-
-def _as_dataset(scanned: ScannedElements, syntax: TransferSyntax) -> Dataset:
-    """Return encoded elements as pydicom keeps what it has read but not decoded."""
-    elements = {}
-    for number, (vr, value) in scanned.values.items():
-        tag = Tag(number)
-        elements[tag] = RawDataElement(tag, vr or None, len(value), value, 0, not vr, syntax.little_endian)
-    dataset = Dataset(elements)
-    _, raw = scanned.values.get(_SPECIFIC_CHARACTER_SET, ("CS", b""))
-    encodings = convert_encodings(decode_text(raw, "CS", ()).split("\\"))
-    dataset.set_original_encoding(syntax.implicit_vr, syntax.little_endian, encodings)
-    return dataset

@@ -56,7 +56,7 @@ def sequence_as_json(raw: bytes, vr: str, character_sets: Sequence[str], syntax:
 def _item(raw: bytes, character_sets: Sequence[str], syntax: TransferSyntax) -> dict[str, dict]:
     values = scan_elements(raw, syntax, _WANTED).values
     if _SPECIFIC_CHARACTER_SET in values:
-        character_sets = decode_text(values[_SPECIFIC_CHARACTER_SET][1], "CS", ()).split("\\")
+        character_sets = read_specific_character_set(values[_SPECIFIC_CHARACTER_SET][1])
     item: dict[str, dict] = {}
     for tag, vr in _ITEM_ATTRIBUTES.items():
         if tag in values:

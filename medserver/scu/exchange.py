@@ -5,15 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
-from medserver.dicom import status
-from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
+from medserver.dicom import decoding, status
 from medserver.dicom.uids import transfer_syntax
 from medserver.errors import AssociationAborted, CannotUnderstand
 from medserver.wire.association import AcceptedContext, Association
@@ -87,14 +84,10 @@ def decode_data_set(raw: bytes, transfer_syntax_uid: str) -> Dataset:
     CannotUnderstand
         It cannot be read.
     """
-    syntax = transfer_syntax(transfer_syntax_uid)
     try:
-        dataset = read_dataset(BytesIO(raw), syntax.implicit_vr, syntax.little_endian)
-        dataset.set_original_encoding(syntax.implicit_vr, syntax.little_endian)
-        dataset.decode()
-    except PYDICOM_ERRORS as error:
-        raise CannotUnderstand(f"the answer cannot be read: {type(error).__name__}") from None
-    return dataset
+        return decoding.decode_data_set(raw, transfer_syntax(transfer_syntax_uid))
+    except CannotUnderstand as error:
+        raise CannotUnderstand(f"the answer cannot be read: {error}") from None
 
 
 def send_request(

@@ -8,8 +8,11 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filewriter import correct_ambiguous_vr_element
 from pydicom.multival import MultiValue
+from pydicom.tag import Tag
 
+from medserver.dicom.decoding import decode_element
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
+from medserver.errors import CannotUnderstand
 
 Value = "None | str | list[str] | list[dict]"
 
@@ -50,21 +53,18 @@ def element_of(header: Dataset, keyword: str) -> DataElement | None:
     Returns
     -------
     DataElement or None
-        None when it is absent, or when pydicom cannot read it: such a value is neither matched nor returned.
+        None when it is absent, or when it cannot be read: such a value is neither matched nor returned.
     """
     if keyword not in header:
         return None
     try:
-        element = header[keyword]
+        element = decode_element(header, Tag(keyword))
         if element.VR == "SQ":
-            for item in element.value:
-                for _ in item.iterall():
-                    pass
             return element
         # In implicit VR some attributes are unsigned or signed by Pixel Representation (PS3.5 A.1).
         little_endian = header.original_encoding[1] is not False
         return correct_ambiguous_vr_element(element, header, little_endian)
-    except PYDICOM_ERRORS:
+    except (CannotUnderstand, *PYDICOM_ERRORS):
         return None
 
 
