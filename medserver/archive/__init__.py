@@ -13,10 +13,12 @@ from medserver.archive.findings import Finding, Problem
 from medserver.archive.ingest import Reception, receive
 from medserver.archive.rebuild import count_objects, is_rebuilding, rebuild
 from medserver.archive.reconcile import Reconciliation, reconcile
+from medserver.archive.request_attributes import REQUEST_ATTRIBUTES_ITEM_KEYWORDS
 
 __all__ = [
     "Finding",
     "Problem",
+    "REQUEST_ATTRIBUTES_ITEM_KEYWORDS",
     "Reception",
     "Reconciliation",
     "check",
