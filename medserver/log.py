@@ -22,8 +22,7 @@ _ELLIPSIS = "..."
 
 # Libraries that say at INFO and below, or in warnings, what they read: that is patient data.
 _TALKATIVE_LOGGERS = {
-    "pynetdicom": logging.WARNING,
-    "pynetdicom.utils": logging.CRITICAL,  # a traceback for each AE title that is none
+    "pynetdicom": logging.CRITICAL,  # lines for each request that is malformed: anybody can send them at full speed
     "peewee": logging.WARNING,
     "huey": logging.WARNING,
     "pydicom": logging.ERROR,

@@ -8,7 +8,7 @@ anew from the volumes.
 from __future__ import annotations
 
 from medserver.archive.check import check, restart_check
-from medserver.archive.fetch import open_data_set, read_header
+from medserver.archive.fetch import HEADER_DEPTH_MAX, open_data_set, read_header
 from medserver.archive.findings import Finding, Problem
 from medserver.archive.ingest import Reception, receive
 from medserver.archive.rebuild import count_objects, is_rebuilding, rebuild
@@ -16,6 +16,7 @@ from medserver.archive.reconcile import Reconciliation, reconcile
 from medserver.archive.request_attributes import REQUEST_ATTRIBUTES_ITEM_KEYWORDS
 
 __all__ = [
+    "HEADER_DEPTH_MAX",
     "Finding",
     "Problem",
     "REQUEST_ATTRIBUTES_ITEM_KEYWORDS",

@@ -10,19 +10,24 @@ import hashlib
 import os
 from typing import BinaryIO
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
-from medserver.dicom.decoding import undecoded_data_set
-from medserver.dicom.elements import UpTo, inflate_prefix, scan_elements
-from medserver.dicom.transfer_syntaxes import transfer_syntax
+from medserver.dicom.character_sets import python_codecs, read_specific_character_set
+from medserver.dicom.elements import ScannedElements, inflate_prefix, scan_elements
+from medserver.dicom.transfer_syntaxes import TransferSyntax, transfer_syntax
 from medserver.errors import DamagedObject
 from medserver.index import StoredInstance, StoredLocation
 from medserver.node import Node
 from medserver.store.failures import translating
 
 HEADER_DEPTH_MAX = 64
+HEADER_ELEMENTS_MAX = 10_000
 # Most headers are within the first of these; the last bounds what a strange object can cost.
 _HEADER_SIZES_BYTES = (64 * 1024, 512 * 1024, 4 * 1024 * 1024)
+
+_SPECIFIC_CHARACTER_SET = 0x00080005
 
 
 def open_data_set(node: Node, stored: StoredInstance | StoredLocation) -> BinaryIO:
@@ -62,8 +67,9 @@ def open_data_set(node: Node, stored: StoredInstance | StoredLocation) -> Binary
 def read_header(node: Node, stored: StoredInstance | StoredLocation) -> Dataset:
     """Read the attributes of a stored object that stand before its pixel data.
 
-    Nothing is decoded here: `medserver.dicom.decoding` does that with what is asked for. At most 4 MiB are
-    read; what lies further back is left out, and so is everything from the first damaged element on.
+    Nothing is decoded here: pydicom decodes a value when it is asked for, but for a sequence see
+    `codecs.data_sets.read_sequence`. At most 4 MiB and `HEADER_ELEMENTS_MAX` elements are read; what lies further
+    back is left out, and so is everything from the first damaged element on.
 
     Parameters
     ----------
@@ -73,8 +79,7 @@ def read_header(node: Node, stored: StoredInstance | StoredLocation) -> Dataset:
     Returns
     -------
     Dataset
-        See `undecoded_data_set`. Of its sequences, those of undefined length are nested no deeper than
-        `HEADER_DEPTH_MAX`.
+        Of its sequences, those of undefined length are nested no deeper than `HEADER_DEPTH_MAX`.
 
     Raises
     ------
@@ -87,14 +92,30 @@ def read_header(node: Node, stored: StoredInstance | StoredLocation) -> Dataset:
         for size_bytes in _HEADER_SIZES_BYTES:
             raw += file.read(size_bytes - len(raw))
             elements = inflate_prefix(raw, _HEADER_SIZES_BYTES[-1]) if syntax.deflated else raw
-            scanned = scan_elements(elements, syntax, _HEADER, depth_max=HEADER_DEPTH_MAX)
+            scanned = scan_elements(elements, syntax, _HeaderTags(), depth_max=HEADER_DEPTH_MAX)
             if scanned.complete or len(raw) == stored.size_bytes:
                 break
-    return undecoded_data_set(scanned.values, syntax)
+    return _as_dataset(scanned, syntax)
 
 
-# Group 7FE0 and what follows it: pixel data, and padding and signatures that nobody asks for in a header.
-_HEADER = UpTo((0x7FDFFFFF,))
+class _HeaderTags(frozenset):
+    """The set of tags that one scan of a header wants: all up to its only member, as long as there are not too many.
+
+    A megabyte holds 100,000 elements, which would take hundreds.
+    """
+
+    # Group 7FE0 and what follows it: pixel data, and padding and signatures that nobody asks for in a header.
+    _LAST = 0x7FDFFFFF
+
+    def __new__(cls) -> _HeaderTags:
+        return super().__new__(cls, (cls._LAST,))
+
+    def __init__(self) -> None:
+        self._left = HEADER_ELEMENTS_MAX
+
+    def __contains__(self, tag: object) -> bool:
+        self._left -= 1
+        return self._left >= 0
 
 
 def _check(file: BinaryIO, stored: StoredInstance | StoredLocation, where: str) -> None:
@@ -106,3 +127,16 @@ def _check(file: BinaryIO, stored: StoredInstance | StoredLocation, where: str) 
     file.seek(0)
     if hashlib.sha256(file.read(stored.data_set_offset)).hexdigest() != stored.meta_digest:
         raise DamagedObject(f"{where}: the file meta information is not what was stored")
+
+
+def _as_dataset(scanned: ScannedElements, syntax: TransferSyntax) -> Dataset:
+    """Return encoded elements as pydicom keeps what it has read but not decoded."""
+    elements = {}
+    for number, (vr, value) in scanned.values.items():
+        tag = Tag(number)
+        elements[tag] = RawDataElement(tag, vr or None, len(value), value, 0, not vr, syntax.little_endian)
+    dataset = Dataset(elements)
+    _, raw = scanned.values.get(_SPECIFIC_CHARACTER_SET, ("CS", b""))
+    encodings = python_codecs(read_specific_character_set(raw))
+    dataset.set_original_encoding(syntax.implicit_vr, syntax.little_endian, encodings)
+    return dataset

@@ -135,6 +135,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "limits",
+        "associations_per_minute_per_address_max",
+        integer(0, 10**9),
+        "10000",
+        "Associations from one address that begin within a minute; 0 is without limit.",
+    ),
+    Option(
+        "limits",
         "waiting_max",
         integer(1, 100_000),
         "64",

@@ -53,6 +53,7 @@ class LimitOptions:
     associations_max: int
     associations_per_address_max: int
     associations_per_ae_max: int
+    associations_per_minute_per_address_max: int
     waiting_max: int
     connection_timeout_s: float
     acse_timeout_s: float

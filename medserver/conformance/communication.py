@@ -101,6 +101,7 @@ def _association_table() -> Table:
         ("Associations as acceptor", _limit("associations_max")),
         ("Associations from one address", _limit("associations_per_address_max")),
         ("Associations of one AE title", _limit("associations_per_ae_max")),
+        ("Associations a minute from one address", _limit("associations_per_minute_per_address_max")),
         ("Associations as requestor", "for each C-MOVE as many as its contexts need, mostly one"),
         ("Presentation contexts proposed", f"at most {CONTEXTS_MAX} an association"),
         ("Asynchronous operations", "not negotiated: one operation at a time on an association"),

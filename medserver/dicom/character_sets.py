@@ -84,12 +84,15 @@ def read_specific_character_set(raw: bytes) -> tuple[str, ...]:
 
 
 def python_codecs(specific_character_set: Sequence[str]) -> list[str]:
-    """Return the Python codecs of a Specific Character Set, as pydicom wants to be told them.
+    """Return the names under which Python knows a Specific Character Set, for the functions of pydicom.
+
+    pydicom's own `convert_encodings` takes the name of any Python codec for a character set, also of such as take
+    time with the square of a text's length.
 
     Parameters
     ----------
     specific_character_set : sequence of str
-        Any terms; empty for the default repertoire.
+        The values of Specific Character Set; what is not a defined term counts as the default repertoire.
     """
     return list(_codecs(tuple(specific_character_set)))
 

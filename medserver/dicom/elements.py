@@ -56,33 +56,6 @@ class ScannedElements:
     problem: str | None = None
 
 
-class UpTo(frozenset):
-    """All tags up to and including its only member, as the set of tags that a scan wants."""
-
-    def __contains__(self, tag: object) -> bool:
-        return True
-
-
-EVERY_TAG = UpTo((0xFFFDFFFF,))
-"""The tags of all elements; what comes after them are delimiters."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScannedItems:
-    """The items of a sequence.
-
-    Parameters
-    ----------
-    items : list of bytes
-        Each an encoded data set for `scan_elements`, up to the first that is damaged or not all there.
-    complete : bool
-        False if there is more than these.
-    """
-
-    items: list[bytes]
-    complete: bool
-
-
 @dataclass(frozen=True, slots=True)
 class _Encoding:
     """How the fixed parts of an element are laid out in one byte order.
@@ -158,12 +131,7 @@ def scan_elements(
 
 
 def split_items(value: Buffer, syntax: TransferSyntax, *, depth_max: int = 16) -> list[bytes]:
-    """Return the items of a sequence up to the first that is damaged; parameters are those of `scan_items`."""
-    return scan_items(value, syntax, depth_max=depth_max).items
-
-
-def scan_items(value: Buffer, syntax: TransferSyntax, *, depth_max: int = 16) -> ScannedItems:
-    """Find the items of a sequence.
+    """Return the items of a sequence, each as an encoded data set for `scan_elements`.
 
     Parameters
     ----------
@@ -176,8 +144,8 @@ def scan_items(value: Buffer, syntax: TransferSyntax, *, depth_max: int = 16) ->
 
     Returns
     -------
-    ScannedItems
-        Complete also where a delimiter follows the items of a sequence whose length is known, as some write it.
+    list of bytes
+        The items up to the first that is damaged or not all there.
     """
     encoding = _LITTLE_ENDIAN if syntax.little_endian else _BIG_ENDIAN
     items: list[bytes] = []
@@ -186,19 +154,19 @@ def scan_items(value: Buffer, syntax: TransferSyntax, *, depth_max: int = 16) ->
         group, element, length = encoding.implicit_header(value, position)
         start = position + _HEADER_SIZE
         if group << 16 | element != _ITEM:
-            return ScannedItems(items, group << 16 | element == _SEQUENCE_END)
+            break
         if length == _UNDEFINED_LENGTH:
             try:
                 position = _pass_item(value, start, encoding, depth_max)
             except _Damaged:
-                return ScannedItems(items, False)
+                break
             items.append(bytes(value[start : position - _HEADER_SIZE]))
         else:
             position = start + length
             if position > len(value):
-                return ScannedItems(items, False)
+                break
             items.append(bytes(value[start:position]))
-    return ScannedItems(items, position == len(value))
+    return items
 
 
 def inflate_prefix(raw: Buffer, limit_bytes: int) -> bytes:

@@ -10,9 +10,10 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from medserver.dicom import decoding, status
+from medserver.codecs.data_sets import read_data_set
+from medserver.dicom import status
 from medserver.dicom.uids import transfer_syntax
-from medserver.errors import AssociationAborted, CannotUnderstand
+from medserver.errors import AssociationAborted
 from medserver.wire.association import AcceptedContext, Association
 from medserver.wire.command_set import NO_DATA_SET, RESPONSE, CommandField, encode_command_set
 from medserver.wire.message import Message
@@ -20,6 +21,8 @@ from medserver.wire.message import Message
 DATA_SET_FOLLOWS = 0x0001
 PRIORITY_MEDIUM = 0x0000
 RESPONSE_DATA_SET_MAX_BYTES = 16 * 1024 * 1024
+RESPONSE_ELEMENTS_MAX = 100_000
+RESPONSE_DEPTH_MAX = 64
 
 _message_ids = itertools.cycle(range(1, 0x10000))
 
@@ -84,10 +87,9 @@ def decode_data_set(raw: bytes, transfer_syntax_uid: str) -> Dataset:
     CannotUnderstand
         It cannot be read.
     """
-    try:
-        return decoding.decode_data_set(raw, transfer_syntax(transfer_syntax_uid))
-    except CannotUnderstand as error:
-        raise CannotUnderstand(f"the answer cannot be read: {error}") from None
+    return read_data_set(
+        raw, transfer_syntax_uid, elements_max=RESPONSE_ELEMENTS_MAX, depth_max=RESPONSE_DEPTH_MAX
+    )
 
 
 def send_request(

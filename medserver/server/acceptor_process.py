@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
 import socket
+import sys
 import threading
 
 from medserver.config import ConfigFile
@@ -22,6 +24,11 @@ DRAIN_S = 2.5
 """How long running operations may go on after the node was asked to stop."""
 
 WATCH_INTERVAL_S = 0.5
+
+SWITCH_INTERVAL_S = 0.001
+"""How long a thread that computes keeps the others waiting. With the 5 ms of Python some ten of them, such as those
+that answer large queries, would hold up a C-ECHO for a quarter of a second: it needs the interpreter several times."""
+
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 logger = logging.getLogger(__name__)
@@ -43,6 +50,7 @@ def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, su
         The index or a volume cannot be opened.
     """
     threading.excepthook = _log_thread_failure
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     node = open_node(config_file, receives=True)
     config = config_file.current
     acceptor = Acceptor(
@@ -52,6 +60,8 @@ def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, su
         Admission(AdmissionLimits.from_options(config.limits), place),
         NodePolicy(node),
     )
+    # What is here now stays: the collector need not look at it each time, which would stop all threads for long.
+    gc.freeze()
     acceptor.start()
     while signal.sigtimedwait(STOP_SIGNALS, WATCH_INTERVAL_S) is None and os.getppid() == supervisor:
         _rest(node)

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pydicom.charset import python_encoding
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_data_element
 
+from medserver.codecs.data_sets import write_element
+from medserver.codecs.syntaxes import encoding_of
 from medserver.dicom.character_sets import TEXT_VRS, character_set_for, is_usable
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
-from medserver.dicom.uids import transfer_syntax
 
 DEFAULT_CHARACTER_SET = "ISO_IR 100"
 """Stated for values that every character set can represent: (0008,0005) is always present."""
@@ -76,9 +75,9 @@ class AnswerEncoder:
         retrieve_ae_title: str,
         requested_character_sets: Sequence[str] = (),
     ) -> None:
-        syntax = transfer_syntax(transfer_syntax_uid)
-        self._implicit_vr = syntax.implicit_vr
-        self._order = "<" if syntax.little_endian else ">"
+        self._encoding = encoding_of(transfer_syntax_uid)
+        self._implicit_vr = self._encoding.implicit_vr
+        self._order = "<" if self._encoding.little_endian else ">"
         is_single = len(requested_character_sets) == 1 and is_usable(requested_character_sets)
         self._requested = tuple(requested_character_sets) if is_single else ()
         own = {
@@ -159,11 +158,7 @@ class AnswerEncoder:
 
     def _written(self, element: DataElement, character_set: str) -> bytes:
         """Encode an element of a stored header, sequences included."""
-        stream = DicomBytesIO()
-        stream.is_little_endian = self._order == "<"
-        stream.is_implicit_VR = self._implicit_vr
-        write_data_element(stream, element, [python_encoding.get(character_set, "utf-8")])
-        return stream.getvalue()
+        return write_element(element, self._encoding, [python_encoding.get(character_set, "utf-8")])
 
 
 def _texts(values):

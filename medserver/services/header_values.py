@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filewriter import correct_ambiguous_vr_element
 from pydicom.multival import MultiValue
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag
 
-from medserver.dicom.decoding import decode_element
+from medserver.archive import HEADER_DEPTH_MAX
+from medserver.codecs.data_sets import read_sequence
+from medserver.codecs.representations import representation_of
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.errors import CannotUnderstand
+
+SEQUENCE_ELEMENTS_MAX = 20_000
+"""How many elements and items a sequence of a stored header may have."""
 
 Value = "None | str | list[str] | list[dict]"
 
@@ -47,25 +52,44 @@ def value_of(dataset: Dataset, keyword: str) -> None | str | list[str] | list[di
     return str(element.value)
 
 
-def element_of(header: Dataset, keyword: str) -> DataElement | None:
+def element_of(header: Dataset, keyword: str | BaseTag) -> DataElement | None:
     """Return an element of a stored header, decoded, with a VR that can be written.
+
+    Parameters
+    ----------
+    header : Dataset
+        As `archive.read_header` gives it.
+    keyword : str or BaseTag
+        The attribute, or its tag.
 
     Returns
     -------
     DataElement or None
-        None when it is absent, or when it cannot be read: such a value is neither matched nor returned.
+        None when it is absent, or when pydicom cannot read it: such a value is neither matched nor returned.
     """
     if keyword not in header:
         return None
     try:
-        element = decode_element(header, Tag(keyword))
-        if element.VR == "SQ":
-            return element
+        stored = header.get_item(keyword)
+        if _is_sequence(stored):
+            return read_sequence(
+                stored,
+                header.original_character_set,
+                elements_max=SEQUENCE_ELEMENTS_MAX,
+                depth_max=HEADER_DEPTH_MAX,
+            )
         # In implicit VR some attributes are unsigned or signed by Pixel Representation (PS3.5 A.1).
         little_endian = header.original_encoding[1] is not False
-        return correct_ambiguous_vr_element(element, header, little_endian)
+        return correct_ambiguous_vr_element(header[keyword], header, little_endian)
     except (CannotUnderstand, *PYDICOM_ERRORS):
         return None
+
+
+def _is_sequence(stored: DataElement | RawDataElement) -> bool:
+    """Tell whether pydicom would take an element for a sequence."""
+    if not isinstance(stored, RawDataElement):
+        return False
+    return stored.VR == "SQ" or stored.VR in (None, "UN") and representation_of(stored.tag) == "SQ"
 
 
 def dataset_of(item: Mapping[str, Mapping]) -> Dataset:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pydicom.dataset import Dataset
 
-from medserver.dicom.decoding import decode_data_set
-from medserver.dicom.uids import transfer_syntax
+from medserver.codecs.data_sets import read_data_set
 from medserver.errors import CannotUnderstand, OutOfResources
 from medserver.node import Node
 from medserver.services.request import Request
+
+ELEMENTS_MAX = 2000
+"""How many keys and items an identifier may have. A list of UIDs, which may be long, is one key."""
+
+DEPTH_MAX = 16
+"""How deep its items may be nested."""
 
 
 def read_identifier(request: Request, node: Node) -> Dataset:
@@ -26,10 +31,9 @@ def read_identifier(request: Request, node: Node) -> Dataset:
         raw = request.message.read_data_set(limit_bytes)
     except OutOfResources:
         raise CannotUnderstand(f"the identifier is longer than {limit_bytes} bytes") from None
-    try:
-        identifier = decode_data_set(raw, transfer_syntax(request.context.transfer_syntax_uid))
-    except CannotUnderstand as error:
-        raise CannotUnderstand(f"the identifier cannot be read: {error}") from None
+    identifier = read_data_set(
+        raw, request.context.transfer_syntax_uid, elements_max=ELEMENTS_MAX, depth_max=DEPTH_MAX
+    )
     if not len(identifier):
         raise CannotUnderstand("the identifier is empty")
     return identifier

@@ -52,11 +52,15 @@ class NodePolicy:
             if self._throttle.allows((calling, called, address)):
                 logger.warning(Event("refused", **who, reason="called by another AE title"))
             return CALLED_AE_TITLE_NOT_RECOGNISED
-        logger.info(Event("association", calling=calling, address=address, entry=remote.name))
         return Acceptance(remote, lambda uid: support(remote, uid), query.negotiate_extended)
 
     def serve(self, association: AcceptedAssociation) -> None:
         """Serve an established association."""
+        requestor = association.requestor
+        address = requestor.address_info.address
+        logger.info(
+            Event("association", calling=requestor.ae_title, address=address, entry=association.peer.name)
+        )
         dispatch.serve(association, self._node)
 
 

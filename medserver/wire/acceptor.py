@@ -195,14 +195,19 @@ class Acceptor:
             elif association.dul.problem is not None:
                 self._log_no_request(association)
             if association.is_established:
-                self._policy.serve(association)
-        except AssociationAborted as error:
-            logger.info(Event("aborted", reason=str(error)))
+                self._serve_established(association)
         finally:
             association.dul.finish()
             self._admission.leave(association)
-            if association.requestor.ae_title:
-                logger.info(Event("end", released=association.is_released))
+
+    def _serve_established(self, association: AcceptedAssociation) -> None:
+        """Serve an association, and log its end: those that were not let in are anybody's, at full speed."""
+        try:
+            self._policy.serve(association)
+        except AssociationAborted as error:
+            logger.info(Event("aborted", reason=str(error)))
+        finally:
+            logger.info(Event("end", released=association.is_released))
 
     def _log_no_request(self, association: AcceptedAssociation) -> None:
         """Log what came instead of an A-ASSOCIATE request, once a minute for each address: anybody can send it."""

@@ -15,6 +15,7 @@ import logging
 import threading
 import time
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from medserver.config import LimitOptions
@@ -40,8 +41,11 @@ class AdmissionLimits:
         Established associations of one calling AE title.
     associations_per_address_max : int
         Established associations from one address.
+    associations_per_minute_per_address_max : int
+        Associations from one address that are let in within a minute; 0 is without limit.
     reserved_per_ae : int
-        Associations of one AE title from one address that are let in whatever the others have.
+        Associations of one AE title from one address that are let in whatever the others have; also those that
+        are let in within a minute whatever the others did in it.
     waiting_max : int
         Connections that have not sent an A-ASSOCIATE request.
     """
@@ -49,6 +53,7 @@ class AdmissionLimits:
     associations_max: int = 500
     associations_per_ae_max: int = 100
     associations_per_address_max: int = 200
+    associations_per_minute_per_address_max: int = 0
     reserved_per_ae: int = 4
     waiting_max: int = 64
 
@@ -59,6 +64,7 @@ class AdmissionLimits:
             associations_max=options.associations_max,
             associations_per_ae_max=options.associations_per_ae_max,
             associations_per_address_max=options.associations_per_address_max,
+            associations_per_minute_per_address_max=options.associations_per_minute_per_address_max,
             waiting_max=options.waiting_max,
         )
 
@@ -105,26 +111,46 @@ class Admission:
             address = self._waiting.get(association)
             if address is None:
                 return False
-            if self._is_full(ae_title, address) or not self._place.enter(association, ae_title, address):
-                self._log_once(ae_title, Event("limit", what="associations", calling=ae_title, address=address))
+            reached = self._limit_reached(ae_title, address)
+            if reached is None and not self._place.enter(association, ae_title, address):
+                reached = "associations"
+            if reached is not None:
+                event = Event("limit", what=reached, calling=ae_title, address=address)
+                self._log_once((ae_title, reached), event)
                 return False
             del self._waiting[association]
             self._established[association] = (ae_title, address)
             return True
 
-    def _is_full(self, ae_title: str, address: str) -> bool:
-        """Tell whether a limit leaves no room, counting the associations of all processes.
+    def _limit_reached(self, ae_title: str, address: str) -> str | None:
+        """Return which limit keeps an association out, None if none does."""
+        pair = (checksum(ae_title), checksum(address))
+        if self._is_too_frequent(pair):
+            return "associations a minute"
+        return "associations" if self._is_full(pair) else None
+
+    def _is_too_frequent(self, pair: tuple[int, int]) -> bool:
+        """Tell whether too many associations began in this minute, counting those of all processes."""
+        count_max = self._limits.associations_per_minute_per_address_max
+        if count_max == 0:
+            return False
+        begun = [(title, count) for title, source, count in self._place.tally.begun() if source == pair[1]]
+        if sum(count for title, count in begun if title == pair[0]) < self._limits.reserved_per_ae:
+            return False
+        return sum(count for _, count in begun) >= count_max
+
+    def _is_full(self, pair: tuple[int, int]) -> bool:
+        """Tell whether there is no room, counting the associations of all processes.
 
         Two processes that look at the same moment may both find the last place: the limit is exceeded by one.
         """
         here, limits = self._place.established(), self._limits
-        title_sum, address_sum = checksum(ae_title), checksum(address)
-        if here.count((title_sum, address_sum)) < limits.reserved_per_ae:
+        if here.count(pair) < limits.reserved_per_ae:
             return False
         return (
             len(here) >= limits.associations_max
-            or sum(title == title_sum for title, _ in here) >= limits.associations_per_ae_max
-            or sum(source == address_sum for _, source in here) >= limits.associations_per_address_max
+            or sum(title == pair[0] for title, _ in here) >= limits.associations_per_ae_max
+            or sum(source == pair[1] for _, source in here) >= limits.associations_per_address_max
         )
 
     def hesitation_s(self) -> float:
@@ -171,7 +197,7 @@ class Admission:
                 lambda: not self._established and not self._waiting, deadline - time.monotonic()
             )
 
-    def _log_once(self, key: str, event: Event) -> None:
+    def _log_once(self, key: Hashable, event: Event) -> None:
         """Log what a limit did, once a minute for each reason."""
         if self._throttle.allows(key):
             logger.warning(event)

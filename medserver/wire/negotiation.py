@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom.uid import UID
 from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation, SOPClassExtendedNegotiation
-from pynetdicom.presentation import PresentationContext, negotiate_as_acceptor
+from pynetdicom.presentation import SCP_SCU_ROLES, PresentationContext
 
 PDU_LENGTH_MIN = 512
 """A peer that takes only shorter PDUs would make us send mostly headers."""
+
+# The results of a presentation context (PS3.8 9.3.3.2).
+ACCEPTANCE, USER_REJECTION = 0, 1
+ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED = 3, 4
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class Support:
     transfer_syntaxes: frozenset[str]
     as_scu: bool = True
     as_scp: bool = False
+
+    def first_of(self, proposed: Iterable[UID]) -> UID | None:
+        """Return the first of the proposed transfer syntaxes that can be accepted, None if there is none."""
+        return next((uid for uid in proposed if uid in self.transfer_syntaxes), None)
 
 
 @dataclass(frozen=True)
@@ -97,27 +105,49 @@ def _negotiate_contexts(
     support: Callable[[str], Support | None],
 ) -> tuple[list[PresentationContext], list[SCP_SCU_RoleSelectionNegotiation]]:
     """Negotiate context by context, so that each follows the order of its own proposal."""
-    results: list[PresentationContext] = []
-    answers: dict[str, SCP_SCU_RoleSelectionNegotiation] = {}
+    answers: dict[UID, SCP_SCU_RoleSelectionNegotiation] = {}
+    results = []
     for context in proposed:
-        supported = _supported_context(context, support)
-        result, role_items = negotiate_as_acceptor([context], supported, roles)
-        results += result
-        answers |= {str(item.sop_class_uid): item for item in role_items}
+        uid = context.abstract_syntax
+        supported = support(str(uid))
+        result = _negotiate_context(context, roles.get(uid), supported)
+        results.append(result)
+        if uid in roles and result.result == ACCEPTANCE:
+            answers[uid] = _role_answer(uid, roles[uid], supported)
     return results, list(answers.values())
 
 
-def _supported_context(
-    proposed: PresentationContext, support: Callable[[str], Support | None]
-) -> list[PresentationContext]:
-    """Return our side of one context: the proposed transfer syntaxes that we take, in the order proposed."""
-    abstract_syntax = str(proposed.abstract_syntax)
-    supported = support(abstract_syntax)
+def _negotiate_context(
+    proposed: PresentationContext, roles: tuple[bool, bool] | None, supported: Support | None
+) -> PresentationContext:
+    """Decide on one context (PS3.8 9.3.3.2).
+
+    pynetdicom's function decides the same for lists of contexts, and checks every UID again five times: with a
+    hundred contexts that would be most of the time that an association takes to be established.
+    """
+    accepted = supported.first_of(proposed.transfer_syntax) if supported else None
+    result = PresentationContext()
+    result._context_id = proposed.context_id
+    result._abstract_syntax = proposed.abstract_syntax
+    # Of a refused context it has no meaning, but must be there (PS3.8 9.3.3.2).
+    result._transfer_syntax = [accepted or proposed.transfer_syntax[0]]
     if supported is None:
-        return []
-    context = PresentationContext()
-    context.abstract_syntax = abstract_syntax
-    syntaxes = [uid for uid in proposed.transfer_syntax if str(uid) in supported.transfer_syntaxes]
-    context._transfer_syntax = syntaxes
-    context.scu_role, context.scp_role = supported.as_scu, supported.as_scp
-    return [context]
+        result.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
+    elif accepted is None:
+        result.result = TRANSFER_SYNTAXES_NOT_SUPPORTED
+    else:
+        outcome = SCP_SCU_ROLES[roles or (None, None)][supported.as_scu, supported.as_scp]
+        _, _, result._as_scu, result._as_scp = outcome
+        result.result = ACCEPTANCE if result.as_scu or result.as_scp else USER_REJECTION
+    return result
+
+
+def _role_answer(
+    sop_class_uid: UID, asked: tuple[bool, bool], supported: Support
+) -> SCP_SCU_RoleSelectionNegotiation:
+    """Return which of the roles that the requestor asked for it has (PS3.7 D.3.3.4.2)."""
+    item = SCP_SCU_RoleSelectionNegotiation()
+    item.sop_class_uid = sop_class_uid
+    item.scu_role = asked[0] and supported.as_scu
+    item.scp_role = asked[1] and supported.as_scp
+    return item

@@ -10,6 +10,8 @@ import mmap
 import struct
 import zlib
 
+from medserver.wire.tally import Tally, TallyPlace
+
 HESITATION_S = 0.002
 """How long a process leaves a new connection to others that serve fewer."""
 
@@ -33,6 +35,7 @@ class Roster:
         self._processes = processes
         self._process_bytes = _COUNT.size + self.rows * _ROW.size
         self._shared = mmap.mmap(-1, processes * self._process_bytes)
+        self.tally = Tally(processes)
 
     def place(self, index: int) -> RosterPlace:
         """Return the place of one process, from 0."""
@@ -77,11 +80,17 @@ class RosterPlace:
         The table.
     index : int
         Which process this is.
+
+    Attributes
+    ----------
+    tally : TallyPlace
+        How many associations began in this minute.
     """
 
     def __init__(self, roster: Roster, index: int) -> None:
         self._roster = roster
         self._index = index
+        self.tally = TallyPlace(roster.tally, index)
         self._free = list(range(roster.rows))
         self._rows: dict[object, int] = {}
 
@@ -91,6 +100,7 @@ class RosterPlace:
             return False
         row = self._rows[association] = self._free.pop()
         self._roster.write(self._index, row, True, ae_title, address)
+        self.tally.note(checksum(ae_title), checksum(address))
         return True
 
     def leave(self, association: object) -> None:

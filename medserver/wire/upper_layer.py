@@ -11,12 +11,16 @@ import logging
 import queue
 import threading
 import time
+from contextlib import nullcontext
 
-from pynetdicom.dul import DULServiceProvider
+from pynetdicom import evt
+from pynetdicom.dul import _PDU_TYPES, DULServiceProvider
 from pynetdicom.fsm import TRANSITION_TABLE
+from pynetdicom.pdu import A_ASSOCIATE_RQ, PDU
 from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
 
 from medserver.errors import AssociationAborted
+from medserver.wire.associate_request import AssociateRequest
 from medserver.wire.connection import (
     PDU_HEADER_BYTES,
     Connection,
@@ -26,13 +30,24 @@ from medserver.wire.connection import (
 )
 from medserver.wire.timer import MonotonicTimer
 
-P_DATA_TF = 0x04
+ASSOCIATE_RQ, ASSOCIATE_AC, P_DATA_TF = 0x01, 0x02, 0x04
 KNOWN_PDU_TYPES = frozenset(range(0x01, 0x08))
 ASSOCIATE_PDU_LENGTH_MAX = 262_144
 """The longest A-ASSOCIATE PDU that is read: 128 contexts of 60 transfer syntaxes fit."""
 
+PROTOCOL_VERSION = 1
+
 LINGER_S = 1.0
 """How long a peer has to close the connection after a release or an abort."""
+
+_STATES_OF_USE = {ASSOCIATE_RQ: ("Sta2",), ASSOCIATE_AC: ("Sta5",), P_DATA_TF: ("Sta6", "Sta7")}
+"""In which states the PDUs that can be long are more than a mistake of the peer."""
+
+LARGE_PDU_BYTES = 16 * 1024
+
+_turns = threading.Lock()
+"""Association requests that are large are decoded one at a time: many at once would keep each other, and everybody
+else, waiting for the interpreter. Those of ordinary peers are smaller, and never wait here."""
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +136,7 @@ class UpperLayer(DULServiceProvider):
 
     def _receive_event(self, deadline: float) -> bool:
         """Read one PDU into the state machine; False when the deadline passed without one."""
+        self._drive()  # the state decides on what is decoded: an accepted connection is an event as well
         try:
             pdu = self.socket.read_pdu(ASSOCIATE_PDU_LENGTH_MAX, deadline, self.assoc.acse_timeout)
         except DeadlineMissed:
@@ -134,9 +150,11 @@ class UpperLayer(DULServiceProvider):
             return True
         except PDUTooLong as error:
             self._refuse(str(error))
+            self._drive()
         else:
-            self._queue_pdu(pdu)
-        self._drive()
+            with _turns if len(pdu) > LARGE_PDU_BYTES else nullcontext():
+                self._queue_pdu(pdu)
+                self._drive()
         return True
 
     def _queue_pdu(self, pdu: memoryview) -> None:
@@ -146,12 +164,28 @@ class UpperLayer(DULServiceProvider):
             self._refuse(f"there is no PDU of type {raw[0]:02X}")
             return
         try:
-            decoded, event = self._decode_pdu(bytearray(raw))
+            decoded, event = self._decode_pdu(raw)
         except Exception as error:  # pynetdicom's decoders raise whatever hostile bytes lead them to
             self._refuse(f"a PDU of type {raw[0]:02X} cannot be decoded: {type(error).__name__}")
             return
         self._recv_pdu.put(decoded)
         self.event_queue.put(event)
+
+    def _decode_pdu(self, bytestream: bytes) -> tuple[PDU, str]:
+        """Decode a PDU, unless it comes in a state in which its type alone ends the association (PS3.8 9.2.3)."""
+        kind, event = _PDU_TYPES[bytestream[:1]]
+        states = _STATES_OF_USE.get(bytestream[0])
+        if states is not None and self.state_machine.current_state not in states:
+            return PDU(), event
+        if kind is not A_ASSOCIATE_RQ:
+            return super()._decode_pdu(bytearray(bytestream))
+        evt.trigger(self.assoc, evt.EVT_DATA_RECV, {"data": bytestream})
+        pdu = AssociateRequest()
+        pdu.decode(bytestream)
+        if pdu.protocol_version != PROTOCOL_VERSION:
+            self.problem = f"protocol version {pdu.protocol_version}"
+        evt.trigger(self.assoc, evt.EVT_PDU_RECV, {"pdu": pdu})
+        return pdu, event
 
     def _refuse(self, problem: str) -> None:
         """Put the event of an unrecognised or invalid PDU before the state machine."""

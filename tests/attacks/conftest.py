@@ -33,7 +33,7 @@ def besiege(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiegeFactory]:
             )
             if prepare is not None:
                 prepare(node)
-            stack.callback(lambda: sys.stdout.write(node.output))
+            stack.callback(lambda: sys.stdout.write(node.output[-20_000:]))
             stack.callback(node.kill)
             siege = Siege(node.start())
             stack.callback(siege.close)

@@ -175,7 +175,7 @@ def associate(
 
 
 def rejection(address: Address, calling_ae_title: str) -> tuple[int, int, int] | None:
-    """Ask for an association; return result, source and reason of the rejection (PS3.8 9.3.4), None if there is none."""
+    """Ask for an association; return result, source and reason of its rejection (PS3.8 9.3.4), None if accepted."""
     with connect(address) as sock:
         sock.sendall(associate_request(address, calling_ae_title))
         pdu_type, body = receive_pdu(sock)

@@ -78,6 +78,15 @@ def acceptors_of(node: Node) -> list[int]:
     return [one for one in children if holders & set(_descriptors(Path(f"/proc/{one}")))]
 
 
+def descriptors_of(node: Node) -> list[str]:
+    """Return what every descriptor of every process is open on, for people."""
+    return [
+        f"{process_id} {target}"
+        for process_id, _ in processes_of(node)
+        for target in sorted(_descriptors(Path(f"/proc/{process_id}")))
+    ]
+
+
 def _start_time(process_id: int) -> int:
     return int(Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[19])
 

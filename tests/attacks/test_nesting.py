@@ -1,0 +1,183 @@
+"""Sequences in sequences: in what is stored, in what is asked for, and in what is read again of what was stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+
+from tests.attacks import exchange, hostile
+from tests.attacks.hostile import EXPLICIT, IMPLICIT
+from tests.attacks.siege import Siege
+from tests.services import corpus
+from tests.services.client import Client
+
+DEPTHS = (10, 16, 17, 60, 100, 500, 1000, 5000)
+DEPTH_OF_IDENTIFIERS = 16
+"""How deep the keys of a query may be nested."""
+
+WRONG_LENGTH = hostile.element(hostile.ROWS, "US", b"abc")
+"""A number of three bytes: pydicom says so once more at each level, in a message that more than doubles."""
+
+WITHOUT_DESCRIPTOR = hostile.element(0x00283006, "", b"ab", syntax=IMPLICIT)
+"""LUT Data whose VR depends on a LUT Descriptor that is not there: it cannot be written in explicit VR."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm(siege: Siege) -> None:
+    """Begin with a node that has stored something."""
+    exchange.warm_up(siege.node)
+
+
+def sequences(syntax: str, **options: object) -> Iterator[tuple[int, bool, bool, bytes]]:
+    """Yield depth, whether lengths are defined, whether all is there, and the sequence."""
+    for depth, defined, closed in product(DEPTHS, (True, False), (True, False)):
+        yield depth, defined, closed, hostile.nested(
+            depth, defined=defined, closed=closed, syntax=syntax, **options
+        )
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT], ids=["explicit", "implicit"])
+def test_behind_the_identity_of_an_object(siege: Siege, syntax: str) -> None:
+    """What stands there is not looked at when it is stored, and the bytes are kept."""
+
+    def attack() -> None:
+        for depth, defined, closed, sequence in sequences(syntax):
+            whole = corpus.make_object(syntax)
+            status = exchange.store(
+                siege.node.address, whole.encoded + sequence, whole.sop_instance_uid, syntax
+            )
+            assert status == 0, (depth, defined, closed)
+
+    siege.withstands(attack)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT], ids=["explicit", "implicit"])
+def test_before_the_identity_of_an_object(siege: Siege, syntax: str) -> None:
+    """It is stored if its identity can be found, and else refused."""
+
+    def attack() -> None:
+        for depth, defined, closed, sequence in sequences(syntax, tag=0x00080006):
+            whole = corpus.make_object(syntax)
+            status = exchange.store(
+                siege.node.address, sequence + whole.encoded, whole.sop_instance_uid, syntax
+            )
+            is_passed = closed and (defined or depth <= DEPTH_OF_IDENTIFIERS)
+            assert status in ((0,) if is_passed else (0xA900, 0xC000)), (depth, defined, closed)
+
+    siege.withstands(attack)
+
+
+@pytest.mark.parametrize("innermost", [b"", WRONG_LENGTH], ids=["valid", "value of a wrong length"])
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT], ids=["explicit", "implicit"])
+def test_in_an_identifier(siege: Siege, syntax: str, innermost: bytes) -> None:
+    """A query is answered, or refused as one that cannot be understood."""
+    if innermost and syntax == IMPLICIT:
+        innermost = hostile.element(hostile.ROWS, "", b"abc", syntax=syntax)
+
+    def attack() -> None:
+        for depth, defined, closed, sequence in sequences(syntax, innermost=innermost):
+            identifier = hostile.query("STUDY", sequence, syntax=syntax)
+            status, _ = exchange.find(siege.node.address, identifier, syntax)
+            is_read = closed and depth <= DEPTH_OF_IDENTIFIERS and not innermost
+            assert status == (0 if is_read else 0xC000), (depth, defined, closed)
+
+    siege.withstands(attack)
+
+
+@pytest.mark.parametrize("tag", [0x00091010, 0x00080006], ids=["private", "unknown"])
+def test_in_elements_of_an_identifier_that_nobody_knows(siege: Siege, tag: int) -> None:
+    def attack() -> None:
+        for depth, defined, closed, sequence in sequences(EXPLICIT, tag=tag):
+            identifier = sequence + hostile.query("STUDY") if tag < 0x00080052 else hostile.query("STUDY", sequence)
+            status, _ = exchange.find(siege.node.address, identifier)
+            assert status in (0, 0xC000), (depth, defined, closed)
+
+    siege.withstands(attack)
+
+
+def test_sequence_that_is_said_to_be_something_else(siege: Siege) -> None:
+    """As UN, and as a private element of a creator that pydicom knows, pydicom would look into it."""
+    creator = hostile.element(0x00190010, "LO", b"SIEMENS MR HEADER ")
+    inside = hostile.nested(1000, syntax=IMPLICIT)
+    identifiers = [
+        hostile.query("STUDY", hostile.element(hostile.REQUEST_ATTRIBUTES_SEQUENCE, "UN", inside[8:])),
+        hostile.query("STUDY", creator, hostile.element(0x00191008, "UN", inside)),
+        hostile.query("STUDY", creator, hostile.element(0x00191008, "SQ", hostile.nested(1000)[12:])),
+    ]
+
+    def attack() -> None:
+        for identifier in identifiers:
+            status, _ = exchange.find(siege.node.address, identifier)
+            assert status in (0, 0xC000)
+
+    siege.withstands(attack)
+
+
+@pytest.mark.parametrize("innermost", [b"", WITHOUT_DESCRIPTOR], ids=["valid", "value that cannot be written"])
+def test_queries_that_look_into_what_was_stored(siege: Siege, innermost: bytes) -> None:
+    """The header of each match is read: a sequence that is too deep is answered without a value."""
+    client = Client(siege.node.address)
+
+    def attack() -> None:
+        for depth, defined, closed, sequence in sequences(
+            IMPLICIT, tag=hostile.CONTENT_SEQUENCE, innermost=innermost
+        ):
+            whole = corpus.make_object(IMPLICIT)
+            stored = whole.encoded + sequence
+            assert exchange.store(siege.node.address, stored, whole.sop_instance_uid, IMPLICIT) == 0
+            found = client.find("IMAGE", keys_of(whole) | {"ContentSequence": "", "RequestAttributesSequence": ""})
+            assert found.statuses in ((0xFF00, 0), (0xFF01, 0)), (depth, defined, closed)
+            assert found.values("SOPInstanceUID") == [whole.sop_instance_uid]
+
+    siege.withstands(attack)
+
+
+def test_headers_that_are_sent_without_bulk_data(siege: Siege) -> None:
+    """In the transfer syntax of the object it is copied; in another one it is sent if it can be read."""
+    client = Client(siege.node.address, "GETSCU")
+
+    def attack() -> None:
+        for depth, defined, closed, sequence in sequences(
+            IMPLICIT, tag=hostile.CONTENT_SEQUENCE, innermost=WITHOUT_DESCRIPTOR
+        ):
+            whole = corpus.make_object(IMPLICIT)
+            stored = whole.encoded + sequence
+            assert exchange.store(siege.node.address, stored, whole.sop_instance_uid, IMPLICIT) == 0
+            for syntax in (IMPLICIT, EXPLICIT):
+                got = client.get(
+                    "IMAGE",
+                    {"SOPInstanceUID": whole.sop_instance_uid},
+                    [(whole.sop_class_uid, syntax)],
+                    model="WITHOUT_BULK_DATA",
+                )
+                counters = got.counters["completed"], got.counters["failed"]
+                assert counters in ((1, 0), (0, 1)), (depth, defined, closed, syntax)
+
+    siege.withstands(attack)
+
+
+def keys_of(whole: corpus.Object) -> dict[str, str]:
+    """Return the unique keys that a query for an instance needs."""
+    dataset = whole.dataset
+    return {
+        "StudyInstanceUID": dataset.StudyInstanceUID,
+        "SeriesInstanceUID": dataset.SeriesInstanceUID,
+        "SOPInstanceUID": whole.sop_instance_uid,
+    }
+
+
+def test_identifier_of_a_retrieve(siege: Siege) -> None:
+    """A C-MOVE reads its identifier in the same way."""
+
+    def attack() -> None:
+        for depth, defined, closed, sequence in sequences(EXPLICIT):
+            identifier = hostile.query(
+                "STUDY", hostile.element(hostile.STUDY_INSTANCE_UID, "UI", b"1.2\0"), sequence
+            )
+            status = exchange.move(siege.node.address, "NOBODY", identifier)
+            is_read = closed and depth <= DEPTH_OF_IDENTIFIERS
+            assert status == (0xA801 if is_read else 0xC000), (depth, defined, closed)
+
+    siege.withstands(attack)
