@@ -13,11 +13,13 @@ from medserver.archive.findings import Finding, Problem
 from medserver.archive.ingest import Reception, receive
 from medserver.archive.rebuild import count_objects, is_rebuilding, rebuild
 from medserver.archive.reconcile import Reconciliation, reconcile
+from medserver.archive.request_attributes import REQUEST_ATTRIBUTES_ITEM_KEYWORDS
 
 __all__ = [
     "HEADER_DEPTH_MAX",
     "Finding",
     "Problem",
+    "REQUEST_ATTRIBUTES_ITEM_KEYWORDS",
     "Reception",
     "Reconciliation",
     "check",

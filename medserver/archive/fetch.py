@@ -14,7 +14,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from medserver.dicom.character_sets import decode_text, python_codecs
+from medserver.dicom.character_sets import python_codecs, read_specific_character_set
 from medserver.dicom.elements import ScannedElements, inflate_prefix, scan_elements
 from medserver.dicom.transfer_syntaxes import TransferSyntax, transfer_syntax
 from medserver.errors import DamagedObject
@@ -130,6 +130,6 @@ def _as_dataset(scanned: ScannedElements, syntax: TransferSyntax) -> Dataset:
         elements[tag] = RawDataElement(tag, vr or None, len(value), value, 0, not vr, syntax.little_endian)
     dataset = Dataset(elements)
     _, raw = scanned.values.get(_SPECIFIC_CHARACTER_SET, ("CS", b""))
-    encodings = python_codecs(decode_text(raw, "CS", ()).split("\\"))
+    encodings = python_codecs(read_specific_character_set(raw))
     dataset.set_original_encoding(syntax.implicit_vr, syntax.little_endian, encodings)
     return dataset

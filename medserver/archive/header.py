@@ -12,7 +12,7 @@ from struct import Struct
 
 from medserver.archive.request_attributes import sequence_as_json
 from medserver.dicom.attributes import ATTRIBUTES, WANTED_TAGS, Attribute
-from medserver.dicom.character_sets import decode_text
+from medserver.dicom.character_sets import decode_text, read_specific_character_set
 from medserver.dicom.elements import ScannedElements, inflate_prefix, scan_elements
 from medserver.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
@@ -178,7 +178,7 @@ def check_identity(header: Header, sop_class_uid: str, sop_instance_uid: str) ->
 
 def _decoded(scanned: ScannedElements, syntax: TransferSyntax) -> Header:
     _, raw = scanned.values.get(_SPECIFIC_CHARACTER_SET, ("CS", b""))
-    character_sets = tuple(decode_text(raw, "CS", ()).split("\\"))
+    character_sets = read_specific_character_set(raw)
     values = dict(_NO_VALUES)
     for tag, (vr, raw) in scanned.values.items():
         row = _ROWS.get(tag)

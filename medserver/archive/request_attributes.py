@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from medserver.dicom.character_sets import decode_text
+from pydicom.datadict import keyword_for_tag
+
+from medserver.dicom.character_sets import decode_text, read_specific_character_set
 from medserver.dicom.elements import scan_elements, split_items
 from medserver.dicom.transfer_syntaxes import IMPLICIT_VR_LITTLE_ENDIAN, TransferSyntax, transfer_syntax
 
@@ -25,6 +27,9 @@ _ITEM_ATTRIBUTES = {
     0x00401001: "SH",  # Requested Procedure ID
     0x00401002: "LO",  # Reason for the Requested Procedure
 }
+REQUEST_ATTRIBUTES_ITEM_KEYWORDS = frozenset(map(keyword_for_tag, _ITEM_ATTRIBUTES))
+"""What the index can match and return of an item."""
+
 _WANTED = frozenset(_ITEM_ATTRIBUTES) | {_SPECIFIC_CHARACTER_SET}
 
 
@@ -56,7 +61,7 @@ def sequence_as_json(raw: bytes, vr: str, character_sets: Sequence[str], syntax:
 def _item(raw: bytes, character_sets: Sequence[str], syntax: TransferSyntax) -> dict[str, dict]:
     values = scan_elements(raw, syntax, _WANTED).values
     if _SPECIFIC_CHARACTER_SET in values:
-        character_sets = decode_text(values[_SPECIFIC_CHARACTER_SET][1], "CS", ()).split("\\")
+        character_sets = read_specific_character_set(values[_SPECIFIC_CHARACTER_SET][1])
     item: dict[str, dict] = {}
     for tag, vr in _ITEM_ATTRIBUTES.items():
         if tag in values:

@@ -19,7 +19,7 @@ from pydicom.tag import Tag
 from medserver.codecs.elements import Walker
 from medserver.codecs.representations import LONG_LENGTH, VALID, representation_of
 from medserver.codecs.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, encoding_of
-from medserver.dicom.character_sets import decode_text, python_codecs
+from medserver.dicom.character_sets import python_codecs, read_specific_character_set
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.errors import CannotTranscode, CannotUnderstand
 
@@ -232,7 +232,7 @@ class _Builder:
         for elements in reversed(self._open):
             stated = elements.get(SPECIFIC_CHARACTER_SET)
             if stated is not None and stated.value:
-                return python_codecs(decode_text(stated.value, "CS", ()).split("\\"))
+                return python_codecs(read_specific_character_set(stated.value))
         return self._encodings
 
 

@@ -25,6 +25,17 @@ SINGLE_BYTE_CHARACTER_SETS = (
 _STAND_ALONE = frozenset({"ISO_IR 192", "GB18030", "GBK"})
 """Sets that are never combined with others (PS3.3 C.12.1.1.2)."""
 
+_MULTI_BYTE = frozenset({
+    "ISO 2022 IR 58", "ISO 2022 IR 87", "ISO 2022 IR 149", "ISO 2022 IR 159", "ISO 2022 58", "ISO 2022 GBK",
+})
+"""Sets that are there for value 2 and those after it (PS3.3 C.12.1.1.2): only an escape sequence begins them."""
+
+TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+"""VRs that Specific Character Set has an effect on (PS3.5 6.1.2.3)."""
+
+_SPECIFIC_CHARACTER_SET_MAX_BYTES = 512
+"""There are some 30 defined terms of at most 16 characters."""
+
 _DEFAULT_REPERTOIRE_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
 """VRs that Specific Character Set has no effect on (PS3.5 6.1.2.3)."""
 
@@ -47,6 +58,43 @@ _TEXT_DELIMITER = re.compile(rb"[\\\t\n\f\r]")
 _NAME_DELIMITER = re.compile(rb"[\\^=\t\n\f\r]")
 _NAME_PARTS = re.compile(r"[\\^=]")
 _MISSPELT = re.compile(r"ISO[ _-]?(2022)?[ _-]?IR[ _-]?([0-9]+)")
+
+
+def read_specific_character_set(raw: bytes) -> tuple[str, ...]:
+    """Read Specific Character Set (0008,0005), so that nobody obeys what a peer has put there.
+
+    Parameters
+    ----------
+    raw : bytes
+        The value as encoded.
+
+    Returns
+    -------
+    tuple of str
+        Defined terms only, misspelt ones put right: the default repertoire (an empty text) stands in the place of
+        one that is not known. pydicom would take such a term for the name of a Python codec, of which some are
+        quadratic and some give no text at all. What stands beyond the length of all defined terms is ignored.
+
+    References
+    ----------
+    PS3.3 C.12.1.1.2
+    """
+    terms = raw[:_SPECIFIC_CHARACTER_SET_MAX_BYTES].decode(_DECODER_OF_DEFAULT).split("\\")
+    return tuple(_spelt_right(term) for term in terms)
+
+
+def python_codecs(specific_character_set: Sequence[str]) -> list[str]:
+    """Return the names under which Python knows a Specific Character Set, for the functions of pydicom.
+
+    pydicom's own `convert_encodings` takes the name of any Python codec for a character set, also of such as take
+    time with the square of a text's length.
+
+    Parameters
+    ----------
+    specific_character_set : sequence of str
+        The values of Specific Character Set; what is not a defined term counts as the default repertoire.
+    """
+    return list(_codecs(tuple(specific_character_set)))
 
 
 def decode_text(raw: bytes, vr: str, specific_character_set: Sequence[str]) -> str:
@@ -121,29 +169,26 @@ def character_set_for(values: Iterable[str], requested: Sequence[str] = ()) -> s
     PS3.4 C.4.1.1.3
     """
     texts = [value for value in values if value]
-    asked = ("\\".join(requested),) if _is_usable(requested) else ()
+    asked = ("\\".join(requested),) if is_usable(requested) else ()
     for candidate in (*asked, DEFAULT_REPERTOIRE, *SINGLE_BYTE_CHARACTER_SETS):
         if all(can_represent(text, candidate) for text in texts):
             return candidate
     return UNICODE_UTF_8
 
 
-def python_codecs(terms: Sequence[str]) -> list[str]:
-    """Return the names under which Python knows a Specific Character Set, for the functions of pydicom.
+def is_usable(terms: Sequence[str]) -> bool:
+    """Tell whether a Specific Character Set is one that an answer may be given in (PS3.3 C.12.1.1.2).
 
-    pydicom's own `convert_encodings` takes the name of any Python codec for a character set, also of such as take
-    time with the square of a text's length.
+    One that begins with a set of several bytes is not: it could be written with escape sequences only
+    (PS3.5 6.1.2.5), which whoever asks so does not expect.
 
     Parameters
     ----------
     terms : sequence of str
-        The values of Specific Character Set; what is not a defined term counts as the default repertoire.
+        Its values.
     """
-    return list(_codecs(tuple(terms)))
-
-
-def _is_usable(terms: Sequence[str]) -> bool:
-    """Tell whether a Specific Character Set is one that an answer may be given in (PS3.3 C.12.1.1.2)."""
+    if not terms or terms[0] in _MULTI_BYTE:
+        return False
     if len(terms) == 1:
         return terms[0] in python_encoding
     extensions = [term for term in terms if term]

@@ -83,8 +83,8 @@ class Range:
         An attribute of VR DA, TM or DT.
     first, last : str or None
         Normalised dates ``YYYYMMDD``, times ``HHMMSS.FFFFFF`` or moments ``YYYYMMDDHHMMSS.FFFFFF``, which
-        compare as text. None for an open end; at least one is given. A TM may end before it begins and then
-        matches nothing, unless it is joined with its date.
+        compare as text. None for an open end; at least one is given. A TM may end before it begins until
+        `keys.combine_date_times` has joined it with its date.
     single : bool
         Whether the query asked for a single value. It means the same as the range from the first to the last
         moment of that value, but is never joined into a `CombinedRange`.

@@ -110,9 +110,15 @@ def combine_date_times(conditions: Iterable[Condition]) -> tuple[Condition, ...]
         With a `CombinedRange` in the place of the date, and without the time, of each pair. Pairs in the
         items of sequences are joined as well.
 
+    Raises
+    ------
+    IdentifierMismatch
+        If a range ends before it begins: that of a pair, or one of times that runs past midnight and has found no
+        date to be joined with.
+
     References
     ----------
-    PS3.4 C.2.2.2.5.4
+    PS3.4 C.2.2.2.5.2, PS3.4 C.2.2.2.5.4
     """
     conditions = tuple(conditions)
     ranges = {row.keyword: row for row in conditions if isinstance(row, Range) and not row.single}
@@ -125,12 +131,21 @@ def combine_date_times(conditions: Iterable[Condition]) -> tuple[Condition, ...]
     joined: list[Condition] = []
     for row in conditions:
         if isinstance(row, SequenceMatch):
-            joined.append(SequenceMatch(row.keyword, combine_date_times(row.conditions)))
+            row = SequenceMatch(row.keyword, combine_date_times(row.conditions))
         elif isinstance(row, Range) and row.keyword in pairs:
-            joined.append(pairs[row.keyword])
-        elif not (isinstance(row, Range) and row.keyword in paired_times):
-            joined.append(row)
+            row = pairs[row.keyword]
+        elif isinstance(row, Range) and row.keyword in paired_times:
+            continue
+        _check_forward(row)
+        joined.append(row)
     return tuple(joined)
+
+
+def _check_forward(row: Condition) -> None:
+    for part in row.conditions if isinstance(row, AnyOf) else (row,):
+        if isinstance(part, (Range, CombinedRange)) and part.first and part.last and part.last < part.first:
+            keyword = part.keyword if isinstance(part, Range) else part.date_keyword
+            raise IdentifierMismatch(f"{keyword}: a range that ends before it begins")
 
 
 def _parse(keyword: str, vr: str, value: object, combined: bool, depth: int) -> Condition | None:
@@ -261,6 +276,8 @@ def _keys_of_item(keyword: str, item: object) -> Iterator[tuple[str, str, object
 
 
 def _time_keyword(date_keyword: str) -> str:
+    if date_keyword.startswith("DateOf"):  # DateOfSecondaryCapture
+        return "Time" + date_keyword.removeprefix("Date")
     return date_keyword.removesuffix("Date") + "Time" if date_keyword.endswith("Date") else ""
 
 

@@ -9,7 +9,7 @@ cleaning up. So that the first answers come early, the first page is looked for 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from functools import reduce
 from operator import and_
 from typing import Any
@@ -29,6 +29,8 @@ from medserver.index.translation import Translator
 
 FIRST_PAGE_ROWS = 100
 PAGE_ROWS = 500
+PAGE_ROWS_BELOW = 25
+"""How many rows are read at once if all that is below them has to be checked: that may be thousands for each."""
 
 
 class Find:
@@ -64,13 +66,14 @@ class Find:
         ]
         self._page_sql = self._page_statement()
 
-    def answers(self) -> Iterator[dict[str, Any]]:
+    def answers(self) -> Iterator[dict[str, Any] | None]:
         """Yield the answers, in no particular order.
 
         Yields
         ------
-        dict
-            Keyword -> value: None, a text, an integer for a count, a list of texts for an attribute that
+        dict or None
+            None for a row that does not match after all: the caller can look up from a long search in vain.
+            Else keyword -> value: None, a text, an integer for a count, a list of texts for an attribute that
             may have several values, a list of DICOM JSON items for a sequence.
 
         Raises
@@ -80,13 +83,11 @@ class Find:
         """
         try:
             first = self._matches(FIRST_PAGE_ROWS)
-            yield from self._page(first)
+            yield from self._pages(first)
             if len(first) < FIRST_PAGE_ROWS:
                 return
             answered = set(first)
-            rows = self._matches()
-            for start in range(0, len(rows), PAGE_ROWS):
-                yield from self._page([row for row in rows[start : start + PAGE_ROWS] if row not in answered])
+            yield from self._pages(self._matches(), answered)
         except self._backend.errors as error:
             raise self._backend.failure(error) from error
 
@@ -128,8 +129,14 @@ class Find:
         assert len(parameters) == 1, statement
         return statement
 
-    def _page(self, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
-        """Yield the answers for some rows; a row that was deleted in the meantime is left out."""
+    def _pages(self, rows: Sequence[int], answered: Set[int] = frozenset()) -> Iterator[dict[str, Any] | None]:
+        """Yield the answers for many rows without those that were answered before."""
+        page_rows = PAGE_ROWS_BELOW if self._matching.unsure_below else PAGE_ROWS
+        for start in range(0, len(rows), page_rows):
+            yield from self._page([row for row in rows[start : start + page_rows] if row not in answered])
+
+    def _page(self, rows: Sequence[int]) -> Iterator[dict[str, Any] | None]:
+        """Yield the answers for some rows; a row that was deleted in the meantime does not match."""
         if not rows:
             return
         with self._connections.lent() as connection:
@@ -140,9 +147,11 @@ class Find:
         for number in rows:
             row = found.get(number)
             if row is None or number not in fulfilling:
+                yield None
                 continue
             checked = dict(zip(self._checked, row[count:]))
             if not answers.fulfils(self._matching.unsure, checked):
+                yield None
                 continue
             answer = dict(zip(self._keys, row[1:count]))
             for keyword, convert in self._converters:

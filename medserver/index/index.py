@@ -147,6 +147,16 @@ class Index:
         ValueError
             If a condition is on an attribute that the index does not keep.
         """
+        return (answer for answer in self.find_stepwise(query) if answer is not None)
+
+    def find_stepwise(self, query: Query) -> Iterator[dict[str, Any] | None]:
+        """Answer a query as `find` does, with None for each row that was looked at in vain.
+
+        Raises
+        ------
+        ValueError
+            As for `find`.
+        """
         return Find(self.backend, self._connections, query).answers()
 
     def select(self, conditions: Iterable[Condition], level: str = "IMAGE") -> Selection:

@@ -16,14 +16,13 @@ from pydicom.dataset import Dataset
 
 from medserver.codecs.data_sets import write_element
 from medserver.codecs.syntaxes import encoding_of
-from medserver.dicom.character_sets import can_represent, character_set_for
+from medserver.dicom.character_sets import TEXT_VRS, character_set_for, is_usable
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 
 DEFAULT_CHARACTER_SET = "ISO_IR 100"
 """Stated for values that every character set can represent: (0008,0005) is always present."""
 
 _LONG_FORM = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
-_WITH_CHARACTER_SET = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -79,7 +78,8 @@ class AnswerEncoder:
         self._encoding = encoding_of(transfer_syntax_uid)
         self._implicit_vr = self._encoding.implicit_vr
         self._order = "<" if self._encoding.little_endian else ">"
-        self._requested = tuple(requested_character_sets) if len(requested_character_sets) == 1 else ()
+        is_single = len(requested_character_sets) == 1 and is_usable(requested_character_sets)
+        self._requested = tuple(requested_character_sets) if is_single else ()
         own = {
             tag: self._element(tag, vr, _padded(text.encode("ascii", "replace")))
             for tag, vr, text in (
@@ -136,10 +136,7 @@ class AnswerEncoder:
     def _character_set(self, values: dict) -> str:
         texts = list(_texts(values.values()))
         if all(map(str.isascii, texts)):
-            requested = self._requested[0] if self._requested and self._requested[0] in python_encoding else ""
-            return requested or DEFAULT_CHARACTER_SET
-        if self._requested and can_represent("".join(texts), self._requested[0]):
-            return self._requested[0]
+            return self._requested[0] if self._requested else DEFAULT_CHARACTER_SET
         return character_set_for(texts, self._requested) or DEFAULT_CHARACTER_SET
 
     def _value(self, vr: str, value: object, codec: str) -> bytes:
@@ -147,7 +144,7 @@ class AnswerEncoder:
         if vr in _NUMBERS:
             return b"".join(struct.pack(self._order + _NUMBERS[vr], _number(vr, one)) for one in values)
         text = "\\".join(map(str, values))
-        raw = text.encode(codec if vr in _WITH_CHARACTER_SET else "ascii", "replace")
+        raw = text.encode(codec if vr in TEXT_VRS else "ascii", "replace")
         return _padded(raw, b"\0" if vr == "UI" else b" ")
 
     def _element(self, tag: int, vr: str, raw: bytes) -> bytes:

@@ -11,7 +11,14 @@ from pydicom.charset import python_encoding
 from pydicom.data import get_charset_files
 from pydicom.dataset import Dataset
 
-from medserver.dicom.character_sets import can_represent, character_set_for, decode_text
+from medserver.dicom.character_sets import (
+    can_represent,
+    character_set_for,
+    decode_text,
+    is_usable,
+    python_codecs,
+    read_specific_character_set,
+)
 from medserver.dicom.elements import scan_elements
 from medserver.dicom.part10 import read_file_meta
 from medserver.dicom.uids import transfer_syntax
@@ -180,3 +187,36 @@ def test_what_pydicom_writes_in_the_chosen_set_is_read_back(text, requested):
     character_set = decode_text(raw[CHARACTER_SET], "CS", ()).split("\\")
     assert "\\".join(character_set) == chosen
     assert decode_text(raw[PATIENT_NAME], "PN", character_set) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "terms"),
+    [
+        (b"", ("",)),
+        (b"ISO_IR 100", ("ISO_IR 100",)),
+        (b"\\\\ISO 2022 IR 87 \0", ("", "", "ISO 2022 IR 87")),
+        (b"\\ISO 2022 IR 87 \0", ("", "ISO 2022 IR 87")),
+        (b"iso-ir-100", ("ISO_IR 100",)),
+        (b"UTF-8", ("ISO_IR 192",)),
+        (b"punycode\\ISO 2022 IR 149", ("", "ISO 2022 IR 149")),
+        (b"unicode_escape", ("",)),
+        (b"\xff\x1b", ("",)),
+    ],
+)
+def test_specific_character_set_holds_defined_terms_only(raw, terms):
+    assert read_specific_character_set(raw) == terms
+    assert all(codec in python_encoding.values() for codec in python_codecs(terms))
+
+
+def test_specific_character_set_is_read_no_further_than_it_can_be_meant():
+    assert len(read_specific_character_set(b"x\\" * 1_000_000)) <= 512
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [(), ("NONSENSE",), ("punycode",), ("ISO 2022 IR 149",), ("ISO 2022 IR 58",), ("ISO 2022 IR 87",),
+     ("ISO 2022 IR 159",), ("ISO 2022 IR 149", "ISO 2022 IR 100"), ("ISO_IR 100", "ISO 2022 IR 87"), ("", "")],
+)  # fmt: skip
+def test_sets_that_no_answer_is_given_in(terms):
+    assert not is_usable(terms)
+    assert character_set_for(["홍^길동"], terms) == "ISO_IR 192"

@@ -410,9 +410,25 @@ def test_a_night_can_be_asked_for():
     (condition,) = combine_date_times(parsed(StudyTime="2200-0600", StudyDate="20260101-20260102"))
     assert matches(condition, ("20260102", "0500"))
     assert not matches(condition, ("20260102", "0700"))
-    # without a date the night runs past midnight, and no time is in it
-    (condition,) = combine_date_times(parsed(StudyTime="2200-0600"))
-    assert not matches(condition, "2300")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"StudyTime": "2200-0600"},
+        {"StudyTime": "2200-0600\\10-11"},
+        {"StudyTime": "2200-0600", "StudyDate": "20260101"},
+        {"StudyTime": "2200-0600", "StudyDate": "20260101-"},
+        {"StudyTime": "2200-0600", "StudyDate": "20260101-20260101"},
+        {"StudyTime": "2200-0600", "SeriesDate": "20260101-20260102"},
+    ],
+)
+def test_a_night_of_no_date_cannot_be_asked_for(keys):
+    with pytest.raises(IdentifierMismatch, match="Time|Date"):
+        combine_date_times(parsed(**keys))
+    item = parse_key("ScheduledProcedureStepSequence", "SQ", [keys], combined=True)
+    with pytest.raises(IdentifierMismatch):
+        combine_date_times([item])
 
 
 @pytest.mark.parametrize(

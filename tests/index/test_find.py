@@ -9,7 +9,7 @@ import pytest
 from medserver.dicom.attributes import at_level
 from medserver.errors import IndexFailure
 from medserver.index import Index, Query, StoredInstance
-from medserver.index.find import FIRST_PAGE_ROWS, PAGE_ROWS
+from medserver.index.find import FIRST_PAGE_ROWS, PAGE_ROWS, PAGE_ROWS_BELOW
 from tests.index.samples import CT, EXPLICIT, MR, conditions, find, record
 
 
@@ -147,3 +147,18 @@ def test_a_closed_index_says_so(index: Index) -> None:
     index.close()
     with pytest.raises(IndexFailure, match="closed"):
         index.add(record(number=2))
+
+
+@pytest.mark.parametrize("level", ["SERIES", "STUDY"])
+def test_the_caller_gets_a_word_in_while_nothing_matches(index: Index, level: str) -> None:
+    """What SQL cannot decide is decided row by row, at the level asked for or below it."""
+    sequence = json.dumps([{"00401001": {"vr": "SH", "Value": ["RP1"]}}])
+    count = PAGE_ROWS_BELOW * 3 + 1
+    for number in range(count):
+        index.add(record(study=number, request_attributes_sequence=sequence))
+    asked = conditions(RequestAttributesSequence=[{"RequestedProcedureID": "NO*"}])
+    query = Query(level, asked, ("StudyInstanceUID",))
+    assert list(index.find_stepwise(query)) == [None] * count
+    assert list(index.find(query)) == []
+    found = conditions(RequestAttributesSequence=[{"RequestedProcedureID": "R*"}])
+    assert len(list(index.find(Query(level, found, ("StudyInstanceUID",))))) == count

@@ -276,6 +276,67 @@ def test_request_attributes_of_a_series(client: Client) -> None:
     assert identifier.RequestAttributesSequence[0].ScheduledProcedureStepID == "SPS1"
 
 
+@pytest.fixture(scope="module")
+def requested(client: Client) -> list[corpus.Object]:
+    """Store two series of a study, whose requests hold more than the index keeps of them."""
+    first = corpus.make_object(RequestAttributesSequence=[request_item("RP1", "Wish^One", "C1")])
+    study = first.dataset.StudyInstanceUID
+    items = [request_item("RP2", "Wish^Two", "C2"), request_item("RP3", "Wish^Three", "C3")]
+    objects = [first, corpus.make_object(StudyInstanceUID=study, RequestAttributesSequence=items)]
+    store(client, *objects)
+    return objects
+
+
+def request_item(procedure_id: str, physician: str, code: str) -> Dataset:
+    attributes = {"RequestedProcedureID": procedure_id, "RequestingPhysician": physician}
+    return dataset_of(attributes | {"RequestedProcedureCodeSequence": [dataset_of({"CodeValue": code})]})
+
+
+@pytest.mark.parametrize(
+    ("key", "is_found"),
+    [
+        ({"RequestingPhysician": "wish^t*"}, True),
+        ({"RequestingPhysician": "wish^one"}, False),
+        ({"RequestingPhysician": ""}, True),
+        ({"RequestedProcedureID": "RP3", "RequestingPhysician": "*three"}, True),
+        ({"RequestedProcedureID": "RP3", "RequestingPhysician": "*two"}, False),
+        ({"RequestedProcedureCodeSequence": [dataset_of({"CodeValue": "C3"})]}, True),
+        ({"RequestedProcedureCodeSequence": [dataset_of({"CodeValue": "C1"})]}, False),
+    ],
+)
+def test_request_attributes_beyond_the_index_at_image_level(
+    client: Client, requested: list[corpus.Object], key: dict, is_found: bool
+) -> None:
+    """They are matched and returned from the stored header."""
+    found = find_image(client, requested[1], RequestAttributesSequence=[dataset_of(key)])
+    assert found.statuses == (0xFF00, 0x0000) if is_found else (0x0000,)
+    for identifier in found.identifiers:
+        items = identifier.RequestAttributesSequence
+        assert [item.RequestingPhysician for item in items] == ["Wish^Two", "Wish^Three"]
+        assert items[1].RequestedProcedureCodeSequence[0].CodeValue == "C3"
+
+
+@pytest.mark.parametrize(
+    ("key", "indices"),
+    [
+        ({"RequestingPhysician": "nobody"}, [0, 1]),
+        ({"RequestingPhysician": ""}, [0, 1]),
+        ({"RequestedProcedureID": "RP3", "RequestingPhysician": "nobody"}, [1]),
+        ({"RequestedProcedureID": "RP9", "RequestingPhysician": ""}, []),
+        ({"RequestedProcedureCodeSequence": [dataset_of({"CodeValue": "C1"})]}, [0, 1]),
+    ],
+)
+def test_request_attributes_beyond_the_index_above_image_level(
+    client: Client, requested: list[corpus.Object], key: dict, indices: list[int]
+) -> None:
+    """They take no part, and the answers say so."""
+    keys = {"SeriesInstanceUID": "", "RequestAttributesSequence": [dataset_of(key)]}
+    found = client.find("SERIES", above(requested[0]) | keys)
+    expected = [requested[index].dataset.SeriesInstanceUID for index in indices]
+    assert sorted(found.values("SeriesInstanceUID")) == sorted(expected)
+    assert found.statuses == (0xFF01,) * len(indices) + (0x0000,)
+
+
 @pytest.mark.parametrize(
     ("level", "keyword", "status"),
     [
@@ -334,3 +395,43 @@ def test_combined_date_time_matching_is_negotiated(node: Node, client: Client) -
     found = client.find("STUDY", keys)
     expected = [studies[1], studies[3]]
     assert set(found.values("StudyInstanceUID")) == {one.dataset.StudyInstanceUID for one in expected}
+
+
+@pytest.mark.parametrize("pair", [
+    ("InstanceCreationDate", "InstanceCreationTime"),
+    ("DateOfSecondaryCapture", "TimeOfSecondaryCapture"),
+    ("AcquisitionDate", "AcquisitionTime"),
+])  # fmt: skip
+def test_combined_date_time_matching_in_the_header(client: Client, pair: tuple[str, str]) -> None:
+    date, time = pair
+    moments = [("20250704", "170000"), ("20250704", "180000"), ("20250705", "083000"), ("20250705", "200000")]
+    patient_id = f"MOMENTS {date}"
+    objects = [corpus.make_object(PatientID=patient_id, **{date: day, time: hour}) for day, hour in moments]
+    store(client, *objects)
+    keys = {"PatientID": patient_id, "SOPInstanceUID": "", date: "20250704-20250705", time: "1800-0900"}
+    with client.querying("STUDY", extended=b"\x01\x01") as ask_for:
+        found = ask_for("IMAGE", keys)
+    assert found.status == 0
+    expected = [objects[1].sop_instance_uid, objects[2].sop_instance_uid]
+    assert sorted(found.values("SOPInstanceUID")) == sorted(expected)
+    assert sorted(found.values(date)) == ["20250704", "20250705"]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"StudyTime": "1800-0900"},
+        {"StudyDate": "20250704", "StudyTime": "1800-0900"},
+        {"StudyDate": "20250704-", "StudyTime": "1800-0900"},
+        {"StudyDate": "20250704-20250704", "StudyTime": "1800-0900"},
+        {"StudyDate": "20250704-20250705", "StudyTime": ["1800-0900", "10-11"]},
+        {"ContentTime": "1800-0900"},
+        {"InstanceCreationTime": "1800-0900"},
+    ],
+)
+def test_range_past_midnight_without_its_date(client: Client, keys: dict) -> None:
+    """PS3.4 C.2.2.2.5.2 does not have it, and C.2.2.2.5.4 changes that for pairs only."""
+    with client.querying("STUDY", extended=b"\x01\x01") as ask_for:
+        found = ask_for("IMAGE", {"SOPInstanceUID": ""} | keys)
+    assert found.statuses == (0xA900,)
+    assert "ends before it begins" in found.comment

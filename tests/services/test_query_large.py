@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -9,7 +10,9 @@ from itertools import count
 import pytest
 from medserver.index import open_index
 from medserver.scu import query
-from medserver.scu.exchange import cancel, context_for
+from medserver.scu.exchange import cancel, context_for, next_message_id, responses, send_request
+from medserver.wire.command_set import CommandField
+from pydicom.dataset import Dataset
 
 from tests.index.samples import record
 from tests.peers.dcmtk import Dcmtk
@@ -18,6 +21,16 @@ from tests.services import corpus
 from tests.services.client import FIND, Client, identifier_of
 
 ANSWERS = 5000
+
+
+REQUESTS = json.dumps([{"00401001": {"vr": "SH", "Value": ["RP1"]}}])
+
+
+def sequence_item(**attributes: object) -> Dataset:
+    item = Dataset()
+    for keyword, value in attributes.items():
+        setattr(item, keyword, value)
+    return item
 
 
 def store(client: Client, *objects: corpus.Object) -> None:
@@ -33,7 +46,16 @@ def large(start_node: Callable[..., Node]) -> Node:
     with ThreadPoolExecutor(64) as threads:
         outcomes = threads.map(
             index.add,
-            (record(number, patient_id="LARGE", patient_name="Large^Answer") for number in range(ANSWERS)),
+            (
+                record(
+                    number,
+                    patient_id="LARGE",
+                    patient_name="Large^Answer",
+                    request_attributes_sequence=REQUESTS,
+                    path=f"2026/01/31/1200/{number:064x}.dcm",
+                )
+                for number in range(ANSWERS)
+            ),
         )
         assert {added.outcome for added in outcomes} == {"stored"}
     index.close()
@@ -105,3 +127,29 @@ def test_limit_of_matches(start_node: Callable[..., Node]) -> None:
     found = client.find("STUDY", {"PatientID": "B", "StudyInstanceUID": ""})
     assert found.statuses == (0xFF00,) * 3 + (0xA700,)
     assert found.comment
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"KVP": "99"},
+        {"RequestAttributesSequence": [sequence_item(RequestedProcedureID="NO*")]},
+    ],
+    ids=["headers", "index"],
+)
+def test_cancel_ends_a_search_in_vain(large: Node, keys: dict) -> None:
+    """Nothing matches, so that nothing goes out between two looks at what came in."""
+    client = Client(large.address)
+    proposed = {FIND["STUDY"]: b"\x01"}
+    with client.associated([query.proposal(FIND["STUDY"])], proposed) as association:
+        context, message_id = context_for(association, FIND["STUDY"]), next_message_id()
+        command_set = {
+            "AffectedSOPClassUID": FIND["STUDY"],
+            "CommandField": CommandField.C_FIND,
+            "MessageID": message_id,
+            "Priority": 0,
+        }
+        send_request(association, context, command_set, identifier_of("IMAGE", {"SOPInstanceUID": ""} | keys))
+        cancel(association, context, message_id)
+        found = list(responses(association, context, CommandField.C_FIND, message_id))
+        assert [one.code for one in found] == [0xFE00]

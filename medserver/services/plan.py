@@ -1,0 +1,165 @@
+"""A query taken apart: what is matched where, and what is returned (PS3.4 C.4.1.2, C.4.1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+
+from medserver.archive import REQUEST_ATTRIBUTES_ITEM_KEYWORDS
+from medserver.dicom.attributes import EVERY_LEVEL, LEVELS, UNIQUE_KEYS, attribute
+from medserver.dicom.conditions import CombinedRange, Condition
+from medserver.dicom.keys import combine_date_times, parse_key
+from medserver.services.answer import Key
+from medserver.services.header_values import value_of
+from medserver.services.model import (
+    DATE_TIME_MATCHING,
+    RELATIONAL,
+    InformationModel,
+    check_unique_keys_above,
+    negotiated,
+)
+
+_NOT_KEYS = frozenset({"QueryRetrieveLevel", "SpecificCharacterSet", "TimezoneOffsetFromUTC", "RetrieveAETitle"})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A query that has been taken apart.
+
+    Attributes
+    ----------
+    level : str
+        The Query/Retrieve Level.
+    conditions : tuple of Condition
+        What the index matches.
+    header_conditions : tuple of Condition
+        What only the stored header can tell.
+    keys : tuple of Key
+        Everything that was asked for, in the order of tags.
+    header_keywords : frozenset of str
+        Those that are read from the stored header.
+    supported : bool
+        False when a key is neither matched nor returned, so that answers are FF01.
+    """
+
+    level: str
+    conditions: tuple[Condition, ...]
+    header_conditions: tuple[Condition, ...]
+    keys: tuple[Key, ...]
+    header_keywords: frozenset[str]
+    supported: bool
+
+
+def make_plan(identifier: Dataset, model: InformationModel, extended: bytes) -> Plan:
+    """Take an identifier apart.
+
+    Parameters
+    ----------
+    identifier : Dataset
+        All of it decoded. Keys that are not supported are removed from its items.
+    model : InformationModel
+        That of the SOP class.
+    extended : bytes
+        What SOP Class Extended Negotiation agreed on.
+
+    Raises
+    ------
+    IdentifierMismatch
+        The identifier does not fit the model, or a key asks for something that its VR does not allow.
+    """
+    level = model.level_of(identifier)
+    relational = negotiated(extended, RELATIONAL)
+    combined = negotiated(extended, DATE_TIME_MATCHING)
+    if not relational:
+        check_unique_keys_above(model, level, identifier)
+    conditions: list[Condition] = []
+    keys: list[Key] = []
+    header_keywords: set[str] = set()
+    supported = True
+    for element in identifier:
+        keyword = element.keyword
+        if keyword in _NOT_KEYS or element.tag.element == 0:
+            continue
+        place = _place(element, level, relational)
+        supported = supported and place is not None
+        known = attribute(keyword)
+        keys.append(Key(int(element.tag), known.vr if known else element.VR, keyword if place else ""))
+        if place is None:
+            continue
+        if keyword == "RequestAttributesSequence" and _has_keys_beyond_index(element):
+            if level == "IMAGE":
+                place = "header"
+            else:
+                supported = False
+                _remove_keys_beyond_index(element)
+        if place == "header":
+            header_keywords.add(keyword)
+        condition = parse_key(keyword, keys[-1].vr, value_of(identifier, keyword), combined=combined)
+        if condition is not None:
+            conditions.append(condition)
+    if combined:
+        conditions = list(combine_date_times(conditions))
+    return _divided(level, conditions, keys, header_keywords, supported)
+
+
+def _divided(
+    level: str, conditions: Iterable[Condition], keys: Iterable[Key], header_keywords: set[str], supported: bool
+) -> Plan:
+    """Divide the conditions between the index and the header."""
+    of_index: list[Condition] = []
+    of_header: list[Condition] = []
+    for condition in conditions:
+        keywords = _keywords_of(condition)
+        if header_keywords.isdisjoint(keywords):
+            of_index.append(condition)
+        else:
+            # Of a date and its time, both are read where the one of them is that the index does not have.
+            header_keywords |= keywords
+            of_header.append(condition)
+    return Plan(level, tuple(of_index), tuple(of_header), tuple(keys), frozenset(header_keywords), supported)
+
+
+def _keywords_of(condition: Condition) -> set[str]:
+    if isinstance(condition, CombinedRange):
+        return {condition.date_keyword, condition.time_keyword}
+    return {condition.keyword}
+
+
+def _place(element: DataElement, level: str, relational: bool) -> str | None:
+    """Tell where a key is found: 'index', 'header', or None where it is not supported.
+
+    In a hierarchical query the keys of lower levels do not take part (PS3.4 C.4.1.2.1).
+    """
+    if not element.keyword:
+        return None
+    known = attribute(element.keyword)
+    if known is None:
+        return "header" if level == "IMAGE" else None
+    if known.level == EVERY_LEVEL:
+        return "index"
+    is_below = LEVELS.index(known.level) > LEVELS.index(level)
+    if is_below and not (relational and not known.computed):
+        return None
+    if known.computed and known.level != level and known.keyword not in UNIQUE_KEYS.values():
+        return "index" if LEVELS.index(known.level) < LEVELS.index(level) else None
+    return "index"
+
+
+def _has_keys_beyond_index(element: DataElement) -> bool:
+    """Tell whether the items of a Request Attributes Sequence ask for what the index does not keep of them."""
+    return element.VR == "SQ" and any(
+        inner.keyword not in REQUEST_ATTRIBUTES_ITEM_KEYWORDS and inner.tag.element != 0
+        for item in element.value
+        for inner in item
+    )
+
+
+def _remove_keys_beyond_index(element: DataElement) -> None:
+    """Leave what can be matched: a key that is not supported takes no part in it (PS3.4 C.2.2.1.3)."""
+    for item in element.value:
+        for inner in list(item):
+            if inner.keyword not in REQUEST_ATTRIBUTES_ITEM_KEYWORDS:
+                del item[inner.tag]
