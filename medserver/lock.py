@@ -48,7 +48,7 @@ def exclusive(data: Path) -> Iterator[None]:
     OSError
         The folder cannot be written.
     """
-    with _held(data, fcntl.LOCK_EX, "the node is running, or another command is working with its index: stop it before"):
+    with _held(data, fcntl.LOCK_EX, "the node is running, or another command works with its index: stop it before"):
         yield
 
 

@@ -26,7 +26,8 @@ def check(
 ) -> Iterator[Finding]:
     """Compare index and volumes. When it is interrupted, the next call goes on where it was.
 
-    What the interrupted one had found is not found again: `interrupted_check` tells how much that was. A running node may receive meanwhile: an object that it is just about to enter is not reported.
+    What the interrupted one had found is not found again: `interrupted_check` tells how much that was. A running node
+    may receive meanwhile: an object that it is just about to enter is not reported.
 
     Parameters
     ----------
