@@ -9,10 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from medserver.errors import BadUsage
+from medserver.errors import BadUsage, StoreFailure
 
 FILE_NAME = "lock"
 
@@ -30,8 +30,8 @@ def shared(data: Path) -> Iterator[None]:
     ------
     BadUsage
         The index is being made anew.
-    OSError
-        The folder cannot be written.
+    StoreFailure
+        The folder cannot be written, or its file system has no locks.
     """
     with _held(data, fcntl.LOCK_SH, f"a new index is being made in {data} (medserver index rebuild)"):
         yield
@@ -45,8 +45,8 @@ def exclusive(data: Path) -> Iterator[None]:
     ------
     BadUsage
         The node is running.
-    OSError
-        The folder cannot be written.
+    StoreFailure
+        The folder cannot be written, or its file system has no locks.
     """
     with _held(data, fcntl.LOCK_EX, "the node is running, or another command works with its index: stop it before"):
         yield
@@ -54,14 +54,15 @@ def exclusive(data: Path) -> Iterator[None]:
 
 @contextmanager
 def _held(data: Path, kind: int, problem: str) -> Iterator[None]:
-    data.mkdir(parents=True, exist_ok=True)
-    # Open for writing: network file systems make a lock of a range of bytes out of this, which asks for it.
-    descriptor = os.open(data / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
+    with ExitStack() as stack:
         try:
+            data.mkdir(parents=True, exist_ok=True)
+            # Open for writing: network file systems make a lock of a range of bytes out of this, which asks for it.
+            descriptor = os.open(data / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            stack.callback(os.close, descriptor)  # not unlocked: a child that still works keeps it
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadUsage(problem) from None
+        except OSError as error:
+            raise StoreFailure(f"the data folder {data} cannot be locked: {error.strerror}") from None
         yield
-    finally:
-        os.close(descriptor)  # not unlocked: a child that still works keeps it
