@@ -18,7 +18,6 @@ The tree::
     │   └── UnknownMoveDestination    a C-MOVE to an AE that is not configured
     ├── OutOfResources                no space, no memory, a limit reached
     ├── CannotCountMatches            the matches of a retrieve could not be determined
-    ├── CannotPerformSuboperations    no sub-operation of a retrieve could be made
     ├── StoreFailure                  a volume failed
     │   └── DamagedObject             the bytes on disk are not the bytes received
     ├── IndexFailure                  the index failed
@@ -30,6 +29,7 @@ The tree::
         ├── ConnectionFailed          no transport connection
         ├── AssociationRejected       the remote AE refused the association
         └── AssociationAborted        the association ended before the work did
+            └── NoContextAccepted     the remote AE accepted nothing of what was proposed
 
 No class holds a code: `services.responses` maps a class to a DIMSE status and `cli` to an exit code.
 """
@@ -111,10 +111,6 @@ class CannotCountMatches(MedserverError):
     """The number of matches of a retrieve could not be determined."""
 
 
-class CannotPerformSuboperations(MedserverError):
-    """Not one sub-operation of a retrieve could be attempted."""
-
-
 class StoreFailure(MedserverError):
     """A volume could not read or write an object."""
 
@@ -169,3 +165,7 @@ class AssociationRejected(RemoteError):
 
 class AssociationAborted(RemoteError):
     """The association ended before the work was done."""
+
+
+class NoContextAccepted(AssociationAborted):
+    """The remote AE accepted none of the proposed presentation contexts."""

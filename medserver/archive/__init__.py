@@ -7,24 +7,28 @@ anew from the volumes.
 
 from __future__ import annotations
 
-from medserver.archive.check import check, restart_check
+from medserver.archive.check import check, interrupted_check, restart_check
 from medserver.archive.fetch import HEADER_DEPTH_MAX, open_data_set, read_header
 from medserver.archive.findings import Finding, Problem
 from medserver.archive.ingest import Reception, receive
-from medserver.archive.rebuild import count_objects, is_rebuilding, rebuild
+from medserver.archive.marks import Mark
+from medserver.archive.rebuild import can_rebuild, count_objects, interrupted_rebuild, rebuild
 from medserver.archive.reconcile import Reconciliation, reconcile
 from medserver.archive.request_attributes import REQUEST_ATTRIBUTES_ITEM_KEYWORDS
 
 __all__ = [
     "HEADER_DEPTH_MAX",
     "Finding",
+    "Mark",
     "Problem",
     "REQUEST_ATTRIBUTES_ITEM_KEYWORDS",
     "Reception",
     "Reconciliation",
+    "can_rebuild",
     "check",
     "count_objects",
-    "is_rebuilding",
+    "interrupted_check",
+    "interrupted_rebuild",
     "open_data_set",
     "read_header",
     "rebuild",

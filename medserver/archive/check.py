@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from itertools import takewhile
 
 from medserver.archive.findings import Finding, Problem
+from medserver.archive.marks import Mark, Marks
 from medserver.errors import DamagedObject, StoreFailure
 from medserver.index import StoredLocation
 from medserver.node import Node
 from medserver.store import StoredObject, Volume
 
-_PROGRESS = "check"
 # Sorts behind every path.
 _BEHIND_ALL = "~"
 
@@ -26,7 +26,8 @@ def check(
 ) -> Iterator[Finding]:
     """Compare index and volumes. When it is interrupted, the next call goes on where it was.
 
-    A running node may receive meanwhile: an object that it is just about to enter is not reported.
+    What the interrupted one had found is not found again: `interrupted_check` tells how much that was. A running node
+    may receive meanwhile: an object that it is just about to enter is not reported.
 
     Parameters
     ----------
@@ -35,7 +36,8 @@ def check(
     progress : callable
         Called with the number of objects done since the last call.
     digests : bool
-        Read every object to its end and compare it with its digests. Otherwise only sizes are compared.
+        Read every object to its end and compare it with its digests. Otherwise only sizes are compared. The two
+        do not go on where the other one was interrupted.
     noted_every : int
         How many objects are compared between two notes of how far it went.
 
@@ -56,13 +58,17 @@ def check(
             yield Finding(Problem.UNKNOWN_VOLUME, name, "", detail)
         else:
             yield from _check_volume(node, volume, progress, digests, noted_every)
-    restart_check(node)
+    restart_check(node, digests=digests)
 
 
-def restart_check(node: Node) -> None:
+def interrupted_check(node: Node, *, digests: bool = False) -> list[Mark]:
+    """Return where `check` with the same `digests` goes on, in each volume that it had begun."""
+    return _marks(node, digests).all()
+
+
+def restart_check(node: Node, *, digests: bool = False) -> None:
     """Forget how far an interrupted check went."""
-    for name in node.volumes:
-        node.index.progress_set(_key(name), None)
+    _marks(node, digests).clear()
 
 
 def _volume_names(node: Node) -> list[str]:
@@ -78,18 +84,18 @@ def _volume_names(node: Node) -> list[str]:
 def _check_volume(
     node: Node, volume: Volume, progress: Callable[[int], None], digests: bool, noted_every: int
 ) -> Iterator[Finding]:
-    key = _key(volume.name)
-    after = node.index.progress_get(key)
-    locations = node.index.locations((volume.name, after or ""))
-    pairs = _pairs(takewhile(lambda one: one.volume == volume.name, locations), volume.walk(after))
+    marks = _marks(node, digests)
+    mark = marks.get(volume.name) or Mark(volume.name, "", 0)
+    found = mark.found
+    locations = node.index.locations((volume.name, mark.path))
+    pairs = _pairs(takewhile(lambda one: one.volume == volume.name, locations), volume.walk(mark.path or None))
     for number, (path, location) in enumerate(pairs, start=1):
-        if isinstance(location, StoredLocation):
-            yield from _check_location(volume, location, digests)
-        elif not node.index.has_location(volume.name, path) and _exists(volume, path):
-            yield Finding(Problem.NOT_INDEXED, volume.name, path, "the index has no row for this file")
+        for finding in _check_path(node, volume, path, location, digests):
+            yield finding
+            found += 1
         progress(1)
         if number % noted_every == 0:
-            node.index.progress_set(key, path)
+            marks.set(Mark(volume.name, path, found))
 
 
 def _pairs(
@@ -106,6 +112,15 @@ def _pairs(
             if path == location.path:
                 path = next(walk, None)
             location = next(locations, None)
+
+
+def _check_path(
+    node: Node, volume: Volume, path: str, location: StoredLocation | None, digests: bool
+) -> Iterator[Finding]:
+    if location is not None:
+        yield from _check_location(volume, location, digests)
+    elif not node.index.has_location(volume.name, path) and _exists(volume, path):
+        yield Finding(Problem.NOT_INDEXED, volume.name, path, "the index has no row for this file")
 
 
 def _check_location(volume: Volume, location: StoredLocation, digests: bool) -> Iterator[Finding]:
@@ -142,5 +157,5 @@ def _as_stored(location: StoredLocation) -> StoredObject:
     )
 
 
-def _key(volume: str) -> str:
-    return f"{_PROGRESS}:{volume}"
+def _marks(node: Node, digests: bool) -> Marks:
+    return Marks(node, "check with digests" if digests else "check")

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from medserver.archive.findings import Finding, Problem
+from medserver.archive.marks import Mark, Marks
 from medserver.archive.receipts import records_in_order
 from medserver.index import InstanceRecord
 from medserver.node import Node
 from medserver.store import Volume, paths
-
-_PROGRESS = "rebuild"
-
 
 def rebuild(
     node: Node,
@@ -24,12 +22,12 @@ def rebuild(
 
     An index that this fills from nothing equals the one that it replaces, but for what had been decided
     between objects that arrived at the same moment. When it is interrupted, calling it again on the same
-    index goes on where it was.
+    index goes on where it was; what it had found until then, `interrupted_rebuild` tells.
 
     Parameters
     ----------
     node : Node
-        With an empty index, or with one that an interrupted rebuild left. Nobody else writes meanwhile.
+        With an index that `can_rebuild` allows. Nobody else writes meanwhile.
     progress : callable
         Called with the number of objects done since the last call.
     verify : bool
@@ -48,41 +46,57 @@ def rebuild(
     StoreFailure, IndexFailure, OutOfResources
         A volume or the index does not work.
     """
+    _marks(node, not verify).clear()
     for name in sorted(node.volumes):
         yield from _rebuild_volume(node, node.volumes[name], progress, verify, noted_every)
-    for name in node.volumes:
-        node.index.progress_set(_key(name), None)
+    _marks(node, verify).clear()
 
 
-def is_rebuilding(node: Node) -> bool:
-    """Tell whether an interrupted rebuild waits to be continued."""
-    return any(node.index.progress_get(_key(name)) is not None for name in node.volumes)
+def interrupted_rebuild(node: Node, *, verify: bool = False) -> list[Mark]:
+    """Return where `rebuild` with the same `verify` goes on, in each volume that it had begun."""
+    return _marks(node, verify).all()
 
 
-def count_objects(node: Node) -> int:
+def can_rebuild(node: Node, *, verify: bool = False) -> bool:
+    """Tell whether `rebuild` makes of this index what the volumes hold.
+
+    It does of an empty one, and of one that an interrupted rebuild with the same `verify` left: what another one
+    entered may not have been looked at closely enough.
+    """
+    return bool(interrupted_rebuild(node, verify=verify)) or not node.index.counts().locations
+
+
+def count_objects(node: Node, *, verify: bool = False) -> int:
     """Return how many objects a rebuild has still to look at."""
-    return sum(sum(1 for _ in volume.walk(_resume(node, name))) for name, volume in node.volumes.items())
+    marks = _marks(node, verify)
+    starts = {name: mark.path if (mark := marks.get(name)) else "" for name in node.volumes}
+    return sum(sum(1 for _ in node.volumes[name].walk(path or None)) for name, path in starts.items())
 
 
 def _rebuild_volume(
     node: Node, volume: Volume, progress: Callable[[int], None], verify: bool, noted_every: int
 ) -> Iterator[Finding]:
-    findings: list[Finding] = []
-    key = _key(volume.name)
-    node.index.progress_set(key, _resume(node, volume.name) or "")
-    done, minute = 0, ""
-    walk = _counted(volume.walk(_resume(node, volume.name)), progress)
-    for record in records_in_order(volume, walk, verify=verify, report=findings.append):
+    marks = _marks(node, verify)
+    mark = marks.get(volume.name) or Mark(volume.name, "", 0)
+    marks.set(mark)
+    reported: list[Finding] = []
+    found, done, minute = mark.found, 0, ""
+    walk = _counted(volume.walk(mark.path or None), progress)
+    for record in records_in_order(volume, walk, verify=verify, report=reported.append):
+        yield from reported
+        found += len(reported)
         # A minute is done when the next one begins: within it, the order of receipt is not that of the paths.
         if paths.directory_of(record.path) != minute and done >= noted_every:
-            node.index.progress_set(key, _last_of(minute))
+            behind = sum(paths.directory_of(finding.path) > minute for finding in reported)
+            marks.set(Mark(volume.name, _last_of(minute), found - behind))
             done = 0
+        reported.clear()
         minute = paths.directory_of(record.path)
         done += 1
-        findings.extend(_enter(node, record))
-        yield from findings
-        findings.clear()
-    yield from findings
+        for finding in _enter(node, record):
+            yield finding
+            found += 1
+    yield from reported
 
 
 def _enter(node: Node, record: InstanceRecord) -> Iterator[Finding]:
@@ -102,12 +116,8 @@ def _counted(walk: Iterator[str], progress: Callable[[int], None]) -> Iterator[s
         progress(1)
 
 
-def _resume(node: Node, volume: str) -> str | None:
-    return node.index.progress_get(_key(volume)) or None
-
-
-def _key(volume: str) -> str:
-    return f"{_PROGRESS}:{volume}"
+def _marks(node: Node, verify: bool) -> Marks:
+    return Marks(node, "rebuild with digests" if verify else "rebuild")
 
 
 def _last_of(minute: str) -> str:

@@ -11,6 +11,7 @@ import click
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
 from medserver.cli.model import Target, target_options
 from medserver.cli.outcome import Outcome, outcome_of
+from medserver.cli.parameters import NamedPath
 from medserver.cli.peer import Peer, failure, peer_argument
 from medserver.cli.progress import Progress, progress
 from medserver.cli.responses import FAILURE
@@ -27,7 +28,7 @@ from medserver.wire.requestor import Proposal
 
 @click.command()
 @peer_argument
-@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("directory", type=NamedPath(file_okay=False))
 @target_options
 @json_option
 @pass_invocation

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +13,14 @@ from urllib.parse import quote, unquote
 
 import click
 
-from medserver import archive
-from medserver.archive import Finding
+from medserver import archive, lock
+from medserver.archive import Finding, Mark
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
 from medserver.cli.progress import progress
 from medserver.errors import BadUsage
 from medserver.index import Conflict, Duplicate
 from medserver.log import escaped
-from medserver.node import open_node, utc_now
+from medserver.node import Node, open_node, utc_now
 
 _SQLITE = "sqlite:///"
 _UNFINISHED = "rebuilding"
@@ -36,7 +36,7 @@ def command() -> None:
 @pass_invocation
 def counts(invocation: Invocation, as_json: bool) -> None:
     """Count patients, studies, series, instances, what was put aside, and conflicts."""
-    with closing(open_node(invocation.config_file)) as node:
+    with _opened(invocation) as node:
         held = asdict(node.index.counts())
     if as_json:
         echo_json(held)
@@ -50,7 +50,7 @@ def counts(invocation: Invocation, as_json: bool) -> None:
 @pass_invocation
 def conflicts(invocation: Invocation, as_json: bool) -> None:
     """List what does not fit together: two persons under one Patient ID, a study of two patients ..."""
-    with closing(open_node(invocation.config_file)) as node:
+    with _opened(invocation) as node:
         _echo_items(node.index.conflicts(), as_json, _conflict_line)
 
 
@@ -59,7 +59,7 @@ def conflicts(invocation: Invocation, as_json: bool) -> None:
 @pass_invocation
 def duplicates(invocation: Invocation, as_json: bool) -> None:
     """List objects that were put aside because another one has their SOP Instance UID."""
-    with closing(open_node(invocation.config_file)) as node:
+    with _opened(invocation) as node:
         _echo_items(node.index.duplicates(), as_json, _duplicate_line)
 
 
@@ -75,16 +75,17 @@ def check(ctx: click.Context, invocation: Invocation, digests: bool, restart: bo
     """Compare index and store both ways.
 
     Objects without a row, rows without an object and objects that have changed are listed; nothing is
-    altered. The node may be running. An interrupted check goes on where it stopped. The exit code is 1 if
-    anything was found.
+    altered. The node may be running. An interrupted check goes on where it stopped, with --digests where one
+    with --digests stopped. The exit code is 1 if anything was found, before the interruption or after.
     """
-    with closing(open_node(invocation.config_file)) as node:
+    with _opened(invocation) as node:
         if restart:
-            archive.restart_check(node)
+            archive.restart_check(node, digests=digests)
+        before = _going_on(archive.interrupted_check(node, digests=digests))
         with progress("checking", not as_json) as shown:
             shown.expect(node.index.counts().locations)
             found = _echo_items(archive.check(node, shown.advance, digests=digests), as_json, _finding_line)
-    _conclude(ctx, found, as_json)
+    _conclude(ctx, found, before, as_json)
 
 
 @command.command()
@@ -99,26 +100,76 @@ def rebuild(ctx: click.Context, invocation: Invocation, url: str | None, verify:
     """Make a new index from the store.
 
     A SQLite index is made beside the old one and takes its place when it is complete; the old one is kept
-    under another name. Stop the node before. An interrupted rebuild goes on where it stopped. The exit code
-    is 1 if an object could not be entered.
+    under another name. Stop the node before. An interrupted rebuild goes on where it stopped, unless it was
+    made with --verify and this one is not, or the other way. The exit code is 1 if an object could not be
+    entered, before the interruption or after.
     """
     present = _sqlite_path(invocation) if url is None else None
     if url is None and present is None:
         raise BadUsage("the index is not in SQLite: say with --into where to make the new one")
-    target = f"{_SQLITE}{quote(str(_beside(present, _UNFINISHED)))}" if present else url
+    _check_primary_volume(invocation)
+    with lock.exclusive(invocation.config.node.data):
+        with _fillable(invocation, url, present, verify) as node:
+            before = _going_on(archive.interrupted_rebuild(node, verify=verify))
+            with progress("rebuilding", not as_json) as shown:
+                shown.expect(archive.count_objects(node, verify=verify))
+                found = _echo_items(archive.rebuild(node, shown.advance, verify=verify), as_json, _finding_line)
+        if present:
+            kept = _take_the_place(present)
+            if kept:
+                click.echo(f"the old index is kept as {kept}", err=True)
+        else:
+            click.echo("the new index is complete; set [index] url to it and start the node again", err=True)
+    _conclude(ctx, found, before, as_json)
+
+
+@contextmanager
+def _opened(invocation: Invocation) -> Iterator[Node]:
+    """Open the node, whose index nobody replaces meanwhile."""
+    with lock.shared(invocation.config.node.data), closing(open_node(invocation.config_file)) as node:
+        yield node
+
+
+@contextmanager
+def _fillable(invocation: Invocation, url: str | None, present: Path | None, verify: bool) -> Iterator[Node]:
+    """Open the node on the new index, which is empty or was filled by an interrupted rebuild of the same kind."""
+    if url is not None:
+        with closing(open_node(invocation.config_file, index_url=url)) as node:
+            if not archive.can_rebuild(node, verify=verify):
+                other = archive.interrupted_rebuild(node, verify=not verify)
+                way = "without" if verify else "with"
+                raise BadUsage(
+                    f"--into names what an interrupted rebuild {way} --verify left: go on {way} it, or name another"
+                    if other
+                    else "the index that --into names is not empty"
+                )
+            yield node
+        return
+    unfinished = _beside(present, _UNFINISHED)
+    target = f"{_SQLITE}{quote(str(unfinished))}"
     with closing(open_node(invocation.config_file, index_url=target)) as node:
-        if url is not None and node.index.counts().locations and not archive.is_rebuilding(node):
-            raise BadUsage("the index that --into names is not empty")
-        with progress("rebuilding", not as_json) as shown:
-            shown.expect(archive.count_objects(node))
-            found = _echo_items(archive.rebuild(node, shown.advance, verify=verify), as_json, _finding_line)
-    if present:
-        kept = _take_the_place(present)
-        if kept:
-            click.echo(f"the old index is kept as {kept}", err=True)
-    else:
-        click.echo("the new index is complete; set [index] url to it and start the node again", err=True)
-    _conclude(ctx, found, as_json)
+        goes_on = archive.can_rebuild(node, verify=verify)
+    if not goes_on:
+        click.echo("an interrupted rebuild cannot be gone on with like this: beginning anew", err=True)
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
+    with closing(open_node(invocation.config_file, index_url=target)) as node:
+        yield node
+
+
+def _check_primary_volume(invocation: Invocation) -> None:
+    """Refuse to make an empty index because a disk is not mounted.
+
+    Raises
+    ------
+    BadUsage
+        The folder of the primary volume is missing, or empty as a mount point without its disk.
+    """
+    volume = invocation.config.primary_volume
+    if not volume.path.is_dir() or not any(volume.path.iterdir()):
+        raise BadUsage(
+            f"the folder of the volume {volume.name}, {volume.path}, is missing or empty: is its disk mounted?"
+        )
 
 
 def _sqlite_path(invocation: Invocation) -> Path | None:
@@ -169,10 +220,21 @@ def _echo_items(items: Iterable, as_json: bool, line: Callable[..., str]) -> int
     return count
 
 
-def _conclude(ctx: click.Context, found: int, as_json: bool) -> None:
+def _going_on(marks: Sequence[Mark]) -> int:
+    """Say where an interrupted work goes on; return how much it had found."""
+    for mark in marks:
+        if mark.path:
+            after = escaped(f"{mark.volume}:{mark.path}", 400)
+            click.echo(f"going on after {after}, {mark.found} findings before", err=True)
+    return sum(mark.found for mark in marks)
+
+
+def _conclude(ctx: click.Context, found: int, before: int, as_json: bool) -> None:
+    """Say in the last line what was found in all, and leave with the exit code."""
     if not as_json:
-        click.echo(f"{found} findings" if found else "nothing is wrong")
-    if found:
+        of_them = f", {before} of them before the interruption" if before else ""
+        click.echo(f"{found + before} findings{of_them}" if found or before else "nothing is wrong")
+    if found or before:
         ctx.exit(1)
 
 

@@ -7,7 +7,9 @@ value the key asks for the attribute and matches everything.
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,7 +25,9 @@ from medserver.dicom.character_sets import UNICODE_UTF_8, can_represent
 from medserver.errors import BadUsage
 from medserver.log import escaped
 
-INTEGER_VRS = frozenset({"US", "UL", "UV", "SS", "SL", "SV"})
+NUMBER_FORMATS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
+"""The VRs whose values are numbers of a fixed size (PS3.5 6.2), and how `struct` writes them."""
+
 FLOAT_VRS = frozenset({"FL", "FD"})
 BINARY_VRS = frozenset({"AT", "OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
@@ -155,11 +159,24 @@ def _element(tag: BaseTag, text: str) -> DataElement:
 
 
 def _value(vr: str, text: str) -> object:
-    if text and vr in INTEGER_VRS:
-        return [int(part) for part in text.split("\\")]
-    if text and vr in FLOAT_VRS:
-        return [float(part) for part in text.split("\\")]
-    return text or None
+    """Return what pydicom takes as the value.
+
+    Raises
+    ------
+    ValueError
+        The text is no number of the VR, or one that it has no room for.
+    """
+    if not text or vr not in NUMBER_FORMATS:
+        return text or None
+    numbers = [float(part) if vr in FLOAT_VRS else int(part) for part in text.split("\\")]
+    for number in numbers:
+        if not math.isfinite(number):
+            raise ValueError("nothing is equal to it")
+        try:
+            struct.pack(f"<{NUMBER_FORMATS[vr]}", number)
+        except (struct.error, OverflowError):
+            raise ValueError("it is out of the range of the VR") from None
+    return numbers
 
 
 def _choose_character_set(identifier: Dataset, texts: Sequence[str]) -> None:

@@ -7,9 +7,11 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from medserver import lock
 from medserver.cli.checkup import OK, PROBLEM, WARNING, Step
 from medserver.cli.invocation import Invocation
 from medserver.cli.peer import Peer
@@ -74,11 +76,11 @@ def _index(config: Config) -> Step:
     if not config.node.data.is_dir():
         return Step("index", OK, "There is no index yet; it is made at the first start.")
     try:
-        index = open_index(config.index.url, base=config.node.data)
-        try:
+        with (
+            lock.shared(config.node.data),
+            closing(open_index(config.index.url, base=config.node.data)) as index,
+        ):
             counts = index.counts()
-        finally:
-            index.close()
     except MedserverError as error:
         return Step("index", PROBLEM, f"The index cannot be opened: {error}")
     holds = f"{count_in_words(counts.instances, 'instance')} of {count_in_words(counts.patients, 'patient')}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydicom.multival import MultiValue
 
+from medserver.cli.peer import COMMENT_LENGTH_MAX
 from medserver.cli.text import printable
 from medserver.dicom import status
 from medserver.dicom.uids import UID_LENGTH_MAX
@@ -24,6 +25,8 @@ class Outcome:
         Its sub-operations; 0 where the response does not say.
     failed_uids : tuple of str
         The SOP Instances that were not delivered, where the response says it.
+    comment : str
+        What else it says, fit for a terminal.
     """
 
     code: int
@@ -32,6 +35,7 @@ class Outcome:
     failed: int
     warning: int
     failed_uids: tuple[str, ...]
+    comment: str = ""
 
     @property
     def delivered(self) -> int:
@@ -59,7 +63,8 @@ class Outcome:
         if self.warning:
             remarks.append(f"{self.warning} with warnings")
         if self.code != status.SUCCESS:
-            remarks.append(f"status {status.describe(self.code)}")
+            words = f"status {status.describe(self.code)}"
+            remarks.append(f"{words}: {self.comment}" if self.comment else words)
         elif not self.done:
             remarks.append("nothing matched")
         return "".join(f", {remark}" for remark in remarks)
@@ -85,6 +90,7 @@ def outcome_of(response: Response) -> Outcome:
         int(counters.get("NumberOfFailedSuboperations", 0)),
         int(counters.get("NumberOfWarningSuboperations", 0)),
         _failed_uids(response),
+        printable(response.comment, COMMENT_LENGTH_MAX),
     )
 
 

@@ -14,6 +14,7 @@ import click
 
 from medserver import log
 from medserver.cli.invocation import Invocation
+from medserver.cli.parameters import Seconds
 from medserver.cli.text import printable
 from medserver.config import Config
 from medserver.config.addresses import parse_host_and_port
@@ -102,7 +103,7 @@ def _with_peer(function: Callable[..., Any]) -> Callable[..., Any]:
         "--timeout",
         "timeout_s",
         metavar="SECONDS",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Seconds(),
         show_default="limits.dimse_timeout_s",
         help="How long to wait for an answer.",
     )

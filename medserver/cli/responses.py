@@ -38,7 +38,6 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.UnknownMoveDestination: UNAVAILABLE,
         errors.OutOfResources: TEMPORARY_FAILURE,
         errors.CannotCountMatches: FAILURE,
-        errors.CannotPerformSuboperations: FAILURE,
         errors.StoreFailure: INPUT_OUTPUT,
         errors.DamagedObject: INPUT_OUTPUT,
         errors.IndexFailure: INPUT_OUTPUT,
@@ -50,6 +49,7 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.ConnectionFailed: UNAVAILABLE,
         errors.AssociationRejected: UNAVAILABLE,
         errors.AssociationAborted: UNAVAILABLE,
+        errors.NoContextAccepted: UNAVAILABLE,
     }
 )
 

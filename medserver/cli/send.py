@@ -10,6 +10,7 @@ import click
 
 from medserver import codecs
 from medserver.cli.invocation import echo_json, json_option
+from medserver.cli.parameters import NamedPath
 from medserver.cli.peer import COMMENT_LENGTH_MAX, Peer, peer_argument
 from medserver.cli.progress import progress
 from medserver.cli.responses import FAILURE
@@ -24,7 +25,7 @@ ASSOCIATIONS_MAX = 64
 
 @click.command()
 @peer_argument
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=NamedPath())
 @click.option(
     "--associations",
     metavar="N",

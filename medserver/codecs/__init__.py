@@ -1,11 +1,12 @@
 """Transcoding: from what an object is stored in to what a peer accepts.
 
-Here: `targets` (what is possible), `transcode` (do it), `Workers` (where it is done). Start with `transcoding`,
-then `conversion`, which a worker runs. Encoding into compressed transfer syntaxes is not here yet.
+Here: `targets` (what is possible), `transcode` (do it), `leave_out_bulk_data` (the header alone), `Workers` (where it
+is done). Start with `transcoding`, then `conversion`, which a worker runs. Encoding into compressed transfer
+syntaxes is not here yet.
 """
 
 from medserver.codecs.syntaxes import targets
-from medserver.codecs.transcoding import Transcoded, transcode
+from medserver.codecs.transcoding import Transcoded, leave_out_bulk_data, transcode
 from medserver.codecs.workers import Workers
 
-__all__ = ["Transcoded", "Workers", "targets", "transcode"]
+__all__ = ["Transcoded", "Workers", "leave_out_bulk_data", "targets", "transcode"]

@@ -1,20 +1,23 @@
-"""Bring a data set into another transfer syntax. The job that worker processes do."""
+"""Bring a data set into another transfer syntax, or leave its bulk data out. The job that worker processes do."""
 
 from __future__ import annotations
 
 import os
 import resource
 import tempfile
+from dataclasses import dataclass
 from typing import BinaryIO
 
-from medserver.codecs.elements import Walker
+from medserver.codecs.bulk_data import WithoutBulkData
+from medserver.codecs.deflation import Deflater
+from medserver.codecs.elements import Visitor, Walker
 from medserver.codecs.frames import DecodedFrames, image_of
 from medserver.codecs.inflation import inflate
-from medserver.region import BUFFER_SIZE_BYTES, open_region
-from medserver.codecs.rewriter import Rewriter
-from medserver.codecs.survey import Facts, survey
+from medserver.codecs.rewriter import Output, Rewriter
+from medserver.codecs.survey import Facts, Survey
 from medserver.codecs.syntaxes import encoding_of
 from medserver.dicom.uids import transfer_syntax
+from medserver.region import BUFFER_SIZE_BYTES, open_region
 
 
 def convert(
@@ -26,6 +29,7 @@ def convert(
     to_uid: str,
     directory: str,
     size_max_bytes: int,
+    without_bulk_data: bool = False,
 ) -> None:
     """Write a data set in another transfer syntax to the file `output_descriptor`.
 
@@ -36,11 +40,14 @@ def convert(
     offset, size_bytes : int
         Where the data set lies in the source.
     from_uid, to_uid : str
-        Transfer syntax UIDs; `to_uid` is uncompressed.
+        Transfer syntax UIDs; `to_uid` is uncompressed, unless the bulk data are left out.
     directory : str
         Where the inflated form of a deflated data set rests meanwhile.
     size_max_bytes : int
         No file is made longer.
+    without_bulk_data : bool
+        Leave out the attributes of PS3.4 Z.1.3. Of what remains, only the pixels of an icon can be encapsulated:
+        they stay as they are if the transfer syntax does, and are decoded else.
 
     Raises
     ------
@@ -56,33 +63,53 @@ def convert(
         open_region(source_descriptor, offset, size_bytes) as source,
         os.fdopen(output_descriptor, "wb", BUFFER_SIZE_BYTES, closefd=False) as output,
     ):
+        conversion = Conversion(from_uid, to_uid, without_bulk_data)
         if not transfer_syntax(from_uid).deflated:
-            _rewrite(source_descriptor, offset, source, size_bytes, from_uid, to_uid, output)
+            conversion.write(source_descriptor, offset, source, size_bytes, output)
             return
         with tempfile.TemporaryFile(dir=directory) as inflated:
             inflated_size_bytes = inflate(source, size_bytes, inflated, size_max_bytes)
             inflated.seek(0)
-            _rewrite(inflated.fileno(), 0, inflated, inflated_size_bytes, from_uid, to_uid, output)
+            conversion.write(inflated.fileno(), 0, inflated, inflated_size_bytes, output)
 
 
-def _rewrite(
-    descriptor: int,
-    offset: int,
-    source: BinaryIO,
-    size_bytes: int,
-    from_uid: str,
-    to_uid: str,
-    output: BinaryIO,
-) -> None:
-    """Survey the data set, then write it."""
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What is to become of a data set. The parameters are those of `convert`."""
 
-    def decode(facts: Facts) -> DecodedFrames:
-        start, length = facts.fragments or (0, 0)
-        # The frames are read while the walk through the data set goes on: a stream of their own.
-        fragments = open_region(descriptor, offset + start, length)
-        return DecodedFrames(image_of(facts), from_uid, fragments)
+    from_uid: str
+    to_uid: str
+    without_bulk_data: bool
 
-    encoding = encoding_of(from_uid)
-    facts = survey(source, size_bytes, encoding, transfer_syntax(from_uid).encapsulated)
-    rewriter = Rewriter(source, encoding_of(to_uid), output, facts, decode)
-    Walker(source, size_bytes, encoding, rewriter).walk()
+    def write(
+        self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: BinaryIO
+    ) -> None:
+        """Write the inflated data set at `offset` of a file to `output`, deflated if that is wanted."""
+        if not transfer_syntax(self.to_uid).deflated:
+            self._rewrite(descriptor, offset, source, size_bytes, output)
+            return
+        deflater = Deflater(output)
+        self._rewrite(descriptor, offset, source, size_bytes, deflater)
+        deflater.finish()
+
+    def _rewrite(
+        self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: Output
+    ) -> None:
+        """Survey the data set, then write it."""
+
+        def decode(facts: Facts) -> DecodedFrames:
+            start, length = facts.fragments or (0, 0)
+            # The frames are read while the walk through the data set goes on: a stream of their own.
+            fragments = open_region(descriptor, offset + start, length)
+            return DecodedFrames(image_of(facts), self.from_uid, fragments)
+
+        encoding = encoding_of(self.from_uid)
+        surveyor = Survey(source, transfer_syntax(self.from_uid).encapsulated)
+        Walker(source, size_bytes, encoding, self._shown(surveyor)).walk()
+        decoder = None if self.from_uid == self.to_uid else decode
+        rewriter = Rewriter(source, encoding_of(self.to_uid), output, surveyor.facts, decoder)
+        Walker(source, size_bytes, encoding, self._shown(rewriter)).walk()
+
+    def _shown(self, visitor: Visitor) -> Visitor:
+        """Return a visitor that passes on what this one is to see."""
+        return WithoutBulkData(visitor) if self.without_bulk_data else visitor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from medserver.codecs.elements import (
     ITEM,
@@ -32,6 +32,13 @@ SHORT_LENGTH_MAX = 0xFFFF
 _ARRAY_TYPES = {2: "H", 4: "I", 8: "Q"}
 _OF_FRAGMENTS = frozenset((0x7FE00001, 0x7FE00002, 0x7FE00003))
 """Extended Offset Table, its Lengths, and Encapsulated Pixel Data Value Total Length: PS3.3 C.7.6.3."""
+
+
+class Output(Protocol):
+    """Where a data set is written: a file, or what makes another thing of it."""
+
+    def write(self, data: bytes) -> int:
+        """Take the next bytes."""
 
 
 @dataclass(slots=True)
@@ -69,21 +76,21 @@ class Rewriter:
         The stream that is walked through.
     target : Encoding
         How to write.
-    output : BinaryIO
+    output : Output
         Where to write.
     facts : Mapping of int to Facts
         The survey of the same stream.
-    decode : callable
-        Returns the decoded frames of a data set's facts.
+    decode : callable or None
+        Returns the decoded frames of a data set's facts. None to leave encapsulated Pixel Data as it is.
     """
 
     def __init__(
         self,
         stream: BinaryIO,
         target: Encoding,
-        output: BinaryIO,
+        output: Output,
         facts: Mapping[int, Facts],
-        decode: Callable[[Facts], DecodedFrames],
+        decode: Callable[[Facts], DecodedFrames] | None,
     ) -> None:
         self._stream = stream
         self._target = target
@@ -101,7 +108,7 @@ class Rewriter:
         if self._open:
             self._delimiter(ITEM, UNDEFINED_LENGTH)
         data_set = OpenDataSet(facts, pixel_representation)
-        if facts.fragments:
+        if facts.fragments and self._decode:
             data_set.frames = self._decode(facts)
             data_set.replacements = _replacements(data_set.frames)
         self._open.append(data_set)
@@ -139,7 +146,13 @@ class Rewriter:
         self._copy(tag, length, UNIT_SIZES_BYTES.get(vr, 1) if swapped else 1)
 
     def fragments(self, offset: int, length: int) -> None:
-        """Write the decoded frames in place of the fragments."""
+        """Write the decoded frames in place of the fragments, or these as they are."""
+        if self._decode is None:
+            self._header(PIXEL_DATA, "OB", UNDEFINED_LENGTH)
+            self._stream.seek(offset)
+            self._copy(PIXEL_DATA, length, 1)
+            self._delimiter(SEQUENCE_DELIMITATION, 0)
+            return
         self._replace_before(PIXEL_DATA)
         frames = self._open[-1].frames
         if frames is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from medserver.codecs.elements import Walker
 from medserver.codecs.representations import LUT_DESCRIPTOR, PIXEL_DATA, PIXEL_REPRESENTATION
 from medserver.codecs.syntaxes import Encoding
 from medserver.errors import CannotTranscode
@@ -67,16 +66,23 @@ class Facts:
 class Survey:
     """Visitor that collects the facts of each data set that has any.
 
+    Its methods raise CannotTranscode if the Pixel Data does not fit the transfer syntax.
+
     Parameters
     ----------
     stream : BinaryIO
         The stream that is walked through.
     encapsulated : bool
         Whether the transfer syntax has encapsulated Pixel Data.
+
+    Attributes
+    ----------
+    facts : dict of int to Facts
+        By the offset of the data set.
     """
 
     def __init__(self, stream: BinaryIO, encapsulated: bool) -> None:
-        self.facts: dict[int, Facts] = {}  # by the offset of the data set
+        self.facts: dict[int, Facts] = {}
         self._stream = stream
         self._encapsulated = encapsulated
         self._offsets: list[int] = []
@@ -111,16 +117,3 @@ class Survey:
 
     def _here(self) -> Facts:
         return self.facts.setdefault(self._offsets[-1], Facts())
-
-
-def survey(stream: BinaryIO, size_bytes: int, encoding: Encoding, encapsulated: bool) -> dict[int, Facts]:
-    """Walk once through a data set and return the facts, by the offset of each data set that has any.
-
-    Raises
-    ------
-    CannotTranscode
-        If the data set is damaged, or its Pixel Data does not fit the transfer syntax.
-    """
-    visitor = Survey(stream, encapsulated)
-    Walker(stream, size_bytes, encoding, visitor).walk()
-    return visitor.facts

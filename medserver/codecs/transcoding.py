@@ -1,4 +1,4 @@
-"""Bring a stored object into an uncompressed transfer syntax that a peer accepts."""
+"""Bring a stored object into an uncompressed transfer syntax that a peer accepts, or leave its bulk data out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from medserver.codecs.conversion import convert
-from medserver.region import BUFFER_SIZE_BYTES, open_region
 from medserver.codecs.syntaxes import targets
 from medserver.codecs.worker import NO_SPACE
 from medserver.codecs.workers import Workers
 from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotSupported
+from medserver.region import BUFFER_SIZE_BYTES, open_region
 
 SIZE_MAX_BYTES = 16 * 2**30
 
@@ -89,6 +89,64 @@ def transcode(
     """
     if to_uid not in targets(from_uid):
         raise TransferSyntaxNotSupported(f"an object in {from_uid!r} cannot be brought into {to_uid!r}")
+    with _converted(source, size_bytes, from_uid, to_uid, workers, directory, size_max_bytes) as transcoded:
+        yield transcoded
+
+
+@contextmanager
+def leave_out_bulk_data(
+    source: BinaryIO,
+    size_bytes: int,
+    from_uid: str,
+    to_uid: str,
+    workers: Workers,
+    directory: str | Path,
+    *,
+    size_max_bytes: int = SIZE_MAX_BYTES,
+) -> Iterator[Transcoded]:
+    """Write a data set without the attributes of PS3.4 table Z.1-1, in a worker process.
+
+    Everything else is there: the data set is read to its end.
+
+    Parameters
+    ----------
+    to_uid : str
+        Any transfer syntax: without pixel data only the encoding of the elements matters.
+    source, size_bytes, from_uid, workers, directory, size_max_bytes
+        As for `transcode`.
+
+    Yields
+    ------
+    Transcoded
+        The result, which is gone when the context is left.
+
+    Raises
+    ------
+    CannotTranscode
+        If the data set is damaged, or the pixels of an icon would have to be decoded and cannot.
+    TransferSyntaxNotSupported
+        If a transfer syntax is not known.
+    OutOfResources
+        If the directory is full.
+    """
+    with _converted(
+        source, size_bytes, from_uid, to_uid, workers, directory, size_max_bytes, without_bulk_data=True
+    ) as header:
+        yield header
+
+
+@contextmanager
+def _converted(
+    source: BinaryIO,
+    size_bytes: int,
+    from_uid: str,
+    to_uid: str,
+    workers: Workers,
+    directory: str | Path,
+    size_max_bytes: int,
+    without_bulk_data: bool = False,
+) -> Iterator[Transcoded]:
+    """Let a worker convert a data set, given as a file."""
     with ExitStack() as files:
         output = files.enter_context(tempfile.TemporaryFile(dir=directory))
         if _is_file(source):
@@ -97,8 +155,9 @@ def transcode(
             spooled = files.enter_context(tempfile.TemporaryFile(dir=directory))
             _spool(source, size_bytes, spooled)
             descriptor, offset = spooled.fileno(), 0
-        arguments = (offset, size_bytes, from_uid, to_uid, os.fspath(directory), size_max_bytes)
-        workers.run(convert, *arguments, files=(descriptor, output.fileno()))
+        region = (offset, size_bytes)
+        how = (from_uid, to_uid, os.fspath(directory), size_max_bytes, without_bulk_data)
+        workers.run(convert, *region, *how, files=(descriptor, output.fileno()))
         yield Transcoded(output.fileno())
 
 

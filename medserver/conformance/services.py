@@ -60,7 +60,9 @@ RETRIEVE = (
     "levels above must be given unless relational retrieval was negotiated. Other keys are ignored, except "
     "Issuer of Patient ID at the PATIENT level.",
     "Composite Instance Root Retrieve works on whole instances: frames cannot be selected. Composite "
-    "Instance Retrieve Without Bulk Data leaves out the attributes of PS3.4 Z.1.3.",
+    "Instance Retrieve Without Bulk Data leaves out the attributes of PS3.4 Z.1.3 and nothing else: private "
+    "attributes are sent. It takes any transfer syntax of the SOP class, Deflated too; an instance that cannot be "
+    "read to its end is a failed sub-operation.",
     "A C-MOVE goes to AEs only that the configuration knows with an address and a port. Pending responses "
     "with the numbers of sub-operations are sent at the beginning and then at most 20 times a second. "
     "Numbers above 65535 are reported as 65535, the sub-operations are performed all the same; the Failed "

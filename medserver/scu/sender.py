@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from medserver import codecs
 from medserver.dicom import status
-from medserver.errors import MedserverError, RemoteError
+from medserver.errors import MedserverError, NoContextAccepted, RemoteError
 from medserver.log import Event
 from medserver.scu.storage import Outgoing, proposals_for, send_instance
 from medserver.wire.association import Association
@@ -61,6 +61,7 @@ class StorageSender:
             for proposal in group
         }
         self._associations: dict[int, Association] = {}
+        self._refused: dict[int, NoContextAccepted] = {}
         self._attempts = 0
 
     def __enter__(self) -> StorageSender:
@@ -72,15 +73,22 @@ class StorageSender:
         self._associations.clear()
 
     def open(self) -> None:
-        """Open the first association, to learn early whether the remote AE can be reached.
+        """Open an association, to learn early whether the remote AE can be reached and takes anything.
 
         Raises
         ------
         RemoteError
-            It cannot.
+            It cannot be reached.
+        NoContextAccepted
+            It takes nothing of what will be sent.
         """
-        if self._groups:
-            self._association(0)
+        for group in range(len(self._groups)):
+            try:
+                self._association(group)
+                return
+            except NoContextAccepted:
+                if len(self._refused) == len(self._groups):
+                    raise
 
     def send(self, outgoing: Outgoing) -> tuple[int, str]:
         """Send an instance and wait for the answer.
@@ -96,6 +104,8 @@ class StorageSender:
                 return status.PROCESSING_FAILURE, "the remote AE was given up"
             try:
                 return self._exchange(self._association(group), outgoing)
+            except NoContextAccepted as error:  # no failure of the remote AE, which may take what others propose
+                return status.PROCESSING_FAILURE, str(error)
             except (RemoteError, OSError) as error:  # OSError: the file failed in the midst of its message
                 comment = str(error)
                 self._attempts += 1
@@ -115,8 +125,14 @@ class StorageSender:
         return command_set.get("Status", status.PROCESSING_FAILURE), str(command_set.get("ErrorComment", ""))
 
     def _association(self, group: int) -> Association:
+        if group in self._refused:
+            raise self._refused[group]
         if group not in self._associations:
-            self._associations[group] = associate(
-                self._address, self._groups[group], self._calling_ae_title, self._limits
-            )
+            try:
+                self._associations[group] = associate(
+                    self._address, self._groups[group], self._calling_ae_title, self._limits
+                )
+            except NoContextAccepted as error:
+                self._refused[group] = error
+                raise
         return self._associations[group]

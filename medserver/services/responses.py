@@ -18,7 +18,6 @@ STATUSES: dict[type[errors.MedserverError], int] = {
     errors.UnknownMoveDestination: status.MOVE_DESTINATION_UNKNOWN,
     errors.OutOfResources: status.OUT_OF_RESOURCES,
     errors.CannotCountMatches: status.CANNOT_COUNT_MATCHES,
-    errors.CannotPerformSuboperations: status.CANNOT_PERFORM_SUBOPERATIONS,
     errors.StoreFailure: status.PROCESSING_FAILURE,
     errors.IndexFailure: status.PROCESSING_FAILURE,
     errors.NotPart10: status.PROCESSING_FAILURE,

@@ -15,7 +15,6 @@ from medserver.dicom.keys import parse_key
 from medserver.errors import (
     AssociationAborted,
     CannotCountMatches,
-    CannotPerformSuboperations,
     IdentifierMismatch,
     IndexFailure,
     MedserverError,
@@ -31,7 +30,7 @@ from medserver.services.header_values import value_of
 from medserver.services.identifier import read_identifier
 from medserver.services.model import RELATIONAL, InformationModel, check_unique_keys_above, model_of, negotiated
 from medserver.services.request import Request, Response
-from medserver.services.suboperations import perform
+from medserver.services.suboperations import perform, refuse
 from medserver.services.without_bulk_data import send_without_bulk_data
 from medserver.wire.command_set import CommandField
 from medserver.wire.requestor import Address
@@ -46,8 +45,6 @@ def move(request: Request, node: Node) -> Iterator[Response]:
     ------
     UnknownMoveDestination
         The destination is not configured, or without an address to connect to.
-    CannotPerformSuboperations
-        The destination cannot be reached or refuses the association.
     IdentifierMismatch, CannotUnderstand, CannotCountMatches
     """
     selection = _select(request, node)
@@ -65,7 +62,9 @@ def move(request: Request, node: Node) -> Iterator[Response]:
         try:
             sender.open()
         except RemoteError as error:
-            raise CannotPerformSuboperations(str(error)) from None
+            logger.info(Event("C-MOVE", destination=destination.ae_title, problem=str(error)))
+            yield refuse(request, selection.count, selection, str(error))
+            return
         logger.info(Event("C-MOVE", destination=destination.ae_title, instances=selection.count))
         yield from perform(
             request,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from pydicom.dataset import Dataset
 
@@ -50,7 +51,14 @@ class Suboperations:
             self.warning += 1
         else:
             self.failed += 1
-            self.failed_uids.append(sop_instance_uid)
+            if len(self.failed_uids) < FAILED_UIDS_MAX:
+                self.failed_uids.append(sop_instance_uid)
+
+    def fail_all(self, sop_instance_uids: Iterable[str]) -> None:
+        """Count all that remain as failed; no more UIDs are taken than can be listed."""
+        self.failed_uids += islice(sop_instance_uids, FAILED_UIDS_MAX - len(self.failed_uids))
+        self.failed += self.remaining
+        self.remaining = 0
 
     def pending(self) -> Response:
         """Return the response that says how far it is."""
@@ -60,7 +68,7 @@ class Suboperations:
         """Return the response that ends a cancelled operation."""
         return Response(status.CANCEL, identifier=self._identifier(request), elements=self._counts(True))
 
-    def finished(self, request: Request) -> Response:
+    def finished(self, request: Request, comment: str = "") -> Response:
         """Return the response that ends the operation.
 
         Success if nothing failed, A702 if everything did, else B000 (PS3.4 table C.4-2).
@@ -71,7 +79,7 @@ class Suboperations:
             code = status.SUBOPERATIONS_WARNING
         else:
             code = status.CANNOT_PERFORM_SUBOPERATIONS
-        return Response(code, identifier=self._identifier(request), elements=self._counts(False))
+        return Response(code, comment, self._identifier(request), self._counts(False))
 
     def _counts(self, with_remaining: bool) -> dict[str, int]:
         counts = {
@@ -87,7 +95,7 @@ class Suboperations:
         if not self.failed_uids:
             return None
         identifier = Dataset()
-        identifier.FailedSOPInstanceUIDList = self.failed_uids[:FAILED_UIDS_MAX]
+        identifier.FailedSOPInstanceUIDList = self.failed_uids
         return encode_data_set(identifier, request.context.transfer_syntax_uid)
 
 
@@ -108,3 +116,10 @@ def perform(
             reported_at = time.monotonic()
             yield suboperations.pending()
     yield suboperations.finished(request)
+
+
+def refuse(request: Request, count: int, instances: Iterable[StoredInstance], comment: str) -> Response:
+    """Return the one response to an operation of which no sub-operation can even be tried."""
+    suboperations = Suboperations(count)
+    suboperations.fail_all(instance.sop_instance_uid for instance in instances)
+    return suboperations.finished(request, comment)

@@ -10,7 +10,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation
 
 from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from medserver.errors import AssociationAborted, AssociationRejected, ConnectionFailed
+from medserver.errors import AssociationAborted, AssociationRejected, ConnectionFailed, NoContextAccepted
 from medserver.wire.association import Association
 from medserver.wire.limits import WireLimits
 
@@ -87,7 +87,9 @@ def associate(
     AssociationRejected
         The remote AE refused.
     AssociationAborted
-        It aborted, or did not answer in time, or accepted no presentation context.
+        It aborted, or did not answer in time.
+    NoContextAccepted
+        It accepted no presentation context.
     """
     association = Association("requestor", limits)
     requestor, acceptor = association.requestor, association.acceptor
@@ -141,5 +143,5 @@ def _check(association: Association, address: Address) -> None:
             f"{address} rejected the association: {answer.reason_str} ({answer.result_str})",
         )
     if association._rejected_cx and not association._accepted_cx:
-        raise AssociationAborted(f"{address} accepted none of the proposed presentation contexts")
+        raise NoContextAccepted(f"{address} accepted none of the proposed presentation contexts")
     raise AssociationAborted(f"{address} aborted the association or did not answer")

@@ -68,6 +68,31 @@ def test_rows_of_a_volume_that_is_not_configured(node, several):
     assert finding.volume == "main"
 
 
+def test_what_was_found_before_an_interruption_is_not_forgotten(node, several):
+    for file in several[:3]:
+        file.unlink()
+    list(islice(archive.check(node, noted_every=2), 3))
+    [mark] = archive.interrupted_check(node)
+    assert (mark.volume, mark.found) == ("main", 2)
+    assert str(several[1]).endswith(mark.path)
+    assert len(list(archive.check(node))) == 1
+    assert archive.interrupted_check(node) == []
+
+
+@pytest.mark.parametrize("digests", [False, True])
+def test_a_check_does_not_go_on_where_one_of_the_other_kind_stopped(node, several, digests):
+    """What was only looked at plainly is not passed over by a check with digests."""
+    several[0].unlink()
+    several[9].unlink()
+    list(islice(archive.check(node, digests=not digests, noted_every=1), 2))
+    assert [mark.found for mark in archive.interrupted_check(node, digests=not digests)] == [1]
+    assert archive.interrupted_check(node, digests=digests) == []
+    assert len(list(archive.check(node, digests=digests))) == 2
+    assert len(archive.interrupted_check(node, digests=not digests)) == 1
+    archive.restart_check(node, digests=not digests)
+    assert archive.interrupted_check(node, digests=not digests) == []
+
+
 def test_check_goes_on_where_it_was_interrupted(node, several):
     for file in several:
         file.unlink()

@@ -87,6 +87,25 @@ def rebuilt(open_archive, tmp_path, name="new.db"):
     return open_archive(index_url=f"sqlite:///{tmp_path}/{name}")
 
 
+def interrupted_after(node, stop_after: int, **arguments) -> list:
+    """Rebuild until so many objects are done, and return what was found until then."""
+
+    class Interrupted(Exception):
+        pass
+
+    done = []
+
+    def progress(count: int) -> None:
+        done.append(count)
+        if sum(done) == stop_after:
+            raise Interrupted
+
+    found = []
+    with pytest.raises(Interrupted):
+        found.extend(archive.rebuild(node, progress, **arguments))
+    return found
+
+
 def test_rebuilt_index_equals_the_old_one(open_archive, filled, tmp_path):
     new = rebuilt(open_archive, tmp_path)
     counted = []
@@ -94,7 +113,7 @@ def test_rebuilt_index_equals_the_old_one(open_archive, filled, tmp_path):
     assert list(archive.rebuild(new, counted.append)) == []
     assert sum(counted) == total == filled.index.counts().locations
     assert dump(tmp_path / "new.db") == dump(tmp_path / "data" / "index.db")
-    assert not archive.is_rebuilding(new)
+    assert not archive.interrupted_rebuild(new)
     assert list(archive.check(new, digests=True)) == []
 
 
@@ -110,20 +129,8 @@ def test_rebuild_of_a_copy_of_the_store(open_archive, filled, tmp_path):
 def test_rebuild_goes_on_where_it_was_interrupted(open_archive, filled, tmp_path, stop_after):
     new = rebuilt(open_archive, tmp_path)
     total = archive.count_objects(new)
-
-    class Interrupted(Exception):
-        pass
-
-    done = []
-
-    def progress(count: int) -> None:
-        done.append(count)
-        if sum(done) == stop_after:
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        list(archive.rebuild(new, progress, noted_every=3))
-    assert archive.is_rebuilding(new)
+    interrupted_after(new, stop_after, noted_every=3)
+    assert archive.interrupted_rebuild(new) and archive.can_rebuild(new)
     assert archive.count_objects(new) <= total
     assert list(archive.rebuild(new)) == []
     assert dump(tmp_path / "new.db") == dump(tmp_path / "data" / "index.db")
@@ -146,6 +153,28 @@ def test_what_cannot_be_entered_is_reported_and_left(open_archive, filled, tmp_p
     }
     assert len(findings) == 3
     assert len(stored_paths(filled)) == len(paths) + 1
+
+
+@pytest.mark.parametrize("damaged", [0, 20, 40, -1])
+def test_what_was_found_before_an_interruption_is_not_forgotten(open_archive, filled, tmp_path, damaged):
+    """Wherever it is interrupted, what was found before and after is together what there is."""
+    paths = stored_paths(filled)
+    (Path(filled.primary_volume.root) / paths[damaged]).write_bytes(b"x")
+    for stop_after in range(1, len(paths), 7):
+        new = rebuilt(open_archive, tmp_path, f"{stop_after}.db")
+        seen = interrupted_after(new, stop_after, noted_every=3)
+        before = sum(mark.found for mark in archive.interrupted_rebuild(new))
+        assert before <= len(seen)
+        assert before + len(list(archive.rebuild(new))) == 1
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_only_a_rebuild_of_the_same_kind_goes_on(open_archive, filled, tmp_path, verify):
+    new = rebuilt(open_archive, tmp_path)
+    assert archive.can_rebuild(new, verify=True) and archive.can_rebuild(new)
+    interrupted_after(new, 45, verify=verify, noted_every=3)
+    assert archive.can_rebuild(new, verify=verify)
+    assert not archive.can_rebuild(new, verify=not verify)
 
 
 def test_reader_of_findings_may_stop_at_any_time(open_archive, filled, tmp_path):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from medserver import archive, lock
 from medserver.cli import index as index_command
 from medserver.cli.invocation import Invocation
 from medserver.config import ConfigFile
@@ -17,6 +19,7 @@ from medserver.errors import BadUsage
 from medserver.node import open_node
 from tests.archive.conftest import receive, stored_paths
 from tests.peers.files import make_small, samples
+from tests.peers.process import wait_until
 
 
 @pytest.fixture
@@ -134,3 +137,120 @@ def test_help(config_path, arguments):
     result = invoke(config_path, *arguments, "--help")
     assert result.exit_code == 0
     assert "--help" in result.stdout
+
+
+# -- interrupted ------------------------------------------------------------------------------------------------
+
+
+def interrupt_check(config_path: Path, *, after: int, **arguments) -> None:
+    with closing(open_node(ConfigFile(config_path))) as node:
+        list(islice(archive.check(node, noted_every=1, **arguments), after))
+
+
+def test_check_that_goes_on_counts_what_was_found_before(config_path, store):
+    first, second = objects(config_path)[:2]
+    for path in (first, second):
+        (store / path).unlink()
+    interrupt_check(config_path, after=2)
+    (store / second).write_bytes(b"")
+    result = invoke(config_path, "check")
+    assert result.exit_code == 1
+    assert f"going on after main:{first}, 1 findings before" in result.stderr
+    assert result.stdout.splitlines()[-1] == "2 findings, 1 of them before the interruption"
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_check_that_finds_nothing_more_does_not_say_that_nothing_is_wrong(config_path, store, as_json):
+    first, second = objects(config_path)[0], objects(config_path)[-1]
+    (store / first).unlink()
+    whole = (store / second).read_bytes()
+    (store / second).write_bytes(b"")
+    interrupt_check(config_path, after=2)
+    (store / second).write_bytes(whole)
+    result = invoke(config_path, "check", *as_json)
+    assert result.exit_code == 1
+    assert "nothing is wrong" not in result.output
+    assert invoke(config_path, "check").exit_code == 1
+
+
+def interrupt_rebuild(config_path: Path, store: Path, url: str, **arguments) -> None:
+    """Interrupt a rebuild at its first finding: a file whose object has just been entered."""
+    path = store / objects(config_path)[-1]
+    shutil.copy(path, path.with_name(path.name.replace(".dcm", "-3.dcm")))
+    with closing(open_node(ConfigFile(config_path), index_url=url)) as node:
+        next(archive.rebuild(node, noted_every=1, **arguments))
+
+
+def damage(path: Path) -> None:
+    """Change the last byte, which only the digest tells."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_rebuild_with_verify_does_not_go_on_where_a_plain_one_stopped(config_path, store, tmp_path):
+    before = counts(config_path)
+    paths = objects(config_path)
+    damage(store / paths[0])
+    url = f"sqlite:///{tmp_path}/data/index.db.rebuilding"
+    interrupt_rebuild(config_path, store, url)
+    result = invoke(config_path, "rebuild", "--verify")
+    assert result.exit_code == 1
+    assert "beginning anew" in result.stderr
+    assert "2 findings" in result.stdout
+    assert counts(config_path)["locations"] == before["locations"] - 1
+
+
+def test_rebuild_into_what_another_kind_of_rebuild_left(config_path, store, tmp_path):
+    url = f"sqlite:///{tmp_path}/other.db"
+    interrupt_rebuild(config_path, store, url)
+    with pytest.raises(BadUsage, match="interrupted rebuild without --verify"):
+        invoke(config_path, "rebuild", "--into", url, "--verify")
+    assert invoke(config_path, "rebuild", "--into", url).exit_code == 1
+
+
+# -- a node that runs, a disk that is not there -------------------------------------------------------------------
+
+
+def test_rebuild_refuses_when_the_folder_of_the_primary_volume_is_missing(config_path, store, tmp_path):
+    index = (tmp_path / "data" / "index.db").read_bytes()
+    store.rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        with pytest.raises(BadUsage, match="is its disk mounted"):
+            invoke(config_path, "rebuild")
+        store.mkdir(exist_ok=True)  # as the mount point without the disk
+    assert (tmp_path / "data" / "index.db").read_bytes() == index
+    assert not list((tmp_path / "data").glob("*.rebuilding*"))
+
+
+@pytest.mark.parametrize("arguments", [["counts"], ["conflicts"], ["duplicates"], ["check"]])
+def test_no_other_command_works_with_an_index_that_is_being_replaced(config_path, tmp_path, arguments):
+    with lock.exclusive(tmp_path / "data"), pytest.raises(BadUsage, match="a new index is being made"):
+        invoke(config_path, *arguments)
+
+
+def test_rebuild_and_a_running_node_exclude_each_other(make_node, tmp_path):
+    node = make_node()
+    node.start()
+    for arguments in ([], ["--into", f"sqlite:///{tmp_path}/other.db"]):
+        refused = node.cli("index", "rebuild", *arguments)
+        assert refused.exit_code == 2
+        assert refused.output.count("\n") == 1 and "the node is running" in refused.output
+    assert node.cli("index", "check").output == "nothing is wrong\n"
+    assert not (tmp_path / "other.db").exists()
+    node.kill()
+    # Its processes notice the end of the supervisor, and hold the lock until they have ended.
+    wait_until(lambda: is_free(node.data), what="the end of the killed node")
+    assert node.cli("index", "rebuild").exit_code == 0
+    with lock.exclusive(node.data):
+        refused = node.cli("serve")
+    assert refused.exit_code == 2
+    assert refused.output.count("\n") == 1 and "a new index is being made" in refused.output
+
+
+def is_free(data: Path) -> bool:
+    try:
+        with lock.exclusive(data):
+            return True
+    except BadUsage:
+        return False

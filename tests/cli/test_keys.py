@@ -9,6 +9,7 @@ import pytest
 from medserver.cli.keys import parse_keys
 from medserver.cli.model import make_target
 from medserver.errors import BadUsage
+from medserver.scu.exchange import encode_data_set
 
 
 def test_keywords_and_tags():
@@ -66,6 +67,34 @@ def test_unicode_chooses_utf_8():
         parse_keys(["SpecificCharacterSet=ISO_IR 100", "PatientName=山田*"])
 
 
+OUT_OF_RANGE = {
+    "Rows": ["99999999", "65536", "-1", "1\\65536", "9" * 5000],  # US
+    "TagAngleSecondAxis": ["32768", "-32769"],  # SS
+    "SimpleFrameList": ["4294967296", "-1"],  # UL
+    "ReferencePixelX0": ["2147483648", "-2147483649"],  # SL
+    "FileOffsetInContainer": ["18446744073709551616", "-1"],  # UV
+    "SelectorSVValue": ["9223372036854775808", "-9223372036854775809"],  # SV
+    "RecommendedDisplayFrameRateInFloat": ["1e39", "-1e39", "nan", "inf"],  # FL
+    "RealWorldValueSlope": ["1e999", "nan", "-inf"],  # FD
+}
+
+
+def test_the_largest_and_smallest_numbers_are_values():
+    identifier = parse_keys(
+        [
+            "Rows=65535\\0",
+            "TagAngleSecondAxis=-32768",
+            "SimpleFrameList=4294967295",
+            "ReferencePixelX0=-2147483648",
+            "FileOffsetInContainer=18446744073709551615",
+            "SelectorSVValue=-9223372036854775808",
+            "RecommendedDisplayFrameRateInFloat=3.4e38",
+            "RealWorldValueSlope=1.7e308",
+        ]
+    ).identifier
+    assert encode_data_set(identifier, "1.2.840.10008.1.2.1")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -78,6 +107,7 @@ def test_unicode_chooses_utf_8():
         ("PixelData=1", "by which nothing is matched"),
         ("Rows=many", "is not a value"),
         ("Rows=", None),
+        *[(f"{key}={text}", "is not a value") for key, texts in OUT_OF_RANGE.items() for text in texts],
         ("SeriesNumber=*", "is not a value"),
         ("0099,1001=1", "not in the data dictionary"),
         ("PatientID=\udcff", "not text in the character set"),

@@ -89,6 +89,11 @@ def test_version(run):
         (["ae", "remove", "NOBODY"], 2, "no entry [ae NOBODY]"),
         (["ae", "echo", "NOBODY"], 69, "no entry [ae NOBODY]"),
         (["ae", "echo", "WS"], 2, "no address with a port"),
+        (["find", "CT1", "-k", "Rows=99999999"], 2, "'99999999' is not a value of (0028,0010) US"),
+        *[(["echo", "CT1", "--timeout", text], 2, "--timeout") for text in ("nan", "inf", "1e300", "0", "-1")],
+        (["send", "CT1", ""], 2, "an empty path"),
+        (["send", "CT1", "/nowhere", ""], 2, "an empty path"),
+        (["get", "CT1", "", "-k", "StudyInstanceUID=1.2"], 2, "an empty path"),
     ],
 )
 def test_bad_input_is_one_line_and_an_exit_code(run, arguments, code, message):

@@ -13,6 +13,7 @@ from medserver.scu import query
 from medserver.scu.exchange import cancel, context_for, responses, send_request
 from medserver.wire.command_set import CommandField
 from pydicom.uid import CTImageStorage, MRImageStorage
+from pynetdicom.presentation import AllStoragePresentationContexts
 from pynetdicom.sop_class import (
     CompositeInstanceRootRetrieveMove,
     PatientRootQueryRetrieveInformationModelMove,
@@ -24,14 +25,23 @@ from tests.peers.dcmtk_servers import StoreSCP
 from tests.peers.node import Node
 from tests.peers.ports import free_port
 from tests.services import corpus
-from tests.services.client import MOVE, Client, counters, identifier_of
+from tests.services.client import MOVE, Answers, Client, counters, identifier_of
 from tests.services.conftest import ReceiverFactory
 from tests.services.corpus import BIG_ENDIAN, EXPLICIT, IMPLICIT
 from tests.services.peer import ALL_TRANSFER_SYNTAXES, associated
 from tests.services.retrieval import LEVELS, keys_of
 from tests.services.transcoding import check_same_image, read
 
+SOP_CLASSES = 70
+"""Two presentation contexts are proposed for each: more than the 128 of one association."""
+
 CT_AND_MR = {CTImageStorage: ALL_TRANSFER_SYNTAXES, MRImageStorage: ALL_TRANSFER_SYNTAXES}
+
+
+def check_all_failed(moved: Answers, objects: list[corpus.Object]) -> None:
+    """PS3.4 C.4.2.1.4.2: a final response tells the counts and which instances failed."""
+    assert moved.counters == {"remaining": None, "completed": 0, "failed": len(objects), "warning": 0}
+    assert sorted(moved.failed_uids) == sorted(one.sop_instance_uid for one in objects)
 
 
 @pytest.mark.parametrize(("model", "level", "keywords", "count"), LEVELS)
@@ -118,7 +128,8 @@ def test_destination_where_nobody_listens(node: Node, client: Client, tree: list
     node.add_remote(Address("AWAY", free_port()), allow=())
     moved = client.move("AWAY", "STUDY", keys_of(tree[0], "StudyInstanceUID"))
     assert moved.status == 0xA702
-    assert moved.comment
+    assert "cannot connect" in moved.comment
+    check_all_failed(moved, tree[:6])
 
 
 def test_destination_that_rejects_us(
@@ -126,7 +137,9 @@ def test_destination_that_rejects_us(
 ) -> None:
     storescp = dcmtk.start_storescp("REFUSING", options=["--refuse"])
     node.add_remote(storescp.address, allow=())
-    assert client.move("REFUSING", "STUDY", keys_of(tree[0], "StudyInstanceUID")).status == 0xA702
+    moved = client.move("REFUSING", "STUDY", keys_of(tree[0], "StudyInstanceUID"))
+    assert moved.status == 0xA702
+    check_all_failed(moved, tree[:6])
 
 
 def test_destination_that_aborts_within_the_first_instance(
@@ -189,6 +202,27 @@ def test_destination_that_takes_nothing_of_it(
     start_receiver("NONE-OF-IT", {"1.2.840.10008.5.1.4.1.1.66": [EXPLICIT]})
     moved = client.move("NONE-OF-IT", "STUDY", keys_of(mixed[0], "StudyInstanceUID"))
     assert moved.status == 0xA702
+    assert moved.comment
+    check_all_failed(moved, mixed)
+
+
+@pytest.mark.parametrize("taken", ["of the first association", "of the second association"])
+def test_more_sop_classes_than_contexts_of_which_one_is_taken(
+    client: Client, start_receiver: ReceiverFactory, taken: str
+) -> None:
+    """Two associations are needed, and the destination accepts nothing of what the other one proposes."""
+    study = uids.new_uid()
+    classes = [str(one.abstract_syntax) for one in AllStoragePresentationContexts][:SOP_CLASSES]
+    objects = [corpus.make_object(StudyInstanceUID=study, SOPClassUID=uid) for uid in classes]
+    assert client.store(*objects) == [0] * len(objects)
+    wanted = objects[0] if taken == "of the first association" else objects[-1]
+    name = f"ONE-{taken.split()[2][:6].upper()}"
+    receiver = start_receiver(name, {wanted.sop_class_uid: [EXPLICIT]})
+    moved = client.move(name, "STUDY", {"StudyInstanceUID": study})
+    assert set(receiver.received) == {wanted.sop_instance_uid}
+    assert moved.status == 0xB000
+    assert moved.counters == {"remaining": None, "completed": 1, "failed": len(objects) - 1, "warning": 0}
+    assert set(moved.failed_uids) == {one.sop_instance_uid for one in objects} - set(receiver.received)
 
 
 def test_destination_that_warns_and_fails(

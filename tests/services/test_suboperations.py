@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from medserver.dicom import status
-from medserver.services.suboperations import COUNT_MAX, FAILED_UIDS_MAX, Suboperations, perform
+from medserver.services.suboperations import COUNT_MAX, FAILED_UIDS_MAX, Suboperations, perform, refuse
 from medserver.scu.exchange import decode_data_set
 from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 
@@ -89,3 +89,19 @@ def test_the_list_of_failed_instances_fits_into_its_element():
     last = suboperations.finished(request())
     listed = decode_data_set(last.identifier, EXPLICIT_VR_LITTLE_ENDIAN).FailedSOPInstanceUIDList
     assert len(listed) == FAILED_UIDS_MAX
+
+
+@pytest.mark.parametrize("count", [2, FAILED_UIDS_MAX + 500, 70_000])
+def test_all_fail_without_being_tried(count):
+    taken = []
+    asked = (taken.append(one) or one for one in instances(count))
+    last = refuse(request(), count, asked, "nobody listens")
+    assert (last.code, last.comment) == (status.CANNOT_PERFORM_SUBOPERATIONS, "nobody listens")
+    assert last.elements == {
+        "NumberOfCompletedSuboperations": 0,
+        "NumberOfFailedSuboperations": min(count, COUNT_MAX),
+        "NumberOfWarningSuboperations": 0,
+    }
+    assert len(taken) <= FAILED_UIDS_MAX
+    listed = decode_data_set(last.identifier, EXPLICIT_VR_LITTLE_ENDIAN)["FailedSOPInstanceUIDList"]
+    assert listed.VM == min(count, FAILED_UIDS_MAX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from pydicom.filereader import read_dataset
 def read(transfer_syntax_uid: str, data_set: bytes) -> Dataset:
     """Read a received data set with pydicom, ready for its pixels to be decoded."""
     syntax = uids.transfer_syntax(transfer_syntax_uid)
+    if syntax.deflated:
+        data_set = zlib.decompress(data_set, wbits=-zlib.MAX_WBITS)
     dataset = read_dataset(BytesIO(data_set), syntax.implicit_vr, syntax.little_endian)
     dataset.set_original_encoding(syntax.implicit_vr, syntax.little_endian)
     dataset.file_meta = pydicom.dataset.FileMetaDataset()
