@@ -1,0 +1,159 @@
+"""Keys that mean something to a database: they mean to us what PS3.4 C.2.2.2 says, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from pydicom.datadict import tag_for_keyword
+
+from tests.attacks import exchange
+from tests.attacks.conftest import SiegeFactory
+from tests.attacks.hostile import element, query
+from tests.attacks.siege import Siege
+from tests.index.conftest import cluster as cluster  # noqa: PLC0414
+from tests.services import corpus
+from tests.services.client import Client
+
+VALUES = (
+    "50%", "50x", "5_0", "5x0", "%", "_", "%%", "*", "?", "a*b", "axxb",
+    "O'Neil", "O''Neil", "OxNeil", "'", "''", '"', 'say "x"', '"studies"', ";", "a;b", "--", "/* x */",
+    "' OR '1'='1", "x'); DROP TABLE studies; --", "1; DELETE FROM studies", "' UNION SELECT 1 --",
+    "[ab]", "a", "b", "[", "]", "[^a]", "^a", "[]", "{1}", "$1", ":1", ":name", "%s", "%(x)s", "@x", "#", "(", ")",
+    "\t", "Ä", "ä", "A", "ẞ", "İ", "👩‍⚕️", "\u202e", "NULL", "null", "0", "00", "1e1",
+)  # fmt: skip
+
+PATTERNS = (
+    "5%0", "5_?", "5?0", "50?", "*%", "%*", "*_*", "_?", "??", "?", "*'*", "O*Neil", "O?Neil", "*''*", '*"*', "*;*",
+    "*--*", "' OR 1=1 *", "*' OR '1'='1", "*[*", "[*", "[ab]*", "[^a]*", "[a-z]*", "*]", "?a", "{*}", "$?", ":*",
+    "*\u202e", "*👩*", "*;DROP*", "a*b*", "*a*x*b*", "n?ll", "*%s*", "(*", "*/",
+)  # fmt: skip
+
+BACKSLASHES = ("\\", "\\\\", "50%\\5_0", "50\\%", "\\'", "'\\--", "a\\*", "\\%\\_", "%\\\\*'*")
+
+CHARACTER_SET = {"SpecificCharacterSet": "ISO_IR 192"}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def siege(request: pytest.FixtureRequest, besiege: SiegeFactory) -> Siege:
+    """Give a node with an index in each of the databases."""
+    if request.param == "sqlite":
+        return besiege()
+    return besiege({"index.url": request.getfixturevalue("cluster").new_database()})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stored(siege: Siege) -> Iterator[dict[str, corpus.Object]]:
+    """Store a study for each value; give them by value."""
+    objects = {
+        value: corpus.make_object(
+            **CHARACTER_SET,
+            PatientID=f"P{number}",
+            PatientName=f"N{number}",
+            StudyDescription=value,
+            AccessionNumber=value,
+            StudyID=str(number),
+        )
+        for number, value in enumerate(VALUES)
+    }
+    for value, one in objects.items():
+        assert str(one.dataset.StudyDescription) == value
+    assert set(Client(siege.node.address).store(*objects.values())) == {0}
+    # Each process keeps its connections to the database, for writing and for reading, once it has had them.
+    with ExitStack() as stack:
+        stores = [stack.enter_context(exchange.storing(siege.node.address)) for _ in range(6)]
+        finds = [stack.enter_context(exchange.finding(siege.node.address)) for _ in range(6)]
+        assert {store(objects["%"].encoded, objects["%"].sop_instance_uid) for store in stores} == {0}
+        assert {find(query("STUDY", element(0x00100020, "LO", b"P0"))) for find in finds} == {(0, 1)}
+    with exchange.warm(siege.node):  # with one more study, of which these attributes are empty
+        yield objects
+
+
+def expected(key: str) -> list[str]:
+    """Return the values that a key matches, by a reference of its own."""
+    texts = [text for text in (one.strip(" ") for one in key.split("\\")) if text]
+    if not texts or any(not text.strip("*") for text in texts):
+        return sorted(VALUES)
+    return sorted(value for value in VALUES if any(fits(text, value) for text in texts))
+
+
+def fits(key: str, value: str) -> bool:
+    r"""Tell whether a value fits a key: ``*`` and ``?`` are wild cards, everything else stands for itself."""
+    if not set(key) & set("*?"):
+        return key == value
+    pattern = "".join({"*": ".*", "?": "."}.get(sign) or re.escape(sign) for sign in key)
+    return re.fullmatch(pattern, value, re.DOTALL) is not None
+
+
+@pytest.mark.filterwarnings("ignore:.*VR (LO|SH).*:UserWarning")
+@pytest.mark.parametrize("keyword", ["StudyDescription", "AccessionNumber"])
+def test_texts(siege: Siege, stored: dict[str, corpus.Object], keyword: str) -> None:
+    def attack() -> None:
+        with Client(siege.node.address).querying() as ask:
+            for key in (*VALUES, *PATTERNS, *BACKSLASHES):
+                found = ask("STUDY", CHARACTER_SET | {keyword: key, "StudyInstanceUID": ""})
+                values = filter(None, found.values(keyword))
+                assert (found.status, sorted(values)) == (0, expected(key)), key
+
+    siege.withstands(attack)
+
+
+def asked(keyword: str, vr: str, value: str) -> bytes:
+    """Return an identifier in which a key has any bytes."""
+    character_set = element(0x00080005, "CS", b"ISO_IR 192")
+    return character_set + query("STUDY", element(tag_for_keyword(keyword), vr, value.encode()))
+
+
+@pytest.mark.parametrize(("keyword", "vr"), [("StudyInstanceUID", "UI"), ("StudyDate", "DA"), ("StudyTime", "TM")])
+def test_keys_that_are_no_texts(siege: Siege, stored: dict[str, corpus.Object], keyword: str, vr: str) -> None:
+    """A UID, date or time with other signs does not fit its VR, and is refused."""
+    hostile = [value for value in VALUES if re.search(r"[^0-9.*?\t-]", value)]
+
+    def attack() -> None:
+        with exchange.finding(siege.node.address) as find:
+            for value in hostile:
+                assert find(asked(keyword, vr, value)) in ((0xA900, 0), (0xC000, 0)), value
+
+    siege.withstands(attack)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr"),
+    [("NumberOfStudyRelatedInstances", "IS"), ("ModalitiesInStudy", "CS"), ("SOPClassesInStudy", "UI")],
+)
+def test_keys_that_are_computed(siege: Siege, stored: dict[str, corpus.Object], keyword: str, vr: str) -> None:
+    """A number that is none, or a modality that is none, is no study's."""
+
+    def attack() -> None:
+        with exchange.finding(siege.node.address) as find:
+            for value in set(VALUES) - {"*", "\t", "?", "%"}:
+                status, answers = find(asked(keyword, vr, value))
+                assert status in (0, 0xA900, 0xC000) and answers == 0, value
+
+    siege.withstands(attack)
+
+
+@pytest.mark.filterwarnings("ignore:.*VR (UI|LO).*:UserWarning", "ignore:Invalid value:UserWarning")
+def test_retrieves(siege: Siege, stored: dict[str, corpus.Object]) -> None:
+    """What a retrieve names is what it gets; that a database would take it for more does not matter."""
+    kinds = corpus.kinds_of(stored.values())
+    client = Client(siege.node.address, "GETSCU")
+
+    def attack() -> None:
+        for key in ("%", "P_", "P%", "' OR ''='", "P1' OR 'a'='a", "P1; --", 'P1"', "[P]1", "p1"):
+            got = client.get("PATIENT", CHARACTER_SET | {"PatientID": key}, kinds, model="PATIENT")
+            assert (got.status, got.received) == (0, {}), key
+        for key in ("%", "' OR ''='", "1.2%", "1.2' --"):
+            got = client.get("STUDY", {"StudyInstanceUID": key}, kinds)
+            assert (got.status, got.received) == (0xA900, {}), key
+        got = client.get("PATIENT", {"PatientID": "P1"}, kinds, model="PATIENT")
+        assert list(got.received) == [stored[VALUES[1]].sop_instance_uid]
+
+    siege.withstands(attack)
+
+
+def test_everything_is_still_there(siege: Siege, stored: dict[str, corpus.Object]) -> None:
+    found = Client(siege.node.address).find("STUDY", CHARACTER_SET | {"StudyInstanceUID": "", "StudyDescription": ""})
+    assert sorted(filter(None, found.values("StudyDescription"))) == sorted(VALUES)
