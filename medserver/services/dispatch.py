@@ -123,11 +123,13 @@ def _remote(association: AcceptedAssociation, node: Node) -> Remote | None:
     return association.peer
 
 
-def _send_all(responder: _Responder, responses: Iterator[Response]) -> None:
+def _send_all(responder: _Responder, responses: Iterator[Response | None]) -> None:
     """Send pending responses in growing batches, and the last one by itself."""
     try:
         for response in responses:
-            if status.is_pending(response.code):
+            if response is None:
+                responder.send_what_waits()
+            elif status.is_pending(response.code):
                 responder.send_pending(response)
             else:
                 responder.send_last(response)
@@ -163,7 +165,14 @@ class _Responder:
         if response.identifier is not None:
             self._batch += pdata_pieces(self._message.context_id, response.identifier, False, length)
         self._batch_count += 1
-        if self._batch_count >= self._batch_limit or time.monotonic() - self._flushed_at > BATCH_S:
+        if self._batch_count >= self._batch_limit:
+            self._flush()
+        else:
+            self.send_what_waits()
+
+    def send_what_waits(self) -> None:
+        """Send pending responses that have waited long enough for others."""
+        if self._batch and time.monotonic() - self._flushed_at > BATCH_S:
             self._flush()
 
     def send_last(self, response: Response) -> None:

@@ -43,8 +43,8 @@ def negotiate_extended(sop_class_uid: str, offered: bytes) -> bytes | None:
     return bytes(int(ours == theirs == 1) for ours, theirs in zip(supported, offered))
 
 
-def find(request: Request, node: Node) -> Iterator[Response]:
-    """Answer a C-FIND: a pending response for each match, then the end.
+def find(request: Request, node: Node) -> Iterator[Response | None]:
+    """Answer a C-FIND: a pending response for each match, then the end; None while it goes on searching.
 
     Raises
     ------
@@ -72,6 +72,7 @@ def find(request: Request, node: Node) -> Iterator[Response]:
             yield Response(status.CANCEL)
             return
         if values is None:
+            yield None
             continue
         count += 1
         if limit and count > limit:

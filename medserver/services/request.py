@@ -67,5 +67,8 @@ class Response:
     elements: dict[str, int | str] = field(default_factory=dict)
 
 
-Handler = Callable[[Request, "object"], "Response | Iterator[Response]"]
-"""A function of the request and the `Node`; operations with several responses are generators."""
+Handler = Callable[[Request, "object"], "Response | Iterator[Response | None]"]
+"""A function of the request and the `Node`.
+
+Operations with several responses are generators; one that goes on without a response yields None now and then.
+"""
