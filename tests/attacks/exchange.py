@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from medserver.dicom import uids
+from medserver.scu import query, retrieve
 from medserver.wire.command_set import CommandField
+from medserver.wire.requestor import Proposal
 from tests.attacks import raw
 from tests.peers import Address
 from tests.peers.node import Node
-from tests.peers.process import wait_until
 from tests.services import corpus
+from tests.services.client import Client, identifier_of
 from tests.services.test_memory import RESIDENT_MAX_BYTES, peak_resident_bytes
 
 TIMEOUT_S = 20.0
@@ -100,13 +104,30 @@ def moving(address: Address) -> Iterator[Callable[[str, bytes], int]]:
 
 
 @contextmanager
-def warm(node: Node, resident_max_bytes: int = RESIDENT_MAX_BYTES) -> Iterator[None]:
-    """Store an instance before the block, and compare the most memory that a process ever had behind it.
+def modest(node: Node, resident_max_bytes: int = RESIDENT_MAX_BYTES) -> Iterator[None]:
+    """Assert behind the block that no process of the node ever had more memory than this."""
+    yield
+    assert peak_resident_bytes(node) < resident_max_bytes
 
-    When the instance is placed, each process has the folder that it works in for good.
+
+def start_workers(node: Node, associations: int = 4) -> None:
+    """Let each acceptor process start the processes that work for it: they stay, with a pipe to each.
+
+    New associations go to the process that has fewer of them, so that some at once reach each.
     """
     whole = corpus.make_object()
     assert store(node.address, whole.encoded, whole.sop_instance_uid) == 0
-    wait_until(lambda: any(node.data.glob("store/[0-9]*/*/*/*/*.dcm")), what="the placing of an instance")
-    yield
-    assert peak_resident_bytes(node) < resident_max_bytes
+    all_are_open = threading.Barrier(associations)
+
+    def get() -> int:
+        model = uids.COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET
+        proposals = [query.proposal(model), Proposal(whole.sop_class_uid, (raw.EXPLICIT,), as_scp=True)]
+        identifier = identifier_of("IMAGE", {"SOPInstanceUID": whole.sop_instance_uid})
+        with Client(node.address, "GETSCU").associated(proposals) as association:
+            all_are_open.wait(TIMEOUT_S)
+            *_, last = retrieve.get(association, model, identifier, lambda context, message: 0)
+            return last.code
+
+    with ThreadPoolExecutor(associations) as threads:
+        outcomes = [threads.submit(get) for _ in range(associations)]
+        assert {outcome.result() for outcome in outcomes} == {0}

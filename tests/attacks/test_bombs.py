@@ -23,9 +23,9 @@ MEMORY_MAX_BYTES = 32 * 1024 * 1024
 
 
 @pytest.fixture(scope="module", autouse=True)
-def warm(siege: Siege) -> Iterator[None]:
-    """Begin with a node that has stored something, and see that it never had much memory."""
-    with exchange.warm(siege.node):
+def modest(siege: Siege) -> Iterator[None]:
+    """See at the end that the node never had much memory."""
+    with exchange.modest(siege.node):
         yield
 
 
@@ -93,17 +93,15 @@ def test_bomb_for_a_receiver_that_takes_it_inflated_only(
     """Transcoding refuses what grows more than images do; the peer is told that one instance failed."""
     whole, data_set = bomb
     assert exchange.store(siege.node.address, data_set, whole.sop_instance_uid, DEFLATED) == 0
+    exchange.start_workers(siege.node)
     client = Client(siege.node.address, "GETSCU")
     kinds = [(whole.sop_class_uid, EXPLICIT)]
     keys = {"SOPInstanceUID": whole.sop_instance_uid}
-    client.get("IMAGE", keys, kinds, model="COMPOSITE")  # the worker processes start, and stay
 
     def attack() -> None:
-        got = client.get("IMAGE", keys, kinds, model="COMPOSITE")
-        assert (got.status, got.counters["failed"], got.received) == (0xA702, 1, {})
-        header = client.get("IMAGE", keys, kinds, model="WITHOUT_BULK_DATA")
-        assert len(header.received) == 1
-        assert sum(len(received) for _, received in header.received.values()) < 4096
+        for model in ("COMPOSITE", "WITHOUT_BULK_DATA"):
+            got = client.get("IMAGE", keys, kinds, model=model)
+            assert (got.status, got.counters["failed"], got.received) == (0xA702, 1, {})
 
     siege.withstands(attack, MEMORY_MAX_BYTES)
 

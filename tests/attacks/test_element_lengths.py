@@ -23,9 +23,9 @@ REFUSED = (0xA900, 0xC000)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def warm(siege: Siege) -> Iterator[None]:
-    """Begin with a node that has stored something, and see that it never had much memory."""
-    with exchange.warm(siege.node):
+def modest(siege: Siege) -> Iterator[None]:
+    """See at the end that the node never had much memory."""
+    with exchange.modest(siege.node):
         yield
 
 

@@ -21,9 +21,9 @@ CANNOT_UNDERSTAND = 0xC000
 
 
 @pytest.fixture(scope="module", autouse=True)
-def warm(siege: Siege) -> Iterator[None]:
-    """Begin with a node that has stored something, and see that it never had much memory."""
-    with exchange.warm(siege.node):
+def modest(siege: Siege) -> Iterator[None]:
+    """See at the end that the node never had much memory."""
+    with exchange.modest(siege.node):
         yield
 
 
@@ -129,6 +129,7 @@ def test_codecs_of_python_are_no_character_sets(siege: Siege, codec: str) -> Non
 
 def test_stored_headers_of_very_many_elements(siege: Siege) -> None:
     """A small deflated object with 300,000 elements: of those a query keeps a few thousand."""
+    exchange.start_workers(siege.node)
     client = Client(siege.node.address)
     whole = corpus.make_object(EXPLICIT)
     many = b"".join(element(0x00290010 + n, "LO", b"") for n in range(0xFF00))

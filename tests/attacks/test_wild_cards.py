@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -45,7 +44,7 @@ def siege(request: pytest.FixtureRequest, besiege: SiegeFactory) -> Siege:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def stored(siege: Siege) -> Iterator[dict[str, corpus.Object]]:
+def stored(siege: Siege) -> dict[str, corpus.Object]:
     """Store a study for each value; give them by value."""
     objects = {
         value: corpus.make_object(
@@ -67,8 +66,7 @@ def stored(siege: Siege) -> Iterator[dict[str, corpus.Object]]:
         finds = [stack.enter_context(exchange.finding(siege.node.address)) for _ in range(6)]
         assert {store(objects["%"].encoded, objects["%"].sop_instance_uid) for store in stores} == {0}
         assert {find(query("STUDY", element(0x00100020, "LO", b"P0"))) for find in finds} == {(0, 1)}
-    with exchange.warm(siege.node):  # with one more study, of which these attributes are empty
-        yield objects
+    return objects
 
 
 def expected(key: str) -> list[str]:
@@ -94,8 +92,7 @@ def test_texts(siege: Siege, stored: dict[str, corpus.Object], keyword: str) -> 
         with Client(siege.node.address).querying() as ask:
             for key in (*VALUES, *PATTERNS, *BACKSLASHES):
                 found = ask("STUDY", CHARACTER_SET | {keyword: key, "StudyInstanceUID": ""})
-                values = filter(None, found.values(keyword))
-                assert (found.status, sorted(values)) == (0, expected(key)), key
+                assert (found.status, sorted(found.values(keyword))) == (0, expected(key)), key
 
     siege.withstands(attack)
 
@@ -156,4 +153,4 @@ def test_retrieves(siege: Siege, stored: dict[str, corpus.Object]) -> None:
 
 def test_everything_is_still_there(siege: Siege, stored: dict[str, corpus.Object]) -> None:
     found = Client(siege.node.address).find("STUDY", CHARACTER_SET | {"StudyInstanceUID": "", "StudyDescription": ""})
-    assert sorted(filter(None, found.values("StudyDescription"))) == sorted(VALUES)
+    assert sorted(found.values("StudyDescription")) == sorted(VALUES)
