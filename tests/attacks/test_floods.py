@@ -13,7 +13,7 @@ from tests.attacks import raw
 from tests.attacks.siege import Siege
 from tests.peers import Address
 from tests.services.client import Client
-from tests.services.corpus import make_study
+from tests.services.corpus import make_object
 
 STORES = 1000
 REQUESTS = 10_000
@@ -26,17 +26,26 @@ TIMEOUT_S = 30.0
 """So long may 1,000 stores take on a slow disk."""
 
 
+def store_requests(study_instance_uid: str) -> list[bytes]:
+    """Encode C-STORE requests of small instances of one study: one is made, and gets a thousand UIDs."""
+    sop_instance_uid = f"{uids.new_uid()[:50]}.1000"
+    instance = make_object(SOPInstanceUID=sop_instance_uid, StudyInstanceUID=study_instance_uid)
+    request = raw.store_request(instance.data_set(), sop_instance_uid)
+    own = sop_instance_uid.encode()
+    return [request.replace(own, own[:-4] + str(1000 + number).encode()) for number in range(STORES)]
+
+
 def test_1000_pipelined_stores(siege: Siege) -> None:
     """Nobody reads an answer before all requests are out; every one is answered, and was stored before it was."""
 
     def attack() -> None:
-        instances = make_study(STORES)
+        study = uids.new_uid()
         with raw.associate(siege.node.address, "STORESCU", (raw.CT_STORAGE,), timeout_s=TIMEOUT_S) as sock:
-            for number, one in enumerate(instances, start=1):
-                sock.sendall(raw.store_request(one.data_set(), one.sop_instance_uid, message_id=number))
-            assert [raw.receive_status(sock) for _ in instances] == [0] * STORES
-        keys = {"StudyInstanceUID": str(instances[0].dataset.StudyInstanceUID), "SOPInstanceUID": ""}
-        found = Client(siege.node.address).find("STUDY", keys | {"NumberOfStudyRelatedInstances": ""})
+            for request in store_requests(study):
+                sock.sendall(request)
+            assert [raw.receive_status(sock) for _ in range(STORES)] == [0] * STORES
+        keys = {"StudyInstanceUID": study, "NumberOfStudyRelatedInstances": ""}
+        found = Client(siege.node.address).find("STUDY", keys)
         assert found.values("NumberOfStudyRelatedInstances") == [str(STORES)]
 
     siege.withstands(attack)
@@ -46,11 +55,8 @@ def test_1000_pipelined_stores_whose_answers_are_never_read(siege: Siege) -> Non
     """The peer leaves with a reset while the node is still at work."""
 
     def attack() -> None:
-        requests = [
-            raw.store_request(one.data_set(), one.sop_instance_uid) for one in make_study(STORES)
-        ]
         sock = associate_without_reading(siege.node.address, "STORESCU", raw.CT_STORAGE)
-        raw.send_while_open(sock, requests)
+        raw.send_while_open(sock, store_requests(uids.new_uid()))
         raw.reset(sock)
 
     siege.withstands(attack)
@@ -129,7 +135,7 @@ def test_10000_event_reports_whose_answers_are_never_read(siege: Siege) -> None:
 @pytest.mark.parametrize("end", [socket.socket.close, raw.reset])
 def test_all_associations_of_an_ae_end_at_once(siege: Siege, end: Callable[[socket.socket], None]) -> None:
     def attack() -> None:
-        for _ in range(3):
+        for _ in range(2):
             sockets = [raw.associate(siege.node.address, "STORESCU") for _ in range(ASSOCIATIONS_PER_AE)]
             for sock in sockets:
                 end(sock)
