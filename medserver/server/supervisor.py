@@ -18,7 +18,8 @@ from medserver.errors import MedserverError
 from medserver.log import Event
 from medserver.node import open_node, open_volumes
 from medserver.server import acceptor_process, placer_process, worker_process
-from medserver.server.acceptor_process import DRAIN_S, STOP_SIGNALS
+from medserver.server.acceptor_process import DRAIN_S
+from medserver.server.stop_request import StopRequest
 from medserver.wire.acceptor import bind, listen
 from medserver.wire.admission import AdmissionLimits
 from medserver.wire.roster import Roster
@@ -46,28 +47,6 @@ def serve(config_file: ConfigFile) -> None:
     """
     stop_request = StopRequest()  # before anybody can see that we are here
     Supervisor(config_file, stop_request).run()
-
-
-class StopRequest:
-    """Whether the node was asked to stop; from its making on, a stop signal does nothing else.
-
-    The signals are blocked in this thread, so that it can wait for them. Libraries have threads of their own in
-    which they are not (numpy's, for one): a signal that the system gives to one of those comes to the handler.
-    """
-
-    def __init__(self) -> None:
-        self._made = False
-        for number in STOP_SIGNALS:
-            signal.signal(number, self._note)
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS | {signal.SIGCHLD})
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait for the request, or for the end of a process; tell whether there is a request."""
-        received = signal.sigtimedwait(STOP_SIGNALS | {signal.SIGCHLD}, timeout_s)
-        return self._made or (received is not None and received.si_signo in STOP_SIGNALS)
-
-    def _note(self, number: int, frame: object) -> None:
-        self._made = True
 
 
 class Supervisor:

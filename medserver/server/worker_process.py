@@ -13,6 +13,7 @@ from medserver.jobs.runner import Runner
 from medserver.log import Event
 from medserver.node import open_node
 from medserver.server.acceptor_process import DRAIN_S, STOP_SIGNALS
+from medserver.server.stop_request import StopRequest
 
 WATCH_INTERVAL_S = 0.5
 
@@ -34,7 +35,11 @@ def run(config_file: ConfigFile, supervisor: int) -> None:
     IndexFailure
         The index cannot be opened.
     """
-    _perform(config_file, lambda: os.getppid() == supervisor, JOB_KINDS, PERIODIC)
+
+    def is_wanted() -> bool:
+        return signal.sigtimedwait(STOP_SIGNALS, WATCH_INTERVAL_S) is None and os.getppid() == supervisor
+
+    _perform(config_file, is_wanted, JOB_KINDS, PERIODIC)
 
 
 def work(
@@ -47,19 +52,20 @@ def work(
     IndexFailure
         The index cannot be opened.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    stop_request = StopRequest()  # before anybody can see that we are here
     logger.info(Event("working", pid=os.getpid()))
-    _perform(config_file, lambda: True, kinds, periodic)
+    _perform(config_file, lambda: not stop_request.wait(WATCH_INTERVAL_S), kinds, periodic)
     logger.info("stopped")
 
 
 def _perform(
-    config_file: ConfigFile, wanted: Callable[[], bool], kinds: Iterable[JobKind], periodic: Iterable[Periodic]
+    config_file: ConfigFile, is_wanted: Callable[[], bool], kinds: Iterable[JobKind], periodic: Iterable[Periodic]
 ) -> None:
+    """Perform jobs as long as `is_wanted` returns True, which it takes its time for."""
     node = open_node(config_file)
     runner = Runner(node, kinds, periodic, threads=config_file.current.jobs.threads)
     runner.start()
-    while signal.sigtimedwait(STOP_SIGNALS, WATCH_INTERVAL_S) is None and wanted():
+    while is_wanted():
         pass  # the threads of the runner do it all
     runner.stop(DRAIN_S)
     node.close()

@@ -15,8 +15,8 @@ import peewee
 from huey.contrib.sql_huey import BytesBlobField, SqlStorage
 from huey.storage import PostgresStorage, PriorityRedisStorage
 
-READ_TIMEOUT_S = 1.0
-POLL_S = 0.01
+READ_TIMEOUT_S = 0.5
+POLL_S = 0.02
 _TABLE = "huey_task"
 
 
