@@ -14,6 +14,7 @@ from medserver.codecs.workers import Workers
 from medserver.config import Config, ConfigFile
 from medserver.errors import StoreFailure
 from medserver.index import Index, open_index
+from medserver.jobs.queue import Queue, open_queue
 from medserver.store import DirectoryVolume, Volume
 
 
@@ -36,6 +37,8 @@ class Node:
         Where it is stored, by name. The first is the primary volume.
     workers : Workers
         The processes in which pixels are encoded and decoded; each starts when it is first needed.
+    queue : Queue
+        Tells the workers that perform jobs of new ones; what is added to the index is told by itself.
     clock : callable
         Returns the present, aware, in UTC.
     """
@@ -44,6 +47,7 @@ class Node:
     index: Index
     volumes: Mapping[str, Volume]
     workers: Workers
+    queue: Queue
     clock: Callable[[], datetime] = utc_now
 
     @property
@@ -69,6 +73,7 @@ class Node:
         with ExitStack() as stack:
             stack.callback(self.workers.close)
             stack.callback(self.index.close)
+            stack.callback(self.queue.close)
             for volume in self.volumes.values():
                 stack.callback(volume.close)
 
@@ -100,11 +105,15 @@ def open_node(
         The index cannot be opened.
     """
     config = config_file.current
+    index = open_index(index_url or config.index.url, base=config.node.data, clock=clock)
+    queue = open_queue(config.jobs.url, index)
+    index.jobs.listener = queue.wake
     return Node(
         config=config_file,
-        index=open_index(index_url or config.index.url, base=config.node.data),
+        index=index,
         volumes={volume.name: volume for volume in open_volumes(config, receives=receives)},
         workers=Workers(),
+        queue=queue,
         clock=clock,
     )
 

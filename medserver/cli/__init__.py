@@ -29,9 +29,11 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("find", "Query PEER and show the matches as a table, or as DICOM JSON (PS3.18 F)."),
     ("get", "Fetch patients, studies, series or images from PEER into DIRECTORY."),
     ("index", "Look into the index, compare it with the store, make it anew."),
+    ("jobs", "Look at what the node does later, and at what has failed; try it again, or drop it."),
     ("move", "Have PEER send patients, studies, series or images to another AE."),
     ("send", "Send the instances in PATH... to PEER: files, folders, DICOMDIRs and zip archives."),
     ("serve", "Run the node until it gets SIGTERM or SIGINT."),
+    ("worker", "Perform jobs until it gets SIGTERM or SIGINT."),
 )
 
 

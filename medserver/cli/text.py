@@ -37,3 +37,11 @@ def count_in_words(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count} {noun}{'es' if noun.endswith(('s', 'ch')) else 's'}"
+
+
+def duration_in_words(duration_s: float) -> str:
+    """Return a number of seconds as people read it: ``3 min``."""
+    for unit, length_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if duration_s >= 2 * length_s:
+            return f"{duration_s / length_s:.0f} {unit}"
+    return f"{max(duration_s, 0):.0f} s"

@@ -10,6 +10,7 @@ from medserver.config.reader import Reading, read_config
 from medserver.config.records import (
     Config,
     IndexOptions,
+    JobOptions,
     LimitOptions,
     LogOptions,
     NodeOptions,
@@ -24,6 +25,7 @@ __all__ = [
     "Config",
     "ConfigFile",
     "IndexOptions",
+    "JobOptions",
     "LimitOptions",
     "LogOptions",
     "NodeOptions",

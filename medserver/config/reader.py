@@ -20,6 +20,7 @@ from medserver.config.options import (
 from medserver.config.records import (
     Config,
     IndexOptions,
+    JobOptions,
     LimitOptions,
     LogOptions,
     NodeOptions,
@@ -104,6 +105,7 @@ class _Reader:
         config = Config(
             node=NodeOptions(**{**single["node"], "data": data}),
             index=IndexOptions(**single["index"]),
+            jobs=JobOptions(**single["jobs"]),
             store=StoreOptions(**single["store"]),
             volumes=tuple(
                 VolumeOptions(name, **{**values, "path": data / values["path"]}) for name, values in volumes

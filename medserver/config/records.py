@@ -30,6 +30,15 @@ class IndexOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class JobOptions:
+    """``[jobs]``. `url` is ``index`` if its database carries the messages."""
+
+    workers: int
+    threads: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreOptions:
     """``[store]``."""
 
@@ -79,6 +88,7 @@ class Config:
 
     node: NodeOptions
     index: IndexOptions
+    jobs: JobOptions
     store: StoreOptions
     volumes: tuple[VolumeOptions, ...]
     limits: LimitOptions

@@ -24,6 +24,7 @@ PROCESSES_MAX = 64
 _SIZE = re.compile(r"([0-9][0-9_]*)\s*(B|KiB|MiB|GiB|TiB)?", re.IGNORECASE)
 _SIZE_FACTORS = {"b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4}
 _INDEX_SCHEMES = ("sqlite", "postgresql")
+_JOBS_SCHEMES = ("redis", "rediss", "unix")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,16 @@ def parse_index_url(text: str) -> str:
     return text
 
 
+def parse_jobs_url(text: str) -> str:
+    """Read the URL of a Redis, or ``index``."""
+    if text.lower() == "index":
+        return "index"
+    parts = urlsplit(text)
+    if parts.scheme not in _JOBS_SCHEMES or not (parts.hostname or parts.path.strip("/")):
+        raise ValueError(f"'{without_password(text)}' is neither index nor like redis://HOST:PORT/NUMBER")
+    return text
+
+
 def without_password(url: str) -> str:
     """Return a URL with ``***`` in the place of a password, be it before the host or among the parameters."""
     url = re.sub(r"(//[^/@?#]*?:)[^/?#]*@", r"\1***@", url)
@@ -171,3 +182,4 @@ UIDS = ValueType("UIDs", parse_uids)
 PATH = ValueType("path", parse_path)
 PROCESSES = ValueType("auto | integer", parse_processes)
 INDEX_URL = ValueType("URL", parse_index_url)
+JOBS_URL = ValueType("index | URL", parse_jobs_url)

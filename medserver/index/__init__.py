@@ -2,13 +2,26 @@
 
 Here are the schema (`migrations`, `models`, `columns`), the databases (`backend`, `sqlite`,
 `postgresql`), the way in (`writer`, `additions`, `hierarchy`, `conflicts`) and the way out (`query`,
-`translation`, `find`, `selection`). The files themselves are in the store; `medserver.archive` writes
-both.
+`translation`, `find`, `selection`), and what is to be done later (`jobs`). The files themselves are in
+the store; `medserver.archive` writes both.
 """
 
 from medserver.index.callers import UnknownCaller
 from medserver.index.conflicts import Conflict
 from medserver.index.index import Index, open_index
+from medserver.index.job_records import (
+    HIGH,
+    LOW,
+    MEDIUM,
+    Job,
+    JobCount,
+    JobFilter,
+    Lane,
+    LaneState,
+    NewJob,
+    Verdict,
+)
+from medserver.index.jobs import Jobs
 from medserver.index.query import Query
 from medserver.index.records import (
     Added,
@@ -21,16 +34,27 @@ from medserver.index.records import (
 from medserver.index.selection import Selection
 
 __all__ = [
+    "HIGH",
+    "LOW",
+    "MEDIUM",
     "Added",
     "Conflict",
     "Counts",
     "Duplicate",
     "Index",
     "InstanceRecord",
+    "Job",
+    "JobCount",
+    "JobFilter",
+    "Jobs",
+    "Lane",
+    "LaneState",
+    "NewJob",
     "Query",
     "Selection",
     "StoredInstance",
     "StoredLocation",
     "UnknownCaller",
+    "Verdict",
     "open_index",
 ]

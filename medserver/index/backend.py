@@ -28,12 +28,18 @@ class Backend(Protocol):
         The exceptions of the driver.
     for_update : str
         What to append to a SELECT that locks its rows until the end of the transaction.
+    skip_locked : str
+        The same, but passing over rows that others have locked.
+    among : str
+        The condition, behind a column, that it has one of the values of a `list_parameter`.
     """
 
     name: str
     database: peewee.Database
     errors: tuple[type[Exception], ...]
     for_update: str
+    skip_locked: str
+    among: str
 
     def connect(self, *, writing: bool = False) -> Any:
         """Open a connection."""
@@ -55,6 +61,9 @@ class Backend(Protocol):
 
     def rollback(self, connection: Any) -> None:
         """Roll back; harmless outside of a transaction."""
+
+    def lock(self, connection: Any, name: str) -> None:
+        """Keep others from passing here with the same name until the end of the transaction."""
 
     def stream(self, connection: Any, statement: str, parameters: Sequence[Any]) -> Iterator[tuple]:
         """Yield the rows of a query with bounded memory."""

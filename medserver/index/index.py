@@ -17,6 +17,10 @@ from medserver.index.connections import Connections
 from medserver.index.database import migrate, open_backend
 from medserver.index.find import Find
 from medserver.index.hierarchy import Hierarchy
+from medserver.index.job_lanes import LaneTable
+from medserver.index.job_records import NewJob
+from medserver.index.job_table import JobTable
+from medserver.index.jobs import Jobs
 from medserver.index.locations import LocationTable
 from medserver.index.pruning import Pruning
 from medserver.index.query import Query
@@ -26,6 +30,8 @@ from medserver.index.writer import Writer
 
 Clock = Callable[[], datetime]
 Item = TypeVar("Item")
+
+_KEPT = ("stored", "aside", "replaced")
 
 _COUNTS = (
     "SELECT (SELECT COUNT(*) FROM patients), (SELECT COUNT(*) FROM studies), (SELECT COUNT(*) FROM series), "
@@ -77,6 +83,11 @@ class Index:
         The database; its schema is up to date.
     clock : callable
         Tells the present moment.
+
+    Attributes
+    ----------
+    jobs : Jobs
+        What is to be done later, in the same database.
     """
 
     def __init__(self, backend: Backend, clock: Clock = moments.now) -> None:
@@ -89,7 +100,15 @@ class Index:
         self._additions = Additions(backend, hierarchy, pruning)
         self._locations = LocationTable(backend, pruning)
         self._callers = UnknownCallers(backend)
-        self._writer = Writer(backend, on_commit=hierarchy.committed, on_rollback=hierarchy.forget)
+        lanes = LaneTable(backend)
+        remembering = (hierarchy, lanes)
+        self._writer = Writer(
+            backend,
+            on_commit=lambda: [each.committed() for each in remembering],
+            on_rollback=lambda: [each.forget() for each in remembering],
+        )
+        self._job_table = JobTable(backend, lanes)
+        self.jobs = Jobs(self._read, self._writer, self._job_table, lanes, clock)
 
     def close(self) -> None:
         """Wait for transactions that are under way, then close all connections."""
@@ -104,13 +123,16 @@ class Index:
 
     # Objects
 
-    def add(self, record: InstanceRecord) -> Added:
+    def add(self, record: InstanceRecord, jobs: Iterable[NewJob] = ()) -> Added:
         """Add an object that lies in a volume.
 
         Parameters
         ----------
         record : InstanceRecord
             The object.
+        jobs : iterable of NewJob
+            What is to be done with it. They are added in the same transaction if the archive keeps the object:
+            if it is stored, aside or replaced.
 
         Returns
         -------
@@ -125,9 +147,27 @@ class Index:
             If there was no space.
         """
         addition = additions.prepare(record)
-        return self._writer.run(
-            lambda connection: self._additions.add(connection, addition), order=addition.order
-        )
+        jobs = list(jobs)
+        if not jobs:
+            return self._writer.run(
+                lambda connection: self._additions.add(connection, addition), order=addition.order
+            )
+        now = self._clock()
+
+        def perform(connection: Any) -> Added:
+            added = self._additions.add(connection, addition)
+            if added.outcome in _KEPT:
+                self._job_table.add(connection, jobs, now)
+            return added
+
+        added = self._writer.run(perform, order=addition.order)
+        if added.outcome in _KEPT:
+            self.jobs.announce(job.lane for job in jobs)
+        return added
+
+    def add_jobs(self, jobs: Iterable[NewJob]) -> list[int]:
+        """Add jobs that follow from nothing else that is written, and return their numbers."""
+        return self.jobs.add(jobs)
 
     def find(self, query: Query) -> Iterator[dict[str, Any]]:
         """Answer a query.

@@ -9,14 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from peewee import BigAutoField, DoubleField, Field, ForeignKeyField, IntegerField, Model, TextField
+from peewee import (
+    BigAutoField,
+    CompositeKey,
+    DoubleField,
+    Field,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    TextField,
+)
 
 from medserver.dicom.attributes import LEVELS
 from medserver.index.columns import LEVEL_COLUMNS, PARENTS, TABLES
 
 
-def _model(table: str, fields: dict[str, Field]) -> type[Model]:
-    meta = type("Meta", (), {"table_name": table, "legacy_table_names": False})
+def _model(table: str, fields: dict[str, Field], key: tuple[str, ...] = ()) -> type[Model]:
+    options = {"primary_key": CompositeKey(*key)} if key else {}
+    meta = type("Meta", (), {"table_name": table, "legacy_table_names": False, **options})
     name = "".join(word.capitalize() for word in table.split("_"))
     return type(name, (Model,), {"__module__": __name__, "Meta": meta, **fields})
 
@@ -101,3 +111,23 @@ UnknownCallers = _model(
 )
 
 Progress = _model("progress", {"name": TextField(primary_key=True), "value": TextField()})
+
+Jobs = _model(
+    "jobs",
+    {
+        "id": BigAutoField(),
+        **_texts(("kind", "destination", "order_key", "payload", "state", "due_at", "created_at")),
+        **_texts(("lease_until", "owner", "last_error"), null=True),
+        **{name: IntegerField() for name in ("priority", "ready", "attempts")},
+    },
+)
+
+JobKinds = _model("job_kinds", {"kind": TextField(primary_key=True), "paused": IntegerField()})
+
+JobLanes = _model(
+    "job_lanes",
+    {**_texts(("kind", "destination")), "paused": IntegerField()},
+    key=("kind", "destination"),
+)
+
+JobSchedule = _model("job_schedule", {"name": TextField(primary_key=True), "due_at": TextField()})

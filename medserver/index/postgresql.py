@@ -39,6 +39,8 @@ class PostgresqlBackend:
     name = "postgresql"
     errors = (psycopg.Error,)
     for_update = " FOR UPDATE"
+    skip_locked = " FOR UPDATE SKIP LOCKED"
+    among = "= ANY(?)"
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -95,6 +97,10 @@ class PostgresqlBackend:
         """Roll back; a lost connection has nothing to roll back."""
         if not connection.closed:
             connection.execute("ROLLBACK")
+
+    def lock(self, connection: psycopg.Connection, name: str) -> None:
+        """Take an advisory lock; two names may share one."""
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
 
     def stream(
         self, connection: psycopg.Connection, statement: str, parameters: Sequence[Any]

@@ -125,7 +125,8 @@ class SqliteBackend:
 
     name = "sqlite"
     errors = (apsw.Error,)
-    for_update = ""  # one transaction writes at a time
+    for_update = skip_locked = ""  # one transaction writes at a time
+    among = "IN (SELECT value FROM json_each(?))"
 
     def __init__(self, path: Path) -> None:
         check_version(apsw.sqlite_lib_version())
@@ -173,6 +174,9 @@ class SqliteBackend:
         """Roll back; SQLite may have done so itself, for instance when the disk is full."""
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+    def lock(self, connection: apsw.Connection, name: str) -> None:
+        """Nobody else is in a transaction that writes."""
 
     def stream(
         self, connection: apsw.Connection, statement: str, parameters: Sequence[Any]

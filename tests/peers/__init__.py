@@ -23,6 +23,7 @@ PROGRAMS = {
     "gdcm": ("libgdcm-tools", ("gdcmscu",)),
     "dicom3tools": ("dicom3tools", ("dciodvfy",)),
     "postgresql": ("postgresql", ("initdb", "pg_ctl")),
+    "redis": ("redis-server", ("redis-server",)),
 }
 
 # Debian keeps Orthanc out of the PATH of users who are not root, and the PostgreSQL server out of everyone's.

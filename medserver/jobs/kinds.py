@@ -1,0 +1,147 @@
+"""What can be done by jobs: the table of kinds, and of what comes periodically.
+
+A kind is a name, a function and its limits. The functions are operations, on the floors below.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from medserver.index import Job, NewJob
+from medserver.jobs.batch import Batch
+from medserver.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one job, see `done` and `failed`."""
+
+    job: Job
+    error: str | None = None
+    final: bool = False
+    delay_s: float | None = None
+    jobs: tuple[NewJob, ...] = ()
+
+
+def done(job: Job, *jobs: NewJob) -> Outcome:
+    """Return that a job is done; `jobs` follow from it and are added in the transaction that deletes it."""
+    return Outcome(job, jobs=jobs)
+
+
+def failed(job: Job, error: str, *, final: bool = False, delay_s: float | None = None) -> Outcome:
+    """Return that a job has failed.
+
+    Parameters
+    ----------
+    job : Job
+        Which.
+    error : str
+        Why, for an administrator.
+    final : bool
+        Whether it would fail again whenever it is tried: it is dead now.
+    delay_s : float, optional
+        When to try again [s]; default: as its kind says.
+    """
+    return Outcome(job, error, final, delay_s)
+
+
+Function = Callable[[Node, Batch], Iterable[Outcome] | None]
+"""Does the jobs of a batch, which are of one kind and destination.
+
+It returns None when all are done, or returns or yields an `Outcome` for each; those for which it has none were not
+tried, and wait again. What it raises fails all without an outcome. A job may come a second time. A function that
+takes long looks at `Batch.should_stop` now and then.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long a job waits after a failure: longer each time.
+
+    Parameters
+    ----------
+    first_s, longest_s : float
+        After the first failure, and at most [s].
+    factor : float
+        From one failure to the next.
+    jitter : float
+        By which part the time may be longer or shorter, at random, so that what failed together does not come back
+        together.
+    """
+
+    first_s: float = 5.0
+    longest_s: float = 3600.0
+    factor: float = 2.0
+    jitter: float = 0.2
+
+    def delay_s(self, attempts: int, chance: random.Random) -> float:
+        """Return the time after so many attempts [s]."""
+        exponent = min(attempts - 1, 64)  # beyond, the longest time is reached with any factor worth the name
+        delay = min(self.first_s * self.factor**exponent, self.longest_s)
+        return delay * chance.uniform(1 - self.jitter, 1 + self.jitter)
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """A kind of job.
+
+    Parameters
+    ----------
+    name : str
+        Its name; it stands in the rows and never changes.
+    function : callable
+        See `Function`.
+    attempts_max : int
+        After how many failures a job is dead.
+    lease_s : float
+        After which time the jobs of a worker that has died are offered to others [s]. Work may take longer: the
+        lease is extended while the worker lives.
+    concurrency, destination_concurrency : int
+        How many batches may run at a time, by all workers together: in all, and for one destination.
+    batch_max : int
+        How many jobs a batch may have.
+    backoff : Backoff
+        How long a job waits after a failure.
+    """
+
+    name: str
+    function: Function
+    attempts_max: int = 10
+    lease_s: float = 30.0
+    concurrency: int = 4
+    destination_concurrency: int = 2
+    batch_max: int = 1
+    backoff: Backoff = Backoff()
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """A job that is added again and again, by one worker of all, and never while the last one is not done.
+
+    Parameters
+    ----------
+    name : str
+        Its name; it stands in the rows.
+    kind : str
+        The kind of the job.
+    interval_s : float
+        From one time to the next [s].
+    payload, destination : Mapping, str
+        As in `NewJob`.
+    """
+
+    name: str
+    kind: str
+    interval_s: float
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    destination: str = ""
+
+
+JOB_KINDS: tuple[JobKind, ...] = ()
+"""Every kind."""
+
+PERIODIC: tuple[Periodic, ...] = ()
+"""What comes periodically."""
