@@ -22,6 +22,9 @@ from medserver.wire.throttle import Throttle
 REFUSALS_NOTED_MAX = 5
 """How often a minute the same refusal is logged and noted: anybody can be refused, at full speed."""
 
+CALLERS_NOTED_MAX = 200
+"""How many different callers are noted within a minute: as many as are remembered."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -30,7 +33,7 @@ class NodePolicy:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._throttle = Throttle(times_max=REFUSALS_NOTED_MAX)
+        self._throttle = Throttle(times_max=REFUSALS_NOTED_MAX, keys_max=CALLERS_NOTED_MAX)
 
     def negotiate(self, association: AcceptedAssociation) -> Acceptance | Refusal:
         """Decide on an A-ASSOCIATE request.

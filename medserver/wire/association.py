@@ -18,6 +18,8 @@ from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.acse import ACSE
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association as PynetdicomAssociation
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.pdu_primitives import P_DATA
 
 from medserver.errors import AssociationAborted, CannotUnderstand
 from medserver.wire.command_set import RESPONSE, CommandField, decode_command_set
@@ -48,6 +50,16 @@ class AcceptedContext(NamedTuple):
     transfer_syntax_uid: str
     as_scu: bool
     as_scp: bool
+
+
+class _NoMessages(DIMSEServiceProvider):
+    """Takes what the state machine passes up as P-DATA: what comes behind our release request (PS3.8 9.2, AR-6).
+
+    Nobody waits for it. Messages are read by `Association.next_message`.
+    """
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Drop it."""
 
 
 class Association(PynetdicomAssociation):
@@ -81,6 +93,7 @@ class Association(PynetdicomAssociation):
         self.pdu_length_max = limits.pdu_length_max
         self.contexts: dict[int, AcceptedContext] = {}
         self.connection_error: OSError | None = None
+        self.dimse = _NoMessages(self)
         self.dul = UpperLayer(self)
         self.acse = ACSE(self)
         self.connection_timeout = limits.connection_timeout_s

@@ -13,6 +13,9 @@ from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSIO
 from medserver.errors import AssociationAborted, AssociationRejected, ConnectionFailed, NoContextAccepted
 from medserver.wire.association import Association
 from medserver.wire.limits import WireLimits
+from medserver.wire.negotiation import PDU_LENGTH_MIN
+
+_INVALID_PDU_PARAMETER_VALUE = 0x06  # PS3.8 9.3.8
 
 CONTEXTS_MAX = 128
 """An association has at most 128 presentation contexts: odd IDs of one byte (PS3.8 9.3.2.2)."""
@@ -87,7 +90,7 @@ def associate(
     AssociationRejected
         The remote AE refused.
     AssociationAborted
-        It aborted, or did not answer in time.
+        It aborted, did not answer in time, or answered with what cannot be used.
     NoContextAccepted
         It accepted no presentation context.
     """
@@ -110,8 +113,13 @@ def associate(
     acceptor.ae_title = address.ae_title
     acceptor.address_info = AddressInformation("0.0.0.0", address.port)
     acceptor.address_info._addr = address.host  # resolved by the connection, which tries every address
-    association.request()
-    _check(association, address)
+    try:
+        association.request()
+        _check(association, address)
+        _check_answer(association, proposals, address)
+    except BaseException:
+        association.connection.close()  # nobody else has it
+        raise
     association.index_contexts()
     return association
 
@@ -145,3 +153,20 @@ def _check(association: Association, address: Address) -> None:
     if association._rejected_cx and not association._accepted_cx:
         raise NoContextAccepted(f"{address} accepted none of the proposed presentation contexts")
     raise AssociationAborted(f"{address} aborted the association or did not answer")
+
+
+def _check_answer(association: Association, proposals: Sequence[Proposal], address: Address) -> None:
+    """Abort an association whose acceptor says what leads nowhere."""
+    proposed = dict(zip((context.context_id for context in association.requestor.requested_contexts), proposals))
+    problem = None
+    for context_id, context in association._accepted_cx.items():
+        syntaxes = [str(uid) for uid in context.transfer_syntax]
+        if len(syntaxes) != 1 or syntaxes[0] not in proposed[context_id].transfer_syntaxes:
+            problem = "accepted a transfer syntax that was not proposed"
+    # None from a peer that leaves the item out: no limit, like 0.
+    if 0 < (association.acceptor.maximum_length or 0) < PDU_LENGTH_MIN:
+        problem = f"takes no PDUs of more than {association.acceptor.maximum_length} bytes"
+    if problem is not None:
+        association.abort_as_provider(_INVALID_PDU_PARAMETER_VALUE)
+        association.dul.finish()
+        raise AssociationAborted(f"{address} {problem}")

@@ -16,7 +16,8 @@ from contextlib import nullcontext
 from pynetdicom import evt
 from pynetdicom.dul import _PDU_TYPES, DULServiceProvider
 from pynetdicom.fsm import TRANSITION_TABLE
-from pynetdicom.pdu import A_ASSOCIATE_RQ, PDU
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RQ, PDU
+from pynetdicom.pdu import P_DATA_TF as P_DATA_TF_PDU
 from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
 
 from medserver.errors import AssociationAborted
@@ -39,6 +40,10 @@ PROTOCOL_VERSION = 1
 
 LINGER_S = 1.0
 """How long a peer has to close the connection after a release or an abort."""
+
+_SERVICE_USER, _SERVICE_PROVIDER = 0, 2
+_REASONS = frozenset({0, 1, 2, 4, 5, 6})
+"""Source and Reason/Diag. of an A-ABORT PDU, without what is reserved (PS3.8 9.3.8)."""
 
 _STATES_OF_USE = {ASSOCIATE_RQ: ("Sta2",), ASSOCIATE_AC: ("Sta5",), P_DATA_TF: ("Sta6", "Sta7")}
 """In which states the PDUs that can be long are more than a mistake of the peer."""
@@ -178,7 +183,14 @@ class UpperLayer(DULServiceProvider):
         if states is not None and self.state_machine.current_state not in states:
             return PDU(), event
         if kind is not A_ASSOCIATE_RQ:
-            return super()._decode_pdu(bytearray(bytestream))
+            pdu, event = super()._decode_pdu(bytearray(bytestream))
+            if kind is A_ABORT_RQ:
+                _pass_over_reserved(pdu)
+            if kind is not P_DATA_TF_PDU:
+                # Here, where a complaint is about the peer and not about us.
+                primitive = pdu.to_primitive()
+                pdu.to_primitive = lambda: primitive
+            return pdu, event
         evt.trigger(self.assoc, evt.EVT_DATA_RECV, {"data": bytestream})
         pdu = AssociateRequest()
         pdu.decode(bytestream)
@@ -251,3 +263,11 @@ class UpperLayer(DULServiceProvider):
                     self.socket.close()
             self._drive()
             self._kill_thread = True
+
+
+def _pass_over_reserved(abort: A_ABORT_RQ) -> None:
+    """Take reserved values as the ones that say nothing: whoever sends them aborts all the same."""
+    if abort.source != _SERVICE_PROVIDER:
+        abort.source = _SERVICE_USER
+    elif abort.reason_diagnostic not in _REASONS:
+        abort.reason_diagnostic = 0
