@@ -13,6 +13,7 @@ from medserver.archive.findings import Finding, Problem
 from medserver.archive.ingest import Reception, receive
 from medserver.archive.rebuild import count_objects, is_rebuilding, rebuild
 from medserver.archive.reconcile import Reconciliation, reconcile
+from medserver.archive.verification import verify
 
 __all__ = [
     "Finding",
@@ -28,4 +29,5 @@ __all__ = [
     "receive",
     "reconcile",
     "restart_check",
+    "verify",
 ]
