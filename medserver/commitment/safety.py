@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from medserver import archive
 from medserver.commitment.copies import copies_of
@@ -12,6 +14,15 @@ from medserver.errors import StoreFailure
 from medserver.index import StoredInstance
 from medserver.log import Event
 from medserver.node import Node
+
+REASONS: Mapping[int, str] = MappingProxyType({
+    status.PROCESSING_FAILURE: "A copy cannot be read or is not what was received, and too few others are intact.",
+    status.NO_SUCH_INSTANCE: "The instance is not in the archive.",
+    status.CLASS_INSTANCE_CONFLICT: "The instance is in the archive under another SOP class.",
+    status.DUPLICATE_TRANSACTION_UID: "The AE has asked for other instances under this Transaction UID.",
+    status.RESOURCE_LIMITATION: "There were too few copies an hour after the request.",
+})
+"""Every Failure Reason that is given, and when."""
 
 logger = logging.getLogger(__name__)
 

@@ -52,6 +52,7 @@ class CommitmentTable:
             "SELECT id, fingerprint FROM commitments WHERE role = ? AND ae_title = ? AND transaction_uid = ? "
             "ORDER BY id"
         )
+        self._numbers = sql("SELECT id FROM commitments WHERE transaction_uid = ? ORDER BY id")
         self._outstanding = sql(
             "SELECT COUNT(*) FROM commitments WHERE role = ? AND ae_title = ? AND state IN ('pending', 'checked')"
         )
@@ -156,6 +157,10 @@ class CommitmentTable:
         """Return a transaction."""
         rows = connection.execute(self._get, (number,)).fetchall()
         return _commitment(rows[0]) if rows else None
+
+    def numbers(self, connection: Any, transaction_uid: str) -> list[int]:
+        """Return the numbers of the transactions that have a Transaction UID."""
+        return [row[0] for row in connection.execute(self._numbers, (transaction_uid,)).fetchall()]
 
     def page(self, connection: Any, after: int) -> list[StoredCommitment]:
         """Return the next transactions after a number."""

@@ -197,6 +197,10 @@ class Commitments:
         """Return a transaction; None if there is none of this number."""
         return self._read(self._table.get, number)
 
+    def with_uid(self, transaction_uid: str) -> list[int]:
+        """Return the numbers of the transactions that have a Transaction UID."""
+        return self._read(self._table.numbers, transaction_uid)
+
     def list(self) -> Iterator[StoredCommitment]:
         """Yield all transactions, the oldest first."""
         after = 0

@@ -112,13 +112,13 @@ class Periodic:
 
 
 JOB_KINDS: tuple[JobKind, ...] = (
-    JobKind(CHECK, check_commitments, concurrency=2, destination_concurrency=2),
+    JobKind(CHECK, check_commitments, lease_s=15.0, concurrency=2, destination_concurrency=2),
     # Half an hour apart in the end: a peer that is down gets its report for three days.
     JobKind(
         REPORT,
         deliver_reports,
         attempts_max=160,
-        lease_s=60.0,
+        lease_s=15.0,
         concurrency=8,
         destination_concurrency=1,
         batch_max=16,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -69,14 +68,14 @@ class CommitmentScu:
         self.address = Address(ae_title, free_port())
         self.reports: list[Reported] = []
         self._respond = respond
-        self._arrived = threading.Condition()
         self._server = None
 
     def listen(self, **roles: bool) -> CommitmentScu:
         """Take reports on associations that the other side opens, with these roles of the other side."""
         ae = AE(self.address.ae_title)
         ae.require_called_aet = True
-        ae.add_supported_context(StorageCommitmentPushModel, [EXPLICIT, IMPLICIT], **(roles or {"scp_role": True, "scu_role": False}))
+        roles = roles or {"scp_role": True, "scu_role": False}
+        ae.add_supported_context(StorageCommitmentPushModel, [EXPLICIT, IMPLICIT], **roles)
         handlers = [(evt.EVT_N_EVENT_REPORT, self._take)]
         self._server = ae.start_server((self.address.host, self.address.port), block=False, evt_handlers=handlers)
         return self
@@ -88,7 +87,9 @@ class CommitmentScu:
             self._server = None
 
     @contextmanager
-    def associated(self, remote: Address, transfer_syntaxes: Sequence[str] = (EXPLICIT, IMPLICIT)) -> Iterator[Association]:
+    def associated(
+        self, remote: Address, transfer_syntaxes: Sequence[str] = (EXPLICIT, IMPLICIT)
+    ) -> Iterator[Association]:
         """Open an association to ask on, and take reports there."""
         ae = AE(self.address.ae_title)
         ae.add_requested_context(StorageCommitmentPushModel, list(transfer_syntaxes))
