@@ -38,7 +38,8 @@ def check_commitments(node: Node, batch: Batch) -> Iterator[Outcome]:
             if batch.should_stop:
                 return
             if missing:
-                yield done(job, check_job(number, node.clock() + timedelta(seconds=COPIES_INTERVAL_S)))
+                due_at = node.clock() + timedelta(seconds=COPIES_INTERVAL_S)
+                yield done(job, check_job(number, stored.remote, due_at))
                 continue
             node.index.commitments.finish_check(number)
             stored = node.index.commitments.get(number) or stored  # the association may have ended meanwhile

@@ -12,9 +12,9 @@ OFFER_S = 2.0
 """So long after the check the report is left to the association of the request, if that may be open."""
 
 
-def check_job(number: int, due_at: datetime | None = None) -> NewJob:
-    """Return the job that checks a transaction."""
-    return NewJob(CHECK, {"commitment": number}, due_at=due_at)
+def check_job(number: int, remote: str, due_at: datetime | None = None) -> NewJob:
+    """Return the job that checks a transaction; those of one peer do not keep others waiting."""
+    return NewJob(CHECK, {"commitment": number}, destination=remote, due_at=due_at)
 
 
 def report_job(stored: StoredCommitment, now: datetime) -> NewJob:

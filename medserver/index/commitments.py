@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
-from medserver.errors import ResourceLimitation
+from medserver.errors import IndexFailure, ResourceLimitation
+from medserver.index.backend import Backend
 from medserver.index.commitment_records import NewCommitment, StoredCommitment
 from medserver.index.commitment_table import CommitmentTable
 from medserver.index.job_records import NewJob
@@ -30,11 +31,13 @@ class Accepted(NamedTuple):
 class Commitments:
     """The transactions of an index.
 
-    Every method that writes returns after the commit. Every method raises `IndexFailure` if the database fails, and
-    `OutOfResources` if it has no space left.
+    Every method that writes returns after the commit; what a peer has asked or reported outlives a power cut. Every
+    method raises `IndexFailure` if the database fails, and `OutOfResources` if it has no space left.
 
     Parameters
     ----------
+    backend : Backend
+        The database.
     read : callable
         Reads with a connection that is lent.
     writer : Writer
@@ -49,6 +52,7 @@ class Commitments:
 
     def __init__(
         self,
+        backend: Backend,
         read: Callable[..., Any],
         writer: Writer,
         table: CommitmentTable,
@@ -56,6 +60,7 @@ class Commitments:
         jobs: Jobs,
         clock: Callable[[], datetime],
     ) -> None:
+        self._backend = backend
         self._read = read
         self._writer = writer
         self._table = table
@@ -100,6 +105,7 @@ class Commitments:
             return Accepted(number, True)
 
         accepted = self._writer.run(perform)
+        self._flush()
         if accepted.is_new:
             self._jobs.announce([job_of(accepted.number).lane])
         return accepted
@@ -179,7 +185,16 @@ class Commitments:
                 self._table.decide(connection, number, positions)
             return number
 
-        return self._writer.run(perform)
+        number = self._writer.run(perform)
+        self._flush()
+        return number
+
+    def _flush(self) -> None:
+        """Make durable what cannot be made again: unlike an object, a request or report is only in the index."""
+        try:
+            self._backend.flush()
+        except OSError as error:
+            raise IndexFailure(f"index: {error}") from error
 
     def _all_instances(self, connection: Any, number: int) -> Iterator[tuple[int, str, str, int | None]]:
         after = -1

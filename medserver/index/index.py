@@ -114,7 +114,7 @@ class Index:
         self._job_table = JobTable(backend, lanes)
         self.jobs = Jobs(self._read, self._writer, self._job_table, lanes, clock)
         self.commitments = Commitments(
-            self._read, self._writer, CommitmentTable(backend), self._job_table, self.jobs, clock
+            backend, self._read, self._writer, CommitmentTable(backend), self._job_table, self.jobs, clock
         )
 
     def close(self) -> None:

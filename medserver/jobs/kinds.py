@@ -112,7 +112,7 @@ class Periodic:
 
 
 JOB_KINDS: tuple[JobKind, ...] = (
-    JobKind(CHECK, check_commitments, lease_s=15.0, concurrency=2, destination_concurrency=2),
+    JobKind(CHECK, check_commitments, lease_s=15.0, concurrency=2, destination_concurrency=1),
     # Half an hour apart in the end: a peer that is down gets its report for three days.
     JobKind(
         REPORT,

@@ -78,7 +78,9 @@ def request_commitment(request: Request, node: Node) -> Response:
             held=True,
         )
         try:
-            number, is_new = node.index.commitments.accept(new, check_job, limits.commitments_pending_max)
+            number, is_new = node.index.commitments.accept(
+                new, lambda number: check_job(number, new.remote), limits.commitments_pending_max
+            )
         except OutOfResources as error:
             raise ResourceLimitation(str(error)) from None
     if is_new:

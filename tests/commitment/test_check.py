@@ -64,7 +64,7 @@ def store(node: Node, count: int) -> tuple[Reference, ...]:
 
 def ask(node: Node, references: tuple[Reference, ...]) -> int:
     new = NewCommitment("scp", "2.25.1", "CT1", "CT1", references)
-    return node.index.commitments.accept(new, check_job, 10).number
+    return node.index.commitments.accept(new, lambda number: check_job(number, "CT1"), 10).number
 
 
 def run(node: Node) -> None:
