@@ -128,7 +128,12 @@ def test_damaged_file_is_never_committed_to(node: Node, client: Client, scu: Com
 
 def test_ten_thousand_references(node: Node, scu: CommitmentScu, study: list[Object]) -> None:
     asked = [(CTImageStorage, f"1.2.3.{number}") for number in range(9_997)] + references(study)
-    report = scu.wait_for(scu.ask_and_go(node.address, asked), deadline_s=60)
+    commitment = Commitment(uids.new_uid(), tuple(Reference(*one) for one in asked))
+    # pynetdicom takes long to write that many; it reads the report.
+    with Client(node.address, scu.address.ae_title).associated([medserver_scu.PROPOSAL]) as association:
+        requestor = medserver_scu.CommitmentRequestor(association, lambda commitment: 0x0110, 10_000)
+        assert requestor.request(commitment).code == 0x0000
+    report = scu.wait_for(commitment.transaction_uid, deadline_s=60)
     assert report.event_type_id == 2
     assert report.safe == references(study)
     assert report.failed == dict.fromkeys(asked[:9_997], 0x0112)
