@@ -207,7 +207,7 @@ class _Responder:
             "Status": response.code,
             # A backslash would separate values in an LO (PS3.5 6.2).
             "ErrorComment": escaped(response.comment, ERROR_COMMENT_MAX).replace("\\", "/") or None,
-            "AffectedSOPInstanceUID": asked.get("AffectedSOPInstanceUID") or asked.get("RequestedSOPInstanceUID"),
+            "AffectedSOPInstanceUID": asked.get("AffectedSOPInstanceUID", asked.get("RequestedSOPInstanceUID")),
             "EventTypeID": asked.get("EventTypeID"),
             "ActionTypeID": asked.get("ActionTypeID"),
             **response.elements,
