@@ -15,6 +15,7 @@ from medserver.archive.marks import Mark
 from medserver.archive.rebuild import can_rebuild, count_objects, interrupted_rebuild, rebuild
 from medserver.archive.reconcile import Reconciliation, reconcile
 from medserver.archive.request_attributes import REQUEST_ATTRIBUTES_ITEM_KEYWORDS
+from medserver.archive.verification import verify
 
 __all__ = [
     "HEADER_DEPTH_MAX",
@@ -35,4 +36,5 @@ __all__ = [
     "receive",
     "reconcile",
     "restart_check",
+    "verify",
 ]

@@ -121,6 +121,13 @@ OPTIONS: tuple[Option, ...] = (
         "What happens to a SOP Instance that comes again with other bytes: the first stays and the second is "
         "kept aside, the second replaces the first, or the second is refused.",
     ),
+    Option(
+        "store",
+        "commitment_copies",
+        integer(1, 16),
+        "1",
+        "Copies of an instance that must be read and found intact before storage commitment is given for it.",
+    ),
     Option("volume", "path", PATH, None, "The directory of the volume.", required=True),
     Option(
         "volume",
@@ -218,6 +225,20 @@ OPTIONS: tuple[Option, ...] = (
         integer(0, 10**9),
         "0",
         "Matches that a query answers; 0 is without limit.",
+    ),
+    Option(
+        "limits",
+        "commitment_references_max",
+        integer(1, 1_000_000),
+        "50000",
+        "Instances that one request for storage commitment may name.",
+    ),
+    Option(
+        "limits",
+        "commitments_pending_max",
+        integer(1, 1_000_000),
+        "1000",
+        "Requests for storage commitment of one AE that have not been reported on.",
     ),
     Option("log", "level", choice(*LOG_LEVELS), "info", "The least important events that are logged."),
     Option("ae", "ae_title", AE_TITLE, None, "Its AE title, if it is not the name of the section."),

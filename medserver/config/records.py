@@ -43,6 +43,7 @@ class StoreOptions:
     """``[store]``."""
 
     duplicates: str
+    commitment_copies: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class LimitOptions:
     identifier_size_max_bytes: int
     object_size_max_bytes: int
     query_results_max: int
+    commitment_references_max: int
+    commitments_pending_max: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 Here are the schema (`migrations`, `models`, `columns`), the databases (`backend`, `sqlite`,
 `postgresql`), the way in (`writer`, `additions`, `hierarchy`, `conflicts`) and the way out (`query`,
-`translation`, `find`, `selection`), and what is to be done later (`jobs`). The files themselves are in
-the store; `medserver.archive` writes both.
+`translation`, `find`, `selection`), what is to be done later (`jobs`), and
+what peers are promised (`commitments`). The files themselves are in the store; `medserver.archive` writes both.
 """
 
 from medserver.index.callers import UnknownCaller
+from medserver.index.commitment_records import NewCommitment, StoredCommitment
+from medserver.index.commitments import Commitments
 from medserver.index.conflicts import Conflict
 from medserver.index.index import Index, open_index
 from medserver.index.job_records import (
@@ -38,6 +40,7 @@ __all__ = [
     "LOW",
     "MEDIUM",
     "Added",
+    "Commitments",
     "Conflict",
     "Counts",
     "Duplicate",
@@ -49,9 +52,11 @@ __all__ = [
     "Jobs",
     "Lane",
     "LaneState",
+    "NewCommitment",
     "NewJob",
     "Query",
     "Selection",
+    "StoredCommitment",
     "StoredInstance",
     "StoredLocation",
     "UnknownCaller",

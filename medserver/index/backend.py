@@ -57,7 +57,16 @@ class Backend(Protocol):
         """Begin a transaction that writes."""
 
     def commit(self, connection: Any) -> None:
-        """Commit; on return the transaction is durable."""
+        """Commit; on return the transaction outlives this process, see `flush`."""
+
+    def flush(self) -> None:
+        """Let everything that was committed before outlive the machine, not only this process.
+
+        Raises
+        ------
+        OSError
+            The disk failed.
+        """
 
     def rollback(self, connection: Any) -> None:
         """Roll back; harmless outside of a transaction."""

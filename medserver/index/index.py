@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,8 @@ from medserver.index import additions, moments
 from medserver.index.additions import Additions
 from medserver.index.backend import Backend
 from medserver.index.callers import UnknownCaller, UnknownCallers
+from medserver.index.commitment_table import CommitmentTable
+from medserver.index.commitments import Commitments
 from medserver.index.conflicts import Conflict, Conflicts
 from medserver.index.connections import Connections
 from medserver.index.database import migrate, open_backend
@@ -24,7 +26,7 @@ from medserver.index.jobs import Jobs
 from medserver.index.locations import LocationTable
 from medserver.index.pruning import Pruning
 from medserver.index.query import Query
-from medserver.index.records import Added, Counts, Duplicate, InstanceRecord, StoredLocation
+from medserver.index.records import Added, Counts, Duplicate, InstanceRecord, StoredInstance, StoredLocation
 from medserver.index.selection import Selection
 from medserver.index.writer import Writer
 
@@ -88,6 +90,8 @@ class Index:
     ----------
     jobs : Jobs
         What is to be done later, in the same database.
+    commitments : Commitments
+        The transactions of storage commitment.
     """
 
     def __init__(self, backend: Backend, clock: Clock = moments.now) -> None:
@@ -109,6 +113,9 @@ class Index:
         )
         self._job_table = JobTable(backend, lanes)
         self.jobs = Jobs(self._read, self._writer, self._job_table, lanes, clock)
+        self.commitments = Commitments(
+            backend, self._read, self._writer, CommitmentTable(backend), self._job_table, self.jobs, clock
+        )
 
     def close(self) -> None:
         """Wait for transactions that are under way, then close all connections."""
@@ -247,6 +254,10 @@ class Index:
     def duplicates(self) -> Iterator[Duplicate]:
         """Yield the objects that were put aside, the oldest first."""
         yield from self._pages(self._locations.duplicates)
+
+    def instances(self, sop_instance_uids: Sequence[str]) -> dict[str, StoredInstance]:
+        """Return instances of the archive by SOP Instance UID: those that there are."""
+        return self._read(self._locations.instances, sop_instance_uids)
 
     # What was noticed
 

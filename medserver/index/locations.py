@@ -8,7 +8,7 @@ from typing import Any
 from medserver.index.backend import Backend
 from medserver.index.moments import from_text
 from medserver.index.pruning import Pruning
-from medserver.index.records import Duplicate, StoredLocation
+from medserver.index.records import Duplicate, StoredInstance, StoredLocation
 
 PAGE_ROWS = 500
 
@@ -43,6 +43,13 @@ class LocationTable:
             "FROM duplicates JOIN locations ON locations.duplicate = duplicates.id "
             f"WHERE locations.id > ? ORDER BY locations.id LIMIT {PAGE_ROWS}"
         )
+        self._instances = backend.sql(
+            "SELECT sop_instance_uid, sop_class_uid, transfer_syntax_uid, volume, path, data_set_offset, size_bytes, "
+            "digest, meta_digest, study_instance_uid FROM instances "
+            "JOIN locations ON locations.instance = instances.id JOIN series ON series.id = instances.series "
+            f"JOIN studies ON studies.id = series.study WHERE sop_instance_uid {backend.among}"
+        )
+        self._backend = backend
         self._find = backend.sql(
             "SELECT id, instance, duplicate FROM locations WHERE volume = ? AND path = ?"
         )
@@ -73,6 +80,11 @@ class LocationTable:
             )
             for row in connection.execute(self._page, after).fetchall()
         ]
+
+    def instances(self, connection: Any, sop_instance_uids: Sequence[str]) -> dict[str, StoredInstance]:
+        """Return instances by SOP Instance UID, those that there are."""
+        rows = connection.execute(self._instances, (self._backend.list_parameter(sop_instance_uids),)).fetchall()
+        return {row[0]: StoredInstance(*row) for row in rows}
 
     def duplicates(self, connection: Any, after: int) -> list[tuple[int, Duplicate]]:
         """Return the next objects that were put aside, with their numbers; an empty list at the end."""

@@ -93,6 +93,9 @@ class PostgresqlBackend:
         """Commit and wait for the server's disk."""
         connection.execute("COMMIT")
 
+    def flush(self) -> None:
+        """Do nothing: a commit has waited for the server's disk."""
+
     def rollback(self, connection: psycopg.Connection) -> None:
         """Roll back; a lost connection has nothing to roll back."""
         if not connection.closed:

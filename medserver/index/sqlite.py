@@ -2,17 +2,18 @@
 
 WAL with ``synchronous = NORMAL``: when a commit returns it outlives the process, and a little later the machine.
 What a power cut takes of the last rows, start-up reconciliation makes again from the store, which is flushed before
-a row is made. apsw brings its own SQLite; the one that Python links is often of a version that can corrupt a WAL
-database which several connections write.
+a row is made; for rows that cannot be made again there is `flush`. apsw brings its own SQLite; the one that Python
+links is often of a version that can corrupt a WAL database which several connections write.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,19 @@ class SqliteBackend:
     def commit(self, connection: apsw.Connection) -> None:
         """Commit and wait for the disk."""
         connection.execute("COMMIT")
+
+    def flush(self) -> None:
+        """Flush the write-ahead log, in which all commits are that no checkpoint has flushed already.
+
+        SQLite holds no lock on that file, which closing a descriptor of it would give up.
+        """
+        for path in (f"{self.path}-wal", self.path.parent):
+            with suppress(FileNotFoundError):  # the last checkpoint took it away
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def rollback(self, connection: apsw.Connection) -> None:
         """Roll back; SQLite may have done so itself, for instance when the disk is full."""

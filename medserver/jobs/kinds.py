@@ -10,42 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medserver.index import Job, NewJob
+from medserver.commitment.check import check_commitments
+from medserver.commitment.delivery import deliver_reports
+from medserver.commitment.plan import CHECK, PRUNE, REPORT
+from medserver.commitment.retention import prune_commitments
 from medserver.jobs.batch import Batch
+from medserver.jobs.outcome import Outcome
 from medserver.node import Node
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one job, see `done` and `failed`."""
-
-    job: Job
-    error: str | None = None
-    final: bool = False
-    delay_s: float | None = None
-    jobs: tuple[NewJob, ...] = ()
-
-
-def done(job: Job, *jobs: NewJob) -> Outcome:
-    """Return that a job is done; `jobs` follow from it and are added in the transaction that deletes it."""
-    return Outcome(job, jobs=jobs)
-
-
-def failed(job: Job, error: str, *, final: bool = False, delay_s: float | None = None) -> Outcome:
-    """Return that a job has failed.
-
-    Parameters
-    ----------
-    job : Job
-        Which.
-    error : str
-        Why, for an administrator.
-    final : bool
-        Whether it would fail again whenever it is tried: it is dead now.
-    delay_s : float, optional
-        When to try again [s]; default: as its kind says.
-    """
-    return Outcome(job, error, final, delay_s)
 
 
 Function = Callable[[Node, Batch], Iterable[Outcome] | None]
@@ -140,8 +111,22 @@ class Periodic:
     destination: str = ""
 
 
-JOB_KINDS: tuple[JobKind, ...] = ()
+JOB_KINDS: tuple[JobKind, ...] = (
+    JobKind(CHECK, check_commitments, lease_s=15.0, concurrency=2, destination_concurrency=1),
+    # Half an hour apart in the end: a peer that is down gets its report for three days.
+    JobKind(
+        REPORT,
+        deliver_reports,
+        attempts_max=160,
+        lease_s=15.0,
+        concurrency=8,
+        destination_concurrency=1,
+        batch_max=16,
+        backoff=Backoff(first_s=2.0, longest_s=1800.0),
+    ),
+    JobKind(PRUNE, prune_commitments, concurrency=1, destination_concurrency=1),
+)
 """Every kind."""
 
-PERIODIC: tuple[Periodic, ...] = ()
+PERIODIC: tuple[Periodic, ...] = (Periodic(PRUNE, PRUNE, 24 * 3600.0),)
 """What comes periodically."""

@@ -207,6 +207,10 @@ class Association(PynetdicomAssociation):
             return None
         return self._message
 
+    def message_waiting(self, timeout_s: float = 0.0) -> bool:
+        """Tell whether a message, or the end of the association, can be read within some time [s]."""
+        return self._held is not None or len(self._pdvs) > 0 or self.connection.readable(timeout_s)
+
     def wait_response(self, command_field: CommandField, message_id: int, timeout_s: float) -> Message:
         """Return the response to a request of ours in the midst of an operation of the peer.
 
