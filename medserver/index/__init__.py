@@ -11,6 +11,8 @@ from medserver.index.conflicts import Conflict
 from medserver.index.index import Index, open_index
 from medserver.index.query import Query
 from medserver.index.records import (
+    BAD,
+    GOOD,
     Added,
     Counts,
     Duplicate,
@@ -21,6 +23,8 @@ from medserver.index.records import (
 from medserver.index.selection import Selection
 
 __all__ = [
+    "BAD",
+    "GOOD",
     "Added",
     "Conflict",
     "Counts",
