@@ -8,7 +8,7 @@ from typing import Any
 from medserver.index.backend import Backend
 from medserver.index.locating import Preference
 from medserver.index.moments import from_text, to_text
-from medserver.index.records import GOOD, StoredInstance, StoredLocation
+from medserver.index.records import Duplicate, StoredInstance, StoredLocation
 
 _OBJECT = ("sop_instance_uid", "sop_class_uid", "transfer_syntax_uid", "size_bytes", "digest")
 
@@ -45,7 +45,7 @@ class CopyTable:
             "WHERE volume = ? AND path = ? AND (state <> ? OR CAST(? AS TEXT) IS NOT NULL) RETURNING id"
         )
 
-    def of(self, connection: Any, stored: StoredInstance | StoredLocation) -> list[StoredLocation]:
+    def of(self, connection: Any, stored: StoredInstance | StoredLocation | Duplicate) -> list[StoredLocation]:
         """Return all copies of an object, the one to read first first."""
         key = (stored.sop_instance_uid, stored.digest, stored.transfer_syntax_uid)
         rows = connection.execute(self._of_object, (*key, *key)).fetchall()

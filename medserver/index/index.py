@@ -206,19 +206,19 @@ class Index:
         """
         return self._writer.run(lambda connection: self._locations.remove(connection, volume, path))
 
-    def copies_of(self, stored: StoredInstance | StoredLocation) -> list[StoredLocation]:
+    def copies_of(self, stored: StoredInstance | StoredLocation | Duplicate) -> list[StoredLocation]:
         """Return every copy of an object: the good ones first, and among them those to be read first.
 
         Parameters
         ----------
-        stored : StoredInstance or StoredLocation
+        stored : StoredInstance, StoredLocation or Duplicate
             Any copy of it, which itself need not be there any more.
         """
         return self._read(self._copies.of, stored)
 
     def add_location(
         self,
-        source: StoredInstance | StoredLocation,
+        source: StoredInstance | StoredLocation | Duplicate,
         volume: str,
         path: str,
         *,
@@ -228,7 +228,7 @@ class Index:
 
         Parameters
         ----------
-        source : StoredInstance or StoredLocation
+        source : StoredInstance, StoredLocation or Duplicate
             What was copied. The copy belongs to the same instance, or object put aside.
         volume, path : str
             Where the copy lies. If there is a row for that already, it becomes that of this copy, and good.

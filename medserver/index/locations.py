@@ -39,7 +39,7 @@ class LocationTable:
         )
         self._duplicates = backend.sql(
             "SELECT locations.id, sop_instance_uid, sop_class_uid, transfer_syntax_uid, reason, volume, "
-            "path, data_set_offset, size_bytes, digest, meta_digest, received_at, calling_ae_title "
+            "path, data_set_offset, size_bytes, digest, meta_digest, received_at, calling_ae_title, state, verified_at "
             "FROM duplicates JOIN locations ON locations.id = "
             "(SELECT MIN(copies.id) FROM locations AS copies WHERE copies.duplicate = duplicates.id) "
             f"WHERE locations.id > ? ORDER BY locations.id LIMIT {PAGE_ROWS}"
@@ -80,7 +80,16 @@ class LocationTable:
     def duplicates(self, connection: Any, after: int) -> list[tuple[int, Duplicate]]:
         """Return the next objects that were put aside, each with its first copy, and their numbers."""
         return [
-            (row[0], Duplicate(*row[1:11], received_at=from_text(row[11]), calling_ae_title=row[12]))
+            (
+                row[0],
+                Duplicate(
+                    *row[1:11],
+                    received_at=from_text(row[11]),
+                    calling_ae_title=row[12],
+                    state=row[13],
+                    verified_at=from_text(row[14]) if row[14] else None,
+                ),
+            )
             for row in connection.execute(self._duplicates, (after,)).fetchall()
         ]
 

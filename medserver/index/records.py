@@ -148,6 +148,8 @@ class Duplicate:
     ----------
     reason : str
         ``aside``: it came second. ``replaced``: it came first, and the second one took its place.
+    state, verified_at
+        As in `StoredLocation`.
     others
         As in `InstanceRecord`.
     """
@@ -164,6 +166,8 @@ class Duplicate:
     meta_digest: str
     received_at: datetime
     calling_ae_title: str | None
+    state: str = GOOD
+    verified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
