@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from medserver.codecs.workers import Workers
-from medserver.config import Config, ConfigFile
+from medserver.config import Config, ConfigFile, VolumeOptions
 from medserver.errors import StoreFailure
 from medserver.index import Index, open_index
 from medserver.jobs.queue import Queue, open_queue
@@ -34,7 +34,7 @@ class Node:
     index : Index
         What is stored, as rows.
     volumes : Mapping of str to Volume
-        Where it is stored, by name. The first is the primary volume.
+        Where it is stored, by name, in the order in which an object is looked for. The first is the primary volume.
     workers : Workers
         The processes in which pixels are encoded and decoded; each starts when it is first needed.
     queue : Queue
@@ -105,7 +105,12 @@ def open_node(
         The index cannot be opened.
     """
     config = config_file.current
-    index = open_index(index_url or config.index.url, base=config.node.data, clock=clock)
+    index = open_index(
+        index_url or config.index.url,
+        base=config.node.data,
+        clock=clock,
+        volumes=[volume.name for volume in config.volumes_to_read],
+    )
     queue = open_queue(config.jobs.url, index)
     index.jobs.listener = queue.wake
     return Node(
@@ -118,12 +123,23 @@ def open_node(
     )
 
 
-def open_volumes(config: Config, *, receives: bool = False) -> list[DirectoryVolume]:
-    """Open the volumes that the configuration names, the primary one first; `receives` is that of `open_node`."""
-    primary = config.primary_volume
+def open_volumes(config: Config, *, receives: bool = False) -> list[Volume]:
+    """Make what the configuration names, in the order of reading; `receives` is that of `open_node`.
+
+    Nothing is connected here: a volume that cannot be reached fails when it is used.
+    """
     return [
-        DirectoryVolume(
-            volume.name, volume.path, free_min_bytes=volume.free_min_bytes, journaled=receives
-        )
-        for volume in [primary, *(other for other in config.volumes if other.name != primary.name)]
+        _open_volume(volume, journaled=receives and volume.role == "primary")
+        for volume in config.volumes_to_read
     ]
+
+
+def _open_volume(volume: VolumeOptions, *, journaled: bool) -> Volume:
+    if volume.path is None:
+        from medserver.store.bucket import BucketVolume, Place
+
+        place = Place(str(volume.url), volume.endpoint, volume.region, volume.credentials)
+        return BucketVolume(volume.name, place)
+    return DirectoryVolume(
+        volume.name, volume.path, free_min_bytes=volume.free_min_bytes, journaled=journaled
+    )

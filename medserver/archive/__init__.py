@@ -1,18 +1,20 @@
 """What is stored and what is known of it: the only package that writes store and index.
 
-Start with `ingest` (an instance comes in) and `fetch` (it goes out). `header` reads what the index is to
-know. After a crash `reconcile` brings both sides together, `check` compares them, `rebuild` makes the index
-anew from the volumes.
+Start with `ingest` (an instance comes in) and `fetch` (it goes out). `replication` makes further copies.
+`header` reads what the index is to know. After a crash `reconcile` brings both sides together, `check` compares them,
+`rebuild` makes the index anew from the volumes.
 """
 
 from __future__ import annotations
 
 from medserver.archive.check import check, restart_check
+from medserver.archive.damage import report_damage
 from medserver.archive.fetch import open_data_set, read_header
 from medserver.archive.findings import Finding, Problem
 from medserver.archive.ingest import Reception, receive
 from medserver.archive.rebuild import count_objects, is_rebuilding, rebuild
 from medserver.archive.reconcile import Reconciliation, reconcile
+from medserver.archive.replication import copy_object
 
 __all__ = [
     "Finding",
@@ -20,6 +22,7 @@ __all__ = [
     "Reception",
     "Reconciliation",
     "check",
+    "copy_object",
     "count_objects",
     "is_rebuilding",
     "open_data_set",
@@ -27,5 +30,6 @@ __all__ = [
     "rebuild",
     "receive",
     "reconcile",
+    "report_damage",
     "restart_check",
 ]

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 
+from medserver.archive.copies import as_stored
 from medserver.archive.findings import Finding, Problem
 from medserver.errors import DamagedObject, StoreFailure
 from medserver.index import StoredLocation
 from medserver.node import Node
-from medserver.store import StoredObject, Volume
+from medserver.store import Volume
 
 _PROGRESS = "check"
 # Sorts behind every path.
@@ -115,7 +116,7 @@ def _check_location(volume: Volume, location: StoredLocation, digests: bool) -> 
         if size_bytes != expected_bytes:
             raise DamagedObject(f"{size_bytes} bytes instead of {expected_bytes}")
         if digests:
-            volume.verify(_as_stored(location))
+            volume.verify(as_stored(location))
     except DamagedObject as error:
         problem = Problem.DAMAGED if _exists(volume, location.path) else Problem.MISSING
         yield Finding(problem, volume.name, location.path, str(error))
@@ -129,17 +130,6 @@ def _exists(volume: Volume, path: str) -> bool:
     except DamagedObject:
         return False
     return True
-
-
-def _as_stored(location: StoredLocation) -> StoredObject:
-    return StoredObject(
-        volume=location.volume,
-        path=location.path,
-        data_set_offset=location.data_set_offset,
-        size_bytes=location.size_bytes,
-        digest=location.digest,
-        meta_digest=location.meta_digest,
-    )
 
 
 def _key(volume: str) -> str:

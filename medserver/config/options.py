@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from medserver.config.remote import SERVICES
 from medserver.config.values import (
     AE_TITLE,
+    BUCKET_URL,
+    ENDPOINT_URL,
     HOST,
     HOST_AND_PORT,
     INDEX_URL,
@@ -18,6 +20,7 @@ from medserver.config.values import (
     PATH,
     PROCESSES,
     SERVICE_LIST,
+    TOKEN,
     UIDS,
     ValueType,
     choice,
@@ -28,7 +31,7 @@ from medserver.config.values import (
 
 DUPLICATES = ("keep", "replace", "reject")
 LOG_LEVELS = ("debug", "info", "warning", "error")
-VOLUME_ROLES = ("primary",)
+VOLUME_ROLES = ("primary", "replica", "archive")
 
 DEFAULT_VOLUME_NAME = "main"
 DEFAULT_VOLUME_PATH = "store"
@@ -121,13 +124,39 @@ OPTIONS: tuple[Option, ...] = (
         "What happens to a SOP Instance that comes again with other bytes: the first stays and the second is "
         "kept aside, the second replaces the first, or the second is refused.",
     ),
-    Option("volume", "path", PATH, None, "The directory of the volume.", required=True),
+    Option(
+        "store",
+        "copies_before_success",
+        integer(1, 16),
+        "1",
+        "How many verified copies of an object there are before its reception is answered with success: that of the "
+        "primary volume, and those of replicas.",
+    ),
+    Option("volume", "path", PATH, None, "The directory of the volume; or it has a url."),
+    Option(
+        "volume",
+        "url",
+        BUCKET_URL,
+        None,
+        "The S3-compatible bucket of the volume: s3://BUCKET or s3://BUCKET/PREFIX. The primary is a directory.",
+    ),
+    Option("volume", "endpoint", ENDPOINT_URL, None, "The URL of the S3 service, if it is not that of AWS."),
+    Option("volume", "region", TOKEN, None, "The region of the bucket."),
+    Option(
+        "volume",
+        "credentials",
+        PATH,
+        None,
+        "A file in the form of ~/.aws/credentials, if AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not in the "
+        "environment.",
+    ),
     Option(
         "volume",
         "role",
         choice(*VOLUME_ROLES),
         "primary",
-        "What the volume is for: new objects go to the primary.",
+        "What the volume is for: new objects go to the primary, and every one is copied to each replica and archive; "
+        "objects are read from the primary, else from a replica, else from an archive.",
     ),
     Option(
         "volume",

@@ -23,6 +23,8 @@ PROCESSES_MAX = 64
 
 _SIZE = re.compile(r"([0-9][0-9_]*)\s*(B|KiB|MiB|GiB|TiB)?", re.IGNORECASE)
 _SIZE_FACTORS = {"b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4}
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.-]{1,128}")
 _INDEX_SCHEMES = ("sqlite", "postgresql")
 _JOBS_SCHEMES = ("redis", "rediss", "unix")
 
@@ -118,6 +120,35 @@ def parse_jobs_url(text: str) -> str:
     return text
 
 
+def parse_bucket_url(text: str) -> str:
+    """Read where a volume in a bucket begins: ``s3://BUCKET`` or ``s3://BUCKET/PREFIX``."""
+    parts = urlsplit(text)
+    # What stands before an @ would be a secret: it is neither taken nor repeated.
+    if _BUCKET.fullmatch(parts.netloc) is None or parts.scheme != "s3" or parts.query or parts.fragment:
+        raise ValueError("not of the form s3://BUCKET/PREFIX, without user, password and options")
+    if not all(_PREFIX.fullmatch(name) for name in parts.path.strip("/").split("/") if parts.path.strip("/")):
+        raise ValueError("a prefix is made of letters, digits, '_', '-' and '.', with '/' between them")
+    return f"s3://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def parse_endpoint_url(text: str) -> str:
+    """Read the URL of a service, without a password in it."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
+        raise ValueError("not of the form https://HOST:PORT, without user, password and options")
+    parse_host(parts.hostname)
+    if parts.port == 0:
+        raise ValueError("'0' is not a port")
+    return text.rstrip("/")
+
+
+def parse_token(text: str) -> str:
+    """Read a word of letters, digits and hyphens."""
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
+        raise ValueError(f"{text!a} is not a word of letters, digits and '-'")
+    return text
+
+
 def without_password(url: str) -> str:
     """Return a URL with ``***`` in the place of a password, be it before the host or among the parameters."""
     url = re.sub(r"(//[^/@?#]*?:)[^/?#]*@", r"\1***@", url)
@@ -183,3 +214,6 @@ PATH = ValueType("path", parse_path)
 PROCESSES = ValueType("auto | integer", parse_processes)
 INDEX_URL = ValueType("URL", parse_index_url)
 JOBS_URL = ValueType("index | URL", parse_jobs_url)
+BUCKET_URL = ValueType("s3 URL", parse_bucket_url)
+ENDPOINT_URL = ValueType("URL", parse_endpoint_url)
+TOKEN = ValueType("word", parse_token)

@@ -24,6 +24,8 @@ from medserver.index.job_records import (
 from medserver.index.jobs import Jobs
 from medserver.index.query import Query
 from medserver.index.records import (
+    BAD,
+    GOOD,
     Added,
     Counts,
     Duplicate,
@@ -34,6 +36,8 @@ from medserver.index.records import (
 from medserver.index.selection import Selection
 
 __all__ = [
+    "BAD",
+    "GOOD",
     "HIGH",
     "LOW",
     "MEDIUM",

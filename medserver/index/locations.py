@@ -32,15 +32,16 @@ class LocationTable:
         )
         self._page = backend.sql(
             "SELECT volume, path, CASE WHEN duplicate IS NULL THEN 'instance' ELSE 'duplicate' END, "
-            f"data_set_offset, meta_digest, {columns} FROM locations "
+            f"data_set_offset, meta_digest, state, verified_at, {columns} FROM locations "
             "LEFT JOIN instances ON instances.id = locations.instance "
             "LEFT JOIN duplicates ON duplicates.id = locations.duplicate "
             f"WHERE (volume, path) > (?, ?) ORDER BY volume, path LIMIT {PAGE_ROWS}"
         )
         self._duplicates = backend.sql(
             "SELECT locations.id, sop_instance_uid, sop_class_uid, transfer_syntax_uid, reason, volume, "
-            "path, data_set_offset, size_bytes, digest, meta_digest, received_at, calling_ae_title "
-            "FROM duplicates JOIN locations ON locations.duplicate = duplicates.id "
+            "path, data_set_offset, size_bytes, digest, meta_digest, received_at, calling_ae_title, state, verified_at "
+            "FROM duplicates JOIN locations ON locations.id = "
+            "(SELECT MIN(copies.id) FROM locations AS copies WHERE copies.duplicate = duplicates.id) "
             f"WHERE locations.id > ? ORDER BY locations.id LIMIT {PAGE_ROWS}"
         )
         self._find = backend.sql(
@@ -65,19 +66,30 @@ class LocationTable:
                 role=row[2],
                 data_set_offset=row[3],
                 meta_digest=row[4],
-                sop_instance_uid=row[5],
-                sop_class_uid=row[6],
-                transfer_syntax_uid=row[7],
-                size_bytes=row[8],
-                digest=row[9],
+                state=row[5],
+                verified_at=from_text(row[6]) if row[6] else None,
+                sop_instance_uid=row[7],
+                sop_class_uid=row[8],
+                transfer_syntax_uid=row[9],
+                size_bytes=row[10],
+                digest=row[11],
             )
             for row in connection.execute(self._page, after).fetchall()
         ]
 
     def duplicates(self, connection: Any, after: int) -> list[tuple[int, Duplicate]]:
-        """Return the next objects that were put aside, with their numbers; an empty list at the end."""
+        """Return the next objects that were put aside, each with its first copy, and their numbers."""
         return [
-            (row[0], Duplicate(*row[1:11], received_at=from_text(row[11]), calling_ae_title=row[12]))
+            (
+                row[0],
+                Duplicate(
+                    *row[1:11],
+                    received_at=from_text(row[11]),
+                    calling_ae_title=row[12],
+                    state=row[13],
+                    verified_at=from_text(row[14]) if row[14] else None,
+                ),
+            )
             for row in connection.execute(self._duplicates, (after,)).fetchall()
         ]
 

@@ -87,8 +87,9 @@ Locations = _model(
         "id": BigAutoField(),
         "instance": _reference(Instances, "instance", null=True),
         "duplicate": _reference(Duplicates, "duplicate", null=True),
-        **_texts(("volume", "path", "meta_digest")),
+        **_texts(("volume", "path", "meta_digest", "state")),
         "data_set_offset": IntegerField(),
+        "verified_at": TextField(null=True),
     },
 )
 

@@ -47,7 +47,7 @@ def send_without_bulk_data(association: Association, instance: StoredInstance, n
         The peer accepted no presentation context for the instance, or its header cannot be encoded again.
     """
     context = _choose_context(association, instance)
-    header = archive.read_header(node, instance)
+    header = archive.read_header(node, instance, verified=True)
     try:
         remove_bulk_data(header)
         data_set = encode_data_set(header, context.transfer_syntax_uid)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import logging
 import os
@@ -25,12 +24,11 @@ from medserver.store.incoming import Incoming
 from medserver.store.journal import SEGMENT_BYTES, Journal
 from medserver.store.journaled import Allowance, JournaledWriter
 from medserver.store.placement import Placement
+from medserver.store.verification import verify
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject
 from medserver.store.writer import DirectoryWriter
 
 logger = logging.getLogger(__name__)
-
-_READ_SIZE_BYTES = 1024 * 1024
 
 JOURNAL_IDLE_S = 2.0
 """When nothing has been received for so long, what is in the journal is placed."""
@@ -80,20 +78,22 @@ class DirectoryVolume:
         self._journal = Journal(journal_directory, self._files, segment_bytes) if journaled else None
         self._allowance = Allowance()
 
-    def create(self, file_meta: bytes) -> ObjectWriter:
-        """Start an object with these bytes before its data set."""
+    def create(self, file_meta: bytes, path: str | None = None) -> ObjectWriter:
+        """Start an object with these bytes before its data set, at a path of its own or at a given one."""
+        if path is not None:
+            paths.checked(path)
         with translating(f"make volume {self.name}"):
             self._directories.ensure_root()
         with translating(f"write to volume {self.name}"):
             self._files.require_space(str(self.root), len(file_meta))
-        if self._journal is None:
-            return self._write_directly(file_meta)
+        if self._journal is None or path is not None:
+            return self._write_directly(file_meta, path)
         return JournaledWriter(
             self.name, file_meta, self._journal, self._allowance, partial(self._write_directly, file_meta)
         )
 
-    def _write_directly(self, file_meta: bytes) -> DirectoryWriter:
-        return DirectoryWriter(self.name, file_meta, self._incoming, self._directories, self._files)
+    def _write_directly(self, file_meta: bytes, path: str | None = None) -> DirectoryWriter:
+        return DirectoryWriter(self.name, file_meta, self._incoming, self._directories, self._files, path)
 
     def tend(self, spares: int = 0) -> None:
         """Do what can wait: place what is in the journals of all processes, and prepare their next segments.
@@ -182,19 +182,8 @@ class DirectoryVolume:
 
     def verify(self, stored: StoredObject) -> None:
         """Read an object to its end and compare sizes and digests."""
-        where = f"{self.name}:{stored.path}"
-        with self.open(stored.path) as file, translating(f"read {where}"):
-            meta_size_bytes, meta_digest = _digest(file, stored.data_set_offset)
-            size_bytes, digest = _digest(file, None)
-        if (meta_size_bytes, size_bytes) != (stored.data_set_offset, stored.size_bytes):
-            expected = stored.data_set_offset + stored.size_bytes
-            raise errors.DamagedObject(
-                f"{where} has {meta_size_bytes + size_bytes} bytes instead of {expected}"
-            )
-        if meta_digest != stored.meta_digest:
-            raise errors.DamagedObject(f"{where}: the file meta information is not what was stored")
-        if digest != stored.digest:
-            raise errors.DamagedObject(f"{where}: the data set is not what was stored")
+        with self.open(stored.path) as file, translating(f"read {self.name}:{stored.path}"):
+            verify(file, stored)
 
     def sweep(self) -> int:
         """Remove what dead processes left unfinished; return the number of files removed."""
@@ -229,7 +218,16 @@ class DirectoryVolume:
             try:
                 yield
             except (FileNotFoundError, NotADirectoryError) as error:
+                if self._is_lost():
+                    raise errors.StoreFailure(f"volume {self.name} is lost: {self.root} is empty") from error
                 raise errors.DamagedObject(f"{self.name}:{path} is missing") from error
+
+    def _is_lost(self) -> bool:
+        """Tell whether nothing is where the volume should be: its disk is not there, and no object is missed."""
+        try:
+            return not self._files.names(str(self.root))
+        except (FileNotFoundError, NotADirectoryError):
+            return True
 
     def _descend(self, prefix: str, depth: int, after: list[str]) -> Iterator[str]:
         """Yield what lies below one directory and sorts behind `after`, which is given relative to it."""
@@ -250,18 +248,3 @@ class DirectoryVolume:
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [name for name in names if pattern.fullmatch(name)]
-
-
-def _digest(file: BinaryIO, size_bytes: int | None) -> tuple[int, str]:
-    """Read so many bytes, or all (None); return how many there were and their SHA-256."""
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(_READ_SIZE_BYTES))
-    count = 0
-    while size_bytes is None or count < size_bytes:
-        wanted = _READ_SIZE_BYTES if size_bytes is None else min(_READ_SIZE_BYTES, size_bytes - count)
-        taken = file.readinto(buffer[:wanted])
-        if not taken:
-            break
-        digest.update(buffer[:taken])
-        count += taken
-    return count, digest.hexdigest()

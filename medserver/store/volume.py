@@ -94,6 +94,8 @@ class ObjectWriter(Protocol):
         ------
         OutOfResources, StoreFailure
             As for `write`.
+        DamagedObject
+            Other bytes lie at the path that was given to `Volume.create`.
         """
 
     def abandon(self) -> None:
@@ -105,11 +107,22 @@ class Volume(Protocol):
 
     name: str
 
-    def create(self, file_meta: bytes) -> ObjectWriter:
+    def create(self, file_meta: bytes, path: str | None = None) -> ObjectWriter:
         """Start an object with these bytes before its data set.
+
+        Parameters
+        ----------
+        file_meta : bytes
+            The file meta information.
+        path : str, optional
+            Where the object is to lie, if it is a copy of one that has its path already. `ObjectWriter.seal` places
+            it there. If the very same bytes are there, it has nothing to do; if others are, it raises
+            `DamagedObject` and leaves both as they are.
 
         Raises
         ------
+        ValueError
+            The path is not one that `paths` builds.
         OutOfResources, StoreFailure
             As for `ObjectWriter.write`.
         """
@@ -122,9 +135,9 @@ class Volume(Protocol):
         ValueError
             The path is not one that `paths` builds.
         DamagedObject
-            There is no such object.
+            There is no such object on a volume that holds others.
         StoreFailure
-            It cannot be opened.
+            It cannot be opened, or nothing at all is where the volume should be: that says nothing about the object.
         """
 
     def stat(self, path: str) -> ObjectStat:
@@ -163,6 +176,32 @@ class Volume(Protocol):
         StoreFailure
             It cannot be read.
         """
+
+    def rest(self) -> None:
+        """Let what this process has made durable in a hurry be put into its place if nothing comes any more.
+
+        Raises
+        ------
+        StoreFailure
+            That cannot be begun.
+        """
+
+    def tend(self, spares: int = 0) -> None:
+        """Do what can wait, and prepare what is soon needed; may be called by one process for all.
+
+        Parameters
+        ----------
+        spares : int
+            How many processes receive objects for this volume.
+
+        Raises
+        ------
+        OutOfResources, StoreFailure
+            Something could not be done; it is done by a later call.
+        """
+
+    def settle(self) -> None:
+        """Put everything into its place that can be. Raises as `tend` does."""
 
     def sweep(self) -> int:
         """Remove what dead processes left unfinished, and return how many files that were.

@@ -1,0 +1,39 @@
+"""What is done about a copy that is not what was stored: it is never read again until it is repaired."""
+
+from __future__ import annotations
+
+import logging
+
+from medserver.errors import MedserverError
+from medserver.index import BAD
+from medserver.log import Event
+from medserver.node import Node
+
+logger = logging.getLogger(__name__)
+
+
+def report_damage(node: Node, volume: str, path: str, reason: str) -> bool:
+    """Note in the index that a copy is bad; say so in the log, once.
+
+    Parameters
+    ----------
+    node : Node
+        Where it was found.
+    volume, path : str
+        Which copy.
+    reason : str
+        One line for people.
+
+    Returns
+    -------
+    bool
+        Whether that is news: the first to find it has to see to its repair.
+    """
+    try:
+        is_news = node.index.mark_location(volume, path, BAD)
+    except MedserverError as error:
+        logger.error(Event("damaged", volume=volume, path=path, reason=reason, not_noted=str(error)))
+        return False
+    if is_news:
+        logger.error(Event("damaged", volume=volume, path=path, reason=reason))
+    return is_news

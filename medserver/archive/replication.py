@@ -1,0 +1,112 @@
+"""A further copy of an object on another volume: under the same path, byte for byte the same, and read back."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from datetime import datetime
+
+from medserver.archive.copies import Copy, as_stored
+from medserver.archive.fetch import open_object
+from medserver.errors import DamagedObject, StoreFailure
+from medserver.index import GOOD
+from medserver.node import Node
+from medserver.store import ObjectWriter, StoredObject, Volume
+
+_CHUNK_BYTES = 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+def copy_object(node: Node, location: Copy, target: Volume) -> StoredObject:
+    """Make a verified copy of an object on a volume; also in the place of a bad one.
+
+    May be called again after it was interrupted anywhere, and by several at once. The index knows the copy when this
+    returns, and not before the copy has been read back.
+
+    Parameters
+    ----------
+    node : Node
+        Where the object lies.
+    location : StoredInstance or StoredLocation
+        Any copy of it: the first good one is what is copied.
+    target : Volume
+        Where the copy goes.
+
+    Returns
+    -------
+    StoredObject
+        The copy. If the index knows a good one on the volume already, that is it, and nothing is done.
+
+    Raises
+    ------
+    DamagedObject
+        There is no good copy of the object, or the volume does not give back what it was given.
+    OutOfResources, StoreFailure
+        The volume takes nothing, no copy can be read, or the object has been removed meanwhile.
+    """
+    present = [copy for copy in node.index.copies_of(location) if copy.volume == target.name]
+    if good := next((copy for copy in present if copy.state == GOOD), None):
+        return as_stored(good)
+    for copy in present:
+        logger.warning("%s:%s is bad, and is written anew", copy.volume, copy.path)
+        target.delete(copy.path)
+    source, copied = _write(node, location, target)
+    _read_back(target, copied)
+    if not node.index.add_location(source, target.name, copied.path, verified_at=node.clock()):
+        raise StoreFailure(f"{source.volume}:{source.path} has been removed while it was copied")
+    for copy in present:
+        if copy.path != copied.path:
+            node.index.remove_location(copy.volume, copy.path)
+    return copied
+
+
+def _write(node: Node, location: Copy, target: Volume) -> tuple[Copy, StoredObject]:
+    """Write the object to the volume; return the copy that was read, and the one that was made."""
+    try:
+        return _write_once(node, location, target)
+    except _Occupied as occupied:
+        path = occupied.path
+    # Its path is made from the digest of the data set, and what has that digest is being copied: nothing is lost.
+    if node.index.has_location(target.name, path):
+        raise StoreFailure(f"{target.name}:{path}: another object has the path")
+    logger.warning("%s:%s is not what belongs there, and is written anew", target.name, path)
+    target.delete(path)
+    return _write_once(node, location, target)
+
+
+def _write_once(node: Node, location: Copy, target: Volume) -> tuple[Copy, StoredObject]:
+    opened = open_object(node, location)
+    with opened.data_set as data_set:
+        writer = target.create(opened.file_meta, opened.copy.path)
+        try:
+            while chunk := data_set.read(_CHUNK_BYTES):
+                writer.write(chunk)
+            return opened.copy, _seal(writer, node.clock(), opened.copy.path)
+        finally:
+            writer.abandon()
+
+
+def _seal(writer: ObjectWriter, sealed_at: datetime, path: str) -> StoredObject:
+    try:
+        return writer.seal(sealed_at)
+    except DamagedObject as error:
+        raise _Occupied(path) from error
+
+
+class _Occupied(Exception):
+    """Other bytes lie where the copy belongs."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+def _read_back(target: Volume, copied: StoredObject) -> None:
+    """Compare the copy with its digests where it lies; one that is wrong does not stay."""
+    try:
+        target.verify(copied)
+    except DamagedObject:
+        with suppress(StoreFailure):
+            target.delete(copied.path)
+        raise
