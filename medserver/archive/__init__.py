@@ -12,6 +12,7 @@ from medserver.archive.damage import report_damage
 from medserver.archive.fetch import open_data_set, read_header
 from medserver.archive.findings import Finding, Problem
 from medserver.archive.ingest import Reception, receive
+from medserver.archive.read_ahead import ReadAhead
 from medserver.archive.rebuild import count_objects, is_rebuilding, rebuild
 from medserver.archive.reconcile import Reconciliation, reconcile
 from medserver.archive.replication import copy_object
@@ -19,6 +20,7 @@ from medserver.archive.replication import copy_object
 __all__ = [
     "Finding",
     "Problem",
+    "ReadAhead",
     "Reception",
     "Reconciliation",
     "check",

@@ -7,7 +7,6 @@ given. A larger one is compared while it is read; if it has not been verified fo
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from medserver.dicom.elements import ScannedElements, inflate_prefix, scan_eleme
 from medserver.dicom.transfer_syntaxes import TransferSyntax, transfer_syntax
 from medserver.errors import DamagedObject, IndexFailure, StoreFailure
 from medserver.index import GOOD
+from medserver.memory_file import MemoryFile
 from medserver.node import Node
 from medserver.store import paths
 from medserver.store.failures import translating
@@ -189,9 +189,7 @@ def _read_at_once(node: Node, copy: Copy) -> OpenedObject:
         raise DamagedObject(f"{where}: the file meta information is not what was stored")
     if hashlib.sha256(view[copy.data_set_offset :]).hexdigest() != copy.digest:
         raise DamagedObject(f"{where}: the data set is not what was stored")
-    stream = io.BytesIO(raw)
-    stream.seek(copy.data_set_offset)
-    return OpenedObject(copy, raw[: copy.data_set_offset], stream)
+    return OpenedObject(copy, raw[: copy.data_set_offset], MemoryFile(view[copy.data_set_offset :]))
 
 
 def _read(file: BinaryIO, size_bytes: int) -> bytes:

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import sys
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from medserver.index import JobFilter, Lane, NewJob
 from medserver.node import Node
-from tests.crash.campaign import kill
+from medserver.server.acceptor_process import DRAIN_S
 from tests.jobs.conftest import OpenNode
 from tests.jobs.history import History
-from tests.jobs.worker import LEASE_S
-from tests.peers.node import REPOSITORY
-from tests.peers.process import Server, wait_until
+from tests.jobs.worker import LEASE_S, main
+from tests.peers.process import wait_until
+
+# Forked from a process that has imported everything, once for all tests.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.jobs.worker"])
 
 WORKERS = 3
 NOTES, KEYS, PER_KEY = 90, 8, 6
-KILLS = 8
+KILLS = 6
 SEED = 4
+
+
+class Member:
+    """One worker."""
+
+    def __init__(self, config: Path, history: Path, number: int, options: tuple[str, ...]) -> None:
+        self._log = config.with_name(f"worker-{number}.log")
+        self.process = FORKS.Process(target=main, args=(config, history, self._log, *options), daemon=True)
+        self.process.start()
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
 
 
 class Crew:
@@ -38,25 +56,19 @@ class Crew:
         self._config = config
         self.path = config.with_name("history")
         self.killed: dict[int, float] = {}
-        self.servers: list[Server] = []
+        self.members: list[Member] = []
+        self._numbers = count()
 
-    def start(self, count: int = 1, *options: str) -> None:
-        for _ in range(count):
-            server = Server(
-                [sys.executable, "-m", "tests.jobs.worker", self._config, self.path, *options],
-                log=self._config.with_name(f"worker-{len(self.servers) + len(self.killed)}.log"),
-                environment={"PYTHONPATH": str(REPOSITORY)},
-                directory=REPOSITORY,
-            )
-            self.servers.append(server)
-        for server in self.servers:
-            server.wait_for_line("working pid=")
+    def start(self, number: int = 1, *options: str) -> None:
+        new = [Member(self._config, self.path, next(self._numbers), options) for _ in range(number)]
+        self.members += new
+        wait_until(lambda: all("working pid=" in member.output for member in new), what="workers")
 
-    def kill(self, server: Server) -> None:
-        kill(server.process.pid)
-        server.process.wait()
-        self.killed[server.process.pid] = time.monotonic()
-        self.servers.remove(server)
+    def kill(self, member: Member) -> None:
+        member.process.kill()
+        member.process.join()
+        self.killed[member.process.pid] = time.monotonic()
+        self.members.remove(member)
 
     @property
     def history(self) -> History:
@@ -71,8 +83,8 @@ def crew(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crew]:
     name = "config_path" if "config_path" in request.fixturenames else "sqlite_config"
     workers = Crew(request.getfixturevalue(name))
     yield workers
-    for server in workers.servers:
-        server.kill()
+    for member in workers.members:
+        member.process.kill()
     for log in sorted(tmp_path.glob("worker-*.log")):
         sys.stdout.write(log.read_text())
 
@@ -125,8 +137,8 @@ def test_killed_workers_lose_nothing(config_path: Path, open_here: OpenNode, cre
     for _ in range(KILLS):
         enough = crew.begun() + chance.randrange(1, 12)
         wait_until(lambda: crew.begun() >= enough or is_done(node), deadline_s=30, what="some jobs")
-        crew.kill(chance.choice(crew.servers))
-        if not crew.servers or chance.random() < 0.5:
+        crew.kill(chance.choice(crew.members))
+        if not crew.members or chance.random() < 0.5:
             crew.start(1)
     crew.start(1)
     wait_until(lambda: is_done(node), deadline_s=60, what="the end of all jobs")
@@ -138,7 +150,7 @@ def test_killed_workers_lose_nothing(config_path: Path, open_here: OpenNode, cre
 
 def test_a_job_starts_by_its_message(config_path: Path, open_here: OpenNode, crew: Crew) -> None:
     node = open_here(config_path)
-    crew.start(1, "--no-sweep")
+    crew.start(1, "no sweep")
     for count in range(1, 4):
         node.index.add_jobs([NewJob("single")])
         wait_until(lambda: crew.begun() == count and is_done(node), what="a job without a sweep")
@@ -167,7 +179,7 @@ def test_a_pause_holds_all_workers(open_here: OpenNode, crew: Crew, sqlite_confi
 
 
 def test_what_comes_periodically_is_done_by_one(config_path: Path, open_here: OpenNode, crew: Crew) -> None:
-    crew.start(3, "--periodic")
+    crew.start(3, "periodic")
     wait_until(lambda: crew.begun() >= 4, what="four times")
     begun = sorted(run.begun_at for run in crew.history.runs)
     assert min(later - earlier for earlier, later in zip(begun, begun[2:])) > 0.3  # two a period would be less
@@ -182,12 +194,15 @@ def test_a_worker_that_is_asked_to_stop_leaves_its_jobs_to_others(
     node.index.add_jobs([NewJob("patient"), NewJob("stubborn")])
     wait_until(lambda: crew.begun() == 2, what="both jobs")
     begun = time.monotonic()
-    assert crew.servers[0].stop(timeout_s=10) == 0
-    assert time.monotonic() - begun < 8
+    [member] = crew.members
+    member.process.terminate()
+    member.process.join(20)
+    assert member.process.exitcode == 0
+    assert time.monotonic() - begun < DRAIN_S + 4
     assert {(job.kind, job.state, job.attempts) for job in node.index.jobs.list()} == {
         ("patient", "waiting", 0), ("stubborn", "waiting", 0),
     }  # fmt: skip
-    assert "1 jobs were not finished in time" in crew.servers[0].output
+    assert "1 jobs were not finished in time" in member.output
 
 
 def test_a_lease_lasts_as_long_as_the_work(open_here: OpenNode, crew: Crew, sqlite_config: Path) -> None:

@@ -1,9 +1,8 @@
-"""A worker whose jobs write down what they do: ``python -m tests.jobs.worker CONFIG LOG``."""
+"""A worker whose jobs write down what they do."""
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,13 +17,13 @@ from medserver.node import Node
 from medserver.server import work
 
 SWEEP_INTERVAL_S = 0.1
-LEASE_S = 1.5
+LEASE_S = 1.0
 
 
 class Log:
     """A file that several processes append lines to."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def write(self, event: str, kind: str, number: int) -> None:
@@ -70,15 +69,21 @@ def kinds(notes: Log) -> tuple[JobKind, ...]:
     )
 
 
-def main() -> None:
-    """Work until asked to stop."""
-    log.configure()
-    config, path, *options = sys.argv[1:]
-    # Sweeps come often, for what a killed worker leaves; or never, to see what messages do alone.
-    runner.Runner.__init__.__kwdefaults__["sweep_interval_s"] = 60.0 if "--no-sweep" in options else SWEEP_INTERVAL_S
-    periodic = (Periodic("tick", "single", 0.3),) if "--periodic" in options else ()
-    work(ConfigFile(Path(config)), kinds(Log(path)), periodic)
+def main(config: Path, history: Path, log_path: Path, *options: str) -> None:
+    """Work in a process that was forked for it, until asked to stop.
 
-
-if __name__ == "__main__":
-    main()
+    Parameters
+    ----------
+    config, history, log_path : Path
+        The configuration, and the files that take what the jobs write down, and the log.
+    *options : str
+        ``no sweep``: messages only. ``periodic``: with something periodic.
+    """
+    output = os.open(log_path, os.O_WRONLY | os.O_CREAT)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    log.configure(stream=os.fdopen(output, "w", buffering=1))
+    interval_s = 60.0 if "no sweep" in options else SWEEP_INTERVAL_S
+    runner.Runner.__init__.__kwdefaults__["sweep_interval_s"] = interval_s
+    periodic = (Periodic("tick", "single", 0.3),) if "periodic" in options else ()
+    work(ConfigFile(config), kinds(Log(history)), periodic)
