@@ -55,6 +55,11 @@ class Node:
         """The volume to which goes what is received."""
         return next(iter(self.volumes.values()))
 
+    @property
+    def replica_names(self) -> tuple[str, ...]:
+        """The volumes that are to have a copy of every object: all but the primary."""
+        return tuple(self.volumes)[1:]
+
     def volume(self, name: str) -> Volume:
         """Return a volume by its name.
 

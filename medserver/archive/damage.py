@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from medserver.archive.follow_ups import repair_job
 from medserver.errors import MedserverError
-from medserver.index import BAD
 from medserver.log import Event
 from medserver.node import Node
 
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def report_damage(node: Node, volume: str, path: str, reason: str) -> bool:
-    """Note in the index that a copy is bad; say so in the log, once.
+    """Note in the index that a copy is bad, and have it repaired; say so in the log, once.
 
     Parameters
     ----------
@@ -27,10 +27,10 @@ def report_damage(node: Node, volume: str, path: str, reason: str) -> bool:
     Returns
     -------
     bool
-        Whether that is news: the first to find it has to see to its repair.
+        Whether that is news.
     """
     try:
-        is_news = node.index.mark_location(volume, path, BAD)
+        is_news = node.index.upkeep.report_bad(volume, path, [repair_job(volume, path)])
     except MedserverError as error:
         logger.error(Event("damaged", volume=volume, path=path, reason=reason, not_noted=str(error)))
         return False

@@ -11,6 +11,7 @@ import logging
 from datetime import UTC
 from types import TracebackType
 
+from medserver.archive.follow_ups import replication_jobs
 from medserver.archive.header import Header, HeaderReader, check_identity
 from medserver.crash import crash_point
 from medserver.dicom.conditions import SingleValue
@@ -148,7 +149,7 @@ class Reception:
 
     def _enter(self, record: InstanceRecord) -> Added:
         try:
-            return self._node.index.add(record)
+            return self._node.index.add(record, replication_jobs(self._node, record.volume, record.path))
         except MedserverError:
             self._take_back(record)
             raise

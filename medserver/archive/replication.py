@@ -8,6 +8,7 @@ from datetime import datetime
 
 from medserver.archive.copies import Copy, as_stored
 from medserver.archive.fetch import open_object
+from medserver.crash import crash_point
 from medserver.errors import DamagedObject, StoreFailure
 from medserver.index import GOOD
 from medserver.node import Node
@@ -48,37 +49,47 @@ def copy_object(node: Node, location: Copy, target: Volume) -> StoredObject:
     present = [copy for copy in node.index.copies_of(location) if copy.volume == target.name]
     if good := next((copy for copy in present if copy.state == GOOD), None):
         return as_stored(good)
-    for copy in present:
-        logger.warning("%s:%s is bad, and is written anew", copy.volume, copy.path)
-        target.delete(copy.path)
-    source, copied = _write(node, location, target)
+    bad = {copy.path for copy in present}
+    source, copied = _write(node, location, target, bad)
+    crash_point("copy written")
     _read_back(target, copied)
+    crash_point("copy verified")
     if not node.index.add_location(source, target.name, copied.path, verified_at=node.clock()):
+        _take_back(node, target, copied.path)
         raise StoreFailure(f"{source.volume}:{source.path} has been removed while it was copied")
-    for copy in present:
-        if copy.path != copied.path:
-            node.index.remove_location(copy.volume, copy.path)
+    crash_point("copy entered")
+    for path in bad - {copied.path}:  # only now: a bad copy is better than none
+        target.delete(path)
+        node.index.remove_location(target.name, path)
     return copied
 
 
-def _write(node: Node, location: Copy, target: Volume) -> tuple[Copy, StoredObject]:
+def _write(node: Node, location: Copy, target: Volume, bad: set[str]) -> tuple[Copy, StoredObject]:
     """Write the object to the volume; return the copy that was read, and the one that was made."""
     try:
-        return _write_once(node, location, target)
+        return _write_once(node, location, target, bad)
     except _Occupied as occupied:
         path = occupied.path
     # Its path is made from the digest of the data set, and what has that digest is being copied: nothing is lost.
     if node.index.has_location(target.name, path):
         raise StoreFailure(f"{target.name}:{path}: another object has the path")
     logger.warning("%s:%s is not what belongs there, and is written anew", target.name, path)
-    target.delete(path)
-    return _write_once(node, location, target)
+    return _write_once(node, location, target, {path})
 
 
-def _write_once(node: Node, location: Copy, target: Volume) -> tuple[Copy, StoredObject]:
+def _take_back(node: Node, target: Volume, path: str) -> None:
+    """Remove a copy of what has been deleted meanwhile."""
+    if not node.index.has_location(target.name, path):
+        target.delete(path)
+
+
+def _write_once(node: Node, location: Copy, target: Volume, replaced: set[str]) -> tuple[Copy, StoredObject]:
     opened = open_object(node, location)
     with opened.data_set as data_set:
-        writer = target.create(opened.file_meta, opened.copy.path)
+        path = opened.copy.path
+        if path in replaced:
+            logger.warning("%s:%s is bad, and is written anew", target.name, path)
+        writer = target.create(opened.file_meta, path, replace=path in replaced)
         try:
             while chunk := data_set.read(_CHUNK_BYTES):
                 writer.write(chunk)

@@ -34,6 +34,8 @@ from medserver.index.records import (
     StoredLocation,
 )
 from medserver.index.selection import Selection
+from medserver.index.tombstones import Tombstone
+from medserver.index.upkeep_records import Cursor, Tally, VolumeTally
 
 __all__ = [
     "BAD",
@@ -44,6 +46,7 @@ __all__ = [
     "Added",
     "Conflict",
     "Counts",
+    "Cursor",
     "Duplicate",
     "Index",
     "InstanceRecord",
@@ -58,7 +61,10 @@ __all__ = [
     "Selection",
     "StoredInstance",
     "StoredLocation",
+    "Tally",
+    "Tombstone",
     "UnknownCaller",
     "Verdict",
+    "VolumeTally",
     "open_index",
 ]

@@ -28,6 +28,8 @@ from medserver.index.pruning import Pruning
 from medserver.index.query import Query
 from medserver.index.records import Added, Counts, Duplicate, InstanceRecord, StoredInstance, StoredLocation
 from medserver.index.selection import Selection
+from medserver.index.tombstones import Tombstones
+from medserver.index.upkeep import Upkeep
 from medserver.index.writer import Writer
 
 Clock = Callable[[], datetime]
@@ -96,6 +98,10 @@ class Index:
     ----------
     jobs : Jobs
         What is to be done later, in the same database.
+    upkeep : Upkeep
+        Which copies are to be seen to.
+    tombstones : Tombstones
+        What was deleted on purpose.
     """
 
     def __init__(
@@ -121,6 +127,10 @@ class Index:
         )
         self._job_table = JobTable(backend, lanes)
         self.jobs = Jobs(self._read, self._writer, self._job_table, lanes, clock)
+        self.upkeep = Upkeep(backend, self._read, self._writer, self.jobs, self._job_table, clock)
+        self.tombstones = Tombstones(
+            backend, self._read, self._writer, self.jobs, self._job_table, self._locations, clock
+        )
 
     def close(self) -> None:
         """Wait for transactions that are under way, then close all connections."""
@@ -231,6 +241,10 @@ class Index:
         while page := self._read(self._locations.page, after):
             yield from page
             after = (page[-1].volume, page[-1].path)
+
+    def location(self, volume: str, path: str) -> StoredLocation | None:
+        """Return what the index knows of a file, None if it does not refer to it."""
+        return self._read(self._locations.at, volume, path)
 
     def has_location(self, volume: str, path: str) -> bool:
         """Whether the index refers to a file, as an instance or as an object put aside."""

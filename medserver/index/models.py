@@ -111,6 +111,14 @@ UnknownCallers = _model(
     },
 )
 
+Tombstones = _model(
+    "tombstones",
+    {
+        "id": BigAutoField(),
+        **_texts(("sop_instance_uid", "digest", "transfer_syntax_uid", "deleted_at", "deleted_by", "reason")),
+    },
+)
+
 Progress = _model("progress", {"name": TextField(primary_key=True), "value": TextField()})
 
 Jobs = _model(

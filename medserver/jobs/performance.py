@@ -11,7 +11,8 @@ from datetime import timedelta
 from medserver.errors import MedserverError
 from medserver.index import Job, NewJob, Verdict
 from medserver.jobs.batch import Batch
-from medserver.jobs.kinds import JobKind, Outcome
+from medserver.jobs.kinds import JobKind
+from medserver.jobs.outcome import Outcome
 from medserver.log import Event
 from medserver.node import Node
 

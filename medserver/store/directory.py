@@ -6,6 +6,7 @@ import heapq
 import logging
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,13 +18,15 @@ from typing import BinaryIO
 from medserver import errors
 from medserver.store import paths
 from medserver.store.catalog import Catalog
+from medserver.store.condition import AWAY, EMPTY, FULL, READ_ONLY, READY, Condition
 from medserver.store.durable import DurableDirectories
-from medserver.store.failures import translating
+from medserver.store.failures import translated, translating
 from medserver.store.files import Files
 from medserver.store.incoming import Incoming
 from medserver.store.journal import SEGMENT_BYTES, Journal
 from medserver.store.journaled import Allowance, JournaledWriter
-from medserver.store.placement import Placement
+from medserver.store.placement import QUIET_S, Placement
+from medserver.store.tombs import Tombs
 from medserver.store.verification import verify
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject
 from medserver.store.writer import DirectoryWriter
@@ -77,8 +80,9 @@ class DirectoryVolume:
         self._segment_bytes = segment_bytes
         self._journal = Journal(journal_directory, self._files, segment_bytes) if journaled else None
         self._allowance = Allowance()
+        self._tombs = Tombs(str(self.root), self._incoming, self._files)
 
-    def create(self, file_meta: bytes, path: str | None = None) -> ObjectWriter:
+    def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
         """Start an object with these bytes before its data set, at a path of its own or at a given one."""
         if path is not None:
             paths.checked(path)
@@ -86,14 +90,27 @@ class DirectoryVolume:
             self._directories.ensure_root()
         with translating(f"write to volume {self.name}"):
             self._files.require_space(str(self.root), len(file_meta))
+        if path is not None and replace:
+            self._take_out_of_journal(path)
         if self._journal is None or path is not None:
-            return self._write_directly(file_meta, path)
+            return self._write_directly(file_meta, path, replace)
         return JournaledWriter(
             self.name, file_meta, self._journal, self._allowance, partial(self._write_directly, file_meta)
         )
 
-    def _write_directly(self, file_meta: bytes, path: str | None = None) -> DirectoryWriter:
-        return DirectoryWriter(self.name, file_meta, self._incoming, self._directories, self._files, path)
+    def _write_directly(self, file_meta: bytes, path: str | None = None, replace: bool = False) -> DirectoryWriter:
+        return DirectoryWriter(
+            self.name, file_meta, self._incoming, self._directories, self._files, path, replace=replace
+        )
+
+    def _take_out_of_journal(self, path: str) -> None:
+        """Have an object placed that is to be replaced: or its record would later take the place of the new file."""
+        with translating(f"place objects of volume {self.name}"):
+            if self._catalog.size_bytes(path) is None:
+                return
+            self._placement.place_all()
+            if self._catalog.size_bytes(path) is not None:
+                raise errors.StoreFailure(f"{self.name}:{path} is in a journal that is being written")
 
     def tend(self, spares: int = 0) -> None:
         """Do what can wait: place what is in the journals of all processes, and prepare their next segments.
@@ -184,6 +201,56 @@ class DirectoryVolume:
         """Read an object to its end and compare sizes and digests."""
         with self.open(stored.path) as file, translating(f"read {self.name}:{stored.path}"):
             verify(file, stored)
+
+    def condition(self) -> Condition:
+        """Tell how the volume is; a file is made and removed to find out whether that can be done."""
+        try:
+            if not self._files.names(str(self.root)):
+                return Condition(EMPTY, self._free_bytes(), f"{self.root} is empty")
+            free_bytes = self._free_bytes()
+        except FileNotFoundError:
+            return Condition(EMPTY, None, f"{self.root} does not exist")
+        except OSError as error:
+            return Condition(AWAY, None, f"{self.root}: {error.strerror}")
+        try:
+            self._files.require_space(str(self.root), 0)
+            descriptor, temporary = self._incoming.create()
+            self._files.close(descriptor)
+            self._files.unlink(temporary)
+        except OSError as error:
+            is_full = isinstance(translated(error, "write"), errors.OutOfResources)
+            return Condition(FULL if is_full else READ_ONLY, free_bytes, f"{self.root}: {error.strerror}")
+        return Condition(READY, free_bytes)
+
+    def _free_bytes(self) -> int:
+        found = os.statvfs(self.root)
+        return found.f_bavail * found.f_frsize
+
+    def is_receiving(self) -> bool:
+        """Tell whether objects have been written a moment ago."""
+        try:
+            return self._placement.is_receiving() or abs(time.time() - self._incoming.newest_at()) < QUIET_S
+        except OSError:
+            return False
+
+    def found(self) -> None:
+        """Make the directory, and one in it."""
+        with translating(f"make volume {self.name}"):
+            self._directories.ensure_root()
+            descriptor, temporary = self._incoming.create()
+            self._files.close(descriptor)
+            self._files.unlink(temporary)
+            self._files.flush_directory(str(self.root))
+
+    def bury(self, tombstones: bytes) -> None:
+        """Keep a text beside the objects."""
+        with translating(f"bury on volume {self.name}"):
+            self._tombs.add(tombstones)
+
+    def tombstones(self) -> Iterator[bytes]:
+        """Yield every text that `bury` was given."""
+        with translating(f"read the tombstones of volume {self.name}"):
+            yield from self._tombs.all()
 
     def sweep(self) -> int:
         """Remove what dead processes left unfinished; return the number of files removed."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
+from medserver.store.condition import Condition
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
@@ -107,7 +109,7 @@ class Volume(Protocol):
 
     name: str
 
-    def create(self, file_meta: bytes, path: str | None = None) -> ObjectWriter:
+    def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
         """Start an object with these bytes before its data set.
 
         Parameters
@@ -118,6 +120,9 @@ class Volume(Protocol):
             Where the object is to lie, if it is a copy of one that has its path already. `ObjectWriter.seal` places
             it there. If the very same bytes are there, it has nothing to do; if others are, it raises
             `DamagedObject` and leaves both as they are.
+        replace : bool
+            Whether what is at the path, which is bad, gives way: in one step, so that there is one or the other at any
+            time.
 
         Raises
         ------
@@ -175,6 +180,39 @@ class Volume(Protocol):
             It is missing, or not what was sealed.
         StoreFailure
             It cannot be read.
+        """
+
+    def condition(self) -> Condition:
+        """Tell how the volume is; never raises."""
+
+    def is_receiving(self) -> bool:
+        """Tell whether objects have been written a moment ago, so that what can wait should."""
+
+    def found(self) -> None:
+        """Make the place of the volume if nothing is there: it is meant to begin anew.
+
+        Raises
+        ------
+        OutOfResources, StoreFailure
+            It cannot be made.
+        """
+
+    def bury(self, tombstones: bytes) -> None:
+        """Keep a text beside the objects, durably, for `tombstones`.
+
+        Raises
+        ------
+        OutOfResources, StoreFailure
+            It cannot be kept.
+        """
+
+    def tombstones(self) -> Iterator[bytes]:
+        """Yield every text that `bury` was given.
+
+        Raises
+        ------
+        StoreFailure
+            They cannot be read.
         """
 
     def rest(self) -> None:

@@ -47,6 +47,8 @@ class DirectoryWriter:
         The file system.
     path : str, optional
         Where the object is placed, if not under the first free name that it can have.
+    replace : bool
+        Whether a file at that path gives way.
 
     Raises
     ------
@@ -62,9 +64,12 @@ class DirectoryWriter:
         directories: DurableDirectories,
         files: Files,
         path: str | None = None,
+        *,
+        replace: bool = False,
     ) -> None:
         self._volume = volume
         self._path = path
+        self._replace = replace
         self._file_meta = file_meta
         self._directories = directories
         self._files = files
@@ -178,8 +183,9 @@ class DirectoryWriter:
         try:
             name = self._link(directory) if path is None else self._link_at(path, directory)
             crash_point("file linked")
-            self._files.unlink(self._temporary)
-            self._temporary = None
+            if self._temporary is not None:
+                self._files.unlink(self._temporary)
+                self._temporary = None
             self._files.flush_directory(directory)
             crash_point("directory flushed")
         except OSError:
@@ -212,6 +218,10 @@ class DirectoryWriter:
             raise errors.StoreFailure(f"{self._volume}:{path}: the data set is another one than its path says")
         name = path.rpartition("/")[2]
         target = f"{directory}/{name}"
+        if self._replace:
+            self._files.rename(self._temporary, target)
+            self._temporary = None
+            return name
         try:
             self._files.link(self._temporary, target)
         except FileExistsError:

@@ -268,8 +268,8 @@ def test_a_volume_that_takes_nothing_is_not_blamed_on_the_source(node, sample, i
 class Forgetful(DirectoryVolume):
     """A disk that does not keep what it was given."""
 
-    def create(self, file_meta, path=None):
-        writer = super().create(file_meta, path)
+    def create(self, file_meta, path=None, **options):
+        writer = super().create(file_meta, path, **options)
         seal = writer.seal
 
         def sealed(sealed_at):

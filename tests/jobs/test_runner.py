@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from medserver.errors import ConnectionFailed
 from medserver.index import Job, JobFilter, Lane, NewJob
 from medserver.jobs.batch import Batch
-from medserver.jobs.kinds import JOB_KINDS, PERIODIC, Backoff, JobKind, Outcome, Periodic, done, failed
+from medserver.jobs.kinds import JOB_KINDS, PERIODIC, Backoff, JobKind, Periodic
+from medserver.jobs.outcome import Outcome, done, failed
 from medserver.jobs.runner import Runner
 from medserver.node import Node
 from tests.jobs.conftest import Clock, OpenNode

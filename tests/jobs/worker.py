@@ -12,7 +12,8 @@ from medserver import log
 from medserver.config import ConfigFile
 from medserver.jobs import runner
 from medserver.jobs.batch import Batch
-from medserver.jobs.kinds import Backoff, JobKind, Outcome, Periodic, done, failed
+from medserver.jobs.kinds import Backoff, JobKind, Periodic
+from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 from medserver.server import work
 
