@@ -8,6 +8,7 @@ Start with `ingest` (an instance comes in) and `fetch` (it goes out). `replicati
 from __future__ import annotations
 
 from medserver.archive.check import check, restart_check
+from medserver.archive.copies import Copy, as_stored, sealed_at
 from medserver.archive.damage import report_damage
 from medserver.archive.fetch import open_data_set, read_header
 from medserver.archive.findings import Finding, Problem
@@ -18,11 +19,13 @@ from medserver.archive.reconcile import Reconciliation, reconcile
 from medserver.archive.replication import copy_object
 
 __all__ = [
+    "Copy",
     "Finding",
     "Problem",
     "ReadAhead",
     "Reception",
     "Reconciliation",
+    "as_stored",
     "check",
     "copy_object",
     "count_objects",
@@ -34,4 +37,5 @@ __all__ = [
     "reconcile",
     "report_damage",
     "restart_check",
+    "sealed_at",
 ]

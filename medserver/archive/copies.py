@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import TypeVar
 
 from medserver.archive.damage import report_damage
 from medserver.errors import DamagedObject, StoreFailure
 from medserver.index import GOOD, Duplicate, StoredInstance, StoredLocation
 from medserver.node import Node
-from medserver.store import StoredObject
+from medserver.store import StoredObject, paths
 
 Copy = StoredInstance | StoredLocation | Duplicate
 Result = TypeVar("Result")
@@ -76,6 +77,11 @@ class Copies:
         for copy in self._node.index.copies_of(stored):
             if copy.state == GOOD and (copy.volume, copy.path) != tried:
                 yield copy
+
+
+def sealed_at(copy: Copy) -> datetime:
+    """Return when an object came into its first volume, to the minute; its copies have the same path."""
+    return paths.sealed_minute(copy.path)
 
 
 def as_stored(copy: Copy) -> StoredObject:

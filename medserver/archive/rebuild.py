@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from medserver.archive.findings import Finding, Problem
 from medserver.archive.receipts import records_in_order
+from medserver.archive.tombstones import load_tombstones
 from medserver.index import InstanceRecord
 from medserver.node import Node
 from medserver.store import Volume, paths
@@ -48,6 +49,7 @@ def rebuild(
     StoreFailure, IndexFailure, OutOfResources
         A volume or the index does not work.
     """
+    load_tombstones(node)
     for name in sorted(node.volumes):
         yield from _rebuild_volume(node, node.volumes[name], progress, verify, noted_every)
     for name in node.volumes:
@@ -86,6 +88,9 @@ def _rebuild_volume(
 
 
 def _enter(node: Node, record: InstanceRecord) -> Iterator[Finding]:
+    if node.index.tombstones.is_deleted(record):
+        yield Finding(Problem.SURPLUS, record.volume, record.path, "deleted on purpose")
+        return
     added = node.index.add(record)
     if not added.file_needed:
         detail = (

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from medserver.archive.findings import Finding
+from medserver.archive.follow_ups import replication_jobs
 from medserver.archive.receipts import records_in_order
 from medserver.node import Node
 from medserver.store import Volume, paths
@@ -38,8 +39,8 @@ class Reconciliation:
     adopted : int
         Objects that got their row now.
     removed : int
-        Objects that were refused, or that are stored already under another path: removed, as their reception
-        would have.
+        Objects that were refused, were deleted on purpose, or are stored already under another path: removed, as
+        their reception would have.
     findings : list of Finding
         Objects that cannot be adopted. They are left where they are.
     """
@@ -90,7 +91,12 @@ def _adopt(node: Node, volume: Volume, done: Reconciliation) -> None:
     # reading it.
     verify = newest is not None
     for record in records_in_order(volume, _without_row(node, volume, after), verify=verify, report=report):
-        added = node.index.add(record)
+        if node.index.tombstones.is_deleted(record):
+            logger.warning("%s:%s was deleted on purpose, and is removed", volume.name, record.path)
+            volume.delete(record.path)
+            done.removed += 1
+            continue
+        added = node.index.add(record, replication_jobs(node, volume.name, record.path))
         if added.file_needed:
             done.adopted += 1
         else:

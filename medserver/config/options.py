@@ -24,6 +24,7 @@ from medserver.config.values import (
     UIDS,
     ValueType,
     choice,
+    duration,
     integer,
     seconds,
     size,
@@ -131,6 +132,21 @@ OPTIONS: tuple[Option, ...] = (
         "1",
         "How many verified copies of an object there are before its reception is answered with success: that of the "
         "primary volume, and those of replicas.",
+    ),
+    Option(
+        "store",
+        "verify_interval",
+        duration(60, 100 * 366 * 86_400),
+        "30 d",
+        "How long a copy goes unread: after that it is read and compared with its digest; in s, min, h or d.",
+    ),
+    Option(
+        "store",
+        "verify_rate_max",
+        integer(1, 1_000_000),
+        "50",
+        "How fast copies are read for that, for each volume.",
+        "MB/s",
     ),
     Option("volume", "path", PATH, None, "The directory of the volume; or it has a url."),
     Option(

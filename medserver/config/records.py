@@ -41,10 +41,12 @@ class JobOptions:
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """``[store]``."""
+    """``[store]``. `verify_interval` is in seconds."""
 
     duplicates: str
     copies_before_success: int = 1
+    verify_interval: float = 30 * 86_400.0
+    verify_rate_max: int = 50
 
 
 @dataclass(frozen=True, slots=True)

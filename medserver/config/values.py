@@ -23,6 +23,8 @@ PROCESSES_MAX = 64
 
 _SIZE = re.compile(r"([0-9][0-9_]*)\s*(B|KiB|MiB|GiB|TiB)?", re.IGNORECASE)
 _SIZE_FACTORS = {"b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(s|min|h|d)")
+_DURATION_FACTORS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.-]{1,128}")
 _INDEX_SCHEMES = ("sqlite", "postgresql")
@@ -75,6 +77,13 @@ def _parse_seconds(text: str, minimum: float, maximum: float) -> float:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
         raise ValueError(f"'{text}' is not a number of seconds")
     return _within(float(text), minimum, maximum)
+
+
+def _parse_duration(text: str, minimum: float, maximum: float) -> float:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"'{text}' is not a duration such as 12 h or 30 d")
+    return _within(float(match[1]) * _DURATION_FACTORS[match[2]], minimum, maximum)
 
 
 def _within(number: Any, minimum: Any, maximum: Any) -> Any:
@@ -197,6 +206,11 @@ def size(minimum: int, maximum: int) -> ValueType:
 def seconds(minimum: float, maximum: float) -> ValueType:
     """Return the type of durations between two bounds."""
     return ValueType("seconds", lambda text: _parse_seconds(text, minimum, maximum))
+
+
+def duration(minimum: float, maximum: float) -> ValueType:
+    """Return the type of durations with their unit, ``s min h d``, between two bounds in seconds."""
+    return ValueType("duration", lambda text: _parse_duration(text, minimum, maximum))
 
 
 def choice(*choices: str) -> ValueType:

@@ -10,9 +10,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from medserver.archive.follow_ups import REPAIR, REPLICATE
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome
 from medserver.node import Node
+from medserver.safekeeping.deletion import DELETE, REMOVE, delete, remove
+from medserver.safekeeping.draining import DRAIN, drain
+from medserver.safekeeping.repair import repair
+from medserver.safekeeping.replication import replicate
+from medserver.safekeeping.schedule import SEEK, SURVEY, SURVEY_INTERVAL_S, VERIFY, seek, survey
+from medserver.safekeeping.verification import verify
 
 
 Function = Callable[[Node, Batch], Iterable[Outcome] | None]
@@ -107,8 +114,23 @@ class Periodic:
     destination: str = ""
 
 
-JOB_KINDS: tuple[JobKind, ...] = ()
+# A volume that is away is tried again for as long as it takes: only what has no good copy left ever is dead.
+_ENDLESS = 1_000_000
+_PATIENT = Backoff(first_s=5.0, longest_s=120.0)
+
+JOB_KINDS: tuple[JobKind, ...] = (
+    JobKind(
+        REPLICATE, replicate, _ENDLESS, concurrency=8, destination_concurrency=1, batch_max=64, backoff=_PATIENT
+    ),
+    JobKind(REPAIR, repair, _ENDLESS, concurrency=8, destination_concurrency=1, batch_max=16, backoff=_PATIENT),
+    JobKind(REMOVE, remove, _ENDLESS, concurrency=8, destination_concurrency=1, batch_max=64, backoff=_PATIENT),
+    JobKind(DELETE, delete, concurrency=1, destination_concurrency=1),
+    JobKind(DRAIN, drain, _ENDLESS, concurrency=2, destination_concurrency=1, backoff=_PATIENT),
+    JobKind(SURVEY, survey, concurrency=1, destination_concurrency=1),
+    JobKind(SEEK, seek, concurrency=2, destination_concurrency=1),
+    JobKind(VERIFY, verify, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
+)
 """Every kind."""
 
-PERIODIC: tuple[Periodic, ...] = ()
+PERIODIC: tuple[Periodic, ...] = (Periodic(SURVEY, SURVEY, SURVEY_INTERVAL_S),)
 """What comes periodically."""

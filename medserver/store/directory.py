@@ -37,6 +37,10 @@ JOURNAL_IDLE_S = 2.0
 """When nothing has been received for so long, what is in the journal is placed."""
 
 
+SPACE_MIN_BYTES = 64 * 1024
+"""A volume that takes less than this is full."""
+
+
 class DirectoryVolume:
     """Objects as files below one directory. See `volume.Volume` for the promises.
 
@@ -213,7 +217,7 @@ class DirectoryVolume:
         except OSError as error:
             return Condition(AWAY, None, f"{self.root}: {error.strerror}")
         try:
-            self._files.require_space(str(self.root), 0)
+            self._files.require_space(str(self.root), SPACE_MIN_BYTES)
             descriptor, temporary = self._incoming.create()
             self._files.close(descriptor)
             self._files.unlink(temporary)
@@ -236,7 +240,7 @@ class DirectoryVolume:
     def found(self) -> None:
         """Make the directory, and one in it."""
         with translating(f"make volume {self.name}"):
-            self._directories.ensure_root()
+            self._directories.renew_root()
             descriptor, temporary = self._incoming.create()
             self._files.close(descriptor)
             self._files.unlink(temporary)

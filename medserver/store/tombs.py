@@ -47,7 +47,8 @@ class Tombs:
                 self._files.flush(descriptor)
             finally:
                 self._files.close(descriptor)
-            self._files.link(temporary, f"{self._directory}/{time.time_ns():020}-{os.path.basename(temporary)}{_SUFFIX}")
+            name = f"{time.time_ns():020}-{os.path.basename(temporary)}{_SUFFIX}"
+            self._files.link(temporary, f"{self._directory}/{name}")
         finally:
             self._files.unlink(temporary)
         self._files.flush_directory(self._directory)
