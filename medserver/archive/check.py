@@ -9,7 +9,7 @@ from itertools import takewhile
 from medserver.archive.copies import as_stored
 from medserver.archive.findings import Finding, Problem
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import StoredLocation
+from medserver.index import GOOD, StoredLocation
 from medserver.node import Node
 from medserver.store import Volume
 
@@ -85,9 +85,9 @@ def _check_volume(
     pairs = _pairs(takewhile(lambda one: one.volume == volume.name, locations), volume.walk(after))
     for number, (path, location) in enumerate(pairs, start=1):
         if isinstance(location, StoredLocation):
-            yield from _check_location(volume, location, digests)
+            yield from _check_location(node, volume, location, digests)
         elif not node.index.has_location(volume.name, path) and _exists(volume, path):
-            yield Finding(Problem.NOT_INDEXED, volume.name, path, "the index has no row for this file")
+            yield Finding(Problem.NOT_INDEXED, volume.name, path, _what_is_known(node, volume.name, path))
         progress(1)
         if number % noted_every == 0:
             node.index.progress_set(key, path)
@@ -109,7 +109,7 @@ def _pairs(
             location = next(locations, None)
 
 
-def _check_location(volume: Volume, location: StoredLocation, digests: bool) -> Iterator[Finding]:
+def _check_location(node: Node, volume: Volume, location: StoredLocation, digests: bool) -> Iterator[Finding]:
     try:
         expected_bytes = location.data_set_offset + location.size_bytes
         size_bytes = volume.stat(location.path).size_bytes
@@ -119,9 +119,22 @@ def _check_location(volume: Volume, location: StoredLocation, digests: bool) -> 
             volume.verify(as_stored(location))
     except DamagedObject as error:
         problem = Problem.DAMAGED if _exists(volume, location.path) else Problem.MISSING
-        yield Finding(problem, volume.name, location.path, str(error))
+        yield Finding(problem, volume.name, location.path, f"{error}; {_others(node, location)}")
     except (StoreFailure, ValueError) as error:
         yield Finding(Problem.UNREADABLE, volume.name, location.path, str(error))
+
+
+def _others(node: Node, location: StoredLocation) -> str:
+    """Say which other copies there are."""
+    good = [copy.volume for copy in node.index.copies_of(location) if copy.state == GOOD]
+    others = [volume for volume in good if volume != location.volume]
+    return f"good copies: {', '.join(others)}" if others else "no other good copy"
+
+
+def _what_is_known(node: Node, volume: str, path: str) -> str:
+    """Say of a file without a row whether it is a copy: those of an object have the same path on every volume."""
+    known = [name for name in node.volumes if name != volume and node.index.has_location(name, path)]
+    return "the index has no row for this file" + (f"; it has one for the copy on {', '.join(known)}" if known else "")
 
 
 def _exists(volume: Volume, path: str) -> bool:
