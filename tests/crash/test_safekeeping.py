@@ -13,9 +13,10 @@ from tests.crash.load import Load
 from tests.peers.node import Node
 from tests.peers.process import wait_until
 
-COPYING = ("copy written", "copy verified", "copy entered")
+COPYING = ("copies written", "copies entered")
+REPAIRING = ("copy written", "copy verified", "copy entered")
 DELETING = ("tombstones written", "rows deleted", "file deleted")
-POINTS = (*COPYING, *DELETING)
+POINTS = (*COPYING, *REPAIRING, *DELETING)
 """The crash points of this file; `test_kills` has the others."""
 
 OPTIONS = {"node.processes": 2, "volume near.path": "near", "volume near.role": "replica"}
@@ -91,13 +92,13 @@ def damage(node: Node, volume: str, chance: random.Random, share: float) -> int:
 
 @pytest.mark.parametrize("point", COPYING)
 def test_a_kill_while_copying(campaign: Campaign, point: str) -> None:
-    campaign.node.start(environment={"MEDSERVER_CRASH_POINT": f"{point}:3"})
+    campaign.node.start(environment={"MEDSERVER_CRASH_POINT": point})
     load_some(campaign.load)
     die_at(campaign, point)
     assert finish(campaign)["good_copies"] == {"2": stored(campaign.load)}
 
 
-@pytest.mark.parametrize("point", COPYING)
+@pytest.mark.parametrize("point", REPAIRING)
 def test_a_kill_while_repairing(campaign: Campaign, point: str) -> None:
     campaign.node.start()
     load_some(campaign.load)
