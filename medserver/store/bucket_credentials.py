@@ -45,7 +45,7 @@ def find_credentials(file: Path | None, environ: Mapping[str, str] = os.environ)
     default = Path(environ.get("AWS_SHARED_CREDENTIALS_FILE") or _DEFAULT_FILE).expanduser()
     if default.exists():
         return _read(default)
-    raise StoreFailure("no credentials: neither a file is named nor are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY set")
+    raise StoreFailure("no credentials: no file is named, AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is not set")
 
 
 def _read(file: Path) -> Credentials:
