@@ -9,7 +9,7 @@ from itertools import takewhile
 from medserver.archive.copies import as_stored
 from medserver.archive.findings import Finding, Problem
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import GOOD, StoredLocation
+from medserver.index import BAD, GOOD, StoredLocation
 from medserver.node import Node
 from medserver.store import Volume
 
@@ -48,7 +48,7 @@ def check(
     Raises
     ------
     StoreFailure, IndexFailure
-        A directory of a volume, or the index, cannot be read.
+        A directory of the primary volume, or the index, cannot be read. Of another volume that is a finding.
     """
     for name in _volume_names(node):
         volume = node.volumes.get(name)
@@ -56,7 +56,7 @@ def check(
             detail = "the index has objects here, the configuration has no such volume"
             yield Finding(Problem.UNKNOWN_VOLUME, name, "", detail)
         else:
-            yield from _check_volume(node, volume, progress, digests, noted_every)
+            yield from _check_readable(node, volume, progress, digests, noted_every)
     restart_check(node)
 
 
@@ -74,6 +74,18 @@ def _volume_names(node: Node) -> list[str]:
         names.add(location.volume)
         location = next(node.index.locations((location.volume, _BEHIND_ALL)), None)
     return sorted(names)
+
+
+def _check_readable(
+    node: Node, volume: Volume, progress: Callable[[int], None], digests: bool, noted_every: int
+) -> Iterator[Finding]:
+    """Check a volume; if it cannot be reached, and is not the primary, the others are checked all the same."""
+    try:
+        yield from _check_volume(node, volume, progress, digests, noted_every)
+    except StoreFailure as error:
+        if volume is node.primary_volume:
+            raise
+        yield Finding(Problem.UNREADABLE, volume.name, "", str(error))
 
 
 def _check_volume(
@@ -117,6 +129,8 @@ def _check_location(node: Node, volume: Volume, location: StoredLocation, digest
             raise DamagedObject(f"{size_bytes} bytes instead of {expected_bytes}")
         if digests:
             volume.verify(as_stored(location))
+        elif location.state == BAD:
+            raise DamagedObject("it was found to be damaged, and has not been repaired")
     except DamagedObject as error:
         problem = Problem.DAMAGED if _exists(volume, location.path) else Problem.MISSING
         yield Finding(problem, volume.name, location.path, f"{error}; {_others(node, location)}")

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
 
 from medserver.errors import OutOfResources, StoreFailure
 from medserver.index import Tombstone
@@ -62,14 +63,13 @@ def load_tombstones(node: Node) -> None:
 
     Raises
     ------
-    StoreFailure, IndexFailure
-        A volume or the index does not work.
+    IndexFailure
+        The index does not work.
     """
     for volume in node.volumes.values():
-        page: list[Tombstone] = []
-        for tombstone in read_tombstones(volume):
-            page.append(tombstone)
-            if len(page) == _PAGE:
+        found = read_tombstones(volume)
+        try:
+            while page := list(islice(found, _PAGE)):
                 node.index.tombstones.add(page)
-                page = []
-        node.index.tombstones.add(page)
+        except StoreFailure as error:  # its objects cannot be read either
+            logger.warning("the tombstones of volume %s are not known: %s", volume.name, error)

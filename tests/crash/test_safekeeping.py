@@ -21,6 +21,9 @@ POINTS = (*COPYING, *REPAIRING, *DELETING)
 
 OPTIONS = {"node.processes": 2, "volume near.path": "near", "volume near.role": "replica"}
 SEED = 20261126
+PROCESSES = 5
+"""The supervisor, two acceptors, the placer and the worker."""
+
 ROUNDS = 6
 OBJECTS_MIN = 60
 PATIENCE_S = 90
@@ -74,6 +77,12 @@ def finish(campaign: Campaign) -> dict:
     campaign.load.check()
     campaign.check_store()
     return found
+
+
+def kill_worker(node: Node) -> None:
+    """Kill the process that was started last: that is the worker, whenever all are there."""
+    wait_until(lambda: len(process_ids(node)) == PROCESSES, what="a new worker")
+    kill(process_ids(node)[-1])
 
 
 def damage(node: Node, volume: str, chance: random.Random, share: float) -> int:
@@ -140,10 +149,10 @@ def test_random_kills_of_the_worker(campaign: Campaign) -> None:
         with campaign.load.running():
             for _ in range(3):
                 wait_a_moment(chance.uniform(0.1, 0.6))
-                kill(process_ids(campaign.node)[-1])
+                kill_worker(campaign.node)
         wait_until_well(campaign.node)
         damage(campaign.node, chance.choice(["store", "near"]), chance, 0.1)
         campaign.node.cli("store", "verify")
         wait_a_moment(chance.uniform(0.0, 0.5))
-        kill(process_ids(campaign.node)[-1])
+        kill_worker(campaign.node)
     finish(campaign)
