@@ -25,8 +25,17 @@ POINTS = (
     "objects placed",
     "objects flushed",
     "segment removed",
+    "copy written",
+    "copy verified",
+    "copy entered",
+    "copies written",
+    "copies entered",
+    "tombstones written",
+    "rows deleted",
+    "file deleted",
 )
-"""Every point, in the order in which an object passes them: reception, journal or file, index, placement."""
+"""Every point, in the order in which an object passes them: reception, journal or file, index, placement, further
+copies, deletion."""
 
 _chosen, _, _count = os.environ.get(VARIABLE, "").partition(":")
 _left = [int(_count or 1)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from medserver.archive.copies import as_stored
 from medserver.index import StoredInstance, StoredLocation
 from medserver.node import Node
-from medserver.store import StoredObject
 
 
 def verify(node: Node, stored: StoredInstance | StoredLocation) -> None:
@@ -18,15 +18,3 @@ def verify(node: Node, stored: StoredInstance | StoredLocation) -> None:
         It cannot be read.
     """
     node.volume(stored.volume).verify(as_stored(stored))
-
-
-def as_stored(stored: StoredInstance | StoredLocation) -> StoredObject:
-    """Return a row of the index as the store knows it."""
-    return StoredObject(
-        volume=stored.volume,
-        path=stored.path,
-        data_set_offset=stored.data_set_offset,
-        size_bytes=stored.size_bytes,
-        digest=stored.digest,
-        meta_digest=stored.meta_digest,
-    )

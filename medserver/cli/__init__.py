@@ -34,6 +34,7 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("move", "Have PEER send patients, studies, series or images to another AE."),
     ("send", "Send the instances in PATH... to PEER: files, folders, DICOMDIRs and zip archives."),
     ("serve", "Run the node until it gets SIGTERM or SIGINT."),
+    ("store", "See how safe the objects are; copy, verify, repair and delete them."),
     ("worker", "Perform jobs until it gets SIGTERM or SIGINT."),
 )
 

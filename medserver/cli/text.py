@@ -36,6 +36,8 @@ def count_in_words(count: int, noun: str) -> str:
     """Return a number with its noun: ``1 instance``, ``2 instances``, ``2 matches``."""
     if count == 1:
         return f"1 {noun}"
+    if noun.endswith("copy"):
+        return f"{count} {noun[:-1]}ies"
     return f"{count} {noun}{'es' if noun.endswith(('s', 'ch')) else 's'}"
 
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from medserver import archive
-from medserver.commitment.copies import copies_of
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import SAFE, Reference
-from medserver.errors import StoreFailure
+from medserver.errors import DamagedObject, StoreFailure
 from medserver.index import StoredInstance
 from medserver.log import Event
 from medserver.node import Node
@@ -47,11 +46,13 @@ def failure_reason(node: Node, reference: Reference, stored: StoredInstance | No
     if stored.sop_class_uid != reference.sop_class_uid:
         return status.CLASS_INSTANCE_CONFLICT
     intact, damaged = 0, False
-    for copy in copies_of(node, stored):
+    for copy in node.index.copies_of(stored):
         try:
             archive.verify(node, copy)
         except StoreFailure as error:
             damaged = True
+            if isinstance(error, DamagedObject):
+                archive.report_damage(node, copy.volume, copy.path, str(error))
             uid = stored.sop_instance_uid
             logger.error(Event("not safe", sop_instance_uid=uid, volume=copy.volume, problem=str(error)))
             continue

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from medserver.config.remote import SERVICES
 from medserver.config.values import (
     AE_TITLE,
+    BUCKET_URL,
+    ENDPOINT_URL,
     HOST,
     HOST_AND_PORT,
     INDEX_URL,
@@ -18,9 +20,11 @@ from medserver.config.values import (
     PATH,
     PROCESSES,
     SERVICE_LIST,
+    TOKEN,
     UIDS,
     ValueType,
     choice,
+    duration,
     integer,
     seconds,
     size,
@@ -28,7 +32,7 @@ from medserver.config.values import (
 
 DUPLICATES = ("keep", "replace", "reject")
 LOG_LEVELS = ("debug", "info", "warning", "error")
-VOLUME_ROLES = ("primary",)
+VOLUME_ROLES = ("primary", "replica", "archive")
 
 DEFAULT_VOLUME_NAME = "main"
 DEFAULT_VOLUME_PATH = "store"
@@ -128,13 +132,52 @@ OPTIONS: tuple[Option, ...] = (
         "1",
         "Copies of an instance that must be read and found intact before storage commitment is given for it.",
     ),
-    Option("volume", "path", PATH, None, "The directory of the volume.", required=True),
+        "copies_before_success",
+        integer(1, 16),
+        "1",
+        "How many verified copies of an object there are before its reception is answered with success: that of the "
+        "primary volume, and those of replicas.",
+    ),
+    Option(
+        "store",
+        "verify_interval",
+        duration(60, 100 * 366 * 86_400),
+        "30 d",
+        "How long a copy goes unread: after that it is read and compared with its digest; in s, min, h or d.",
+    ),
+    Option(
+        "store",
+        "verify_rate_max",
+        integer(1, 1_000_000),
+        "50",
+        "How fast copies are read for that, for each volume.",
+        "MB/s",
+    ),
+    Option("volume", "path", PATH, None, "The directory of the volume; or it has a url."),
+    Option(
+        "volume",
+        "url",
+        BUCKET_URL,
+        None,
+        "The S3-compatible bucket of the volume: s3://BUCKET or s3://BUCKET/PREFIX. The primary is a directory.",
+    ),
+    Option("volume", "endpoint", ENDPOINT_URL, None, "The URL of the S3 service, if it is not that of AWS."),
+    Option("volume", "region", TOKEN, None, "The region of the bucket."),
+    Option(
+        "volume",
+        "credentials",
+        PATH,
+        None,
+        "A file in the form of ~/.aws/credentials, if AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not in the "
+        "environment.",
+    ),
     Option(
         "volume",
         "role",
         choice(*VOLUME_ROLES),
         "primary",
-        "What the volume is for: new objects go to the primary.",
+        "What the volume is for: new objects go to the primary, and every one is copied to each replica and archive; "
+        "objects are read from the primary, else from a replica, else from an archive.",
     ),
     Option(
         "volume",

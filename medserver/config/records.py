@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from medserver.config.addresses import IPAddress, is_ip_address, plain_address
+from medserver.config.options import VOLUME_ROLES
 from medserver.config.remote import Remote
 from medserver.config.resolver import HostResolver
 
@@ -40,20 +41,27 @@ class JobOptions:
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """``[store]``."""
+    """``[store]``. `verify_interval` is in seconds."""
 
     duplicates: str
     commitment_copies: int
+    copies_before_success: int = 1
+    verify_interval: float = 30 * 86_400.0
+    verify_rate_max: int = 50
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeOptions:
-    """One ``[volume NAME]``. `path` is absolute."""
+    """One ``[volume NAME]``: in a directory or in a bucket. `path` and `credentials` are absolute."""
 
     name: str
-    path: Path
+    path: Path | None
     role: str
     free_min_bytes: int
+    url: str | None = None
+    endpoint: str | None = None
+    region: str | None = None
+    credentials: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,11 @@ class Config:
     def primary_volume(self) -> VolumeOptions:
         """The volume that takes new objects."""
         return next(volume for volume in self.volumes if volume.role == "primary")
+
+    @property
+    def volumes_to_read(self) -> tuple[VolumeOptions, ...]:
+        """All volumes in the order in which an object is looked for: the primary, replicas, archives."""
+        return tuple(sorted(self.volumes, key=lambda volume: VOLUME_ROLES.index(volume.role)))
 
     @cached_property
     def _remotes_by_name(self) -> dict[str, Remote]:

@@ -26,6 +26,8 @@ from medserver.index.job_records import (
 from medserver.index.jobs import Jobs
 from medserver.index.query import Query
 from medserver.index.records import (
+    BAD,
+    GOOD,
     Added,
     Counts,
     Duplicate,
@@ -34,8 +36,12 @@ from medserver.index.records import (
     StoredLocation,
 )
 from medserver.index.selection import Selection
+from medserver.index.tombstones import Tombstone
+from medserver.index.upkeep_records import Cursor, Tally, VolumeTally
 
 __all__ = [
+    "BAD",
+    "GOOD",
     "HIGH",
     "LOW",
     "MEDIUM",
@@ -43,6 +49,7 @@ __all__ = [
     "Commitments",
     "Conflict",
     "Counts",
+    "Cursor",
     "Duplicate",
     "Index",
     "InstanceRecord",
@@ -59,7 +66,10 @@ __all__ = [
     "StoredCommitment",
     "StoredInstance",
     "StoredLocation",
+    "Tally",
+    "Tombstone",
     "UnknownCaller",
     "Verdict",
+    "VolumeTally",
     "open_index",
 ]

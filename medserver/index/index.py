@@ -16,6 +16,7 @@ from medserver.index.commitment_table import CommitmentTable
 from medserver.index.commitments import Commitments
 from medserver.index.conflicts import Conflict, Conflicts
 from medserver.index.connections import Connections
+from medserver.index.copies import CopyTable
 from medserver.index.database import migrate, open_backend
 from medserver.index.find import Find
 from medserver.index.hierarchy import Hierarchy
@@ -23,11 +24,14 @@ from medserver.index.job_lanes import LaneTable
 from medserver.index.job_records import NewJob
 from medserver.index.job_table import JobTable
 from medserver.index.jobs import Jobs
+from medserver.index.locating import Preference
 from medserver.index.locations import LocationTable
 from medserver.index.pruning import Pruning
 from medserver.index.query import Query
 from medserver.index.records import Added, Counts, Duplicate, InstanceRecord, StoredInstance, StoredLocation
 from medserver.index.selection import Selection
+from medserver.index.tombstones import Tombstones
+from medserver.index.upkeep import Upkeep
 from medserver.index.writer import Writer
 
 Clock = Callable[[], datetime]
@@ -42,7 +46,9 @@ _COUNTS = (
 )
 
 
-def open_index(url: str, *, base: Path, clock: Clock = moments.now) -> Index:
+def open_index(
+    url: str, *, base: Path, clock: Clock = moments.now, volumes: Sequence[str] = ()
+) -> Index:
     """Open an index; its schema is brought up to date.
 
     Parameters
@@ -53,6 +59,8 @@ def open_index(url: str, *, base: Path, clock: Clock = moments.now) -> Index:
         Where a relative path begins.
     clock : callable
         Tells the present moment, with a time zone.
+    volumes : sequence of str
+        The volumes from which to read, the best first.
 
     Returns
     -------
@@ -68,7 +76,7 @@ def open_index(url: str, *, base: Path, clock: Clock = moments.now) -> Index:
     """
     backend = open_backend(url, base)
     migrate(backend)
-    return Index(backend, clock)
+    return Index(backend, clock, volumes)
 
 
 class Index:
@@ -85,6 +93,8 @@ class Index:
         The database; its schema is up to date.
     clock : callable
         Tells the present moment.
+    volumes : sequence of str
+        The volumes from which to read, the best first; those that are not named come last.
 
     Attributes
     ----------
@@ -92,9 +102,15 @@ class Index:
         What is to be done later, in the same database.
     commitments : Commitments
         The transactions of storage commitment.
+    upkeep : Upkeep
+        Which copies are to be seen to.
+    tombstones : Tombstones
+        What was deleted on purpose.
     """
 
-    def __init__(self, backend: Backend, clock: Clock = moments.now) -> None:
+    def __init__(
+        self, backend: Backend, clock: Clock = moments.now, volumes: Sequence[str] = ()
+    ) -> None:
         self.backend = backend
         self._clock = clock
         self._connections = Connections(backend.connect, backend.usable)
@@ -103,6 +119,8 @@ class Index:
         pruning = Pruning(backend, hierarchy)
         self._additions = Additions(backend, hierarchy, pruning)
         self._locations = LocationTable(backend, pruning)
+        self._preference = Preference(volumes)
+        self._copies = CopyTable(backend, self._preference)
         self._callers = UnknownCallers(backend)
         lanes = LaneTable(backend)
         remembering = (hierarchy, lanes)
@@ -115,6 +133,10 @@ class Index:
         self.jobs = Jobs(self._read, self._writer, self._job_table, lanes, clock)
         self.commitments = Commitments(
             backend, self._read, self._writer, CommitmentTable(backend), self._job_table, self.jobs, clock
+        )
+        self.upkeep = Upkeep(backend, self._read, self._writer, self.jobs, self._job_table, clock)
+        self.tombstones = Tombstones(
+            backend, self._read, self._writer, self.jobs, self._job_table, self._locations, clock
         )
 
     def close(self) -> None:
@@ -204,7 +226,7 @@ class Index:
         ValueError
             As for `find`.
         """
-        return Find(self.backend, self._connections, query).answers()
+        return Find(self.backend, self._connections, query, self._preference).answers()
 
     def select(self, conditions: Iterable[Condition], level: str = "IMAGE") -> Selection:
         """Select instances to be retrieved.
@@ -221,7 +243,7 @@ class Index:
         Selection
             The instances.
         """
-        return Selection(self.backend, self._connections, conditions)
+        return Selection(self.backend, self._connections, conditions, self._preference)
 
     # Files
 
@@ -237,6 +259,10 @@ class Index:
             yield from page
             after = (page[-1].volume, page[-1].path)
 
+    def location(self, volume: str, path: str) -> StoredLocation | None:
+        """Return what the index knows of a file, None if it does not refer to it."""
+        return self._read(self._locations.at, volume, path)
+
     def has_location(self, volume: str, path: str) -> bool:
         """Whether the index refers to a file, as an instance or as an object put aside."""
         return self._read(self._locations.has, volume, path)
@@ -251,8 +277,75 @@ class Index:
         """
         return self._writer.run(lambda connection: self._locations.remove(connection, volume, path))
 
+    def copies_of(self, stored: StoredInstance | StoredLocation | Duplicate) -> list[StoredLocation]:
+        """Return every copy of an object: the good ones first, and among them those to be read first.
+
+        Parameters
+        ----------
+        stored : StoredInstance, StoredLocation or Duplicate
+            Any copy of it, which itself need not be there any more.
+        """
+        return self._read(self._copies.of, stored)
+
+    def add_location(
+        self,
+        source: StoredInstance | StoredLocation | Duplicate,
+        volume: str,
+        path: str,
+        *,
+        verified_at: datetime | None = None,
+    ) -> bool:
+        """Enter a copy of a file that the index knows, byte for byte the same; again is harmless.
+
+        Parameters
+        ----------
+        source : StoredInstance, StoredLocation or Duplicate
+            What was copied. The copy belongs to the same instance, or object put aside.
+        volume, path : str
+            Where the copy lies. If there is a row for that already, it becomes that of this copy, and good.
+        verified_at : datetime, optional
+            When the copy was read and compared.
+
+        Returns
+        -------
+        bool
+            False if the index does not know the source any more, and nothing was entered.
+        """
+        places = (source.volume, source.path), (volume, path)
+        return self._writer.run(lambda connection: self._copies.add(connection, *places, verified_at))
+
+    def add_locations(self, copies: Sequence[tuple[StoredLocation, str, str]], verified_at: datetime) -> list[bool]:
+        """Enter several copies at once, each a source, a volume and a path: as `add_location` does."""
+        places = [((source.volume, source.path), (volume, path)) for source, volume, path in copies]
+        return self._writer.run(
+            lambda connection: [self._copies.add(connection, *each, verified_at) for each in places]
+        )
+
+    def mark_location(
+        self, volume: str, path: str, state: str, *, verified_at: datetime | None = None
+    ) -> bool:
+        """Note whether a copy is good.
+
+        Parameters
+        ----------
+        volume, path : str
+            Which copy.
+        state : str
+            `records.GOOD` or `records.BAD`: a bad copy comes behind all good ones and is not read.
+        verified_at : datetime, optional
+            When it was read and compared; what was noted before stays if this is None.
+
+        Returns
+        -------
+        bool
+            False if that was known already, or there is no such copy.
+        """
+        return self._writer.run(
+            lambda connection: self._copies.mark(connection, volume, path, state, verified_at)
+        )
+
     def duplicates(self) -> Iterator[Duplicate]:
-        """Yield the objects that were put aside, the oldest first."""
+        """Yield the objects that were put aside, the oldest first, each once."""
         yield from self._pages(self._locations.duplicates)
 
     def instances(self, sop_instance_uids: Sequence[str]) -> dict[str, StoredInstance]:

@@ -87,8 +87,9 @@ Locations = _model(
         "id": BigAutoField(),
         "instance": _reference(Instances, "instance", null=True),
         "duplicate": _reference(Duplicates, "duplicate", null=True),
-        **_texts(("volume", "path", "meta_digest")),
+        **_texts(("volume", "path", "meta_digest", "state")),
         "data_set_offset": IntegerField(),
+        "verified_at": TextField(null=True),
     },
 )
 
@@ -107,6 +108,14 @@ UnknownCallers = _model(
         "id": BigAutoField(),
         **_texts(("calling_ae_title", "called_ae_title", "address", "first_seen_at", "last_seen_at")),
         "attempts": IntegerField(),
+    },
+)
+
+Tombstones = _model(
+    "tombstones",
+    {
+        "id": BigAutoField(),
+        **_texts(("sop_instance_uid", "digest", "transfer_syntax_uid", "deleted_at", "deleted_by", "reason")),
     },
 )
 

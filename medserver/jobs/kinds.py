@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from medserver.archive.follow_ups import REPAIR, REPLICATE
 from medserver.commitment.check import check_commitments
 from medserver.commitment.delivery import deliver_reports
 from medserver.commitment.plan import CHECK, PRUNE, REPORT
@@ -17,6 +18,12 @@ from medserver.commitment.retention import prune_commitments
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome
 from medserver.node import Node
+from medserver.safekeeping.deletion import DELETE, REMOVE, delete, remove
+from medserver.safekeeping.draining import DRAIN, drain
+from medserver.safekeeping.repair import repair
+from medserver.safekeeping.replication import replicate
+from medserver.safekeeping.schedule import SEEK, SURVEY, SURVEY_INTERVAL_S, VERIFY, seek, survey
+from medserver.safekeeping.verification import verify
 
 
 Function = Callable[[Node, Batch], Iterable[Outcome] | None]
@@ -111,7 +118,20 @@ class Periodic:
     destination: str = ""
 
 
+# A volume that is away is tried again for as long as it takes: only what has no good copy left ever is dead.
+_ENDLESS = 1_000_000
+_LEASE_S = 10.0
+_PATIENT = Backoff(first_s=5.0, longest_s=120.0)
+
 JOB_KINDS: tuple[JobKind, ...] = (
+    JobKind(REPLICATE, replicate, _ENDLESS, _LEASE_S, 8, 1, batch_max=64, backoff=_PATIENT),
+    JobKind(REPAIR, repair, _ENDLESS, _LEASE_S, 8, 1, batch_max=16, backoff=_PATIENT),
+    JobKind(REMOVE, remove, _ENDLESS, _LEASE_S, 8, 1, batch_max=64, backoff=_PATIENT),
+    JobKind(DELETE, delete, lease_s=_LEASE_S, concurrency=1, destination_concurrency=1),
+    JobKind(DRAIN, drain, _ENDLESS, concurrency=2, destination_concurrency=1, backoff=_PATIENT),
+    JobKind(SURVEY, survey, concurrency=1, destination_concurrency=1),
+    JobKind(SEEK, seek, concurrency=2, destination_concurrency=1),
+    JobKind(VERIFY, verify, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
     JobKind(CHECK, check_commitments, lease_s=15.0, concurrency=2, destination_concurrency=1),
     # Half an hour apart in the end: a peer that is down gets its report for three days.
     JobKind(
@@ -128,5 +148,8 @@ JOB_KINDS: tuple[JobKind, ...] = (
 )
 """Every kind."""
 
-PERIODIC: tuple[Periodic, ...] = (Periodic(PRUNE, PRUNE, 24 * 3600.0),)
+PERIODIC: tuple[Periodic, ...] = (
+    Periodic(SURVEY, SURVEY, SURVEY_INTERVAL_S),
+    Periodic(PRUNE, PRUNE, 24 * 3600.0),
+)
 """What comes periodically."""

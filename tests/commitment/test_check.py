@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from medserver import archive
-from medserver.commitment import check, copies, safety
+from medserver.archive.follow_ups import REPLICATE
+from medserver.commitment import check, safety
 from medserver.commitment.plan import CHECK, REPORT, check_job
 from medserver.config import ConfigFile
 from medserver.dicom.storage_commitment import Reference
@@ -40,7 +41,8 @@ def clock() -> Clock:
 @pytest.fixture
 def node(tmp_path: Path, clock: Clock) -> Iterator[Node]:
     """Give a node that wants two copies of everything."""
-    (tmp_path / "config.ini").write_text("[node]\n[store]\ncommitment_copies = 2\n")
+    volumes = "[volume main]\npath = store\n[volume backup]\npath = backup\nrole = replica\n"
+    (tmp_path / "config.ini").write_text(f"[node]\n{volumes}[store]\ncommitment_copies = 2\n")
     config_file = ConfigFile(tmp_path / "config.ini", (f"node.data={tmp_path / 'data'}",))
     opened = open_node(config_file, clock=clock)
     yield opened
@@ -72,7 +74,7 @@ def run(node: Node) -> None:
 
 
 def kinds_of_jobs(node: Node) -> list[str]:
-    return [job.kind for job in node.index.jobs.list()]
+    return [job.kind for job in node.index.jobs.list() if job.kind != REPLICATE]
 
 
 def test_copies_that_are_missing_are_waited_for_an_hour(node: Node, clock: Clock) -> None:
@@ -88,10 +90,12 @@ def test_copies_that_are_missing_are_waited_for_an_hour(node: Node, clock: Clock
     assert [one.reason for one, _ in node.index.commitments.instances(number)] == [0x0213, 0x0213]
 
 
-def test_second_copy_makes_it_safe(node: Node, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    number = ask(node, store(node, 2))
+def test_second_copy_makes_it_safe(node: Node, clock: Clock) -> None:
+    number = ask(node, references := store(node, 2))
     run(node)
-    monkeypatch.setattr(safety, "copies_of", lambda node, stored: copies.copies_of(node, stored) * 2)
+    assert node.index.commitments.get(number).state == "pending"
+    for stored in node.index.instances([one.sop_instance_uid for one in references]).values():
+        archive.copy_object(node, stored, node.volume("backup"))
     clock.now = NOON + timedelta(minutes=1)
     run(node)
     assert node.index.commitments.get(number).state == "checked"
