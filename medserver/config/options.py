@@ -132,6 +132,8 @@ OPTIONS: tuple[Option, ...] = (
         "1",
         "Copies of an instance that must be read and found intact before storage commitment is given for it.",
     ),
+    Option(
+        "store",
         "copies_before_success",
         integer(1, 16),
         "1",
