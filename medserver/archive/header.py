@@ -201,8 +201,9 @@ def _value(
         number = _UNSIGNED_SHORT[syntax.little_endian]
         whole = raw[: len(raw) // 2 * 2]
         return "\\".join(str(value) for (value,) in number.iter_unpack(whole))
-    # A text column of PostgreSQL holds no null, and no value of these VRs may (PS3.5 6.1.3).
-    return decode_text(raw, vr, character_sets).replace("\0", "")
+    # A text column of PostgreSQL holds no null, and no value of these VRs may (PS3.5 6.1.3). A UID with one in its
+    # midst is none, and must not become another one.
+    return decode_text(raw, vr, character_sets).replace("\0", "\N{REPLACEMENT CHARACTER}" if vr == "UI" else "")
 
 
 # The instances of a series have most of their values in common.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydicom.uid import UID
+from pydicom.uid import UID, ImplicitVRLittleEndian
 from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation, SOPClassExtendedNegotiation
 from pynetdicom.presentation import SCP_SCU_ROLES, PresentationContext
 
@@ -129,8 +129,8 @@ def _negotiate_context(
     result = PresentationContext()
     result._context_id = proposed.context_id
     result._abstract_syntax = proposed.abstract_syntax
-    # Of a refused context it has no meaning, but must be there (PS3.8 9.3.3.2).
-    result._transfer_syntax = [accepted or proposed.transfer_syntax[0]]
+    # Of a refused context it has no meaning, but must be there (PS3.8 9.3.3.2): not one that the peer made up.
+    result._transfer_syntax = [accepted or ImplicitVRLittleEndian]
     if supported is None:
         result.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
     elif accepted is None:

@@ -254,7 +254,11 @@ class UpperLayer(DULServiceProvider):
             raise AssociationAborted("the peer broke the upper layer protocol")
 
     def finish(self) -> None:
-        """Close the connection, giving the peer a moment to do so first (PS3.8 9.2.1, state 13)."""
+        """Close the connection, giving the peer a moment to do so first (PS3.8 9.2.1, state 13).
+
+        What it still sends is dropped unread (AA-6), also where AA-7 would send another A-ABORT: a peer that is in
+        the midst of a data set would be answered by thousands.
+        """
         with self._driving:
             if self.socket is not None and self.socket.socket is not None:
                 if self.state_machine.current_state == "Sta13":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -23,29 +22,36 @@ READERS = 8
 
 
 @pytest.fixture(scope="module")
-def siege(besiege: SiegeFactory) -> Iterator[Siege]:
-    """Give a node with 50,000 studies in its index, which are in no file: a query does not need them."""
-    yield besiege(prepare=lambda node: fill_index(node, MATCHES))
+def siege(besiege: SiegeFactory) -> Siege:
+    return besiege(prepare=lambda node: fill_index(node, MATCHES))
 
 
-def fill_index(node: Node, studies: int) -> None:
-    """Enter studies of one instance into the index of a node that has not been started."""
+def fill_index(node: Node, instances: int) -> None:
+    """Enter a series into the index of a node that has not been started; it is in no file: a query needs none."""
     node.data.mkdir()
     generator = script("bench_index")
-    generator.SERIES_PER_STUDY = generator.INSTANCES_PER_SERIES = 1
-    generator.fill("sqlite:///index.db", node.data, studies)
+    generator.SERIES_PER_STUDY, generator.INSTANCES_PER_SERIES = 1, instances
+    generator.fill("sqlite:///index.db", node.data, 1)
 
 
 def query_for_everything() -> bytes:
-    """Encode a C-FIND request that matches every study."""
+    """Encode a C-FIND request that matches every instance of the series."""
     command_set = {
         "AffectedSOPClassUID": uids.STUDY_ROOT_FIND,
         "CommandField": CommandField.C_FIND,
         "MessageID": 1,
         "Priority": 0,
     }
-    identifier = identifier_of("STUDY", ["PatientName", "PatientID", "StudyInstanceUID"])
+    root = script("bench_index").ROOT
+    series = {"StudyInstanceUID": f"{root}.0", "SeriesInstanceUID": f"{root}.0.1"}
+    identifier = identifier_of("IMAGE", series | dict.fromkeys(("SOPInstanceUID", "InstanceNumber", "ImageType"), ""))
     return raw.message(1, command_set, encode_data_set(identifier, raw.EXPLICIT))
+
+
+def test_everything_matches(siege: Siege) -> None:
+    with raw.associate(siege.node.address, "FINDSCU", (raw.STUDY_ROOT_FIND,), timeout_s=60.0) as sock:
+        sock.sendall(query_for_everything())
+        assert [raw.receive_status(sock) for _ in range(MATCHES + 1)] == [0xFF00] * MATCHES + [0x0000]
 
 
 def test_readers_that_never_read(siege: Siege) -> None:

@@ -1,0 +1,181 @@
+"""Every PDU, and every other thing that a peer can do, in every state into which it can bring the node (PS3.8 9.2)."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from tests.attacks import raw
+from tests.attacks.acceptor import RELEASE_RESPONSE, accept
+from tests.attacks.siege import Siege
+from tests.attacks.state_table import ASSOCIATE_AC, P_DATA_TF, RELEASE_RP, TRANSITIONS, A_ABORT
+from tests.peers import Address
+
+Bring = Callable[[Address], socket.socket]
+
+ABORT_BY_USER, ABORT_BY_PROVIDER = 0, 2
+
+
+def pdus(address: Address) -> dict[str, bytes]:
+    """Return a PDU for each event that one causes."""
+    request = raw.associate_request(address, "STORESCU")
+    return {
+        "Evt3": accept(request[6:]),
+        "Evt4": raw.pdu(raw.ASSOCIATE_RJ, b"\0\1\1\1"),
+        "Evt6": request,
+        "Evt10": raw.echo_request(),
+        "Evt12": raw.RELEASE_REQUEST,
+        "Evt13": RELEASE_RESPONSE,
+        "Evt16": raw.pdu(raw.ABORT, b"\0\0\2\3"),
+        "Evt19": raw.pdu(0x99, b"abc"),
+    }
+
+
+# -- into a state -------------------------------------------------------------------------------------------------
+
+
+def connected(address: Address) -> socket.socket:
+    """Bring the node into Sta2: it waits for a request."""
+    return raw.connect(address)
+
+
+def established(address: Address) -> socket.socket:
+    """Bring the node into Sta6: the association is established."""
+    return raw.associate(address, "STORESCU")
+
+
+def rejected(address: Address) -> socket.socket:
+    """Bring the node into Sta13, by a request that it rejects."""
+    sock = raw.connect(address)
+    sock.sendall(raw.associate_request(address, "NOBODY"))
+    assert raw.receive_pdu(sock)[0] == raw.ASSOCIATE_RJ
+    return sock
+
+
+def released(address: Address) -> socket.socket:
+    """Bring the node into Sta13, by a release."""
+    sock = established(address)
+    sock.sendall(raw.RELEASE_REQUEST)
+    assert raw.receive_pdu(sock)[0] == raw.RELEASE_RP
+    return sock
+
+
+def aborted(address: Address) -> socket.socket:
+    """Bring the node into Sta13, by a PDU that it aborts for."""
+    sock = established(address)
+    sock.sendall(raw.pdu(0x99, b""))
+    assert raw.receive_pdu(sock)[0] == raw.ABORT
+    return sock
+
+
+INTO: dict[str, tuple[str, Bring]] = {
+    "connected": ("Sta2", connected),
+    "established": ("Sta6", established),
+    "rejected": ("Sta13", rejected),
+    "released": ("Sta13", released),
+    "aborted": ("Sta13", aborted),
+}
+
+# What the peer sees of an action: the PDU that it gets first, and the source of an A-ABORT (PS3.8 tables 9-6 to 9-9).
+SEEN: dict[str, tuple[int, int | None] | None] = {
+    "AE-6": (ASSOCIATE_AC, None),  # AE-7 follows at once
+    "AR-2": (RELEASE_RP, None),  # AR-4 follows at once
+    "DT-2": (P_DATA_TF, None),  # the response
+    "AA-1": (A_ABORT, ABORT_BY_USER),
+    "AA-2": None,
+    "AA-3": None,
+    "AA-6": None,
+    "AA-7": None,  # an A-ABORT on an association that exists no more: it is not sent, see `UpperLayer.finish`
+    "AA-8": (A_ABORT, ABORT_BY_PROVIDER),
+}
+
+
+@pytest.mark.parametrize(("state", "bring"), INTO.values(), ids=INTO.keys())
+def test_every_pdu(siege: Siege, state: str, bring: Bring) -> None:
+    address = siege.node.address
+
+    def attack() -> None:
+        for event, pdu in pdus(address).items():
+            with bring(address) as sock:
+                assert _seen_after(sock, pdu, state) == SEEN[TRANSITIONS[event, state]], event
+
+    siege.withstands(attack)
+
+
+def _seen_after(sock: socket.socket, pdu: bytes, state: str) -> tuple[int, int | None] | None:
+    """Send a PDU; return the type of the next one, and the source of an A-ABORT, None for the end of the connection."""
+    try:
+        sock.sendall(pdu)
+        if state == "Sta13":
+            sock.shutdown(socket.SHUT_WR)  # the node waits for that, for a second
+        pdu_type, body = raw.receive_pdu(sock)
+    except ConnectionError:
+        return None
+    return pdu_type, body[2] if pdu_type == raw.ABORT else None
+
+
+@pytest.mark.parametrize(("state", "bring"), INTO.values(), ids=INTO.keys())
+def test_every_pdu_behind_every_other_at_once(siege: Siege, state: str, bring: Bring) -> None:
+    """Two PDUs in one packet: the second comes in a state in which a peer that waits cannot bring the node."""
+    address = siege.node.address
+
+    def attack() -> None:
+        for first in pdus(address).values():
+            for second in pdus(address).values():
+                with bring(address) as sock:
+                    sock.sendall(first + second)
+                    # Else an ended peer is what the node sees, and not what it sent.
+                    sock.shutdown(socket.SHUT_WR)
+                    with suppress(ConnectionError):
+                        while raw.receive_pdu(sock):
+                            pass
+
+    siege.withstands(attack)
+
+
+@pytest.mark.parametrize(("state", "bring"), INTO.values(), ids=INTO.keys())
+def test_every_pdu_in_part(siege: Siege, state: str, bring: Bring) -> None:
+    """The connection ends, or is reset, within a header or within a body (Evt17)."""
+    address = siege.node.address
+
+    def attack() -> None:
+        for pdu in pdus(address).values():
+            for length in {1, 5, 6, 7, len(pdu) - 1} & set(range(len(pdu))):
+                for end in (socket.socket.close, raw.reset):
+                    sock = bring(address)
+                    sock.sendall(pdu[:length])
+                    end(sock)
+
+    siege.withstands(attack)
+
+
+@pytest.mark.parametrize(("state", "bring"), INTO.values(), ids=INTO.keys())
+def test_bodies_of_nonsense(siege: Siege, state: str, bring: Bring) -> None:
+    """PDUs of each type whose bodies are none (Evt19)."""
+    address = siege.node.address
+    bodies = [b"", b"\0", b"\xff" * 4, b"\xff" * 100, bytes(1000), struct.pack(">I", 2**32 - 1) * 20]
+
+    def attack() -> None:
+        for pdu_type in (*range(0x00, 0x09), 0x80, 0xFF):
+            for body in bodies:
+                with bring(address) as sock:
+                    seen = _seen_after(sock, raw.pdu(pdu_type, body), state)
+                    assert seen is None or seen[0] in (raw.ABORT, raw.RELEASE_RP), (pdu_type, body[:8])
+
+    siege.withstands(attack)
+
+
+@pytest.mark.parametrize(("state", "bring"), INTO.values(), ids=INTO.keys())
+def test_silence(siege: Siege, state: str, bring: Bring) -> None:
+    """The node gives up, and closes the connection (Evt18, and the network timeout in Sta6)."""
+
+    def attack() -> None:
+        with bring(siege.node.address) as sock:
+            received = raw.receive_until_closed(sock)
+            assert received[:1] == (bytes([raw.ABORT]) if state == "Sta6" else b"")
+
+    siege.withstands(attack)
