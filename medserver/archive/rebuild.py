@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from medserver.archive.findings import Finding, Problem
+from medserver.archive.follow_ups import removal_job
 from medserver.archive.marks import Mark, Marks
 from medserver.archive.receipts import records_in_order
 from medserver.archive.tombstones import load_tombstones
@@ -111,7 +112,8 @@ def _walk(volume: Volume, after: str | None, report: Callable[[Finding], None]) 
 
 def _enter(node: Node, record: InstanceRecord) -> Iterator[Finding]:
     if node.index.tombstones.is_deleted(record):
-        yield Finding(Problem.SURPLUS, record.volume, record.path, "deleted on purpose")
+        node.index.add_jobs([removal_job(record.volume, [record.path])])
+        yield Finding(Problem.SURPLUS, record.volume, record.path, "deleted on purpose, and removed when the node runs")
         return
     added = node.index.add(record)
     if not added.file_needed:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medserver.archive.follow_ups import REPAIR, REPLICATE
+from medserver.archive.follow_ups import REMOVE, REPAIR, REPLICATE
 from medserver.commitment.check import check_commitments
 from medserver.commitment.delivery import deliver_reports
 from medserver.commitment.plan import CHECK, PRUNE, REPORT
@@ -18,7 +18,7 @@ from medserver.commitment.retention import prune_commitments
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome
 from medserver.node import Node
-from medserver.safekeeping.deletion import DELETE, REMOVE, delete, remove
+from medserver.safekeeping.deletion import DELETE, delete, remove
 from medserver.safekeeping.draining import DRAIN, drain
 from medserver.safekeeping.repair import repair
 from medserver.safekeeping.replication import replicate
