@@ -132,6 +132,22 @@ def test_keys_that_are_computed(siege: Siege, stored: dict[str, corpus.Object], 
     siege.withstands(attack)
 
 
+@pytest.mark.parametrize(
+    ("keyword", "vr"),
+    [("StudyDescription", "LO"), ("PatientName", "PN"), ("ModalitiesInStudy", "CS"), ("StudyInstanceUID", "UI")],
+)
+def test_keys_with_nulls(siege: Siege, stored: dict[str, corpus.Object], keyword: str, vr: str) -> None:
+    """No text of PostgreSQL holds one: such a key is refused, or means what it means without."""
+    values = ("a\0b", "\0", "a\0", "\0*", "*\0?", "1.2\0.3", "ä\0ö")
+
+    def attack() -> None:
+        with exchange.finding(siege.node.address) as find:
+            for value in values:
+                assert find(asked(keyword, vr, value))[0] in (0, 0xA900), value
+
+    siege.withstands(attack)
+
+
 @pytest.mark.filterwarnings("ignore:.*VR (UI|LO).*:UserWarning", "ignore:Invalid value:UserWarning")
 def test_retrieves(siege: Siege, stored: dict[str, corpus.Object]) -> None:
     """What a retrieve names is what it gets; that a database would take it for more does not matter."""
