@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from medserver.archive.findings import Finding
 from medserver.archive.follow_ups import replication_jobs
@@ -19,11 +19,8 @@ from medserver.node import Node
 from medserver.store import Volume, paths
 
 # The path has the minute of sealing, and the row is made within moments. The margin is for a reception that
-# was held up, and for clocks that were set back.
-_MARGIN = timedelta(hours=1)
-
-_HOUR = timedelta(hours=1)
-_EPOCH, _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+# was held up, and for a clock that was set back meanwhile.
+_MARGIN = timedelta(hours=2)
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +51,7 @@ class Reconciliation:
 def reconcile(node: Node) -> Reconciliation:
     """Bring the primary volume and the index together after a crash; quick if there was none.
 
-    Only what was sealed since an hour before the newest row is looked at; all, if there is no row. `check`
+    Only what was sealed since two hours before the last rows is looked at; all, if there is no row. `check`
     always looks at all. Other volumes need not be there: what was being copied to them is copied again.
 
     Parameters
@@ -80,8 +77,8 @@ def reconcile(node: Node) -> Reconciliation:
 
 
 def _adopt(node: Node, volume: Volume, done: Reconciliation) -> None:
-    newest = _newest_hour(node, volume.name)
-    after = paths.minute_directory(newest - _MARGIN) if newest else None
+    recent = node.index.recent_location(volume.name)
+    after = paths.minute_directory(paths.sealed_minute(recent) - _MARGIN) if recent else None
 
     def report(finding: Finding) -> None:
         logger.error("not adopted: %s", finding)
@@ -89,7 +86,7 @@ def _adopt(node: Node, volume: Volume, done: Reconciliation) -> None:
 
     # Without any row this is the whole store: its digests are then believed, or a start would take as long as
     # reading it.
-    verify = newest is not None
+    verify = recent is not None
     walks = [(volume, _without_row(node, volume, after))]
     for record in records_in_order(walks, verify=verify, report=report):
         if node.index.tombstones.is_deleted(record):
@@ -108,22 +105,3 @@ def _adopt(node: Node, volume: Volume, done: Reconciliation) -> None:
 
 def _without_row(node: Node, volume: Volume, after: str | None) -> Iterator[str]:
     return (path for path in volume.walk(after) if not node.index.has_location(volume.name, path))
-
-
-def _newest_hour(node: Node, volume: str) -> datetime | None:
-    """Return the last full hour after which an object with a row was sealed; None if there is no row."""
-    first, last = 0, (_NO_TIME - _EPOCH) // _HOUR
-    if not _has_rows_since(node, volume, _EPOCH):
-        return None
-    while last - first > 1:
-        middle = (first + last) // 2
-        if _has_rows_since(node, volume, _EPOCH + middle * _HOUR):
-            first = middle
-        else:
-            last = middle
-    return _EPOCH + first * _HOUR
-
-
-def _has_rows_since(node: Node, volume: str, hour: datetime) -> bool:
-    location = next(node.index.locations((volume, paths.minute_directory(hour))), None)
-    return location is not None and location.volume == volume

@@ -267,6 +267,19 @@ class Index:
         """Whether the index refers to a file, as an instance or as an object put aside."""
         return self._read(self._locations.has, volume, path)
 
+    def recent_location(self, volume: str) -> str | None:
+        """Return the first path, in their order, of the files of a volume that were entered last.
+
+        Paths begin with the time of sealing, and clocks are set back: what was entered last need not have the
+        latest path.
+
+        Returns
+        -------
+        str or None
+            None if the index knows no file of the volume.
+        """
+        return self._read(self._locations.recent, volume)
+
     def remove_location(self, volume: str, path: str) -> bool:
         """Forget a file, and the instance, series, study and patient that have no other.
 

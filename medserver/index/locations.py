@@ -23,6 +23,9 @@ SELECT_LOCATIONS = (
 )
 """The beginning of a query whose rows `location_of` understands."""
 
+RECENT_ROWS = 100
+"""More than all processes enter at a time."""
+
 
 class LocationTable:
     """The table of locations, and the objects that lie there.
@@ -57,6 +60,10 @@ class LocationTable:
         self._backend = backend
         self._find = backend.sql(
             "SELECT id, instance, duplicate FROM locations WHERE volume = ? AND path = ?"
+        )
+        self._recent = backend.sql(
+            "SELECT MIN(path) FROM (SELECT path FROM locations WHERE volume = ? "
+            f"ORDER BY id DESC LIMIT {RECENT_ROWS}) AS recent"
         )
         self._delete = backend.sql("DELETE FROM locations WHERE id = ?")
         self._delete_instance = backend.sql(
@@ -101,6 +108,10 @@ class LocationTable:
     def has(self, connection: Any, volume: str, path: str) -> bool:
         """Whether the index refers to a file."""
         return bool(connection.execute(self._find, (volume, path)).fetchall())
+
+    def recent(self, connection: Any, volume: str) -> str | None:
+        """Return the first path, in their order, of the files that were entered last; None if there is no file."""
+        return connection.execute(self._recent, (volume,)).fetchone()[0]
 
     def remove(self, connection: Any, volume: str, path: str) -> bool:
         """Forget a file, and what existed nowhere else.

@@ -46,10 +46,18 @@ def value_of(dataset: Dataset, keyword: str) -> None | str | list[str] | list[di
     if element.value is None or element.value == "":
         return None
     if isinstance(element.value, (MultiValue, list)):
-        return [str(one) for one in element.value]
+        return [_text(one, element.VR) for one in element.value]
     if isinstance(element.value, bytes):
         return None
-    return str(element.value)
+    return _text(element.value, element.VR)
+
+
+def _text(value: object, vr: str) -> str:
+    """Return a single value as text, without the nulls that the index leaves out as well.
+
+    A UID with one in its midst is none, and must not become another one.
+    """
+    return str(value) if vr == "UI" else str(value).replace("\0", "")
 
 
 def element_of(header: Dataset, keyword: str | BaseTag) -> DataElement | None:

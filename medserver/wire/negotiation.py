@@ -10,6 +10,8 @@ from pydicom.uid import UID, ImplicitVRLittleEndian
 from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation, SOPClassExtendedNegotiation
 from pynetdicom.presentation import SCP_SCU_ROLES, PresentationContext
 
+from medserver.dicom.uids import is_valid_uid
+
 PDU_LENGTH_MIN = 512
 """A peer that takes only shorter PDUs would make us send mostly headers."""
 
@@ -129,8 +131,9 @@ def _negotiate_context(
     result = PresentationContext()
     result._context_id = proposed.context_id
     result._abstract_syntax = proposed.abstract_syntax
-    # Of a refused context it has no meaning, but must be there (PS3.8 9.3.3.2): not one that the peer made up.
-    result._transfer_syntax = [accepted or ImplicitVRLittleEndian]
+    # Of a refused context it has no meaning, but must be there (PS3.8 9.3.3.2), and must be a UID.
+    first = proposed.transfer_syntax[0]
+    result._transfer_syntax = [accepted or (first if is_valid_uid(first) else ImplicitVRLittleEndian)]
     if supported is None:
         result.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
     elif accepted is None:

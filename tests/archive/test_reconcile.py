@@ -93,6 +93,21 @@ def test_clock_that_was_wrong_for_a_while(node, clock, tmp_path):
     assert archive.reconcile(node) == Reconciliation()
 
 
+def test_what_was_sealed_after_a_clock_that_was_wrong_is_adopted(node, clock, tmp_path):
+    """The newest row is the one that was entered last, not the one with the latest time."""
+    future, known, lost = make_small(tmp_path / "made", 3)
+    clock.now = datetime(2099, 1, 1, tzinfo=UTC)
+    receive(node, future)
+    clock.now = START
+    receive(node, known)
+    clock.now = START + timedelta(minutes=5)
+    receive(node, lost)
+    before = rows(node)
+    forget(node, [path for path in stored_paths(node) if path.startswith("2026/01/31/2304/")])
+    assert archive.reconcile(node) == Reconciliation(adopted=1)
+    assert rows(node) == before
+
+
 def test_second_copy_and_refused_object_are_removed_as_reception_would_have(
     open_archive, node, clock, tmp_path
 ):

@@ -8,7 +8,9 @@ from contextlib import ExitStack
 import pytest
 from pydicom.datadict import tag_for_keyword
 
-from tests.attacks import exchange
+from medserver.dicom import uids
+from medserver.dicom.attributes import ATTRIBUTES
+from tests.attacks import exchange, raw
 from tests.attacks.conftest import SiegeFactory
 from tests.attacks.hostile import element, query
 from tests.attacks.siege import Siege
@@ -132,6 +134,48 @@ def test_keys_that_are_computed(siege: Siege, stored: dict[str, corpus.Object], 
     siege.withstands(attack)
 
 
+@pytest.mark.parametrize("unit", ["x", "é", "👩", "x^y=", "x\\", "\0", "'"])
+def test_values_of_any_length(siege: Siege, unit: str) -> None:
+    """Each attribute of the index far too long: no column and no database index is too short for it."""
+    value = (unit * 12_000).encode()[:12_000]
+
+    def attack() -> None:
+        study, series, instance = (uids.new_uid() for _ in range(3))
+        known = {
+            "SpecificCharacterSet": b"ISO_IR 192",
+            "SOPClassUID": raw.CT_IMAGE_STORAGE.encode(),
+            "SOPInstanceUID": instance.encode(),
+            "StudyInstanceUID": study.encode(),
+            "SeriesInstanceUID": series.encode(),
+        }
+        rows = sorted((row for row in ATTRIBUTES if row.column and row.vr != "SQ"), key=lambda row: row.tag)
+        data_set = element(0x00080005, "CS", known["SpecificCharacterSet"])
+        data_set += b"".join(
+            element(row.tag, row.vr, known.get(row.keyword, value)) for row in rows if row.tag > 0x00080005
+        )
+        assert exchange.store(siege.node.address, data_set, instance) == 0
+        with exchange.finding(siege.node.address) as find:
+            assert find(asked("StudyInstanceUID", "UI", study)) == (0, 1)
+
+    siege.withstands(attack)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr"),
+    [("StudyDescription", "LO"), ("PatientName", "PN"), ("ModalitiesInStudy", "CS"), ("StudyInstanceUID", "UI")],
+)
+def test_keys_with_nulls(siege: Siege, stored: dict[str, corpus.Object], keyword: str, vr: str) -> None:
+    """No text of PostgreSQL holds one: such a key is refused, or means what it means without."""
+    values = ("a\0b", "\0", "a\0", "\0*", "*\0?", "1.2\0.3", "ä\0ö")
+
+    def attack() -> None:
+        with exchange.finding(siege.node.address) as find:
+            for value in values:
+                assert find(asked(keyword, vr, value))[0] in (0, 0xA900), value
+
+    siege.withstands(attack)
+
+
 @pytest.mark.filterwarnings("ignore:.*VR (UI|LO).*:UserWarning", "ignore:Invalid value:UserWarning")
 def test_retrieves(siege: Siege, stored: dict[str, corpus.Object]) -> None:
     """What a retrieve names is what it gets; that a database would take it for more does not matter."""
@@ -152,5 +196,7 @@ def test_retrieves(siege: Siege, stored: dict[str, corpus.Object]) -> None:
 
 
 def test_everything_is_still_there(siege: Siege, stored: dict[str, corpus.Object]) -> None:
-    found = Client(siege.node.address).find("STUDY", CHARACTER_SET | {"StudyInstanceUID": "", "StudyDescription": ""})
+    """Behind all of the above: nothing was dropped, deleted or changed."""
+    keys = {"PatientID": "P*", "StudyInstanceUID": "", "StudyDescription": ""}
+    found = Client(siege.node.address).find("STUDY", CHARACTER_SET | keys)
     assert sorted(found.values("StudyDescription")) == sorted(VALUES)

@@ -36,7 +36,8 @@ class SmallDisk:
     def fill(self, left_bytes: int = 0) -> None:
         """Take what is free, but for so many bytes."""
         with (self.path / FILLER).open("ab") as file:
-            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size + self.free_bytes - left_bytes)
+            size_bytes = os.fstat(file.fileno()).st_size + max(self.free_bytes - left_bytes, 0)
+            os.posix_fallocate(file.fileno(), 0, max(size_bytes, 1))
 
     def release(self) -> None:
         """Give back what `fill` took."""

@@ -15,8 +15,9 @@ from tests.services.client import Client
 from tests.services.corpus import Object, kinds_of, make_study
 
 MIB = 1024 * 1024
-DISK_BYTES = 160 * MIB
-RESERVE_BYTES = 16 * MIB
+DISK_BYTES = 256 * MIB
+RESERVE_BYTES = 48 * MIB
+"""More than a segment of the journal, so that one can be placed on a full disk."""
 OBJECTS_MAX = 400
 """More than fit."""
 
@@ -64,6 +65,11 @@ def fill_with_objects(client: Client, size_bytes: int) -> tuple[list[Object], li
     raise AssertionError("everything was stored: the disk is not full")
 
 
+def waiting_in_journal(node: Node) -> list[str]:
+    """Return the segments that are not placed yet; when they are, they give space back."""
+    return [path.name for path in (node.data / "store/journal").iterdir() if path.suffix in (".active", ".sealed")]
+
+
 def all_there(client: Client, objects: list[Object]) -> bool:
     """Tell whether objects are found, and come back bit by bit."""
     for study in {str(one.dataset.StudyInstanceUID) for one in objects}:
@@ -83,19 +89,28 @@ def all_there(client: Client, objects: list[Object]) -> bool:
 def test_full_disk_refuses_and_recovers(make_disk: MakeDisk, start: Callable[..., Node]) -> None:
     disk = make_disk(DISK_BYTES)
     node = start(disk.path / "data", **{"volume main.free_min_bytes": RESERVE_BYTES})
-    disk.fill(left_bytes=48 * MIB)
+    disk.fill(left_bytes=2 * RESERVE_BYTES)
     client = Client(node.address)
     stored, refused = fill_with_objects(client, 900_000)
     assert set(refused) == {status.OUT_OF_RESOURCES}
-    assert disk.free_bytes > RESERVE_BYTES / 2
-    large = make_study(1, PixelData=bytes(4 * MIB))
-    assert client.store(*large) == [status.OUT_OF_RESOURCES]
+    assert disk.free_bytes > RESERVE_BYTES / 4
     assert all_there(client, stored)
+
+    wait_until(lambda: not waiting_in_journal(node), what="the placing of all objects")
+    large = make_study(1, PixelData=bytes(4 * MIB))
+
+    def is_full() -> bool:
+        disk.fill(left_bytes=RESERVE_BYTES // 2)
+        return client.store(*large) == [status.OUT_OF_RESOURCES]
+
+    # The next segment of the journal may just have been made ready, and given up for want of space.
+    wait_until(is_full, what="a disk of which nothing is given back any more")
+    assert client.store(*make_study(1)) == [status.OUT_OF_RESOURCES]
 
     node.kill()
     node.start()
     assert all_there(client, stored)
-    assert client.store(*large) == [status.OUT_OF_RESOURCES]
+    assert client.store(*make_study(1)) == [status.OUT_OF_RESOURCES]
 
     disk.release()
     assert client.store(*large) == [status.SUCCESS]
