@@ -82,8 +82,8 @@ def _check_volume(
     key = _key(volume.name)
     after = node.index.progress_get(key)
     locations = node.index.locations((volume.name, after or ""))
-    pairs = _pairs(takewhile(lambda one: one.volume == volume.name, locations), volume.walk(after))
-    for number, (path, location) in enumerate(pairs, start=1):
+    both = pairs(takewhile(lambda one: one.volume == volume.name, locations), volume.walk(after))
+    for number, (path, location, _) in enumerate(both, start=1):
         if isinstance(location, StoredLocation):
             yield from _check_location(volume, location, digests)
         elif not node.index.has_location(volume.name, path) and _exists(volume, path):
@@ -93,17 +93,18 @@ def _check_volume(
             node.index.progress_set(key, path)
 
 
-def _pairs(
+def pairs(
     locations: Iterator[StoredLocation], walk: Iterator[str]
-) -> Iterator[tuple[str, StoredLocation | None]]:
-    """Merge the two sorted sequences: yield each path once, with its row if there is one."""
+) -> Iterator[tuple[str, StoredLocation | None, bool]]:
+    """Merge the two sorted sequences: yield each path once, with its row if there is one, and whether there is a
+    file."""
     location, path = next(locations, None), next(walk, None)
     while location is not None or path is not None:
         if location is None or (path is not None and path < location.path):
-            yield path, None
+            yield path, None, True
             path = next(walk, None)
         else:
-            yield location.path, location
+            yield location.path, location, path == location.path
             if path == location.path:
                 path = next(walk, None)
             location = next(locations, None)

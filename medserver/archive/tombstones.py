@@ -66,10 +66,15 @@ def load_tombstones(node: Node) -> None:
         A volume or the index does not work.
     """
     for volume in node.volumes.values():
-        page: list[Tombstone] = []
-        for tombstone in read_tombstones(volume):
-            page.append(tombstone)
-            if len(page) == _PAGE:
-                node.index.tombstones.add(page)
-                page = []
-        node.index.tombstones.add(page)
+        load_tombstones_of(node, volume)
+
+
+def load_tombstones_of(node: Node, volume: Volume) -> None:
+    """Enter the tombstones of one volume into the index. Raises as `load_tombstones` does."""
+    page: list[Tombstone] = []
+    for tombstone in read_tombstones(volume):
+        page.append(tombstone)
+        if len(page) == _PAGE:
+            node.index.tombstones.add(page)
+            page = []
+    node.index.tombstones.add(page)

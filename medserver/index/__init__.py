@@ -8,6 +8,8 @@ the store; `medserver.archive` writes both.
 
 from medserver.index.callers import UnknownCaller
 from medserver.index.conflicts import Conflict
+from medserver.index.database import known_migrations, open_backend
+from medserver.index.dump import DumpContent, Interrupted, Staged
 from medserver.index.index import Index, open_index
 from medserver.index.job_records import (
     HIGH,
@@ -47,9 +49,11 @@ __all__ = [
     "Conflict",
     "Counts",
     "Cursor",
+    "DumpContent",
     "Duplicate",
     "Index",
     "InstanceRecord",
+    "Interrupted",
     "Job",
     "JobCount",
     "JobFilter",
@@ -59,6 +63,7 @@ __all__ = [
     "NewJob",
     "Query",
     "Selection",
+    "Staged",
     "StoredInstance",
     "StoredLocation",
     "Tally",
@@ -66,5 +71,7 @@ __all__ = [
     "UnknownCaller",
     "Verdict",
     "VolumeTally",
+    "known_migrations",
+    "open_backend",
     "open_index",
 ]

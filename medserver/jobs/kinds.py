@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medserver.archive.follow_ups import REPAIR, REPLICATE
+from medserver.backups.schedule import BACKUP, back_up
+from medserver.backups.schedule import SURVEY as BACKUP_SURVEY
+from medserver.backups.schedule import SURVEY_INTERVAL_S as BACKUP_SURVEY_INTERVAL_S
+from medserver.backups.schedule import survey as survey_backups
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome
 from medserver.node import Node
@@ -129,8 +133,13 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(SURVEY, survey, concurrency=1, destination_concurrency=1),
     JobKind(SEEK, seek, concurrency=2, destination_concurrency=1),
     JobKind(VERIFY, verify, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
+    JobKind(BACKUP_SURVEY, survey_backups, concurrency=1, destination_concurrency=1),
+    JobKind(BACKUP, back_up, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
 )
 """Every kind."""
 
-PERIODIC: tuple[Periodic, ...] = (Periodic(SURVEY, SURVEY, SURVEY_INTERVAL_S),)
+PERIODIC: tuple[Periodic, ...] = (
+    Periodic(SURVEY, SURVEY, SURVEY_INTERVAL_S),
+    Periodic(BACKUP_SURVEY, BACKUP_SURVEY, BACKUP_SURVEY_INTERVAL_S),
+)
 """What comes periodically."""

@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 
-from medserver import __version__, archive
+from medserver import __version__, archive, lock
 from medserver.config import ConfigFile
 from medserver.errors import MedserverError
 from medserver.log import Event
@@ -44,9 +44,12 @@ def serve(config_file: ConfigFile) -> None:
         The address cannot be listened on.
     IndexFailure, StoreFailure
         The index or a volume cannot be opened.
+    BadUsage
+        The index is being made anew.
     """
     stop_request = StopRequest()  # before anybody can see that we are here
-    Supervisor(config_file, stop_request).run()
+    with lock.shared(config_file.current.node.data):  # the processes that are forked hold it too
+        Supervisor(config_file, stop_request).run()
 
 
 class Supervisor:
