@@ -59,7 +59,7 @@ def create_backup(node: Node, volume: Volume, should_stop: Callable[[], bool] = 
         if node.index.backend.examine_dump(dump) != content:
             raise DamagedObject("the dump of the index does not hold what the index holds")
         manifest = _write(volume, dump, made_at, node.index.backend.name, content)
-    logger.info(Event("backup", volume=volume.name, name=manifest.name, size_bytes=manifest.size_bytes))
+    logger.info(Event("backup", volume=volume.name, backup=manifest.name, size_bytes=manifest.size_bytes))
     return manifest
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from medserver.archive import Finding
@@ -44,7 +46,11 @@ class Restoration:
 
 
 def restore(
-    config_file: ConfigFile, backup: Backup, begin: Begin = lambda expected: lambda count: None
+    config_file: ConfigFile,
+    backup: Backup,
+    begin: Begin = lambda expected: lambda count: None,
+    *,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Restoration:
     """Bring a backup back. The node must not run: see `medserver.lock`.
 
@@ -59,6 +65,8 @@ def restore(
         What is brought back.
     begin : callable
         Called with about how many files the replay will look at; returns what is called with how many are done.
+    clock : callable
+        Tells the present moment.
 
     Raises
     ------
@@ -73,12 +81,12 @@ def restore(
     backend = open_backend(config.index.url, config.node.data)
     _check_version(backup)
     done = Restoration()
-    name = f"replaced_{utc_now():%Y%m%d%H%M%S}"
+    name = f"replaced_{clock():%Y%m%d%H%M%S}_{secrets.token_hex(2)}"
     with _room(config, backend, backup) as file:
         unpack_verified(backend, backup, file)
         with _translating(backend):
             staged = backend.stage(file, name)
-        with closing(open_node(config_file, index_url=staged.url)) as node:
+        with closing(open_node(config_file, index_url=staged.url, clock=clock)) as node:
             _replay(node, backup, begin, done)
         done.kept = _take_the_place(backend, staged, name)
     return done
