@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from medserver.backups.catalog import backups_on
@@ -22,7 +23,8 @@ def remove_old_backups(volume: Volume, keep: int, newest: Manifest, now: datetim
     volume : Volume
         Where they lie.
     keep : int
-        How many remain. One with a damaged manifest is not counted, and goes when it is older than those.
+        How many remain, and in any case the one that holds most: an index that was begun anew by mistake must not push
+        it out. One with a damaged manifest is not counted, and goes when it is older than those.
     newest : Manifest
         The one that has just been made and verified; it remains in any case.
     now : datetime
@@ -33,9 +35,10 @@ def remove_old_backups(volume: Volume, keep: int, newest: Manifest, now: datetim
     StoreFailure
         The volume does not work.
     """
-    sound = [backup.name for backup in backups_on(volume) if backup.manifest is not None]
-    kept = {*sorted(sound)[-keep:], newest.name}
-    oldest_kept = min(kept)
+    sound = [backup.manifest for backup in backups_on(volume) if backup.manifest is not None]
+    recent = {*sorted(manifest.name for manifest in sound)[-keep:], newest.name}
+    kept = recent | {most_complete(sound).name}
+    oldest_kept = min(recent)
     names = volume.backups.names()
     complete = {name.removesuffix(MANIFEST_SUFFIX) for name in names if name.endswith(MANIFEST_SUFFIX)}
     removed = sorted(name for name in complete - kept if name < oldest_kept)
@@ -48,3 +51,8 @@ def remove_old_backups(volume: Volume, keep: int, newest: Manifest, now: datetim
         if name != file_name and name not in complete and name < before:
             volume.backups.delete(file_name)
     return removed
+
+
+def most_complete(manifests: Sequence[Manifest]) -> Manifest:
+    """Return the backup that holds most instances, the newest if several do."""
+    return max(manifests, key=lambda manifest: (manifest.rows.get("instances", 0), manifest.name))

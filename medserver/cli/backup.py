@@ -12,7 +12,7 @@ from medserver.archive import Finding
 from medserver.backups.catalog import LATEST, Backup, find_backup, find_backups
 from medserver.backups.creation import create_backup
 from medserver.backups.restoring import restore as restore_backup
-from medserver.backups.retention import remove_old_backups
+from medserver.backups.retention import most_complete, remove_old_backups
 from medserver.backups.verification import verify_backup
 from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
 from medserver.cli.progress import progress
@@ -117,7 +117,9 @@ def restore(ctx: click.Context, invocation: Invocation, name: str, as_json: bool
     """
     config = invocation.config
     with lock.exclusive(config.node.data):
-        backup = find_backup(open_volumes(config), name)
+        volumes = open_volumes(config)
+        backup = find_backup(volumes, name)
+        _warn_of_a_fuller_one(backup, find_backups(volumes))
         with progress("replaying", not as_json) as shown:
 
             def begin(amount: int):  # noqa: ANN202
@@ -139,6 +141,16 @@ def restore(ctx: click.Context, invocation: Invocation, name: str, as_json: bool
         _tell(backup, done)
     if done.findings:
         ctx.exit(1)
+
+
+def _warn_of_a_fuller_one(chosen: Backup, found: list[Backup]) -> None:
+    """Say so if another backup holds more: the index may have been begun anew by mistake since."""
+    if chosen.manifest is None:
+        return
+    fullest = most_complete([backup.manifest for backup in found if backup.manifest is not None])
+    count = fullest.rows.get("instances", 0)
+    if chosen.manifest.rows.get("instances", 0) < count:
+        click.echo(f"{fullest.name} holds more: {count_in_words(count, 'instance')}", err=True)
 
 
 def _tell(backup: Backup, done) -> None:  # noqa: ANN001

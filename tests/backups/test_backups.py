@@ -307,3 +307,22 @@ def test_many_backups_at_once(node, tmp_path):
     assert len(find_backups_names(node)) == 3
     for backup in backups_on(node.volumes["near"]):
         verify_backup(node.config.current, backup)
+
+
+def test_an_index_that_was_begun_anew_does_not_push_out_the_full_one(node, open_node, clock, tmp_path):
+    store(node, tmp_path, 3)
+    full = back_up(node)
+    for _ in range(3):
+        clock.advance(60)
+        lost = find_backup(node.volumes.values(), full.name).manifest
+        node.volumes["near"].backups.put(
+            f"{clock():%Y%m%dT%H%M%SZ}-empty.json",
+            [lost.to_bytes().replace(lost.name.encode(), f"{clock():%Y%m%dT%H%M%SZ}-empty".encode())
+             .replace(b'"instances": 3', b'"instances": 0')],
+        )  # fmt: skip
+    clock.advance(60)
+    empty = open_node(f"index.url=sqlite:///{tmp_path}/other.db")
+    made = back_up(empty)
+    removed = remove_old_backups(node.volumes["near"], 2, made.manifest, clock())
+    assert len(removed) == 2
+    assert [one.name for one in backups_on(node.volumes["near"])][0] == full.name
