@@ -28,6 +28,8 @@ POINTS = (
     "copy written",
     "copy verified",
     "copy entered",
+    "copies written",
+    "copies entered",
     "tombstones written",
     "rows deleted",
     "file deleted",

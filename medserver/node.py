@@ -5,6 +5,7 @@ What is done with it is in `archive` and above.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from datetime import UTC, datetime
 
 from medserver.codecs.workers import Workers
 from medserver.config import Config, ConfigFile, VolumeOptions
-from medserver.errors import StoreFailure
+from medserver.errors import MedserverError, StoreFailure
 from medserver.index import Index, open_index
 from medserver.jobs.queue import Queue, open_queue
 from medserver.store import DirectoryVolume, Volume
+
+logger = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
@@ -74,13 +77,27 @@ class Node:
             raise StoreFailure(f"volume {name} is not configured") from None
 
     def close(self) -> None:
-        """End the workers, close the index and give up the temporary files of this process."""
+        """End the workers, close the index and give up the temporary files of this process.
+
+        Raises
+        ------
+        StoreFailure
+            The primary volume cannot be closed. Of another one that is logged.
+        """
         with ExitStack() as stack:
             stack.callback(self.workers.close)
             stack.callback(self.index.close)
             stack.callback(self.queue.close)
             for volume in self.volumes.values():
-                stack.callback(volume.close)
+                stack.callback(self._close, volume)
+
+    def _close(self, volume: Volume) -> None:
+        try:
+            volume.close()
+        except MedserverError as error:
+            if volume is self.primary_volume:
+                raise
+            logger.warning("volume %s: %s", volume.name, error)
 
 
 def open_node(
@@ -134,12 +151,13 @@ def open_volumes(config: Config, *, receives: bool = False) -> list[Volume]:
     Nothing is connected here: a volume that cannot be reached fails when it is used.
     """
     return [
-        _open_volume(volume, journaled=receives and volume.role == "primary")
+        open_volume(volume, journaled=receives and volume.role == "primary")
         for volume in config.volumes_to_read
     ]
 
 
-def _open_volume(volume: VolumeOptions, *, journaled: bool) -> Volume:
+def open_volume(volume: VolumeOptions, *, journaled: bool = False) -> Volume:
+    """Make one volume; `journaled` says that this process receives objects for it."""
     if volume.path is None:
         from medserver.store.bucket import BucketVolume, Place
 

@@ -16,7 +16,7 @@ from medserver.archive.ingest import Reception, receive
 from medserver.archive.read_ahead import ReadAhead
 from medserver.archive.rebuild import count_objects, is_rebuilding, rebuild
 from medserver.archive.reconcile import Reconciliation, reconcile
-from medserver.archive.replication import copy_object
+from medserver.archive.replication import copy_object, copy_objects
 
 __all__ = [
     "Copy",
@@ -28,6 +28,7 @@ __all__ = [
     "as_stored",
     "check",
     "copy_object",
+    "copy_objects",
     "count_objects",
     "is_rebuilding",
     "open_data_set",

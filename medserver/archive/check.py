@@ -9,7 +9,7 @@ from itertools import takewhile
 from medserver.archive.copies import as_stored
 from medserver.archive.findings import Finding, Problem
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import StoredLocation
+from medserver.index import BAD, GOOD, StoredLocation
 from medserver.node import Node
 from medserver.store import Volume
 
@@ -48,7 +48,7 @@ def check(
     Raises
     ------
     StoreFailure, IndexFailure
-        A directory of a volume, or the index, cannot be read.
+        A directory of the primary volume, or the index, cannot be read. Of another volume that is a finding.
     """
     for name in _volume_names(node):
         volume = node.volumes.get(name)
@@ -56,7 +56,7 @@ def check(
             detail = "the index has objects here, the configuration has no such volume"
             yield Finding(Problem.UNKNOWN_VOLUME, name, "", detail)
         else:
-            yield from _check_volume(node, volume, progress, digests, noted_every)
+            yield from _check_readable(node, volume, progress, digests, noted_every)
     restart_check(node)
 
 
@@ -76,6 +76,18 @@ def _volume_names(node: Node) -> list[str]:
     return sorted(names)
 
 
+def _check_readable(
+    node: Node, volume: Volume, progress: Callable[[int], None], digests: bool, noted_every: int
+) -> Iterator[Finding]:
+    """Check a volume; if it cannot be reached, and is not the primary, the others are checked all the same."""
+    try:
+        yield from _check_volume(node, volume, progress, digests, noted_every)
+    except StoreFailure as error:
+        if volume is node.primary_volume:
+            raise
+        yield Finding(Problem.UNREADABLE, volume.name, "", str(error))
+
+
 def _check_volume(
     node: Node, volume: Volume, progress: Callable[[int], None], digests: bool, noted_every: int
 ) -> Iterator[Finding]:
@@ -85,9 +97,9 @@ def _check_volume(
     both = pairs(takewhile(lambda one: one.volume == volume.name, locations), volume.walk(after))
     for number, (path, location, _) in enumerate(both, start=1):
         if isinstance(location, StoredLocation):
-            yield from _check_location(volume, location, digests)
+            yield from _check_location(node, volume, location, digests)
         elif not node.index.has_location(volume.name, path) and _exists(volume, path):
-            yield Finding(Problem.NOT_INDEXED, volume.name, path, "the index has no row for this file")
+            yield Finding(Problem.NOT_INDEXED, volume.name, path, _what_is_known(node, volume.name, path))
         progress(1)
         if number % noted_every == 0:
             node.index.progress_set(key, path)
@@ -110,7 +122,7 @@ def pairs(
             location = next(locations, None)
 
 
-def _check_location(volume: Volume, location: StoredLocation, digests: bool) -> Iterator[Finding]:
+def _check_location(node: Node, volume: Volume, location: StoredLocation, digests: bool) -> Iterator[Finding]:
     try:
         expected_bytes = location.data_set_offset + location.size_bytes
         size_bytes = volume.stat(location.path).size_bytes
@@ -118,11 +130,26 @@ def _check_location(volume: Volume, location: StoredLocation, digests: bool) -> 
             raise DamagedObject(f"{size_bytes} bytes instead of {expected_bytes}")
         if digests:
             volume.verify(as_stored(location))
+        elif location.state == BAD:
+            raise DamagedObject("it was found to be damaged, and has not been repaired")
     except DamagedObject as error:
         problem = Problem.DAMAGED if _exists(volume, location.path) else Problem.MISSING
-        yield Finding(problem, volume.name, location.path, str(error))
+        yield Finding(problem, volume.name, location.path, f"{error}; {_others(node, location)}")
     except (StoreFailure, ValueError) as error:
         yield Finding(Problem.UNREADABLE, volume.name, location.path, str(error))
+
+
+def _others(node: Node, location: StoredLocation) -> str:
+    """Say which other copies there are."""
+    good = [copy.volume for copy in node.index.copies_of(location) if copy.state == GOOD]
+    others = [volume for volume in good if volume != location.volume]
+    return f"good copies: {', '.join(others)}" if others else "no other good copy"
+
+
+def _what_is_known(node: Node, volume: str, path: str) -> str:
+    """Say of a file without a row whether it is a copy: those of an object have the same path on every volume."""
+    known = [name for name in node.volumes if name != volume and node.index.has_location(name, path)]
+    return "the index has no row for this file" + (f"; it has one for the copy on {', '.join(known)}" if known else "")
 
 
 def _exists(volume: Volume, path: str) -> bool:

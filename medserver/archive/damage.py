@@ -6,7 +6,6 @@ import logging
 
 from medserver.archive.follow_ups import repair_job
 from medserver.errors import MedserverError
-from medserver.log import Event
 from medserver.node import Node
 
 logger = logging.getLogger(__name__)
@@ -32,8 +31,8 @@ def report_damage(node: Node, volume: str, path: str, reason: str) -> bool:
     try:
         is_news = node.index.upkeep.report_bad(volume, path, [repair_job(volume, path)])
     except MedserverError as error:
-        logger.error(Event("damaged", volume=volume, path=path, reason=reason, not_noted=str(error)))
+        logger.error("%s:%s is damaged (%s), and that cannot be noted: %s", volume, path, reason, error)
         return False
     if is_news:
-        logger.error(Event("damaged", volume=volume, path=path, reason=reason))
+        logger.error("%s:%s is not read again until it is repaired: %s", volume, path, reason)
     return is_news

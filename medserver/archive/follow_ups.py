@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from medserver.index import HIGH, NewJob
 from medserver.node import Node
 
-REPLICATE, REPAIR = "replicate", "repair"
+REPLICATE, REPAIR, REMOVE = "replicate", "repair", "remove"
 
 
 def replication_jobs(node: Node, volume: str, path: str) -> list[NewJob]:
@@ -24,6 +26,11 @@ def replication_jobs(node: Node, volume: str, path: str) -> list[NewJob]:
 def replication_job(target: str, volume: str, path: str) -> NewJob:
     """Return what makes a copy of a file on the volume `target`."""
     return NewJob(REPLICATE, {"volume": volume, "path": path}, destination=target)
+
+
+def removal_job(volume: str, paths: Sequence[str]) -> NewJob:
+    """Return what removes files that the index does not know, of objects that were deleted."""
+    return NewJob(REMOVE, {"paths": list(paths)}, destination=volume)
 
 
 def repair_job(volume: str, path: str) -> NewJob:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from medserver.archive.findings import Finding, Problem
+from medserver.archive.follow_ups import removal_job
 from medserver.archive.receipts import records_in_order
 from medserver.archive.tombstones import load_tombstones
+from medserver.errors import StoreFailure
 from medserver.index import InstanceRecord
 from medserver.node import Node
 from medserver.store import Volume, paths
@@ -22,6 +24,8 @@ def rebuild(
     noted_every: int = 500,
 ) -> Iterator[Finding]:
     """Enter every object of every volume into the index, in the order of receipt.
+
+    Any one volume with all objects yields the same index; several yield it with all copies.
 
     An index that this fills from nothing equals the one that it replaces, but for what had been decided
     between objects that arrived at the same moment. When it is interrupted, calling it again on the same
@@ -42,42 +46,24 @@ def rebuild(
     Yields
     ------
     Finding
-        An object that cannot be entered or is not needed. Nothing is deleted.
+        An object that cannot be entered or is not needed, or a volume that cannot be read (with an empty path).
+        Nothing is deleted.
 
     Raises
     ------
-    StoreFailure, IndexFailure, OutOfResources
-        A volume or the index does not work.
+    IndexFailure, OutOfResources
+        The index does not work.
     """
     load_tombstones(node)
-    for name in sorted(node.volumes):
-        yield from _rebuild_volume(node, node.volumes[name], progress, verify, noted_every)
-    for name in node.volumes:
-        node.index.progress_set(_key(name), None)
-
-
-def is_rebuilding(node: Node) -> bool:
-    """Tell whether an interrupted rebuild waits to be continued."""
-    return any(node.index.progress_get(_key(name)) is not None for name in node.volumes)
-
-
-def count_objects(node: Node) -> int:
-    """Return how many objects a rebuild has still to look at."""
-    return sum(sum(1 for _ in volume.walk(_resume(node, name))) for name, volume in node.volumes.items())
-
-
-def _rebuild_volume(
-    node: Node, volume: Volume, progress: Callable[[int], None], verify: bool, noted_every: int
-) -> Iterator[Finding]:
     findings: list[Finding] = []
-    key = _key(volume.name)
-    node.index.progress_set(key, _resume(node, volume.name) or "")
+    node.index.progress_set(_PROGRESS, _resume(node) or "")
     done, minute = 0, ""
-    walk = _counted(volume.walk(_resume(node, volume.name)), progress)
-    for record in records_in_order(volume, walk, verify=verify, report=findings.append):
+    after = _resume(node)
+    walks = [(one, _counted(_walk(one, after, findings.append), progress)) for one in node.volumes.values()]
+    for record in records_in_order(walks, verify=verify, report=findings.append):
         # A minute is done when the next one begins: within it, the order of receipt is not that of the paths.
         if paths.directory_of(record.path) != minute and done >= noted_every:
-            node.index.progress_set(key, _last_of(minute))
+            node.index.progress_set(_PROGRESS, _last_of(minute))
             done = 0
         minute = paths.directory_of(record.path)
         done += 1
@@ -85,11 +71,32 @@ def _rebuild_volume(
         yield from findings
         findings.clear()
     yield from findings
+    node.index.progress_set(_PROGRESS, None)
+
+
+def is_rebuilding(node: Node) -> bool:
+    """Tell whether an interrupted rebuild waits to be continued."""
+    return node.index.progress_get(_PROGRESS) is not None
+
+
+def count_objects(node: Node) -> int:
+    """Return how many objects a rebuild has still to look at, copies counted."""
+    after = _resume(node)
+    return sum(sum(1 for _ in _walk(volume, after, lambda finding: None)) for volume in node.volumes.values())
+
+
+def _walk(volume: Volume, after: str | None, report: Callable[[Finding], None]) -> Iterator[str]:
+    """Yield the objects of a volume; one that cannot be reached is reported, the others have copies."""
+    try:
+        yield from volume.walk(after)
+    except StoreFailure as error:
+        report(Finding(Problem.UNREADABLE, volume.name, "", str(error)))
 
 
 def _enter(node: Node, record: InstanceRecord) -> Iterator[Finding]:
     if node.index.tombstones.is_deleted(record):
-        yield Finding(Problem.SURPLUS, record.volume, record.path, "deleted on purpose")
+        node.index.add_jobs([removal_job(record.volume, [record.path])])
+        yield Finding(Problem.SURPLUS, record.volume, record.path, "deleted on purpose, and removed when the node runs")
         return
     added = node.index.add(record)
     if not added.file_needed:
@@ -107,12 +114,8 @@ def _counted(walk: Iterator[str], progress: Callable[[int], None]) -> Iterator[s
         progress(1)
 
 
-def _resume(node: Node, volume: str) -> str | None:
-    return node.index.progress_get(_key(volume)) or None
-
-
-def _key(volume: str) -> str:
-    return f"{_PROGRESS}:{volume}"
+def _resume(node: Node) -> str | None:
+    return node.index.progress_get(_PROGRESS) or None
 
 
 def _last_of(minute: str) -> str:

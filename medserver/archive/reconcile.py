@@ -52,10 +52,10 @@ class Reconciliation:
 
 
 def reconcile(node: Node) -> Reconciliation:
-    """Bring volumes and index together after a crash; quick if there was none.
+    """Bring the primary volume and the index together after a crash; quick if there was none.
 
     Only what was sealed since an hour before the newest row is looked at; all, if there is no row. `check`
-    always looks at all.
+    always looks at all. Other volumes need not be there: what was being copied to them is copied again.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ def reconcile(node: Node) -> Reconciliation:
     Raises
     ------
     StoreFailure, IndexFailure, OutOfResources
-        A volume or the index does not work: the node should not start.
+        The primary volume or the index does not work: the node should not start.
     """
     done = Reconciliation()
-    for volume in node.volumes.values():
-        done.swept += volume.sweep()
-        _adopt(node, volume, done)
+    volume = node.primary_volume
+    done.swept += volume.sweep()
+    _adopt(node, volume, done)
     if done != Reconciliation():
         logger.warning(
             "reconciliation: %d unfinished files removed, %d objects adopted, %d removed, %d left alone",
@@ -90,7 +90,8 @@ def _adopt(node: Node, volume: Volume, done: Reconciliation) -> None:
     # Without any row this is the whole store: its digests are then believed, or a start would take as long as
     # reading it.
     verify = newest is not None
-    for record in records_in_order(volume, _without_row(node, volume, after), verify=verify, report=report):
+    walks = [(volume, _without_row(node, volume, after))]
+    for record in records_in_order(walks, verify=verify, report=report):
         if node.index.tombstones.is_deleted(record):
             logger.warning("%s:%s was deleted on purpose, and is removed", volume.name, record.path)
             volume.delete(record.path)

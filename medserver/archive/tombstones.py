@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
 
 from medserver.errors import OutOfResources, StoreFailure
 from medserver.index import Tombstone
@@ -62,19 +63,13 @@ def load_tombstones(node: Node) -> None:
 
     Raises
     ------
-    StoreFailure, IndexFailure
-        A volume or the index does not work.
+    IndexFailure
+        The index does not work.
     """
     for volume in node.volumes.values():
-        load_tombstones_of(node, volume)
-
-
-def load_tombstones_of(node: Node, volume: Volume) -> None:
-    """Enter the tombstones of one volume into the index. Raises as `load_tombstones` does."""
-    page: list[Tombstone] = []
-    for tombstone in read_tombstones(volume):
-        page.append(tombstone)
-        if len(page) == _PAGE:
-            node.index.tombstones.add(page)
-            page = []
-    node.index.tombstones.add(page)
+        found = read_tombstones(volume)
+        try:
+            while page := list(islice(found, _PAGE)):
+                node.index.tombstones.add(page)
+        except StoreFailure as error:  # its objects cannot be read either
+            logger.warning("the tombstones of volume %s are not known: %s", volume.name, error)

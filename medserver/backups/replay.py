@@ -6,18 +6,19 @@ copied to a volume after it, and that copy may be the only one left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import takewhile
 
 from medserver import archive
 from medserver.archive import Finding, Problem
 from medserver.archive.check import pairs
+from medserver.archive.follow_ups import removal_job
 from medserver.archive.receipts import records_in_order
-from medserver.archive.tombstones import load_tombstones_of
-from medserver.index import GOOD, InstanceRecord, JobFilter, NewJob
+from medserver.archive.tombstones import load_tombstones
+from medserver.index import GOOD, InstanceRecord, JobFilter
 from medserver.node import Node
-from medserver.safekeeping.deletion import DELETE, REMOVE, removal_jobs
+from medserver.safekeeping.deletion import DELETE, removal_jobs
 from medserver.safekeeping.presence import condition_of
 from medserver.safekeeping.seeking import restart_seeking
 from medserver.store import AWAY, EMPTY, Volume
@@ -53,15 +54,13 @@ def replay(node: Node, made_at: datetime, progress: Progress = lambda count: Non
     """
     conditions = {name: volume.condition() for name, volume in node.volumes.items()}
     present = [node.volumes[name] for name, one in sorted(conditions.items()) if one.state not in (AWAY, EMPTY)]
-    for volume in present:
-        load_tombstones_of(node, volume)
+    load_tombstones(node)
     _forget_deleted(node, made_at)
     _drop_done_deletions(node)
     for volume in node.volumes.values():
         if volume not in present:
             yield from _report_absence(node, volume)
-    for volume in present:
-        yield from _replay_volume(node, volume, progress)
+    yield from _enter_all(node, present, progress)
     for name in node.volumes:
         restart_seeking(node, name)
 
@@ -104,11 +103,11 @@ def _report_absence(node: Node, volume: Volume) -> Iterator[Finding]:
     yield Finding(Problem.UNREADABLE, volume.name, "", f"the volume is away: {condition.detail}")
 
 
-def _replay_volume(node: Node, volume: Volume, progress: Progress) -> Iterator[Finding]:
+def _enter_all(node: Node, volumes: Iterable[Volume], progress: Progress) -> Iterator[Finding]:
+    """Enter what has no row, in the order of receipt over all volumes."""
     findings: list[Finding] = []
-    for record in records_in_order(
-        volume, _without_row(node, volume, progress, findings), verify=False, report=findings.append
-    ):
+    walks = [(volume, _without_row(node, volume, progress, findings)) for volume in volumes]
+    for record in records_in_order(walks, verify=False, report=findings.append):
         findings.extend(_enter(node, record))
         yield from findings
         findings.clear()
@@ -130,7 +129,7 @@ def _without_row(node: Node, volume: Volume, progress: Progress, findings: list[
 
 def _enter(node: Node, record: InstanceRecord) -> Iterator[Finding]:
     if node.index.tombstones.is_deleted(record):
-        node.index.add_jobs([NewJob(REMOVE, {"paths": [record.path]}, destination=record.volume)])
+        node.index.add_jobs([removal_job(record.volume, [record.path])])
         return
     added = node.index.add(record)
     if not added.file_needed:

@@ -45,7 +45,7 @@ def _opened(invocation: Invocation) -> Iterator[Node]:
 @pass_invocation
 @click.pass_context
 def command(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
-    """Look at the jobs: what the node does later, and again until it is done.
+    """Look at what the node does later, and at what has failed; try it again, or drop it.
 
     Without a command it shows how many there are, of which kind, for whom and in which state, and how old the oldest
     is. A dead job has failed too often, and waits for 'retry' or 'drop'.

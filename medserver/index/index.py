@@ -298,6 +298,13 @@ class Index:
         places = (source.volume, source.path), (volume, path)
         return self._writer.run(lambda connection: self._copies.add(connection, *places, verified_at))
 
+    def add_locations(self, copies: Sequence[tuple[StoredLocation, str, str]], verified_at: datetime) -> list[bool]:
+        """Enter several copies at once, each a source, a volume and a path: as `add_location` does."""
+        places = [((source.volume, source.path), (volume, path)) for source, volume, path in copies]
+        return self._writer.run(
+            lambda connection: [self._copies.add(connection, *each, verified_at) for each in places]
+        )
+
     def mark_location(
         self, volume: str, path: str, state: str, *, verified_at: datetime | None = None
     ) -> bool:

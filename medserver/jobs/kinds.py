@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medserver.archive.follow_ups import REPAIR, REPLICATE
+from medserver.archive.follow_ups import REMOVE, REPAIR, REPLICATE
 from medserver.backups.schedule import BACKUP, back_up
 from medserver.backups.schedule import SURVEY as BACKUP_SURVEY
 from medserver.backups.schedule import SURVEY_INTERVAL_S as BACKUP_SURVEY_INTERVAL_S
@@ -18,7 +18,7 @@ from medserver.backups.schedule import survey as survey_backups
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome
 from medserver.node import Node
-from medserver.safekeeping.deletion import DELETE, REMOVE, delete, remove
+from medserver.safekeeping.deletion import DELETE, delete, remove
 from medserver.safekeeping.draining import DRAIN, drain
 from medserver.safekeeping.repair import repair
 from medserver.safekeeping.replication import replicate
@@ -120,15 +120,14 @@ class Periodic:
 
 # A volume that is away is tried again for as long as it takes: only what has no good copy left ever is dead.
 _ENDLESS = 1_000_000
+_LEASE_S = 10.0
 _PATIENT = Backoff(first_s=5.0, longest_s=120.0)
 
 JOB_KINDS: tuple[JobKind, ...] = (
-    JobKind(
-        REPLICATE, replicate, _ENDLESS, concurrency=8, destination_concurrency=1, batch_max=64, backoff=_PATIENT
-    ),
-    JobKind(REPAIR, repair, _ENDLESS, concurrency=8, destination_concurrency=1, batch_max=16, backoff=_PATIENT),
-    JobKind(REMOVE, remove, _ENDLESS, concurrency=8, destination_concurrency=1, batch_max=64, backoff=_PATIENT),
-    JobKind(DELETE, delete, concurrency=1, destination_concurrency=1),
+    JobKind(REPLICATE, replicate, _ENDLESS, _LEASE_S, 8, 1, batch_max=64, backoff=_PATIENT),
+    JobKind(REPAIR, repair, _ENDLESS, _LEASE_S, 8, 1, batch_max=16, backoff=_PATIENT),
+    JobKind(REMOVE, remove, _ENDLESS, _LEASE_S, 8, 1, batch_max=64, backoff=_PATIENT),
+    JobKind(DELETE, delete, lease_s=_LEASE_S, concurrency=1, destination_concurrency=1),
     JobKind(DRAIN, drain, _ENDLESS, concurrency=2, destination_concurrency=1, backoff=_PATIENT),
     JobKind(SURVEY, survey, concurrency=1, destination_concurrency=1),
     JobKind(SEEK, seek, concurrency=2, destination_concurrency=1),

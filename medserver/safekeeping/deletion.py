@@ -10,6 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from medserver.archive.follow_ups import removal_job
 from medserver.archive.tombstones import write_tombstones
 from medserver.crash import crash_point
 from medserver.errors import DamagedObject
@@ -21,7 +22,7 @@ from medserver.node import Node
 from medserver.safekeeping.presence import wait_until_removable
 from medserver.store import Volume
 
-DELETE, REMOVE = "delete", "remove"
+DELETE = "delete"
 
 OBJECTS_PER_JOB = 200
 PATHS_PER_JOB = 200
@@ -55,7 +56,7 @@ def removal_jobs(copies: Iterable[StoredLocation]) -> Iterator[NewJob]:
         paths[copy.volume].append(copy.path)
     for volume, those in paths.items():
         for first in range(0, len(those), PATHS_PER_JOB):
-            yield NewJob(REMOVE, {"paths": those[first : first + PATHS_PER_JOB]}, destination=volume)
+            yield removal_job(volume, those[first : first + PATHS_PER_JOB])
 
 
 def delete(node: Node, batch: Batch) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from medserver import archive
-from medserver.errors import DamagedObject, StoreFailure
+from medserver.errors import DamagedObject, MedserverError, StoreFailure
 from medserver.index import GOOD, Job, StoredLocation
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
@@ -17,8 +17,8 @@ from medserver.safekeeping.drained import is_draining
 from medserver.safekeeping.presence import let_others_go_first, require_present, wait_until_writable
 from medserver.store import Volume
 
-THREADS = 8
-"""How many copies of a batch are made at a time: they wait for the disk together, and share commits of the index."""
+THREADS = 4
+"""How many objects of a batch are read and written at a time."""
 
 _PAGE = 100
 
@@ -46,38 +46,25 @@ def replicate(node: Node, batch: Batch) -> Iterator[Outcome]:
     if not wait_until_writable(node, target, lambda: batch.should_stop):
         return
     let_others_go_first(node, lambda: batch.should_stop)
+    found = [(job, node.index.location(job.payload["volume"], job.payload["path"])) for job in batch]
+    wanted = [(job, location) for job, location in found if location is not None]
+    yield from (done(job) for job, location in found if location is None)  # it was deleted meanwhile
     with ThreadPoolExecutor(THREADS) as threads:
-        copies = {job.id: threads.submit(_replicate_unless_stopped, node, batch, job, target) for job in batch}
-        for job in batch:
-            outcome = _outcome(node, job, target, copies[job.id])
-            if outcome is not None:
-                yield outcome
+        problems = list(archive.copy_objects(node, [location for _, location in wanted], target, threads))
+    for (job, location), problem in zip(wanted, problems, strict=True):
+        yield done(job) if problem is None else _failure(node, job, location, target, problem)
 
 
-def _replicate_unless_stopped(node: Node, batch: Batch, job: Job, target: Volume) -> bool:
-    if batch.should_stop:
-        return False
-    location = node.index.location(job.payload["volume"], job.payload["path"])
-    if location is not None:  # else it was deleted meanwhile
-        archive.copy_object(node, location, target)
-    return True
-
-
-def _outcome(node: Node, job: Job, target: Volume, copy: Future[bool]) -> Outcome | None:
-    try:
-        return done(job) if copy.result() else None
-    except StoreFailure as error:
-        # That of one object is its own affair; that of the volume is that of all.
-        require_present(node, target)
-        if isinstance(error, DamagedObject) and is_lost(node, job.payload):
-            return failed(job, f"{job.payload['path']}: {LOST}", final=True)
-        return failed(job, str(error))
-
-
-def is_lost(node: Node, payload: dict) -> bool:
-    """Tell whether the object of a copy has no good copy at all."""
-    location = node.index.location(payload["volume"], payload["path"])
-    return location is not None and not good_copies(node, location)
+def _failure(
+    node: Node, job: Job, location: StoredLocation, target: Volume, problem: MedserverError
+) -> Outcome:
+    """Return that a copy was not made; raise if the reason is the volume and not the object."""
+    if not isinstance(problem, StoreFailure):
+        raise problem
+    require_present(node, target)
+    if isinstance(problem, DamagedObject) and not good_copies(node, location):
+        return failed(job, f"{location.path}: {LOST}", final=True)
+    return failed(job, str(problem))
 
 
 def good_copies(node: Node, location: StoredLocation) -> list[StoredLocation]:
@@ -102,20 +89,9 @@ def copy_now(node: Node, locations: Iterable[StoredLocation], target: Volume) ->
     str or None
         For each object, why it could not be copied; None if it was.
 
-    Raises
-    ------
-    OutOfResources
-        The volume is full.
     """
-
-    def copy(location: StoredLocation) -> str | None:
-        try:
-            archive.copy_object(node, location, target)
-        except StoreFailure as error:
-            return f"{location.path}: {error}"
-        return None
-
     left = iter(locations)
     with ThreadPoolExecutor(THREADS) as threads:
         while page := list(islice(left, _PAGE)):
-            yield from threads.map(copy, page)
+            for location, problem in zip(page, archive.copy_objects(node, page, target, threads), strict=True):
+                yield None if problem is None else f"{location.path}: {problem}"

@@ -13,6 +13,7 @@ from medserver.jobs.runner import Runner
 from medserver.log import Event
 from medserver.node import open_node
 from medserver.server.acceptor_process import DRAIN_S, STOP_SIGNALS
+from medserver.server.priority import lower_priority
 from medserver.server.stop_request import StopRequest
 
 WATCH_INTERVAL_S = 0.5
@@ -39,6 +40,7 @@ def run(config_file: ConfigFile, supervisor: int) -> None:
     def is_wanted() -> bool:
         return signal.sigtimedwait(STOP_SIGNALS, WATCH_INTERVAL_S) is None and os.getppid() == supervisor
 
+    lower_priority()
     _perform(config_file, is_wanted, JOB_KINDS, PERIODIC)
 
 

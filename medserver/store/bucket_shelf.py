@@ -6,13 +6,12 @@ import io
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from medserver.errors import DamagedObject, MedserverError, StoreFailure
+from medserver.store.bucket_connection import BucketConnection, Occupied
+from medserver.store.bucket_file import BucketFile
 from medserver.store.shelf import checked_name
-
-if TYPE_CHECKING:
-    from medserver.store.bucket_connection import BucketConnection
 
 PART_BYTES = 5 * 1024 * 1024
 """The smallest part that S3 takes: one of them has to pass within the time of a request."""
@@ -41,8 +40,6 @@ class BucketShelf:
     def put(self, name: str, chunks: Iterable[bytes]) -> None:
         """Create a small file with one conditional request; a large one goes in parts to a temporary name first."""
         import obstore
-
-        from medserver.store.bucket_connection import Occupied
 
         path = f"{self._name}/{checked_name(name)}"
         temporary, parts, gathered = f"{self._temporary}/{secrets.token_hex(16)}.part", None, bytearray()
@@ -80,8 +77,6 @@ class BucketShelf:
 
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading from its first byte."""
-        from medserver.store.bucket_file import BucketFile
-
         return io.BufferedReader(BucketFile(self._connection, f"{self._name}/{checked_name(name)}"), PART_BYTES)
 
     def names(self) -> list[str]:

@@ -7,7 +7,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +19,7 @@ from medserver import errors
 from medserver.store import paths
 from medserver.store.catalog import Catalog
 from medserver.store.condition import AWAY, EMPTY, FULL, READ_ONLY, READY, Condition
+from medserver.store.deferred import DeferredFiles
 from medserver.store.directory_shelf import DirectoryShelf
 from medserver.store.durable import DurableDirectories
 from medserver.store.failures import translated, translating
@@ -105,6 +106,24 @@ class DirectoryVolume:
         return JournaledWriter(
             self.name, file_meta, self._journal, self._allowance, partial(self._write_directly, file_meta)
         )
+
+    @contextmanager
+    def batch(self) -> Iterator[Callable[[bytes, str], ObjectWriter]]:
+        """Give a `create` for copies that become durable together: one flush of the file system for all of them."""
+        deferred = DeferredFiles(self._files)
+
+        def create(file_meta: bytes, path: str) -> ObjectWriter:
+            with translating(f"write to volume {self.name}"):
+                self._directories.ensure_root()
+                self._files.require_space(str(self.root), len(file_meta))
+            return DirectoryWriter(
+                self.name, file_meta, self._incoming, self._directories, deferred, paths.checked(path)
+            )
+
+        yield create
+        if deferred.is_needed:
+            with translating(f"flush volume {self.name}"):
+                self._files.flush_all(str(self.root))
 
     def _write_directly(self, file_meta: bytes, path: str | None = None, replace: bool = False) -> DirectoryWriter:
         return DirectoryWriter(

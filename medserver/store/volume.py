@@ -6,7 +6,8 @@ for byte as it was received. Objects are immutable: they are made, read and dele
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol
@@ -190,6 +191,12 @@ class Volume(Protocol):
             It is missing, or not what was sealed.
         StoreFailure
             It cannot be read.
+        """
+
+    def batch(self) -> AbstractContextManager[Callable[[bytes, str], ObjectWriter]]:
+        """Return what gives a `create` for copies that become durable together, when its block ends without an error.
+
+        Until then they may be in place and not be whole after a power cut. Raises as `ObjectWriter.seal` does.
         """
 
     def condition(self) -> Condition:

@@ -361,7 +361,10 @@ class Association(PynetdicomAssociation):
 
 
 def _chunks(data_set: BinaryIO, size_bytes: int, pdu_length: int) -> Iterator[tuple[memoryview | None, bool]]:
-    """Yield the file in chunks of whole PDUs (at once if it is in memory), each with whether it is the last; None where it ends early."""
+    """Yield the file in chunks of whole PDUs, each with whether it is the last; None where it ends early.
+
+    What is in memory comes at once.
+    """
     fragment = pdu_length - PDV_HEADER_BYTES
     if isinstance(data_set, MemoryFile):
         chunk = data_set.take(size_bytes)

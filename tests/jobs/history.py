@@ -61,7 +61,8 @@ class History:
     def first_runs(self, numbers: Iterable[int]) -> list[int]:
         """Return jobs in the order in which they were first begun."""
         wanted = set(numbers)
-        return list(dict.fromkeys(run.id for run in sorted(self.runs, key=lambda run: run.begun_at) if run.id in wanted))
+        in_order = sorted(self.runs, key=lambda run: run.begun_at)
+        return list(dict.fromkeys(run.id for run in in_order if run.id in wanted))
 
     def busiest(self, numbers: Iterable[int]) -> int:
         """Return how many of these jobs were under way at the same time, at most."""

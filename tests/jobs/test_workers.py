@@ -151,9 +151,9 @@ def test_killed_workers_lose_nothing(config_path: Path, open_here: OpenNode, cre
 def test_a_job_starts_by_its_message(config_path: Path, open_here: OpenNode, crew: Crew) -> None:
     node = open_here(config_path)
     crew.start(1, "no sweep")
-    for count in range(1, 4):
+    for done in range(1, 4):
         node.index.add_jobs([NewJob("single")])
-        wait_until(lambda: crew.begun() == count and is_done(node), what="a job without a sweep")
+        wait_until(lambda: crew.begun() == done and is_done(node), what="a job without a sweep")
 
 
 def test_failures_come_again_until_they_are_dead(open_here: OpenNode, crew: Crew, sqlite_config: Path) -> None:

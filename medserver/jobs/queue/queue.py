@@ -16,7 +16,7 @@ from medserver.index import Index, Lane
 from medserver.jobs.queue.serializer import JsonSerializer
 
 NAME = "medserver"
-PAUSE_S = 0.02
+PAUSE_S = 0.05
 """Between two rounds of messages; the lanes that are named meanwhile go together."""
 
 FAILURE_PAUSE_S = 1.0
