@@ -58,12 +58,12 @@ def rows(node: Node) -> dict[str, list[tuple]]:
     backend = node.index.backend
     connection = backend.connect()
     try:
-        return {name: sorted(connection.execute(statement).fetchall()) for name, statement in _ROWS.items()}
+        return {name: sorted(connection.execute(statement).fetchall()) for name, statement in ROWS.items()}
     finally:
         connection.close()
 
 
-_ROWS = {
+ROWS = {
     "patients": "SELECT patient_id, patient_name FROM patients",
     "studies": "SELECT study_instance_uid, study_date, accession_number FROM studies",
     "series": "SELECT series_instance_uid, modality FROM series",

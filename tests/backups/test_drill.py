@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from medserver.crash import VARIABLE
-from tests.backups.conftest import _ROWS
+from tests.backups.conftest import ROWS
 from tests.peers.files import make_small
 from tests.peers.node import REPOSITORY, Node
 from tests.peers.process import wait_until
@@ -143,7 +143,7 @@ def rows(node: Node) -> dict[str, list[tuple]]:
     """Return what the index of a node that is stopped holds, through another library."""
     connection = sqlite3.connect(node.data / "index.db")
     try:
-        return {name: sorted(connection.execute(statement).fetchall()) for name, statement in _ROWS.items()}
+        return {name: sorted(connection.execute(statement).fetchall()) for name, statement in ROWS.items()}
     finally:
         connection.close()
 
