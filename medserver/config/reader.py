@@ -210,8 +210,8 @@ class _Reader:
 
     def _check_backup_volume(self, name: str | None, volumes: list[str]) -> None:
         """Find backups that would go to a volume that does not exist."""
-        if name is not None and name not in volumes:
-            self._problems.append(f"[backup] volume: no volume '{name}'{closest(name, volumes)}")
+        if name not in (None, "auto") and name not in volumes:
+            self._problems.append(f"[backup] volume: no volume '{name}'{closest(name, ('auto', *volumes))}")
 
     def _remote(self, name: str) -> Remote | None:
         """Return one subscriber; None if its entry is wrong."""

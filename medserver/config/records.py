@@ -51,10 +51,10 @@ class StoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class BackupOptions:
-    """``[backup]``. `interval` is in seconds, 0 for never; `volume` None is the first replica, else the primary."""
+    """``[backup]``. `interval` is in seconds, 0 for never; `volume` may be ``auto``, see `Config.backup_volume`."""
 
     interval: float = 86_400.0
-    volume: str | None = None
+    volume: str = "auto"
     keep: int = 14
 
 
@@ -125,8 +125,8 @@ class Config:
 
     @property
     def backup_volume(self) -> VolumeOptions:
-        """The volume that gets the backups of the index."""
-        if self.backup.volume is not None:
+        """The volume that gets the backups: the one that is named, else the first replica or the primary."""
+        if self.backup.volume != "auto":
             return next(volume for volume in self.volumes if volume.name == self.backup.volume)
         return next((volume for volume in self.volumes if volume.role == "replica"), self.primary_volume)
 

@@ -191,3 +191,10 @@ def test_what_the_commands_say(drilled, tmp_path):
         assert refused.stderr == (
             f"medserver: backup {name} on volume near is damaged: it is not what was written\n"
         )
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_backups_for_a_volume_that_is_not_there_are_a_mistake(drilled):
+    wrong = command(drilled, "--set", "backup.volume=naer", "config", "check")
+    assert wrong.returncode == 78
+    assert "[backup] volume: no volume 'naer' (did you mean 'near'?)" in wrong.stderr
