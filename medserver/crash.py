@@ -33,9 +33,12 @@ POINTS = (
     "tombstones written",
     "rows deleted",
     "file deleted",
+    "index dumped",
+    "backup written",
+    "backup complete",
 )
 """Every point, in the order in which an object passes them: reception, journal or file, index, placement, further
-copies, deletion."""
+copies, deletion; at last those of a backup of the index."""
 
 _chosen, _, _count = os.environ.get(VARIABLE, "").partition(":")
 _left = [int(_count or 1)]

@@ -101,8 +101,8 @@ def _check_volume(
     mark = marks.get(volume.name) or Mark(volume.name, "", 0)
     found = mark.found
     locations = node.index.locations((volume.name, mark.path))
-    pairs = _pairs(takewhile(lambda one: one.volume == volume.name, locations), volume.walk(mark.path or None))
-    for number, (path, location) in enumerate(pairs, start=1):
+    both = pairs(takewhile(lambda one: one.volume == volume.name, locations), volume.walk(mark.path or None))
+    for number, (path, location, _) in enumerate(both, start=1):
         for finding in _check_path(node, volume, path, location, digests):
             yield finding
             found += 1
@@ -111,17 +111,18 @@ def _check_volume(
             marks.set(Mark(volume.name, path, found))
 
 
-def _pairs(
+def pairs(
     locations: Iterator[StoredLocation], walk: Iterator[str]
-) -> Iterator[tuple[str, StoredLocation | None]]:
-    """Merge the two sorted sequences: yield each path once, with its row if there is one."""
+) -> Iterator[tuple[str, StoredLocation | None, bool]]:
+    """Merge the two sorted sequences: yield each path once, with its row if there is one, and whether there is a
+    file."""
     location, path = next(locations, None), next(walk, None)
     while location is not None or path is not None:
         if location is None or (path is not None and path < location.path):
-            yield path, None
+            yield path, None, True
             path = next(walk, None)
         else:
-            yield location.path, location
+            yield location.path, location, path == location.path
             if path == location.path:
                 path = next(walk, None)
             location = next(locations, None)

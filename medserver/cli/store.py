@@ -31,7 +31,7 @@ from medserver.safekeeping.presence import require_present
 from medserver.safekeeping.renewal import renew
 from medserver.safekeeping.repair import repair_copy
 from medserver.safekeeping.replication import copy_now
-from medserver.safekeeping.seeking import missing_on, queue_missing, restart_seeking
+from medserver.safekeeping.seeking import missing_on, queue_missing, queue_repairs, restart_seeking
 from medserver.safekeeping.status import status_of
 from medserver.safekeeping.verification import BYTES_PER_MB, verify_copies
 
@@ -119,6 +119,7 @@ def replicate(ctx: click.Context, invocation: Invocation, volume: str | None, no
             if not queue_missing(node, name):
                 click.echo(f"{name}: the rest is queued as these are done", err=True)
             click.echo(f"{name}: {count_in_words(_queued(node, REPLICATE, name), 'copy')} queued")
+        queue_repairs(node)
         click.echo(f"{count_in_words(_queued(node, REPAIR), 'repair')} queued")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from medserver.config.file import ConfigFile
 from medserver.config.reader import Reading, read_config
 from medserver.config.records import (
+    BackupOptions,
     Config,
     IndexOptions,
     JobOptions,
@@ -22,6 +23,7 @@ from medserver.config.settings import Setting
 
 __all__ = [
     "SERVICES",
+    "BackupOptions",
     "Config",
     "ConfigFile",
     "IndexOptions",

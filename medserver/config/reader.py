@@ -18,6 +18,7 @@ from medserver.config.options import (
     options_of,
 )
 from medserver.config.records import (
+    BackupOptions,
     Config,
     IndexOptions,
     JobOptions,
@@ -100,6 +101,7 @@ class _Reader:
         }
         volumes = self._volumes()
         self._check_copies(single["store"]["copies_before_success"], volumes)
+        self._check_backup_volume(single["backup"]["volume"], [name for name, _ in volumes])
         remotes = [self._remote(name) for name in self._names("ae")]
         self._check_destinations([remote for remote in remotes if remote is not None])
         if self._problems:
@@ -113,6 +115,7 @@ class _Reader:
             volumes=tuple(VolumeOptions(name, **_below(values, data)) for name, values in volumes),
             limits=LimitOptions(**single["limits"]),
             log=LogOptions(**single["log"]),
+            backup=BackupOptions(**single["backup"]),
             remotes=tuple(remote for remote in remotes if remote is not None),
             resolver=resolver,
         )
@@ -204,6 +207,11 @@ class _Reader:
                 f"[store] copies_before_success: {copies} copies need as many volumes that are primary or replica, "
                 f"there are {possible}"
             )
+
+    def _check_backup_volume(self, name: str | None, volumes: list[str]) -> None:
+        """Find backups that would go to a volume that does not exist."""
+        if name not in (None, "auto") and name not in volumes:
+            self._problems.append(f"[backup] volume: no volume '{name}'{closest(name, ('auto', *volumes))}")
 
     def _remote(self, name: str) -> Remote | None:
         """Return one subscriber; None if its entry is wrong."""

@@ -51,6 +51,15 @@ class StoreOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupOptions:
+    """``[backup]``. `interval` is in seconds, 0 for never; `volume` may be ``auto``, see `Config.backup_volume`."""
+
+    interval: float = 86_400.0
+    volume: str = "auto"
+    keep: int = 14
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeOptions:
     """One ``[volume NAME]``: in a directory or in a bucket. `path` and `credentials` are absolute."""
 
@@ -105,6 +114,7 @@ class Config:
     limits: LimitOptions
     log: LogOptions
     remotes: tuple[Remote, ...]
+    backup: BackupOptions = BackupOptions()
     resolver: HostResolver = field(default_factory=HostResolver, compare=False, repr=False)
 
     @property
@@ -116,6 +126,13 @@ class Config:
     def volumes_to_read(self) -> tuple[VolumeOptions, ...]:
         """All volumes in the order in which an object is looked for: the primary, replicas, archives."""
         return tuple(sorted(self.volumes, key=lambda volume: VOLUME_ROLES.index(volume.role)))
+
+    @property
+    def backup_volume(self) -> VolumeOptions:
+        """The volume that gets the backups: the one that is named, else the first replica or the primary."""
+        if self.backup.volume != "auto":
+            return next(volume for volume in self.volumes if volume.name == self.backup.volume)
+        return next((volume for volume in self.volumes if volume.role == "replica"), self.primary_volume)
 
     @cached_property
     def _remotes_by_name(self) -> dict[str, Remote]:

@@ -151,6 +151,13 @@ def parse_endpoint_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def parse_section_name(text: str) -> str:
+    """Read what names a section: ``NAME`` of ``[volume NAME]``."""
+    if not text.isprintable() or not 1 <= len(text) <= 64:
+        raise ValueError(f"{text!a:.80} is no name")
+    return text
+
+
 def parse_token(text: str) -> str:
     """Read a word of letters, digits and hyphens."""
     if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
@@ -213,6 +220,11 @@ def duration(minimum: float, maximum: float) -> ValueType:
     return ValueType("duration", lambda text: _parse_duration(text, minimum, maximum))
 
 
+def duration_or_never(minimum: float, maximum: float) -> ValueType:
+    """Return the type of durations as `duration` reads them, or 0 for never."""
+    return ValueType("duration | 0", lambda text: 0.0 if text == "0" else _parse_duration(text, minimum, maximum))
+
+
 def choice(*choices: str) -> ValueType:
     """Return the type of one word of several."""
     return ValueType(" | ".join(choices), lambda text: _parse_choice(text, choices))
@@ -231,3 +243,4 @@ JOBS_URL = ValueType("index | URL", parse_jobs_url)
 BUCKET_URL = ValueType("s3 URL", parse_bucket_url)
 ENDPOINT_URL = ValueType("URL", parse_endpoint_url)
 TOKEN = ValueType("word", parse_token)
+SECTION_NAME = ValueType("name", parse_section_name)

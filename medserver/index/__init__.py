@@ -10,6 +10,8 @@ from medserver.index.callers import UnknownCaller
 from medserver.index.commitment_records import NewCommitment, StoredCommitment
 from medserver.index.commitments import Commitments
 from medserver.index.conflicts import Conflict
+from medserver.index.database import known_migrations, open_backend
+from medserver.index.dump import DumpContent, Interrupted, Staged
 from medserver.index.index import Index, open_index
 from medserver.index.job_records import (
     HIGH,
@@ -50,9 +52,11 @@ __all__ = [
     "Conflict",
     "Counts",
     "Cursor",
+    "DumpContent",
     "Duplicate",
     "Index",
     "InstanceRecord",
+    "Interrupted",
     "Job",
     "JobCount",
     "JobFilter",
@@ -63,6 +67,7 @@ __all__ = [
     "NewJob",
     "Query",
     "Selection",
+    "Staged",
     "StoredCommitment",
     "StoredInstance",
     "StoredLocation",
@@ -71,5 +76,7 @@ __all__ = [
     "UnknownCaller",
     "Verdict",
     "VolumeTally",
+    "known_migrations",
+    "open_backend",
     "open_index",
 ]

@@ -8,11 +8,13 @@ a cursor of tuples, and ``close()``; both are in autocommit mode, transactions a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import peewee
 
 from medserver.errors import MedserverError
+from medserver.index.dump import DumpContent, ShouldStop, Staged
 
 
 class Backend(Protocol):
@@ -32,6 +34,8 @@ class Backend(Protocol):
         The same, but passing over rows that others have locked.
     among : str
         The condition, behind a column, that it has one of the values of a `list_parameter`.
+    staging : Path or None
+        Where the file has to lie that `stage` is given; None: anywhere.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Backend(Protocol):
     for_update: str
     skip_locked: str
     among: str
+    staging: Path | None
 
     def connect(self, *, writing: bool = False) -> Any:
         """Open a connection."""
@@ -102,3 +107,39 @@ class Backend(Protocol):
 
     def optimise(self, connection: Any) -> None:
         """Let the database renew what it knows of its tables, if it is worth the while."""
+
+    def dump_size_bytes(self) -> int:
+        """Return about how much a dump will need, rather more than less."""
+
+    def dump(self, target: Path, should_stop: ShouldStop) -> DumpContent:
+        """Write everything, as it is at one moment, to a file that is empty or not there; nobody waits for that.
+
+        Raises
+        ------
+        Interrupted
+            It was told to stop.
+        """
+
+    def examine_dump(self, file: Path) -> DumpContent:
+        """Read a file that `dump` made, and count what it holds.
+
+        Raises
+        ------
+        DamagedObject
+            It is not whole.
+        """
+
+    def discard_staged(self) -> None:
+        """Remove what lies at `staging`."""
+
+    def stage(self, file: Path, name: str) -> Staged:
+        """Make an index of a dump. What has to make room for it is kept under a name."""
+
+    def take_the_place(self, staged: Staged, name: str) -> str | None:
+        """Put a staged index, which is closed, in the place of the present one, which is kept under a name.
+
+        Returns
+        -------
+        str or None
+            Where the present one is kept; None if there was none.
+        """

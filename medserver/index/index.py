@@ -18,6 +18,7 @@ from medserver.index.conflicts import Conflict, Conflicts
 from medserver.index.connections import Connections
 from medserver.index.copies import CopyTable
 from medserver.index.database import migrate, open_backend
+from medserver.index.dump import DumpContent, ShouldStop
 from medserver.index.find import Find
 from medserver.index.hierarchy import Hierarchy
 from medserver.index.job_lanes import LaneTable
@@ -432,6 +433,31 @@ class Index:
                 self.backend.optimise(connection)
             finally:
                 connection.close()
+        except self.backend.errors as error:
+            raise self.backend.failure(error) from error
+
+    def dump_size_bytes(self) -> int:
+        """Return about how much space a dump will need, rather more than less."""
+        try:
+            return self.backend.dump_size_bytes()
+        except self.backend.errors as error:
+            raise self.backend.failure(error) from error
+
+    def dump(self, target: Path, should_stop: ShouldStop = lambda: False) -> DumpContent:
+        """Write everything, as it is at one moment, to a file that is empty or not there; nobody waits for that.
+
+        Returns
+        -------
+        DumpContent
+            What was counted in the index at that moment.
+
+        Raises
+        ------
+        Interrupted
+            It was told to stop.
+        """
+        try:
+            return self.backend.dump(target, should_stop)
         except self.backend.errors as error:
             raise self.backend.failure(error) from error
 

@@ -13,15 +13,18 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import apsw
 import peewee
 from playhouse.apsw_ext import APSWDatabase
 
 from medserver.errors import IndexFailure, MedserverError, OutOfResources
+from medserver.index import sqlite_dump
+from medserver.index.dump import DumpContent, ShouldStop, Staged
 
 SQLITE_VERSION_MIN = (3, 51, 3)
 """The first version without the WAL reset bug, see https://sqlite.org/wal.html#walresetbug."""
@@ -232,3 +235,35 @@ class SqliteBackend:
     def optimise(self, connection: apsw.Connection) -> None:
         """Run ANALYZE, on a sample, on tables that have changed much since the last time."""
         connection.execute(f"PRAGMA optimize = {_OPTIMISE_ALL_TABLES}")
+
+    def dump_size_bytes(self) -> int:
+        """Return the size of the database file and its log."""
+        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def dump(self, target: Path, should_stop: ShouldStop) -> DumpContent:
+        """Copy the database file, as it is at one moment, while others write."""
+        with closing(self.connect()) as connection:
+            return sqlite_dump.dump(connection, target, should_stop)
+
+    def examine_dump(self, file: Path) -> DumpContent:
+        """Check the integrity of a database file, and count its rows."""
+        return sqlite_dump.examine(file)
+
+    @property
+    def staging(self) -> Path:
+        """Where a dump is put before it is staged: beside the database, so that it can take its place."""
+        return self.path.with_name(f"{self.path.name}.restoring")
+
+    def discard_staged(self) -> None:
+        """Remove what an interrupted restore has left there."""
+        sqlite_dump.remove(self.staging)
+
+    def stage(self, file: Path, name: str) -> Staged:
+        """Return the database file as it is: it takes the place of the present one at the end."""
+        return Staged(f"sqlite:///{quote(str(file))}")
+
+    def take_the_place(self, staged: Staged, name: str) -> str | None:
+        """Put the database file in the place of the present one, which stays beside it."""
+        kept = self.path.with_name(f"{self.path.name}.{name}")
+        return str(kept) if sqlite_dump.take_the_place(self.staging, self.path, kept) else None

@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medserver.archive.follow_ups import REMOVE, REPAIR, REPLICATE
+from medserver.backups.schedule import BACKUP, back_up
+from medserver.backups.schedule import SURVEY as BACKUP_SURVEY
+from medserver.backups.schedule import SURVEY_INTERVAL_S as BACKUP_SURVEY_INTERVAL_S
+from medserver.backups.schedule import survey as survey_backups
 from medserver.commitment.check import check_commitments
 from medserver.commitment.delivery import deliver_reports
 from medserver.commitment.plan import CHECK, PRUNE, REPORT
@@ -145,11 +149,14 @@ JOB_KINDS: tuple[JobKind, ...] = (
         backoff=Backoff(first_s=2.0, longest_s=1800.0),
     ),
     JobKind(PRUNE, prune_commitments, concurrency=1, destination_concurrency=1),
+    JobKind(BACKUP_SURVEY, survey_backups, concurrency=1, destination_concurrency=1),
+    JobKind(BACKUP, back_up, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
 )
 """Every kind."""
 
 PERIODIC: tuple[Periodic, ...] = (
     Periodic(SURVEY, SURVEY, SURVEY_INTERVAL_S),
     Periodic(PRUNE, PRUNE, 24 * 3600.0),
+    Periodic(BACKUP_SURVEY, BACKUP_SURVEY, BACKUP_SURVEY_INTERVAL_S),
 )
 """What comes periodically."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from medserver.store.condition import AWAY, EMPTY, FULL, READ_ONLY, READY, Condition
 from medserver.store.directory import DirectoryVolume
+from medserver.store.shelf import Shelf
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject, Volume
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "DirectoryVolume",
     "ObjectStat",
     "ObjectWriter",
+    "Shelf",
     "StoredObject",
     "Volume",
 ]

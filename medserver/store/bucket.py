@@ -18,6 +18,7 @@ from medserver.errors import DamagedObject, OutOfResources, StoreFailure
 from medserver.store import paths
 from medserver.store.bucket_connection import REQUEST_MAX_S, BucketConnection, Place
 from medserver.store.bucket_file import BucketFile
+from medserver.store.bucket_shelf import BucketShelf
 from medserver.store.bucket_writer import BucketWriter
 from medserver.store.condition import AWAY, EMPTY, READY, Condition
 from medserver.store.verification import verify
@@ -59,6 +60,7 @@ class BucketVolume:
         self.name = name
         self._abandoned_after = abandoned_after
         self._connection = BucketConnection(name, place, request_max_s)
+        self.backups = BucketShelf(self._connection, "backups", paths.TEMPORARY)
 
     def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
         """Start an object with these bytes before its data set, at a path of its own or at a given one."""

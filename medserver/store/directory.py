@@ -20,6 +20,7 @@ from medserver.store import paths
 from medserver.store.catalog import Catalog
 from medserver.store.condition import AWAY, EMPTY, FULL, READ_ONLY, READY, Condition
 from medserver.store.deferred import DeferredFiles
+from medserver.store.directory_shelf import DirectoryShelf
 from medserver.store.durable import DurableDirectories
 from medserver.store.failures import translated, translating
 from medserver.store.files import Files
@@ -86,6 +87,9 @@ class DirectoryVolume:
         self._journal = Journal(journal_directory, self._files, segment_bytes) if journaled else None
         self._allowance = Allowance()
         self._tombs = Tombs(str(self.root), self._incoming, self._files)
+        self.backups = DirectoryShelf(
+            name, str(self.root), "backups", self._incoming, self._files, self._directories.ensure_root
+        )
 
     def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
         """Start an object with these bytes before its data set, at a path of its own or at a given one."""

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from medserver.store.condition import Condition
+from medserver.store.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,18 @@ class ObjectWriter(Protocol):
 
 
 class Volume(Protocol):
-    """One place that holds immutable objects. All methods may be called from several threads at once."""
+    """One place that holds immutable objects. All methods may be called from several threads at once.
+
+    Attributes
+    ----------
+    name : str
+        As in the configuration.
+    backups : Shelf
+        Where backups of the index lie, which are no objects.
+    """
 
     name: str
+    backups: Shelf
 
     def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
         """Start an object with these bytes before its data set.

@@ -273,4 +273,4 @@ def test_parsers_raise_nothing_but_value_error(option, text):
 
 
 def test_sections_of_the_table():
-    assert SECTIONS == ("node", "index", "jobs", "store", "volume", "limits", "log", "ae")
+    assert SECTIONS == ("node", "index", "jobs", "store", "backup", "volume", "limits", "log", "ae")
