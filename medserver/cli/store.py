@@ -77,7 +77,13 @@ def status(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
 @click.argument("name", metavar="NAME")
 @click.option("--path", help="Its directory.")
 @click.option("--url", help="Its bucket: s3://BUCKET or s3://BUCKET/PREFIX.")
-@click.option("--role", type=click.Choice(("replica", "archive")), default="replica", show_default=True)
+@click.option(
+    "--role",
+    type=click.Choice(("replica", "archive")),
+    default="replica",
+    show_default=True,
+    help="A replica may be waited for before success is answered; an archive is read last.",
+)
 @click.option("--free-min", metavar="SIZE", help="Space that it leaves free on its disk, such as '10 GiB'.")
 @pass_invocation
 def add(

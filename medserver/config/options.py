@@ -151,11 +151,11 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "store",
-        "verify_rate_max",
+        "verify_rate_max_mb_per_s",
         integer(1, 1_000_000),
         "50",
-        "How fast copies are read for that, for each volume.",
-        "MB/s",
+        "How fast copies are read for that, for each volume, in MB/s.",
+        "mb_per_s",
     ),
     Option(
         "backup",

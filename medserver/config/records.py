@@ -47,7 +47,7 @@ class StoreOptions:
     commitment_copies: int
     copies_before_success: int = 1
     verify_interval: float = 30 * 86_400.0
-    verify_rate_max: int = 50
+    verify_rate_max_mb_per_s: int = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def verify(node: Node, batch: Batch) -> None:
 
     let_others_go_first(node, should_stop)
     due = due_for_verification(node, volume.name, before)
-    for _ in verify_copies(node, due, Pace(options.verify_rate_max * BYTES_PER_MB), should_stop=should_stop):
+    for _ in verify_copies(node, due, Pace(options.verify_rate_max_mb_per_s * BYTES_PER_MB), should_stop=should_stop):
         pass  # what is found is in the log, noted in the index, and has a job
 
 

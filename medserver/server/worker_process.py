@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 
+from medserver import lock
 from medserver.config import ConfigFile
 from medserver.jobs.kinds import JOB_KINDS, PERIODIC, JobKind, Periodic
 from medserver.jobs.runner import Runner
@@ -56,7 +57,8 @@ def work(
     """
     stop_request = StopRequest()  # before anybody can see that we are here
     logger.info(Event("working", pid=os.getpid()))
-    _perform(config_file, lambda: not stop_request.wait(WATCH_INTERVAL_S), kinds, periodic)
+    with lock.shared(config_file.current.node.data):
+        _perform(config_file, lambda: not stop_request.wait(WATCH_INTERVAL_S), kinds, periodic)
     logger.info("stopped")
 
 
