@@ -1,7 +1,8 @@
 """The other side of every test: independent DICOM programs, and the node as a process.
 
 Each file is one peer: `dcmtk`, `orthanc`, `gdcm`, and `node` for medserver itself. `process` and `ports`
-start and stop them, `files` has what they exchange. The fixtures are in `tests/conftest.py`.
+start and stop them, `files` has what they exchange, `wall_clock` lets their time jump. The fixtures are in
+`tests/conftest.py`.
 
 This module knows what the peers need from the machine. `python -m tests.peers` prints the Debian packages
 that are missing.
@@ -24,6 +25,7 @@ PROGRAMS = {
     "dicom3tools": ("dicom3tools", ("dciodvfy",)),
     "postgresql": ("postgresql", ("initdb", "pg_ctl")),
     "redis": ("redis-server", ("redis-server",)),
+    "faketime": ("faketime", ("faketime",)),
 }
 
 # Debian keeps Orthanc out of the PATH of users who are not root, and the PostgreSQL server out of everyone's.

@@ -1,0 +1,243 @@
+"""A wall clock that jumps by an hour: timers run on another clock, and what is stored stays where it is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from medserver.crash import VARIABLE
+from tests.attacks import exchange, legitimate, raw
+from tests.attacks.conftest import OPTIONS
+from tests.attacks.siege import Siege, SlowEcho
+from tests.peers import requires
+from tests.peers.node import CLIENTS, Node
+from tests.peers.wall_clock import WallClock
+from tests.services import corpus
+from tests.services.client import Client
+
+HOUR_S = 3600
+JUMPS = (HOUR_S, 0, -HOUR_S, 0, HOUR_S, -HOUR_S, HOUR_S, 0)
+
+ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S = OPTIONS["limits.acse_timeout_s"], OPTIONS["limits.network_timeout_s"]
+ECHO_MAX_S = 2.5
+LATE_S = 2.5
+"""How much later than its time a timer may be noticed on a busy machine; with the linger of a second."""
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> WallClock:
+    """Give the wall clock of the node."""
+    requires("faketime")
+    return WallClock(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture(autouse=True)
+def right(clock: WallClock) -> None:
+    """Begin with a clock that is right."""
+    clock.set(0)
+
+
+@pytest.fixture(scope="module")
+def siege(clock: WallClock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Siege]:
+    """Give a node that sees the clock."""
+    directory = tmp_path_factory.mktemp("node")
+    node = Node(directory, options=OPTIONS, clients=(*CLIENTS, legitimate.AE_TITLE))
+    with ExitStack() as stack:
+        stack.callback(lambda: sys.stdout.write(node.output[-20_000:]))
+        stack.callback(node.kill)
+        siege = Siege(node.start(environment=clock.environment))
+        stack.callback(siege.close)
+        yield siege
+
+
+def withstands(siege: Siege, attack: Callable[[], None]) -> None:
+    """Assert what `Siege.withstands` does, with a wider bound for the C-ECHOs.
+
+    With libfaketime the start of a thread alone takes up to a quarter of a second, whether the clock jumps or not.
+    """
+    with suppress(SlowEcho), siege.withstood():
+        attack()
+    assert siege.slowest_s < ECHO_MAX_S
+
+
+# -- open associations ----------------------------------------------------------------------------------------------
+
+
+def test_open_associations_go_on(siege: Siege, clock: WallClock) -> None:
+    """Nobody is taken for silent, neither before nor after the request; and the log shows that the clock did jump."""
+    address = siege.node.address
+
+    def attack() -> None:
+        for offset_s in JUMPS:
+            with raw.associate(address, "STORESCU") as established, raw.connect(address) as connected:
+                clock.set(offset_s)
+                established.sendall(raw.echo_request())
+                assert raw.receive_status(established) == 0
+                connected.sendall(raw.associate_request(address, "STORESCU"))
+                assert raw.receive_pdu(connected)[0] == raw.ASSOCIATE_AC
+                established.sendall(raw.echo_request())
+                assert raw.receive_status(established) == 0
+                raw.release(established)
+
+    withstands(siege, attack)
+    hours = {line[:13] for line in siege.node.output.splitlines()}
+    assert len(hours) >= 3
+
+
+@pytest.mark.parametrize("offset_s", [HOUR_S, -HOUR_S], ids=["ahead", "back"])
+def test_timers_expire_when_they_should(siege: Siege, clock: WallClock, offset_s: int) -> None:
+    """The silent are given up in time: not at once, and not in an hour."""
+    address = siege.node.address
+
+    def attack() -> None:
+        clock.set(0)
+        with raw.connect(address) as connected, raw.associate(address, "STORESCU") as established:
+            began_at = time.monotonic()
+            clock.set(offset_s)
+            assert raw.receive_until_closed(connected) == b""
+            connected_s = time.monotonic() - began_at
+            assert raw.receive_until_closed(established)[0] == raw.ABORT
+            established_s = time.monotonic() - began_at
+        assert ACSE_TIMEOUT_S - 0.5 < connected_s < ACSE_TIMEOUT_S + LATE_S
+        assert NETWORK_TIMEOUT_S - 0.5 < established_s < NETWORK_TIMEOUT_S + LATE_S
+
+    withstands(siege, attack)
+
+
+# -- transfers ------------------------------------------------------------------------------------------------------
+
+
+def transfer(siege: Siege, one: corpus.Object, between: Callable[[int], object]) -> int:
+    """Store an instance and call a function between all the steps; return the status."""
+    request = raw.associate_request(siege.node.address, "STORESCU", [raw.CT_STORAGE])
+    command_set = raw.store_command_set(one.sop_instance_uid)
+    message = raw.message(1, command_set, one.encoded)
+    half = len(message) - len(one.encoded) // 2
+    with raw.connect(siege.node.address) as sock:
+        between(0)
+        sock.sendall(request[:50])
+        between(1)
+        sock.sendall(request[50:])
+        assert raw.receive_pdu(sock)[0] == raw.ASSOCIATE_AC
+        between(2)
+        sock.sendall(message[:half])
+        between(3)
+        sock.sendall(message[half:])
+        between(4)
+        status = raw.receive_status(sock)
+        between(5)
+        raw.release(sock)
+    return status
+
+
+STEPS = 6
+
+
+@pytest.mark.parametrize("size_bytes", [1000, 1_500_000], ids=["journaled", "in a file"])
+def test_transfers_with_a_jump_between_two_steps(siege: Siege, clock: WallClock, size_bytes: int) -> None:
+    """Each instance is stored, found, and comes back as it was sent."""
+    client = Client(siege.node.address)
+
+    def attack() -> None:
+        objects = corpus.make_study(2 * STEPS, PixelData=bytes(size_bytes))
+        for number, one in enumerate(objects):
+            offset_s = HOUR_S if number % 2 else -HOUR_S
+            clock.set(0)
+            status = transfer(siege, one, lambda step: step == number // 2 and clock.set(offset_s))
+            assert status == 0, number
+        check_stored(client, objects)
+
+    withstands(siege, attack)
+
+
+def check_stored(client: Client, objects: list[corpus.Object]) -> None:
+    """Assert that a study is found as it is, and comes back as it was sent."""
+    study = {"StudyInstanceUID": objects[0].dataset.StudyInstanceUID}
+    found = client.find("STUDY", study | {"NumberOfStudyRelatedInstances": ""})
+    assert found.values("NumberOfStudyRelatedInstances") == [str(len(objects))]
+    got = client.get("STUDY", study, corpus.kinds_of(objects))
+    assert {uid: raw_bytes for uid, (_, raw_bytes) in got.received.items()} == {
+        one.sop_instance_uid: one.encoded for one in objects
+    }
+
+
+# -- what is stored ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("duplicates", ["keep", "replace"])
+def test_first_and_last_do_not_follow_the_clock(
+    clock: WallClock, make_node: Callable[..., Node], duplicates: str
+) -> None:
+    """Which of two instances with one UID came first is known to the index, whatever the clock said then."""
+    node = make_node(options={"store.duplicates": duplicates})
+    node.start(environment=clock.environment)
+    first = corpus.make_dataset(ImageComments="first")
+    second = corpus.make_dataset(ImageComments="second")
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(second, keyword, first[keyword].value)
+    both = [corpus.encoded(first), corpus.encoded(second)]
+    assert Client(node.address).store(both[0]) == [0]
+    clock.set(-HOUR_S)
+    assert Client(node.address).store(both[1]) == [0]
+    remains = both[0] if duplicates == "keep" else both[1]
+    check_stored(Client(node.address), [remains])
+    restart(node, clock, HOUR_S)
+    check_stored(Client(node.address), [remains])
+
+
+def restart(node: Node, clock: WallClock, offset_s: int) -> None:
+    """Stop a node, compare index and store, set the clock, and start it again."""
+    assert node.stop() == 0
+    assert node.cli("index", "check", "--digests").exit_code == 0
+    clock.set(offset_s)
+    node.start(environment=clock.environment)
+    assert "reconciliation:" not in node.output
+
+
+def test_restarts_at_other_times(clock: WallClock, make_node: Callable[..., Node]) -> None:
+    """Everything that was stored before and after jumps is there after each start, and nothing is to be mended."""
+    node = make_node().start(environment=clock.environment)
+    client = Client(node.address)
+    studies = []
+    for offset_s in (HOUR_S, -HOUR_S, 0):
+        studies.append(corpus.make_study(3))
+        clock.set(offset_s)
+        assert client.store(*studies[-1]) == [0, 0, 0]
+        restart(node, clock, -offset_s)
+        for study in studies:
+            check_stored(client, study)
+
+
+@pytest.mark.parametrize(
+    ("point", "before_s", "after_s"),
+    [
+        ("journal flushed", HOUR_S, -HOUR_S),
+        ("object sealed", -HOUR_S, HOUR_S),
+        ("object sealed", 24 * HOUR_S, 0),
+        ("row committed", HOUR_S, 0),
+    ],
+)
+def test_crashes_behind_a_jump(
+    clock: WallClock, make_node: Callable[..., Node], point: str, before_s: int, after_s: int
+) -> None:
+    """What is durable when the node dies is adopted by the next start, wherever the clock has been before."""
+    node = make_node(options={"node.processes": 1})
+    clock.set(before_s)
+    node.start(environment=clock.environment | {VARIABLE: f"{point}:4"})
+    client = Client(node.address)
+    early, late = corpus.make_study(2), corpus.make_study(2)
+    assert client.store(*early) == [0, 0]
+    clock.set(after_s)
+    assert exchange.store(node.address, late[0].encoded, late[0].sop_instance_uid) == 0
+    with pytest.raises(ConnectionError):
+        exchange.store(node.address, late[1].encoded, late[1].sop_instance_uid)
+    node.kill()
+    node.start(environment=clock.environment)
+    check_stored(client, early)
+    check_stored(client, late)
+    assert node.stop() == 0
+    assert node.cli("index", "check", "--digests").exit_code == 0
