@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -56,13 +56,12 @@ def dump(source: psycopg.Connection, url: str, target: Path, should_stop: Should
         options = ["--format=custom", "--compress=0", "--no-owner", "--no-privileges"]
         place = [f"--snapshot={snapshot}", f"--schema={schema}", f"--file={target}"]
         with _running("pg_dump", url, [*options, *place], stdout=subprocess.DEVNULL) as process:
-            while True:
-                try:
+            while not should_stop():
+                with suppress(subprocess.TimeoutExpired):
                     process.wait(LOOK_EVERY_S)
                     break
-                except subprocess.TimeoutExpired:
-                    if should_stop():
-                        raise Interrupted from None
+            else:
+                raise Interrupted
         return content
     finally:
         source.execute("ROLLBACK")
