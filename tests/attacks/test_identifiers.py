@@ -48,13 +48,13 @@ TOO_MUCH = {
 }
 
 
-@pytest.mark.parametrize("keys", TOO_MUCH.values(), ids=TOO_MUCH.keys())
-def test_more_than_anybody_asks_for(siege: Siege, keys: bytes) -> None:
+def test_more_than_anybody_asks_for(siege: Siege) -> None:
     """They are refused before they become objects."""
 
     def attack() -> None:
         with exchange.finding(siege.node.address, IMPLICIT) as find:
-            assert [find(query("STUDY", keys, syntax=IMPLICIT)) for _ in range(5)] == [(CANNOT_UNDERSTAND, 0)] * 5
+            for what, keys in TOO_MUCH.items():
+                assert find(query("STUDY", keys, syntax=IMPLICIT)) == (CANNOT_UNDERSTAND, 0), what
 
     siege.withstands(attack)
 
@@ -70,17 +70,15 @@ def test_long_list_of_uids(siege: Siege) -> None:
     siege.withstands(attack)
 
 
-@pytest.mark.parametrize(
-    "value", [b"*a" * 30_000, b"?" * 60_000, b"*a?" * 1500, b"%_" * 30_000], ids=["*a", "?", "*a?", "%_"]
-)
-@pytest.mark.parametrize("tag", [PATIENT_ID, PATIENT_NAME, 0x00081030], ids=["id", "name", "description"])
-def test_long_patterns(siege: Siege, tag: int, value: bytes) -> None:
+def test_long_patterns(siege: Siege) -> None:
     """Nothing has so long a value: such a pattern does not fit its key. What is no pattern is looked for."""
-    expected = 0xA900 if set(value) & set(b"*?") or tag == PATIENT_NAME else 0
+    values = [b"*a" * 30_000, b"?" * 60_000, b"*a?" * 1500, b"%_" * 30_000]
 
     def attack() -> None:
         with exchange.finding(siege.node.address) as find:
-            assert find(query("STUDY", element(tag, "LO", value))) == (expected, 0)
+            for tag, value in product((PATIENT_ID, PATIENT_NAME, 0x00081030), values):
+                expected = 0xA900 if set(value) & set(b"*?") or tag == PATIENT_NAME else 0
+                assert find(query("STUDY", element(tag, "LO", value))) == (expected, 0), (tag, value[:3])
 
     siege.withstands(attack)
 
@@ -101,7 +99,7 @@ def test_patterns_that_take_many_steps(siege: Siege) -> None:
     siege.withstands(attack)
 
 
-@pytest.mark.parametrize("codec", ["punycode", "idna", "unicode_escape", "zip", "bz2_codec"])
+@pytest.mark.parametrize("codec", ["punycode", "idna", "zip"])
 def test_codecs_of_python_are_no_character_sets(siege: Siege, codec: str) -> None:
     """Neither in an identifier nor in an object that a query looks into: some take time with the square of the text."""
     client = Client(siege.node.address)
@@ -143,7 +141,7 @@ def test_stored_headers_of_very_many_elements(siege: Siege) -> None:
             "SOPInstanceUID": "",
             "KVP": "",
         }
-        for _ in range(3):
+        for _ in range(2):
             assert client.find("IMAGE", keys).values("SOPInstanceUID") == [whole.sop_instance_uid]
         got = client.get(
             "IMAGE",
