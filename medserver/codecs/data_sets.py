@@ -27,15 +27,21 @@ SPECIFIC_CHARACTER_SET = 0x00080005
 
 _ITEM_GROUP, _ITEM_ELEMENT = 0xFFFE, 0xE000
 
-SHORT_VALUE_MAX_BYTES = 0xFFFF
-"""What explicit VR allows a value whose VR has the short form (PS3.5 7.1.2); lists of UIDs may be longer."""
-
 UIDS_MAX = 50_000
 """How many UIDs a list may have: one of whole UIDs of that number is 2 MB."""
 
-_SHORT_VRS = VALID - LONG_LENGTH - {"UI"}
+_SHORT_VRS = VALID - LONG_LENGTH
+_SHORT_VALUE_MAX_BYTES = 0xFFFF
 _MULTIPLE_TEXT_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC"})
 """Texts of which there may be several, without UI: it costs little, and there may be many of them."""
+
+
+def is_too_long(vr: str, size_bytes: int) -> bool:
+    """Tell whether a value is longer than explicit VR allows its VR (PS3.5 7.1.2).
+
+    In implicit VR it may be of any length, and names and lists of megabytes take minutes to decode.
+    """
+    return size_bytes > _SHORT_VALUE_MAX_BYTES and vr in _SHORT_VRS
 
 
 def read_data_set(raw: bytes, transfer_syntax_uid: str, *, elements_max: int, depth_max: int) -> Dataset:
@@ -96,19 +102,19 @@ def read_sequence(
     return dataset[element.tag]
 
 
-def write_element(element: DataElement | RawDataElement, encoding: Encoding, encodings: Sequence[str]) -> bytes:
+def write_element(element: DataElement, encoding: Encoding, encodings: Sequence[str]) -> bytes:
     """Encode an element that was read here; sequences and items get defined lengths.
 
     Parameters
     ----------
-    element : DataElement or RawDataElement
-        Converted, with all that is in it; or as it was read in the same encoding, to be copied.
+    element : DataElement
+        Converted, with all that is in it.
     encoding : Encoding
         How to write.
     encodings : sequence of str
         The character set for its texts, as Python's names; an item that states one of its own keeps that.
     """
-    if element.VR != "SQ" or element.is_raw:
+    if element.VR != "SQ":
         stream = DicomBytesIO()
         stream.is_implicit_VR, stream.is_little_endian = encoding.implicit_vr, encoding.little_endian
         write_data_element(stream, element, list(encodings))
@@ -206,7 +212,7 @@ class _Builder:
 
     def element(self, tag: int, vr: str, length: int, encoding: Encoding) -> None:
         """Keep an element until its data set has ended."""
-        if length > SHORT_VALUE_MAX_BYTES and vr in _SHORT_VRS:
+        if vr != "UI" and is_too_long(vr, length):  # a list of UIDs may be long
             raise CannotTranscode(f"a value of VR {vr} has {length} bytes")
         if vr == "UN" and representation_of(tag) == "SQ":
             raise CannotTranscode("a sequence as UN with a defined length")  # pydicom would read what is in it

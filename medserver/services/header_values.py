@@ -8,10 +8,9 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filewriter import correct_ambiguous_vr_element
 from pydicom.multival import MultiValue
-from pydicom.tag import BaseTag
 
 from medserver.archive import HEADER_DEPTH_MAX
-from medserver.codecs.data_sets import read_sequence
+from medserver.codecs.data_sets import is_too_long, read_sequence
 from medserver.codecs.representations import representation_of
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.errors import CannotUnderstand
@@ -60,26 +59,29 @@ def _text(value: object, vr: str) -> str:
     return str(value) if vr == "UI" else str(value).replace("\0", "")
 
 
-def element_of(header: Dataset, keyword: str | BaseTag) -> DataElement | None:
+def element_of(header: Dataset, keyword: str) -> DataElement | None:
     """Return an element of a stored header, decoded, with a VR that can be written.
 
     Parameters
     ----------
     header : Dataset
         As `archive.read_header` gives it.
-    keyword : str or BaseTag
-        The attribute, or its tag.
+    keyword : str
+        The attribute.
 
     Returns
     -------
     DataElement or None
-        None when it is absent, or when pydicom cannot read it: such a value is neither matched nor returned.
+        None when it is absent, or when it cannot be read: such a value is neither matched nor returned.
     """
     if keyword not in header:
         return None
     try:
         stored = header.get_item(keyword)
-        if _is_sequence(stored):
+        vr = _vr_of(stored)
+        if isinstance(stored, RawDataElement) and is_too_long(vr, len(stored.value or b"")):
+            return None
+        if isinstance(stored, RawDataElement) and vr == "SQ":
             return read_sequence(
                 stored,
                 header.original_character_set,
@@ -93,11 +95,9 @@ def element_of(header: Dataset, keyword: str | BaseTag) -> DataElement | None:
         return None
 
 
-def _is_sequence(stored: DataElement | RawDataElement) -> bool:
-    """Tell whether pydicom would take an element for a sequence."""
-    if not isinstance(stored, RawDataElement):
-        return False
-    return stored.VR == "SQ" or stored.VR in (None, "UN") and representation_of(stored.tag) == "SQ"
+def _vr_of(stored: DataElement | RawDataElement) -> str:
+    """Return the VR as which pydicom would convert an element."""
+    return representation_of(stored.tag) if stored.VR in (None, "UN") else stored.VR
 
 
 def dataset_of(item: Mapping[str, Mapping]) -> Dataset:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 
 import pytest
+from pydicom.datadict import tag_for_keyword
 
 from tests.attacks import exchange, hostile
 from tests.attacks.hostile import EXPLICIT, IMPLICIT, PATIENT_NAME, element, item, query
@@ -48,13 +49,13 @@ TOO_MUCH = {
 }
 
 
-@pytest.mark.parametrize("keys", TOO_MUCH.values(), ids=TOO_MUCH.keys())
-def test_more_than_anybody_asks_for(siege: Siege, keys: bytes) -> None:
+def test_more_than_anybody_asks_for(siege: Siege) -> None:
     """They are refused before they become objects."""
 
     def attack() -> None:
         with exchange.finding(siege.node.address, IMPLICIT) as find:
-            assert [find(query("STUDY", keys, syntax=IMPLICIT)) for _ in range(5)] == [(CANNOT_UNDERSTAND, 0)] * 5
+            for what, keys in TOO_MUCH.items():
+                assert find(query("STUDY", keys, syntax=IMPLICIT)) == (CANNOT_UNDERSTAND, 0), what
 
     siege.withstands(attack)
 
@@ -70,17 +71,15 @@ def test_long_list_of_uids(siege: Siege) -> None:
     siege.withstands(attack)
 
 
-@pytest.mark.parametrize(
-    "value", [b"*a" * 30_000, b"?" * 60_000, b"*a?" * 1500, b"%_" * 30_000], ids=["*a", "?", "*a?", "%_"]
-)
-@pytest.mark.parametrize("tag", [PATIENT_ID, PATIENT_NAME, 0x00081030], ids=["id", "name", "description"])
-def test_long_patterns(siege: Siege, tag: int, value: bytes) -> None:
+def test_long_patterns(siege: Siege) -> None:
     """Nothing has so long a value: such a pattern does not fit its key. What is no pattern is looked for."""
-    expected = 0xA900 if set(value) & set(b"*?") or tag == PATIENT_NAME else 0
+    values = [b"*a" * 30_000, b"?" * 60_000, b"*a?" * 1500, b"%_" * 30_000]
 
     def attack() -> None:
         with exchange.finding(siege.node.address) as find:
-            assert find(query("STUDY", element(tag, "LO", value))) == (expected, 0)
+            for tag, value in product((PATIENT_ID, PATIENT_NAME, 0x00081030), values):
+                expected = 0xA900 if set(value) & set(b"*?") or tag == PATIENT_NAME else 0
+                assert find(query("STUDY", element(tag, "LO", value))) == (expected, 0), (tag, value[:3])
 
     siege.withstands(attack)
 
@@ -101,7 +100,7 @@ def test_patterns_that_take_many_steps(siege: Siege) -> None:
     siege.withstands(attack)
 
 
-@pytest.mark.parametrize("codec", ["punycode", "idna", "unicode_escape", "zip", "bz2_codec"])
+@pytest.mark.parametrize("codec", ["punycode", "idna", "zip"])
 def test_codecs_of_python_are_no_character_sets(siege: Siege, codec: str) -> None:
     """Neither in an identifier nor in an object that a query looks into: some take time with the square of the text."""
     client = Client(siege.node.address)
@@ -127,6 +126,28 @@ def test_codecs_of_python_are_no_character_sets(siege: Siege, codec: str) -> Non
     siege.withstands(attack)
 
 
+def test_stored_values_of_megabytes(siege: Siege) -> None:
+    """In implicit VR a name may have any length: one that would take minutes to decode is answered without a value."""
+    client = Client(siege.node.address)
+    values = {"PersonName": b"\x1b$B", "UID": b"1\\", "PerformedProcedureStepDescription": b"\\"}
+
+    def attack() -> None:
+        for keyword, unit in values.items():
+            whole = corpus.make_object(IMPLICIT)
+            stored = whole.encoded + long_value(tag_for_keyword(keyword), unit)
+            assert exchange.store(siege.node.address, stored, whole.sop_instance_uid, IMPLICIT) == 0
+            keys = {
+                "StudyInstanceUID": whole.dataset.StudyInstanceUID,
+                "SeriesInstanceUID": whole.dataset.SeriesInstanceUID,
+                "SOPInstanceUID": "",
+                keyword: "",
+            }
+            [found] = client.find("IMAGE", keys).identifiers
+            assert not found[keyword].value, keyword
+
+    siege.withstands(attack)
+
+
 def test_stored_headers_of_very_many_elements(siege: Siege) -> None:
     """A small deflated object with 300,000 elements: of those a query keeps a few thousand."""
     exchange.start_workers(siege.node)
@@ -143,7 +164,7 @@ def test_stored_headers_of_very_many_elements(siege: Siege) -> None:
             "SOPInstanceUID": "",
             "KVP": "",
         }
-        for _ in range(3):
+        for _ in range(2):
             assert client.find("IMAGE", keys).values("SOPInstanceUID") == [whole.sop_instance_uid]
         got = client.get(
             "IMAGE",

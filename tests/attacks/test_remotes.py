@@ -93,9 +93,8 @@ ANSWERS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("make", ANSWERS.values(), ids=ANSWERS.keys())
-def test_answers_to_a_request(siege: Siege, remote: Acceptor, move: Move, make: Callable[[bytes], bytes]) -> None:
-    """The C-MOVE fails, for the destination could not be used, and the connection is closed."""
+def answering(make: Callable[[bytes], bytes]) -> Conversation:
+    """Return a conversation that begins and ends with an answer to the request."""
 
     def converse(sock: socket.socket, request: bytes) -> None:
         answer = make(request)
@@ -103,9 +102,16 @@ def test_answers_to_a_request(siege: Siege, remote: Acceptor, move: Move, make: 
         if answer:
             raw.receive_pdu(sock)  # an abort, or an instance if it may seem that it is wanted
 
+    return converse
+
+
+def test_answers_to_a_request(siege: Siege, remote: Acceptor, move: Move) -> None:
+    """The C-MOVE fails, for the destination could not be used, and the connection is closed."""
+
     def attack() -> None:
-        remote.converse = converse
-        assert move() == 0xA702
+        for what, make in ANSWERS.items():
+            remote.converse = answering(make)
+            assert move() == 0xA702, what
 
     siege.withstands(attack)
 
@@ -136,15 +142,21 @@ INSTEAD_OF_RESPONSES: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("instead", INSTEAD_OF_RESPONSES.values(), ids=INSTEAD_OF_RESPONSES.keys())
-def test_instead_of_a_response(siege: Siege, remote: Acceptor, move: Move, instead: bytes) -> None:
+def accepting(instead: bytes) -> Conversation:
+    """Return a conversation that goes on with this behind the acceptance."""
+
     def converse(sock: socket.socket, request: bytes) -> None:
         sock.sendall(accept(request) + instead)
         wait_for_abort(sock)
 
+    return converse
+
+
+def test_instead_of_a_response(siege: Siege, remote: Acceptor, move: Move) -> None:
     def attack() -> None:
-        remote.converse = converse
-        assert move() == 0xA702
+        for what, instead in INSTEAD_OF_RESPONSES.items():
+            remote.converse = accepting(instead)
+            assert move() == 0xA702, what
 
     siege.withstands(attack)
 
@@ -178,13 +190,13 @@ INSTEAD_OF_A_RELEASE: dict[str, tuple[bytes, ...]] = {
 }
 
 
-@pytest.mark.parametrize("pieces", INSTEAD_OF_A_RELEASE.values(), ids=INSTEAD_OF_A_RELEASE.keys())
-def test_instead_of_a_release(siege: Siege, remote: Acceptor, move: Move, pieces: tuple[bytes, ...]) -> None:
+def test_instead_of_a_release(siege: Siege, remote: Acceptor, move: Move) -> None:
     """What was sent has been sent: the C-MOVE is a success."""
 
     def attack() -> None:
-        remote.converse = ending(*pieces)
-        assert move() == 0
+        for what, pieces in INSTEAD_OF_A_RELEASE.items():
+            remote.converse = ending(*pieces)
+            assert move() == 0, what
 
     siege.withstands(attack)
 

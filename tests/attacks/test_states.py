@@ -5,9 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable
-from contextlib import suppress
-
-import pytest
+from itertools import product
 
 from tests.attacks import raw
 from tests.attacks.acceptor import RELEASE_RESPONSE, accept
@@ -72,13 +70,13 @@ def aborted(address: Address) -> socket.socket:
     return sock
 
 
-INTO: dict[str, tuple[str, Bring]] = {
-    "connected": ("Sta2", connected),
-    "established": ("Sta6", established),
-    "rejected": ("Sta13", rejected),
-    "released": ("Sta13", released),
-    "aborted": ("Sta13", aborted),
-}
+INTO: list[tuple[str, Bring]] = [
+    ("Sta2", connected),
+    ("Sta6", established),
+    ("Sta13", rejected),
+    ("Sta13", released),
+    ("Sta13", aborted),
+]
 
 # What the peer sees of an action: the PDU that it gets first, and the source of an A-ABORT (PS3.8 tables 9-6 to 9-9).
 SEEN: dict[str, tuple[int, int | None] | None] = {
@@ -94,14 +92,13 @@ SEEN: dict[str, tuple[int, int | None] | None] = {
 }
 
 
-@pytest.mark.parametrize(("state", "bring"), INTO.values(), ids=INTO.keys())
-def test_every_pdu(siege: Siege, state: str, bring: Bring) -> None:
+def test_every_pdu(siege: Siege) -> None:
     address = siege.node.address
 
     def attack() -> None:
-        for event, pdu in pdus(address).items():
+        for (state, bring), (event, pdu) in product(INTO, pdus(address).items()):
             with bring(address) as sock:
-                assert _seen_after(sock, pdu, state) == SEEN[TRANSITIONS[event, state]], event
+                assert _seen_after(sock, pdu, state) == SEEN[TRANSITIONS[event, state]], (state, event)
 
     siege.withstands(attack)
 
@@ -118,32 +115,26 @@ def _seen_after(sock: socket.socket, pdu: bytes, state: str) -> tuple[int, int |
     return pdu_type, body[2] if pdu_type == raw.ABORT else None
 
 
-@pytest.mark.parametrize(("state", "bring"), INTO.values(), ids=INTO.keys())
-def test_every_pdu_behind_every_other_at_once(siege: Siege, state: str, bring: Bring) -> None:
-    """Two PDUs in one packet: the second comes in a state in which a peer that waits cannot bring the node."""
+def test_every_pdu_behind_every_other_at_once(siege: Siege) -> None:
+    """Two PDUs in one packet: the second comes in a state into which a peer that waits cannot bring the node."""
     address = siege.node.address
 
     def attack() -> None:
-        for first in pdus(address).values():
-            for second in pdus(address).values():
-                with bring(address) as sock:
-                    sock.sendall(first + second)
-                    # Else an ended peer is what the node sees, and not what it sent.
-                    sock.shutdown(socket.SHUT_WR)
-                    with suppress(ConnectionError):
-                        while raw.receive_pdu(sock):
-                            pass
+        for (_, bring), first, second in product(INTO, pdus(address).values(), pdus(address).values()):
+            with bring(address) as sock:
+                sock.sendall(first + second)
+                sock.shutdown(socket.SHUT_WR)
+                raw.receive_until_closed(sock)
 
     siege.withstands(attack)
 
 
-@pytest.mark.parametrize(("state", "bring"), INTO.values(), ids=INTO.keys())
-def test_every_pdu_in_part(siege: Siege, state: str, bring: Bring) -> None:
+def test_every_pdu_in_part(siege: Siege) -> None:
     """The connection ends, or is reset, within a header or within a body (Evt17)."""
     address = siege.node.address
 
     def attack() -> None:
-        for pdu in pdus(address).values():
+        for (_, bring), pdu in product(INTO, pdus(address).values()):
             for length in {1, 5, 6, 7, len(pdu) - 1} & set(range(len(pdu))):
                 for end in (socket.socket.close, raw.reset):
                     sock = bring(address)
@@ -153,29 +144,27 @@ def test_every_pdu_in_part(siege: Siege, state: str, bring: Bring) -> None:
     siege.withstands(attack)
 
 
-@pytest.mark.parametrize(("state", "bring"), INTO.values(), ids=INTO.keys())
-def test_bodies_of_nonsense(siege: Siege, state: str, bring: Bring) -> None:
+def test_bodies_of_nonsense(siege: Siege) -> None:
     """PDUs of each type whose bodies are none (Evt19)."""
     address = siege.node.address
     bodies = [b"", b"\0", b"\xff" * 4, b"\xff" * 100, bytes(1000), struct.pack(">I", 2**32 - 1) * 20]
 
     def attack() -> None:
-        for pdu_type in (*range(0x00, 0x09), 0x80, 0xFF):
-            for body in bodies:
-                with bring(address) as sock:
-                    seen = _seen_after(sock, raw.pdu(pdu_type, body), state)
-                    assert seen is None or seen[0] in (raw.ABORT, raw.RELEASE_RP), (pdu_type, body[:8])
+        for (state, bring), pdu_type, body in product(INTO, (*range(0x00, 0x09), 0x80, 0xFF), bodies):
+            with bring(address) as sock:
+                seen = _seen_after(sock, raw.pdu(pdu_type, body), state)
+                assert seen is None or seen[0] in (raw.ABORT, raw.RELEASE_RP), (state, pdu_type, body[:8])
 
     siege.withstands(attack)
 
 
-@pytest.mark.parametrize(("state", "bring"), INTO.values(), ids=INTO.keys())
-def test_silence(siege: Siege, state: str, bring: Bring) -> None:
+def test_silence(siege: Siege) -> None:
     """The node gives up, and closes the connection (Evt18, and the network timeout in Sta6)."""
 
     def attack() -> None:
-        with bring(siege.node.address) as sock:
+        silent = [(state, bring(siege.node.address)) for state, bring in INTO]
+        for state, sock in silent:
             received = raw.receive_until_closed(sock)
-            assert received[:1] == (bytes([raw.ABORT]) if state == "Sta6" else b"")
+            assert received[:1] == (bytes([raw.ABORT]) if state == "Sta6" else b""), state
 
     siege.withstands(attack)
