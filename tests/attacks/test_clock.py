@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from itertools import product
 
 import pytest
 
 from medserver.crash import VARIABLE
+from medserver.dicom import uids
 from tests.attacks import exchange, legitimate, raw
 from tests.attacks.conftest import OPTIONS
 from tests.attacks.siege import Siege, SlowEcho
@@ -20,7 +22,7 @@ from tests.services import corpus
 from tests.services.client import Client
 
 HOUR_S = 3600
-JUMPS = (HOUR_S, 0, -HOUR_S, 0, HOUR_S, -HOUR_S, HOUR_S, 0)
+JUMPS = (HOUR_S, 0, -HOUR_S, HOUR_S, 0)
 
 ACSE_TIMEOUT_S, NETWORK_TIMEOUT_S = OPTIONS["limits.acse_timeout_s"], OPTIONS["limits.network_timeout_s"]
 ECHO_MAX_S = 2.5
@@ -135,20 +137,21 @@ def transfer(siege: Siege, one: corpus.Object, between: Callable[[int], object])
 
 
 STEPS = 6
+LARGE_BYTES = 1_200_000
 
 
-@pytest.mark.parametrize("size_bytes", [1000, 1_500_000], ids=["journaled", "in a file"])
-def test_transfers_with_a_jump_between_two_steps(siege: Siege, clock: WallClock, size_bytes: int) -> None:
-    """Each instance is stored, found, and comes back as it was sent."""
+def test_transfers_with_a_jump_between_two_steps(siege: Siege, clock: WallClock) -> None:
+    """Each instance is stored, found, and comes back as it was sent: small ones from the journal, large from a file."""
     client = Client(siege.node.address)
 
     def attack() -> None:
-        objects = corpus.make_study(2 * STEPS, PixelData=bytes(size_bytes))
-        for number, one in enumerate(objects):
-            offset_s = HOUR_S if number % 2 else -HOUR_S
+        study = uids.new_uid()
+        objects = []
+        for step, offset_s in product(range(STEPS), (HOUR_S, -HOUR_S)):
+            size_bytes = LARGE_BYTES if offset_s > 0 else 1000
+            objects.append(corpus.make_object(StudyInstanceUID=study, PixelData=bytes(size_bytes)))
             clock.set(0)
-            status = transfer(siege, one, lambda step: step == number // 2 and clock.set(offset_s))
-            assert status == 0, number
+            assert transfer(siege, objects[-1], lambda here: here == step and clock.set(offset_s)) == 0, step
         check_stored(client, objects)
 
     withstands(siege, attack)
@@ -160,9 +163,8 @@ def check_stored(client: Client, objects: list[corpus.Object]) -> None:
     found = client.find("STUDY", study | {"NumberOfStudyRelatedInstances": ""})
     assert found.values("NumberOfStudyRelatedInstances") == [str(len(objects))]
     got = client.get("STUDY", study, corpus.kinds_of(objects))
-    assert {uid: raw_bytes for uid, (_, raw_bytes) in got.received.items()} == {
-        one.sop_instance_uid: one.encoded for one in objects
-    }
+    received = {uid: data_set for uid, (_, data_set) in got.received.items()}
+    assert received == {one.sop_instance_uid: one.encoded for one in objects}
 
 
 # -- what is stored ---------------------------------------------------------------------------------------------------
@@ -188,9 +190,8 @@ def test_first_and_last_do_not_follow_the_clock(
 
 
 def restart(node: Node, clock: WallClock, offset_s: int) -> None:
-    """Stop a node, compare index and store, set the clock, and start it again."""
+    """Stop a node, set the clock, and start it again."""
     assert node.stop() == 0
-    assert node.cli("index", "check", "--digests").exit_code == 0
     clock.set(offset_s)
     node.start(environment=clock.environment)
     assert "reconciliation:" not in node.output
@@ -208,6 +209,8 @@ def test_restarts_at_other_times(clock: WallClock, make_node: Callable[..., Node
         restart(node, clock, -offset_s)
         for study in studies:
             check_stored(client, study)
+    assert node.stop() == 0
+    assert node.cli("index", "check", "--digests").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -215,7 +218,6 @@ def test_restarts_at_other_times(clock: WallClock, make_node: Callable[..., Node
     [
         ("journal flushed", HOUR_S, -HOUR_S),
         ("object sealed", 24 * HOUR_S, 0),
-        ("row committed", -HOUR_S, HOUR_S),
     ],
 )
 def test_crashes_behind_a_jump(

@@ -13,7 +13,7 @@ from tests.attacks.siege import Siege
 from tests.services import corpus
 from tests.services.client import Client
 
-LENGTHS = (1, 3, 7, 0xFF, 0x7FFF, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFD, 0xFFFFFFFE, 0xFFFFFFFF)
+LENGTHS = (1, 3, 0xFF, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 
 DESCRIPTION = 0x00081030  # Study Description, LO
 ANATOMY = 0x00082218  # Anatomic Region Sequence
@@ -103,12 +103,11 @@ def test_before_the_identity_of_an_object(siege: Siege, syntax: str) -> None:
     siege.withstands(attack)
 
 
-@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT], ids=["explicit", "implicit"])
-def test_in_an_identifier(siege: Siege, syntax: str) -> None:
+def test_in_an_identifier(siege: Siege) -> None:
     """A query that is cut off, or runs into the next one, is not another query: it is refused."""
-    name = element(0x00100010, "PN", b"NOBODY", syntax=syntax)
 
-    def attack() -> None:
+    def find_all(syntax: str) -> None:
+        name = element(0x00100010, "PN", b"NOBODY", syntax=syntax)
         with exchange.finding(siege.node.address, syntax) as find:
             for lie in lies(syntax):
                 for identifier in (
@@ -120,7 +119,7 @@ def test_in_an_identifier(siege: Siege, syntax: str) -> None:
                     assert status in (0, *REFUSED), lie[:40].hex()
                     assert answers == 0, lie[:40].hex()
 
-    siege.withstands(attack)
+    siege.withstands(lambda: [find_all(syntax) for syntax in (EXPLICIT, IMPLICIT)])
 
 
 def test_every_length_that_is_cut_off(siege: Siege) -> None:
