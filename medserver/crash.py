@@ -25,8 +25,20 @@ POINTS = (
     "objects placed",
     "objects flushed",
     "segment removed",
+    "copy written",
+    "copy verified",
+    "copy entered",
+    "copies written",
+    "copies entered",
+    "tombstones written",
+    "rows deleted",
+    "file deleted",
+    "index dumped",
+    "backup written",
+    "backup complete",
 )
-"""Every point, in the order in which an object passes them: reception, journal or file, index, placement."""
+"""Every point, in the order in which an object passes them: reception, journal or file, index, placement, further
+copies, deletion; at last those of a backup of the index."""
 
 _chosen, _, _count = os.environ.get(VARIABLE, "").partition(":")
 _left = [int(_count or 1)]

@@ -15,8 +15,13 @@ The tree::
     │   ├── NoSuchInstance            the instance is not in the archive
     │   ├── NotAuthorised             this AE may not use this service
     │   ├── UnrecognisedOperation     a DIMSE operation that the SOP class does not have
+    │   ├── NoSuchSOPClass            a normalised operation for another SOP class than that of the context
+    │   ├── NoSuchAction              an action that the SOP class does not have
+    │   ├── NoSuchEventType           an event that the SOP class does not have
+    │   ├── InvalidArgument           the information of an action or event is not what it should be
     │   └── UnknownMoveDestination    a C-MOVE to an AE that is not configured
     ├── OutOfResources                no space, no memory, a limit reached
+    │   └── ResourceLimitation        the same, for a normalised operation
     ├── CannotCountMatches            the matches of a retrieve could not be determined
     ├── StoreFailure                  a volume failed
     │   └── DamagedObject             the bytes on disk are not the bytes received
@@ -99,12 +104,32 @@ class UnrecognisedOperation(RequestError):
     """The DIMSE operation is not one of the SOP class."""
 
 
+class NoSuchSOPClass(RequestError):
+    """The SOP class of a normalised operation is not that of its presentation context."""
+
+
+class NoSuchAction(RequestError):
+    """The Action Type is not one of the SOP class."""
+
+
+class NoSuchEventType(RequestError):
+    """The Event Type is not one of the SOP class."""
+
+
+class InvalidArgument(RequestError):
+    """The information of an action or event is missing, cannot be read or has a wrong value."""
+
+
 class UnknownMoveDestination(RequestError):
     """The Move Destination is not an AE of the configuration."""
 
 
 class OutOfResources(MedserverError):
     """There is no space, memory or room within a limit."""
+
+
+class ResourceLimitation(OutOfResources):
+    """There is no room within a limit for what a normalised operation asks."""
 
 
 class CannotCountMatches(MedserverError):

@@ -5,16 +5,20 @@ What is done with it is in `archive` and above.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from medserver.codecs.workers import Workers
-from medserver.config import Config, ConfigFile
-from medserver.errors import StoreFailure
+from medserver.config import Config, ConfigFile, VolumeOptions
+from medserver.errors import MedserverError, StoreFailure
 from medserver.index import Index, open_index
+from medserver.jobs.queue import Queue, open_queue
 from medserver.store import DirectoryVolume, Volume
+
+logger = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
@@ -33,9 +37,11 @@ class Node:
     index : Index
         What is stored, as rows.
     volumes : Mapping of str to Volume
-        Where it is stored, by name. The first is the primary volume.
+        Where it is stored, by name, in the order in which an object is looked for. The first is the primary volume.
     workers : Workers
         The processes in which pixels are encoded and decoded; each starts when it is first needed.
+    queue : Queue
+        Tells the workers that perform jobs of new ones; what is added to the index is told by itself.
     clock : callable
         Returns the present, aware, in UTC.
     """
@@ -44,12 +50,18 @@ class Node:
     index: Index
     volumes: Mapping[str, Volume]
     workers: Workers
+    queue: Queue
     clock: Callable[[], datetime] = utc_now
 
     @property
     def primary_volume(self) -> Volume:
         """The volume to which goes what is received."""
         return next(iter(self.volumes.values()))
+
+    @property
+    def replica_names(self) -> tuple[str, ...]:
+        """The volumes that are to have a copy of every object: all but the primary."""
+        return tuple(self.volumes)[1:]
 
     def volume(self, name: str) -> Volume:
         """Return a volume by its name.
@@ -65,12 +77,27 @@ class Node:
             raise StoreFailure(f"volume {name} is not configured") from None
 
     def close(self) -> None:
-        """End the workers, close the index and give up the temporary files of this process."""
+        """End the workers, close the index and give up the temporary files of this process.
+
+        Raises
+        ------
+        StoreFailure
+            The primary volume cannot be closed. Of another one that is logged.
+        """
         with ExitStack() as stack:
             stack.callback(self.workers.close)
             stack.callback(self.index.close)
+            stack.callback(self.queue.close)
             for volume in self.volumes.values():
-                stack.callback(volume.close)
+                stack.callback(self._close, volume)
+
+    def _close(self, volume: Volume) -> None:
+        try:
+            volume.close()
+        except MedserverError as error:
+            if volume is self.primary_volume:
+                raise
+            logger.warning("volume %s: %s", volume.name, error)
 
 
 def open_node(
@@ -100,21 +127,42 @@ def open_node(
         The index cannot be opened.
     """
     config = config_file.current
+    index = open_index(
+        index_url or config.index.url,
+        base=config.node.data,
+        clock=clock,
+        volumes=[volume.name for volume in config.volumes_to_read],
+    )
+    queue = open_queue(config.jobs.url, index)
+    index.jobs.listener = queue.wake
     return Node(
         config=config_file,
-        index=open_index(index_url or config.index.url, base=config.node.data),
+        index=index,
         volumes={volume.name: volume for volume in open_volumes(config, receives=receives)},
         workers=Workers(),
+        queue=queue,
         clock=clock,
     )
 
 
-def open_volumes(config: Config, *, receives: bool = False) -> list[DirectoryVolume]:
-    """Open the volumes that the configuration names, the primary one first; `receives` is that of `open_node`."""
-    primary = config.primary_volume
+def open_volumes(config: Config, *, receives: bool = False) -> list[Volume]:
+    """Make what the configuration names, in the order of reading; `receives` is that of `open_node`.
+
+    Nothing is connected here: a volume that cannot be reached fails when it is used.
+    """
     return [
-        DirectoryVolume(
-            volume.name, volume.path, free_min_bytes=volume.free_min_bytes, journaled=receives
-        )
-        for volume in [primary, *(other for other in config.volumes if other.name != primary.name)]
+        open_volume(volume, journaled=receives and volume.role == "primary")
+        for volume in config.volumes_to_read
     ]
+
+
+def open_volume(volume: VolumeOptions, *, journaled: bool = False) -> Volume:
+    """Make one volume; `journaled` says that this process receives objects for it."""
+    if volume.path is None:
+        from medserver.store.bucket import BucketVolume, Place
+
+        place = Place(str(volume.url), volume.endpoint, volume.region, volume.credentials)
+        return BucketVolume(volume.name, place)
+    return DirectoryVolume(
+        volume.name, volume.path, free_min_bytes=volume.free_min_bytes, journaled=journaled
+    )

@@ -135,7 +135,8 @@ def test_every_sop_class_is_stated_with_its_roles(document: nodes.document, fact
 
 def test_what_the_command_line_uses_is_stated() -> None:
     used = {uid for model in MODELS.values() for uid in (model.find, model.move, model.get)}
-    assert USED_SOP_CLASSES == used | {uids.VERIFICATION} | uids.STORAGE_SOP_CLASSES.keys()
+    used |= {uids.VERIFICATION, uids.STORAGE_COMMITMENT_PUSH_MODEL}
+    assert USED_SOP_CLASSES == used | uids.STORAGE_SOP_CLASSES.keys()
 
 
 def test_every_service_is_stated(document: nodes.document) -> None:

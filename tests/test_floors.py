@@ -62,6 +62,7 @@ def test_contract_is_kept(contract: str) -> None:
         ("floors", "utils", "", "medserver.utils"),
         ("network", "dicom", "import pynetdicom", "medserver.dicom"),
         ("database", "archive", "import peewee", "medserver.archive"),
+        ("queue", "archive", "import huey", "medserver.archive"),
         ("pixels", "services", "import numpy", "medserver.services"),
     ],
 )
@@ -69,7 +70,14 @@ def test_contract_catches(contract: str, module: str, text: str, complaint: str,
     package = tmp_path / "medserver"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    users = {"wire": "import pynetdicom", "index": "import apsw, peewee", "codecs": "import numpy"}
+    (package / "jobs").mkdir()
+    (package / "jobs" / "__init__.py").write_text("")
+    users = {
+        "wire": "import pynetdicom",
+        "index": "import apsw, peewee",
+        "codecs": "import numpy",
+        "jobs/queue": "import huey, redis",
+    }
     for name in ("errors", "dicom", "store", "archive", "services", *users):
         (package / f"{name}.py").write_text(users.get(name, ""))
     kept = check(contract, tmp_path)

@@ -110,7 +110,7 @@ class Reader:
         return server
 
     def _run(self, command: str, example: Example) -> None:
-        if "index rebuild" in command:
+        if "index rebuild" in command or "backup restore" in command:
             assert self.node.stop() == 0  # the README says so
         if POSTGRESQL_URL in command:
             self._texts[POSTGRESQL_URL] = shlex.quote(self._new_database())

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 
+from medserver.archive.copies import as_stored
 from medserver.archive.findings import Finding, Problem
 from medserver.archive.marks import Mark, Marks
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import StoredLocation
+from medserver.index import BAD, GOOD, StoredLocation
 from medserver.node import Node
-from medserver.store import StoredObject, Volume
+from medserver.store import Volume
 
 # Sorts behind every path.
 _BEHIND_ALL = "~"
@@ -49,7 +50,7 @@ def check(
     Raises
     ------
     StoreFailure, IndexFailure
-        A directory of a volume, or the index, cannot be read.
+        A directory of the primary volume, or the index, cannot be read. Of another volume that is a finding.
     """
     for name in _volume_names(node):
         volume = node.volumes.get(name)
@@ -57,7 +58,7 @@ def check(
             detail = "the index has objects here, the configuration has no such volume"
             yield Finding(Problem.UNKNOWN_VOLUME, name, "", detail)
         else:
-            yield from _check_volume(node, volume, progress, digests, noted_every)
+            yield from _check_readable(node, volume, progress, digests, noted_every)
     restart_check(node, digests=digests)
 
 
@@ -81,6 +82,18 @@ def _volume_names(node: Node) -> list[str]:
     return sorted(names)
 
 
+def _check_readable(
+    node: Node, volume: Volume, progress: Callable[[int], None], digests: bool, noted_every: int
+) -> Iterator[Finding]:
+    """Check a volume; if it cannot be reached, and is not the primary, the others are checked all the same."""
+    try:
+        yield from _check_volume(node, volume, progress, digests, noted_every)
+    except StoreFailure as error:
+        if volume is node.primary_volume:
+            raise
+        yield Finding(Problem.UNREADABLE, volume.name, "", str(error))
+
+
 def _check_volume(
     node: Node, volume: Volume, progress: Callable[[int], None], digests: bool, noted_every: int
 ) -> Iterator[Finding]:
@@ -88,8 +101,8 @@ def _check_volume(
     mark = marks.get(volume.name) or Mark(volume.name, "", 0)
     found = mark.found
     locations = node.index.locations((volume.name, mark.path))
-    pairs = _pairs(takewhile(lambda one: one.volume == volume.name, locations), volume.walk(mark.path or None))
-    for number, (path, location) in enumerate(pairs, start=1):
+    both = pairs(takewhile(lambda one: one.volume == volume.name, locations), volume.walk(mark.path or None))
+    for number, (path, location, _) in enumerate(both, start=1):
         for finding in _check_path(node, volume, path, location, digests):
             yield finding
             found += 1
@@ -98,17 +111,18 @@ def _check_volume(
             marks.set(Mark(volume.name, path, found))
 
 
-def _pairs(
+def pairs(
     locations: Iterator[StoredLocation], walk: Iterator[str]
-) -> Iterator[tuple[str, StoredLocation | None]]:
-    """Merge the two sorted sequences: yield each path once, with its row if there is one."""
+) -> Iterator[tuple[str, StoredLocation | None, bool]]:
+    """Merge the two sorted sequences: yield each path once, with its row if there is one, and whether there is a
+    file."""
     location, path = next(locations, None), next(walk, None)
     while location is not None or path is not None:
         if location is None or (path is not None and path < location.path):
-            yield path, None
+            yield path, None, True
             path = next(walk, None)
         else:
-            yield location.path, location
+            yield location.path, location, path == location.path
             if path == location.path:
                 path = next(walk, None)
             location = next(locations, None)
@@ -118,24 +132,39 @@ def _check_path(
     node: Node, volume: Volume, path: str, location: StoredLocation | None, digests: bool
 ) -> Iterator[Finding]:
     if location is not None:
-        yield from _check_location(volume, location, digests)
+        yield from _check_location(node, volume, location, digests)
     elif not node.index.has_location(volume.name, path) and _exists(volume, path):
-        yield Finding(Problem.NOT_INDEXED, volume.name, path, "the index has no row for this file")
+        yield Finding(Problem.NOT_INDEXED, volume.name, path, _what_is_known(node, volume.name, path))
 
 
-def _check_location(volume: Volume, location: StoredLocation, digests: bool) -> Iterator[Finding]:
+def _check_location(node: Node, volume: Volume, location: StoredLocation, digests: bool) -> Iterator[Finding]:
     try:
         expected_bytes = location.data_set_offset + location.size_bytes
         size_bytes = volume.stat(location.path).size_bytes
         if size_bytes != expected_bytes:
             raise DamagedObject(f"{size_bytes} bytes instead of {expected_bytes}")
         if digests:
-            volume.verify(_as_stored(location))
+            volume.verify(as_stored(location))
+        elif location.state == BAD:
+            raise DamagedObject("it was found to be damaged, and has not been repaired")
     except DamagedObject as error:
         problem = Problem.DAMAGED if _exists(volume, location.path) else Problem.MISSING
-        yield Finding(problem, volume.name, location.path, str(error))
+        yield Finding(problem, volume.name, location.path, f"{error}; {_others(node, location)}")
     except (StoreFailure, ValueError) as error:
         yield Finding(Problem.UNREADABLE, volume.name, location.path, str(error))
+
+
+def _others(node: Node, location: StoredLocation) -> str:
+    """Say which other copies there are."""
+    good = [copy.volume for copy in node.index.copies_of(location) if copy.state == GOOD]
+    others = [volume for volume in good if volume != location.volume]
+    return f"good copies: {', '.join(others)}" if others else "no other good copy"
+
+
+def _what_is_known(node: Node, volume: str, path: str) -> str:
+    """Say of a file without a row whether it is a copy: those of an object have the same path on every volume."""
+    known = [name for name in node.volumes if name != volume and node.index.has_location(name, path)]
+    return "the index has no row for this file" + (f"; it has one for the copy on {', '.join(known)}" if known else "")
 
 
 def _exists(volume: Volume, path: str) -> bool:
@@ -144,17 +173,6 @@ def _exists(volume: Volume, path: str) -> bool:
     except DamagedObject:
         return False
     return True
-
-
-def _as_stored(location: StoredLocation) -> StoredObject:
-    return StoredObject(
-        volume=location.volume,
-        path=location.path,
-        data_set_offset=location.data_set_offset,
-        size_bytes=location.size_bytes,
-        digest=location.digest,
-        meta_digest=location.meta_digest,
-    )
 
 
 def _marks(node: Node, digests: bool) -> Marks:

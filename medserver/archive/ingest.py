@@ -11,7 +11,9 @@ import logging
 from datetime import UTC
 from types import TracebackType
 
+from medserver.archive.follow_ups import replication_jobs
 from medserver.archive.header import Header, HeaderReader, check_identity
+from medserver.archive.safekeeping import require_copies
 from medserver.crash import crash_point
 from medserver.dicom.conditions import SingleValue
 from medserver.dicom.part10 import FileMeta
@@ -25,7 +27,7 @@ from medserver.errors import (
     OutOfResources,
     StoreFailure,
 )
-from medserver.index import Added, InstanceRecord, StoredInstance
+from medserver.index import BAD, Added, InstanceRecord, StoredLocation
 from medserver.node import Node
 from medserver.store import ObjectWriter, StoredObject
 
@@ -128,7 +130,8 @@ class Reception:
             Another object with this SOP Instance UID is stored and the configuration says that it stays
             alone.
         OutOfResources, StoreFailure, IndexFailure
-            It could not be made durable or entered. Nothing is kept.
+            It could not be made durable or entered, and nothing is kept; or there are too few copies of it, see
+            `safekeeping`.
         """
         header = self._header_reader.header()
         check_identity(header, self._file_meta.sop_class_uid, self._file_meta.sop_instance_uid)
@@ -144,30 +147,37 @@ class Reception:
             self._discard(stored.path)
         if added.outcome == "rejected":
             raise DuplicateInstance("another instance with this SOP Instance UID is stored")
+        require_copies(self._node, record)
         return added.outcome
 
     def _enter(self, record: InstanceRecord) -> Added:
         try:
-            return self._node.index.add(record)
+            return self._node.index.add(record, replication_jobs(self._node, record.volume, record.path))
         except MedserverError:
             self._take_back(record)
             raise
 
     def _forget_damaged(self, record: InstanceRecord) -> bool:
-        """Remove the row of a stored instance whose file is gone or cut: the new one is to replace it.
+        """Remove the row of a stored instance whose file is gone, cut or known to be bad: the new one replaces it.
 
         Success for an instance that is stored already is a promise about the file that was stored then.
         """
         forgotten = False
-        for present in self._node.index.select([SingleValue("SOPInstanceUID", record.sop_instance_uid)]):
-            if present.digest == record.digest and not self._is_whole(present, record):
+        for instance in self._node.index.select([SingleValue("SOPInstanceUID", record.sop_instance_uid)]):
+            for present in self._node.index.copies_of(instance):
+                if present.volume != record.volume or present.digest != record.digest:
+                    continue
+                if self._is_whole(present, record):
+                    continue
                 logger.error(
                     "%s:%s was damaged, and is replaced by what arrived", present.volume, present.path
                 )
                 forgotten = self._node.index.remove_location(present.volume, present.path)
         return forgotten
 
-    def _is_whole(self, present: StoredInstance, record: InstanceRecord) -> bool:
+    def _is_whole(self, present: StoredLocation, record: InstanceRecord) -> bool:
+        if present.state == BAD:
+            return False
         if (present.volume, present.path) == (record.volume, record.path):
             return (
                 present.meta_digest == record.meta_digest

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from medserver.archive.findings import Finding, Problem
+from medserver.archive.follow_ups import removal_job
 from medserver.archive.marks import Mark, Marks
 from medserver.archive.receipts import records_in_order
+from medserver.archive.tombstones import load_tombstones
+from medserver.errors import StoreFailure
 from medserver.index import InstanceRecord
 from medserver.node import Node
 from medserver.store import Volume, paths
+
 
 def rebuild(
     node: Node,
@@ -19,6 +23,8 @@ def rebuild(
     noted_every: int = 500,
 ) -> Iterator[Finding]:
     """Enter every object of every volume into the index, in the order of receipt.
+
+    Any one volume with all objects yields the same index; several yield it with all copies.
 
     An index that this fills from nothing equals the one that it replaces, but for what had been decided
     between objects that arrived at the same moment. When it is interrupted, calling it again on the same
@@ -39,21 +45,45 @@ def rebuild(
     Yields
     ------
     Finding
-        An object that cannot be entered or is not needed. Nothing is deleted.
+        An object that cannot be entered or is not needed, or a volume that cannot be read (with an empty path).
+        Nothing is deleted.
 
     Raises
     ------
-    StoreFailure, IndexFailure, OutOfResources
-        A volume or the index does not work.
+    IndexFailure, OutOfResources
+        The index does not work.
     """
     _marks(node, not verify).clear()
-    for name in sorted(node.volumes):
-        yield from _rebuild_volume(node, node.volumes[name], progress, verify, noted_every)
-    _marks(node, verify).clear()
+    load_tombstones(node)
+    marks = _marks(node, verify)
+    mark = _mark(node, verify)
+    marks.set(mark)
+    reported: list[Finding] = []
+    found, done, minute = mark.found, 0, ""
+    walks = [
+        (volume, _counted(_walk(volume, mark.path or None, reported.append), progress))
+        for volume in node.volumes.values()
+    ]
+    for record in records_in_order(walks, verify=verify, report=reported.append):
+        yield from reported
+        found += len(reported)
+        # A minute is done when the next one begins: within it, the order of receipt is not that of the paths.
+        if paths.directory_of(record.path) != minute and done >= noted_every:
+            behind = sum(paths.directory_of(finding.path) > minute for finding in reported if finding.path)
+            marks.set(Mark(mark.volume, _last_of(minute), found - behind))
+            done = 0
+        reported.clear()
+        minute = paths.directory_of(record.path)
+        done += 1
+        for finding in _enter(node, record):
+            yield finding
+            found += 1
+    yield from reported
+    marks.clear()
 
 
 def interrupted_rebuild(node: Node, *, verify: bool = False) -> list[Mark]:
-    """Return where `rebuild` with the same `verify` goes on, in each volume that it had begun."""
+    """Return where `rebuild` with the same `verify` goes on, if it had begun: in all volumes at the same path."""
     return _marks(node, verify).all()
 
 
@@ -67,39 +97,24 @@ def can_rebuild(node: Node, *, verify: bool = False) -> bool:
 
 
 def count_objects(node: Node, *, verify: bool = False) -> int:
-    """Return how many objects a rebuild has still to look at."""
-    marks = _marks(node, verify)
-    starts = {name: mark.path if (mark := marks.get(name)) else "" for name in node.volumes}
-    return sum(sum(1 for _ in node.volumes[name].walk(path or None)) for name, path in starts.items())
+    """Return how many objects a rebuild has still to look at, copies counted."""
+    after = _mark(node, verify).path or None
+    return sum(sum(1 for _ in _walk(volume, after, lambda finding: None)) for volume in node.volumes.values())
 
 
-def _rebuild_volume(
-    node: Node, volume: Volume, progress: Callable[[int], None], verify: bool, noted_every: int
-) -> Iterator[Finding]:
-    marks = _marks(node, verify)
-    mark = marks.get(volume.name) or Mark(volume.name, "", 0)
-    marks.set(mark)
-    reported: list[Finding] = []
-    found, done, minute = mark.found, 0, ""
-    walk = _counted(volume.walk(mark.path or None), progress)
-    for record in records_in_order(volume, walk, verify=verify, report=reported.append):
-        yield from reported
-        found += len(reported)
-        # A minute is done when the next one begins: within it, the order of receipt is not that of the paths.
-        if paths.directory_of(record.path) != minute and done >= noted_every:
-            behind = sum(paths.directory_of(finding.path) > minute for finding in reported)
-            marks.set(Mark(volume.name, _last_of(minute), found - behind))
-            done = 0
-        reported.clear()
-        minute = paths.directory_of(record.path)
-        done += 1
-        for finding in _enter(node, record):
-            yield finding
-            found += 1
-    yield from reported
+def _walk(volume: Volume, after: str | None, report: Callable[[Finding], None]) -> Iterator[str]:
+    """Yield the objects of a volume; one that cannot be reached is reported, the others have copies."""
+    try:
+        yield from volume.walk(after)
+    except StoreFailure as error:
+        report(Finding(Problem.UNREADABLE, volume.name, "", str(error)))
 
 
 def _enter(node: Node, record: InstanceRecord) -> Iterator[Finding]:
+    if node.index.tombstones.is_deleted(record):
+        node.index.add_jobs([removal_job(record.volume, [record.path])])
+        yield Finding(Problem.SURPLUS, record.volume, record.path, "deleted on purpose, and removed when the node runs")
+        return
     added = node.index.add(record)
     if not added.file_needed:
         detail = (
@@ -114,6 +129,12 @@ def _counted(walk: Iterator[str], progress: Callable[[int], None]) -> Iterator[s
     for path in walk:
         yield path
         progress(1)
+
+
+def _mark(node: Node, verify: bool) -> Mark:
+    """Return where the rebuild goes on: one mark for all volumes, under the name of the primary one."""
+    volume = node.primary_volume.name
+    return _marks(node, verify).get(volume) or Mark(volume, "", 0)
 
 
 def _marks(node: Node, verify: bool) -> Marks:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from medserver.archive.findings import Finding
+from medserver.archive.follow_ups import replication_jobs
 from medserver.archive.receipts import records_in_order
 from medserver.node import Node
 from medserver.store import Volume, paths
@@ -35,8 +36,8 @@ class Reconciliation:
     adopted : int
         Objects that got their row now.
     removed : int
-        Objects that were refused, or that are stored already under another path: removed, as their reception
-        would have.
+        Objects that were refused, were deleted on purpose, or are stored already under another path: removed, as
+        their reception would have.
     findings : list of Finding
         Objects that cannot be adopted. They are left where they are.
     """
@@ -48,10 +49,10 @@ class Reconciliation:
 
 
 def reconcile(node: Node) -> Reconciliation:
-    """Bring volumes and index together after a crash; quick if there was none.
+    """Bring the primary volume and the index together after a crash; quick if there was none.
 
     Only what was sealed since two hours before the last rows is looked at; all, if there is no row. `check`
-    always looks at all.
+    always looks at all. Other volumes need not be there: what was being copied to them is copied again.
 
     Parameters
     ----------
@@ -61,12 +62,12 @@ def reconcile(node: Node) -> Reconciliation:
     Raises
     ------
     StoreFailure, IndexFailure, OutOfResources
-        A volume or the index does not work: the node should not start.
+        The primary volume or the index does not work: the node should not start.
     """
     done = Reconciliation()
-    for volume in node.volumes.values():
-        done.swept += volume.sweep()
-        _adopt(node, volume, done)
+    volume = node.primary_volume
+    done.swept += volume.sweep()
+    _adopt(node, volume, done)
     if done != Reconciliation():
         logger.warning(
             "reconciliation: %d unfinished files removed, %d objects adopted, %d removed, %d left alone",
@@ -86,8 +87,14 @@ def _adopt(node: Node, volume: Volume, done: Reconciliation) -> None:
     # Without any row this is the whole store: its digests are then believed, or a start would take as long as
     # reading it.
     verify = recent is not None
-    for record in records_in_order(volume, _without_row(node, volume, after), verify=verify, report=report):
-        added = node.index.add(record)
+    walks = [(volume, _without_row(node, volume, after))]
+    for record in records_in_order(walks, verify=verify, report=report):
+        if node.index.tombstones.is_deleted(record):
+            logger.warning("%s:%s was deleted on purpose, and is removed", volume.name, record.path)
+            volume.delete(record.path)
+            done.removed += 1
+            continue
+        added = node.index.add(record, replication_jobs(node, volume.name, record.path))
         if added.file_needed:
             done.adopted += 1
         else:

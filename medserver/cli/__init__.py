@@ -22,6 +22,8 @@ from medserver.log import without_controls
 # Name and summary: the summary stands here too so that --help need not import every subcommand.
 SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("ae", "List and edit the AEs that the node knows."),
+    ("backup", "Back the index up, list and verify backups, and bring one back."),
+    ("commit", "Ask PEER to commit to the safekeeping of instances, and show what it commits to."),
     ("config", "Check and show the configuration."),
     ("conformance", "Print the DICOM conformance statement."),
     ("doctor", "Find out what is wrong with this node, or between this node and PEER."),
@@ -29,9 +31,12 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("find", "Query PEER and show the matches as a table, or as DICOM JSON (PS3.18 F)."),
     ("get", "Fetch patients, studies, series or images from PEER into DIRECTORY."),
     ("index", "Look into the index, compare it with the store, make it anew."),
+    ("jobs", "Look at what the node does later, and at what has failed; try it again, or drop it."),
     ("move", "Have PEER send patients, studies, series or images to another AE."),
     ("send", "Send the instances in PATH... to PEER: files, folders, DICOMDIRs and zip archives."),
     ("serve", "Run the node until it gets SIGTERM or SIGINT."),
+    ("store", "See how safe the objects are; copy, verify, repair and delete them."),
+    ("worker", "Perform jobs until it gets SIGTERM or SIGINT."),
 )
 
 

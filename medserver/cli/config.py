@@ -48,8 +48,8 @@ def show(invocation: Invocation, as_json: bool) -> None:
 
 
 def _without_secrets(setting: Setting) -> Setting:
-    """Hide the password in the URL of a database."""
-    if (setting.section, setting.option) == ("index", "url"):
+    """Hide the password in a URL."""
+    if setting.option == "url":
         return dataclasses.replace(setting, text=without_password(setting.text))
     return setting
 

@@ -107,7 +107,7 @@ def rebuild(ctx: click.Context, invocation: Invocation, url: str | None, verify:
     present = _sqlite_path(invocation) if url is None else None
     if url is None and present is None:
         raise BadUsage("the index is not in SQLite: say with --into where to make the new one")
-    _check_primary_volume(invocation)
+    _check_volumes(invocation)
     with lock.exclusive(invocation.config.node.data):
         with _fillable(invocation, url, present, verify) as node:
             before = _going_on(archive.interrupted_rebuild(node, verify=verify))
@@ -157,18 +157,20 @@ def _fillable(invocation: Invocation, url: str | None, present: Path | None, ver
         yield node
 
 
-def _check_primary_volume(invocation: Invocation) -> None:
+def _check_volumes(invocation: Invocation) -> None:
     """Refuse to make an empty index because a disk is not mounted.
 
     Raises
     ------
     BadUsage
-        The folder of the primary volume is missing, or empty as a mount point without its disk.
+        There is no volume but those whose folder is missing, or empty as a mount point without its disk.
     """
-    volume = invocation.config.primary_volume
-    if not volume.path.is_dir() or not any(volume.path.iterdir()):
+    folders = [volume.path for volume in invocation.config.volumes]
+    if not any(folder is None or (folder.is_dir() and any(folder.iterdir())) for folder in folders):
+        primary = invocation.config.primary_volume
         raise BadUsage(
-            f"the folder of the volume {volume.name}, {volume.path}, is missing or empty: is its disk mounted?"
+            f"the folder of the volume {primary.name}, {primary.path}, is missing or empty, and no other volume holds "
+            "anything: is its disk mounted?"
         )
 
 

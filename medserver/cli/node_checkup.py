@@ -16,10 +16,11 @@ from medserver.cli.checkup import OK, PROBLEM, WARNING, Step
 from medserver.cli.invocation import Invocation
 from medserver.cli.peer import Peer
 from medserver.cli.text import count_in_words, size_in_words
-from medserver.config import Config, Remote
+from medserver.config import Config, Remote, VolumeOptions
 from medserver.config.addresses import is_ip_address, plain_address
 from medserver.errors import AssociationRejected, ConfigError, ConnectionFailed, MedserverError
 from medserver.index import open_index
+from medserver.node import open_volume
 from medserver.scu import verification
 from medserver.wire.limits import WireLimits
 from medserver.wire.requestor import Address
@@ -45,10 +46,25 @@ def examine_node(invocation: Invocation) -> Iterator[Step]:
     )
     yield _folder("data", "The data folder", config.node.data)
     for volume in config.volumes:
-        yield _folder(f"volume {volume.name}", f"The folder of the volume {volume.name}", volume.path)
+        yield _volume(volume)
     yield _index(config)
     yield _port(config)
     yield from _peers(config)
+
+
+def _volume(volume: VolumeOptions) -> Step:
+    """Examine a folder, or ask a bucket for its objects."""
+    name = f"volume {volume.name}"
+    if volume.path is not None:
+        return _folder(name, f"The folder of the volume {volume.name}", volume.path)
+    opened = open_volume(volume)
+    try:
+        next(opened.walk(), None)
+    except MedserverError as error:
+        return Step(name, PROBLEM, f"The bucket of the volume {volume.name} cannot be used: {error}")
+    finally:
+        opened.close()
+    return Step(name, OK, f"The bucket of the volume {volume.name} answers, and creates nothing twice.")
 
 
 def _folder(name: str, subject: str, path: Path) -> Step:

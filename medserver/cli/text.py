@@ -36,4 +36,14 @@ def count_in_words(count: int, noun: str) -> str:
     """Return a number with its noun: ``1 instance``, ``2 instances``, ``2 matches``."""
     if count == 1:
         return f"1 {noun}"
+    if noun.endswith("copy"):
+        return f"{count} {noun[:-1]}ies"
     return f"{count} {noun}{'es' if noun.endswith(('s', 'ch')) else 's'}"
+
+
+def duration_in_words(duration_s: float) -> str:
+    """Return a number of seconds as people read it: ``3 min``."""
+    for unit, length_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if duration_s >= 2 * length_s:
+            return f"{duration_s / length_s:.0f} {unit}"
+    return f"{max(duration_s, 0):.0f} s"

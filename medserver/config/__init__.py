@@ -8,8 +8,10 @@ from __future__ import annotations
 from medserver.config.file import ConfigFile
 from medserver.config.reader import Reading, read_config
 from medserver.config.records import (
+    BackupOptions,
     Config,
     IndexOptions,
+    JobOptions,
     LimitOptions,
     LogOptions,
     NodeOptions,
@@ -21,9 +23,11 @@ from medserver.config.settings import Setting
 
 __all__ = [
     "SERVICES",
+    "BackupOptions",
     "Config",
     "ConfigFile",
     "IndexOptions",
+    "JobOptions",
     "LimitOptions",
     "LogOptions",
     "NodeOptions",

@@ -11,13 +11,15 @@ import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from medserver.config.file import read_text
 from medserver.config.ini import read_ini, split_lines
+from medserver.config.options import DEFAULT_VOLUME_NAME, DEFAULT_VOLUME_PATH
 from medserver.config.reader import read_config
+from medserver.config.records import VolumeOptions
 from medserver.config.remote import Remote
 from medserver.errors import BadUsage, ConfigError
 
@@ -50,18 +52,51 @@ def add_remote(path: Path, name: str, options: Mapping[str, str], *, comment: st
     ConfigError
         If the file is wrong, before or with the new entry.
     """
+    return _add_section(path, "ae", name, options, comment, _remotes)
+
+
+def add_volume(path: Path, name: str, options: Mapping[str, str], *, comment: str = "") -> VolumeOptions:
+    """Add a volume at the end of config.ini; parameters and errors are those of `add_remote`.
+
+    Where the file names no volume yet, the one that is there by default is written down first: it would be gone.
+
+    Returns
+    -------
+    VolumeOptions
+        The entry as it is read back.
+    """
+    with contextlib.suppress(BadUsage):
+        if not any(section.startswith("volume ") for section in read_ini(read_text(path)).sections):
+            default = {"path": DEFAULT_VOLUME_PATH, "role": "primary"}
+            _add_section(path, "volume", DEFAULT_VOLUME_NAME, default, "", _volumes, known=True)
+    return _add_section(path, "volume", name, options, comment, _volumes)
+
+
+def _add_section(
+    path: Path,
+    kind: str,
+    name: str,
+    options: Mapping[str, str],
+    comment: str,
+    entries: Callable[[Path, str], dict[str, Any]],
+    *,
+    known: bool = False,
+) -> Any:
+    """Add a section ``[kind name]``; `known` if the entry is there without one."""
     for what, value in {"name": name, "comment": comment, **options}.items():
         _check_text(what, value)
+    section = f"{kind} {name}"
     with _locked(path):
         text = read_text(path)
-        before = _remotes(path, text)
-        if name in before:
-            raise BadUsage(f"{path.name} has an entry [ae {name}] already")
-        text = _appended(text, name, options, comment)
-        after = _remotes(path, text)
-        added = after.pop(name, None)
-        if added is None or after != before or _written(text, name) != dict(options):
-            raise BadUsage(f"[ae {name}] cannot be written to {path.name} so that it is read back unchanged")
+        before = entries(path, text)
+        if name in before and not known:
+            raise BadUsage(f"{path.name} has an entry [{section}] already")
+        text = _appended(text, section, options, comment)
+        after = entries(path, text)
+        added = after.get(name)
+        others = {other: entry for other, entry in after.items() if known or other != name}
+        if added is None or others != before or _written(text, section) != dict(options):
+            raise BadUsage(f"[{section}] cannot be written to {path.name} so that it is read back unchanged")
         _replace(path, text)
     return added
 
@@ -100,11 +135,11 @@ def remove_remote(path: Path, name: str) -> Remote:
     return removed
 
 
-def _appended(text: str, name: str, options: Mapping[str, str], comment: str) -> str:
+def _appended(text: str, section: str, options: Mapping[str, str], comment: str) -> str:
     """Return a text with one more entry at its end, set apart by an empty line."""
     end = "\r\n" if "\r\n" in text else "\n"
     lines = [f"; {comment}"] if comment else []
-    lines += [f"[ae {name}]", *(f"{option} = {value}".rstrip() for option, value in options.items())]
+    lines += [f"[{section}]", *(f"{option} = {value}".rstrip() for option, value in options.items())]
     separator = "" if not text else end if text.endswith(("\n", "\r")) else end * 2
     return text + separator + end.join(lines) + end
 
@@ -126,10 +161,15 @@ def _remotes(path: Path, text: str) -> dict[str, Remote]:
     return {remote.name: remote for remote in config.remotes}
 
 
-def _written(text: str, name: str) -> dict[str, str]:
+def _volumes(path: Path, text: str) -> dict[str, VolumeOptions]:
+    """Read the whole text and return its volumes."""
+    config = read_config(text, base=path.parent, file_name=path.name).config
+    return {volume.name: volume for volume in config.volumes}
+
+
+def _written(text: str, section: str) -> dict[str, str]:
     """Return the options of an entry as they stand in a text."""
-    section = read_ini(text).sections[f"ae {name}"]
-    return {option.name: option.text for option in section.options.values()}
+    return {option.name: option.text for option in read_ini(text).sections[section].options.values()}
 
 
 @contextlib.contextmanager

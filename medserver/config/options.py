@@ -10,16 +10,23 @@ from dataclasses import dataclass
 from medserver.config.remote import SERVICES
 from medserver.config.values import (
     AE_TITLE,
+    BUCKET_URL,
+    ENDPOINT_URL,
     HOST,
     HOST_AND_PORT,
     INDEX_URL,
+    JOBS_URL,
     NETWORKS,
     PATH,
     PROCESSES,
+    SECTION_NAME,
     SERVICE_LIST,
+    TOKEN,
     UIDS,
     ValueType,
     choice,
+    duration,
+    duration_or_never,
     integer,
     seconds,
     size,
@@ -27,7 +34,7 @@ from medserver.config.values import (
 
 DUPLICATES = ("keep", "replace", "reject")
 LOG_LEVELS = ("debug", "info", "warning", "error")
-VOLUME_ROLES = ("primary",)
+VOLUME_ROLES = ("primary", "replica", "archive")
 
 DEFAULT_VOLUME_NAME = "main"
 DEFAULT_VOLUME_PATH = "store"
@@ -98,6 +105,21 @@ OPTIONS: tuple[Option, ...] = (
         "The database: sqlite:///FILE or postgresql://USER@HOST/NAME.",
     ),
     Option(
+        "jobs",
+        "workers",
+        integer(0, 64),
+        "1",
+        "Processes that perform jobs; 0 if only `medserver worker` elsewhere does.",
+    ),
+    Option("jobs", "threads", integer(1, 64), "4", "Batches of jobs that each of them performs at a time."),
+    Option(
+        "jobs",
+        "url",
+        JOBS_URL,
+        "index",
+        "What carries the messages that wake workers: index is its database, else redis://HOST:PORT/NUMBER.",
+    ),
+    Option(
         "store",
         "duplicates",
         choice(*DUPLICATES),
@@ -105,13 +127,76 @@ OPTIONS: tuple[Option, ...] = (
         "What happens to a SOP Instance that comes again with other bytes: the first stays and the second is "
         "kept aside, the second replaces the first, or the second is refused.",
     ),
-    Option("volume", "path", PATH, None, "The directory of the volume.", required=True),
+    Option(
+        "store",
+        "commitment_copies",
+        integer(1, 16),
+        "1",
+        "Copies of an instance that must be read and found intact before storage commitment is given for it.",
+    ),
+    Option(
+        "store",
+        "copies_before_success",
+        integer(1, 16),
+        "1",
+        "How many verified copies of an object there are before its reception is answered with success: that of the "
+        "primary volume, and those of replicas.",
+    ),
+    Option(
+        "store",
+        "verify_interval",
+        duration(60, 100 * 366 * 86_400),
+        "30 d",
+        "How long a copy goes unread: after that it is read and compared with its digest; in s, min, h or d.",
+    ),
+    Option(
+        "store",
+        "verify_rate_max_mb_per_s",
+        integer(1, 1_000_000),
+        "50",
+        "How fast copies are read for that, for each volume, in MB/s.",
+        "mb_per_s",
+    ),
+    Option(
+        "backup",
+        "interval",
+        duration_or_never(60, 366 * 86_400),
+        "1 d",
+        "How often the index is copied to a volume; in s, min, h or d, 0 is never.",
+    ),
+    Option(
+        "backup",
+        "volume",
+        SECTION_NAME,
+        "auto",
+        "The volume that gets the backups of the index; auto is the first replica, or the primary if there is none.",
+    ),
+    Option("backup", "keep", integer(1, 10_000), "14", "How many backups are kept; the oldest beyond are removed."),
+    Option("volume", "path", PATH, None, "The directory of the volume; or it has a url."),
+    Option(
+        "volume",
+        "url",
+        BUCKET_URL,
+        None,
+        "The S3-compatible bucket of the volume: s3://BUCKET or s3://BUCKET/PREFIX. The primary is a directory.",
+    ),
+    Option("volume", "endpoint", ENDPOINT_URL, None, "The URL of the S3 service, if it is not that of AWS."),
+    Option("volume", "region", TOKEN, None, "The region of the bucket."),
+    Option(
+        "volume",
+        "credentials",
+        PATH,
+        None,
+        "A file in the form of ~/.aws/credentials, if AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not in the "
+        "environment.",
+    ),
     Option(
         "volume",
         "role",
         choice(*VOLUME_ROLES),
         "primary",
-        "What the volume is for: new objects go to the primary.",
+        "What the volume is for: new objects go to the primary, and every one is copied to each replica and archive; "
+        "objects are read from the primary, else from a replica, else from an archive.",
     ),
     Option(
         "volume",
@@ -202,6 +287,20 @@ OPTIONS: tuple[Option, ...] = (
         integer(0, 10**9),
         "0",
         "Matches that a query answers; 0 is without limit.",
+    ),
+    Option(
+        "limits",
+        "commitment_references_max",
+        integer(1, 1_000_000),
+        "50000",
+        "Instances that one request for storage commitment may name.",
+    ),
+    Option(
+        "limits",
+        "commitments_pending_max",
+        integer(1, 1_000_000),
+        "1000",
+        "Requests for storage commitment of one AE that have not been reported on.",
     ),
     Option("log", "level", choice(*LOG_LEVELS), "info", "The least important events that are logged."),
     Option("ae", "ae_title", AE_TITLE, None, "Its AE title, if it is not the name of the section."),

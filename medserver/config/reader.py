@@ -18,8 +18,10 @@ from medserver.config.options import (
     options_of,
 )
 from medserver.config.records import (
+    BackupOptions,
     Config,
     IndexOptions,
+    JobOptions,
     LimitOptions,
     LogOptions,
     NodeOptions,
@@ -31,6 +33,8 @@ from medserver.config.resolver import HostResolver
 from medserver.config.settings import DEFAULT_ORIGIN, Setting, Settings, collect_settings
 from medserver.config.values import closest, parse_ae_title
 from medserver.errors import ConfigError
+
+_OF_BUCKETS = ("endpoint", "region", "credentials")
 
 # A name is typed on command lines, where `AE@host:port` means something else, and is written to log lines.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,63}")
@@ -96,6 +100,8 @@ class _Reader:
             section: self._values(section, section) for section in SECTIONS if section not in NAMED_SECTIONS
         }
         volumes = self._volumes()
+        self._check_copies(single["store"]["copies_before_success"], volumes)
+        self._check_backup_volume(single["backup"]["volume"], [name for name, _ in volumes])
         remotes = [self._remote(name) for name in self._names("ae")]
         self._check_destinations([remote for remote in remotes if remote is not None])
         if self._problems:
@@ -104,12 +110,12 @@ class _Reader:
         config = Config(
             node=NodeOptions(**{**single["node"], "data": data}),
             index=IndexOptions(**single["index"]),
+            jobs=JobOptions(**single["jobs"]),
             store=StoreOptions(**single["store"]),
-            volumes=tuple(
-                VolumeOptions(name, **{**values, "path": data / values["path"]}) for name, values in volumes
-            ),
+            volumes=tuple(VolumeOptions(name, **_below(values, data)) for name, values in volumes),
             limits=LimitOptions(**single["limits"]),
             log=LogOptions(**single["log"]),
+            backup=BackupOptions(**single["backup"]),
             remotes=tuple(remote for remote in remotes if remote is not None),
             resolver=resolver,
         )
@@ -156,7 +162,8 @@ class _Reader:
         try:
             return option.type.parse(setting.text)
         except ValueError as error:
-            self._problems.append(f"{setting.origin}: [{section}] {option.name}: {error}")
+            message = " ".join(str(error).splitlines())
+            self._problems.append(f"{setting.origin}: [{section}] {option.name}: {message}")
             return None
 
     def _volumes(self) -> list[tuple[str, dict[str, Any]]]:
@@ -166,11 +173,45 @@ class _Reader:
                 Setting(f"volume {DEFAULT_VOLUME_NAME}", "path", DEFAULT_VOLUME_PATH, DEFAULT_ORIGIN)
             )
         volumes = [(name, self._values("volume", f"volume {name}")) for name in self._names("volume")]
+        places: dict[object, str] = {}
+        for name, values in volumes:
+            self._check_place(name, values)
+            place = values["url"] or values["path"]
+            if place is not None and places.setdefault(place, name) != name:
+                self._problems.append(f"[volume {places[place]}], [volume {name}]: both lie in the same place")
         primaries = [name for name, values in volumes if values["role"] == "primary"]
-        if len(primaries) > 1:
-            named = ", ".join(f"[volume {name}]" for name in primaries)
-            self._problems.append(f"{named}: only one volume can be primary")
+        if len(primaries) != 1 and all(values["role"] for _, values in volumes):
+            named = ", ".join(f"[volume {name}]" for name in primaries or self._names("volume"))
+            wrong = "only one volume can be primary" if primaries else "one volume has to be primary"
+            self._problems.append(f"{named}: {wrong}")
         return volumes
+
+    def _check_place(self, name: str, values: dict[str, Any]) -> None:
+        """Find a volume that lies nowhere or in two places, and what does not go with a directory or a bucket."""
+        section = f"volume {name}"
+        given = self._settings.sections[section]
+        problems = []
+        if ("path" in given) == ("url" in given):
+            problems.append("path or url is missing" if "path" not in given else "path and url exclude each other")
+        elif "url" in given and values["role"] == "primary":
+            problems.append("url: the primary volume is a directory, with a path")
+        elif "path" in given:
+            problems += [f"{option}: only for a volume with a url" for option in _OF_BUCKETS if option in given]
+        self._problems += [f"{self._settings.origins[section]}: [{section}] {problem}" for problem in problems]
+
+    def _check_copies(self, copies: int | None, volumes: list[tuple[str, dict[str, Any]]]) -> None:
+        """Find more copies demanded before success than there are volumes that get one at once."""
+        possible = sum(values["role"] in ("primary", "replica") for _, values in volumes)
+        if copies is not None and copies > max(possible, 1):
+            self._problems.append(
+                f"[store] copies_before_success: {copies} copies need as many volumes that are primary or replica, "
+                f"there are {possible}"
+            )
+
+    def _check_backup_volume(self, name: str | None, volumes: list[str]) -> None:
+        """Find backups that would go to a volume that does not exist."""
+        if name not in (None, "auto") and name not in volumes:
+            self._problems.append(f"[backup] volume: no volume '{name}'{closest(name, ('auto', *volumes))}")
 
     def _remote(self, name: str) -> Remote | None:
         """Return one subscriber; None if its entry is wrong."""
@@ -218,3 +259,8 @@ class _Reader:
                     f"{self._settings.origins[section]}: [{section}] address: [ae {first.name}] has the same "
                     f"AE title and a port too: a C-MOVE could not tell them apart (leave the port out of one)"
                 )
+
+
+def _below(values: dict[str, Any], data: Path) -> dict[str, Any]:
+    """Return the values of a volume with its paths absolute."""
+    return values | {name: data / values[name] for name in ("path", "credentials") if values[name] is not None}

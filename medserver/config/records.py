@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from medserver.config.addresses import IPAddress, is_ip_address, plain_address
+from medserver.config.options import VOLUME_ROLES
 from medserver.config.remote import Remote
 from medserver.config.resolver import HostResolver
 
@@ -30,20 +31,46 @@ class IndexOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class JobOptions:
+    """``[jobs]``. `url` is ``index`` if its database carries the messages."""
+
+    workers: int
+    threads: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """``[store]``."""
+    """``[store]``. `verify_interval` is in seconds."""
 
     duplicates: str
+    commitment_copies: int
+    copies_before_success: int = 1
+    verify_interval: float = 30 * 86_400.0
+    verify_rate_max_mb_per_s: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOptions:
+    """``[backup]``. `interval` is in seconds, 0 for never; `volume` may be ``auto``, see `Config.backup_volume`."""
+
+    interval: float = 86_400.0
+    volume: str = "auto"
+    keep: int = 14
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeOptions:
-    """One ``[volume NAME]``. `path` is absolute."""
+    """One ``[volume NAME]``: in a directory or in a bucket. `path` and `credentials` are absolute."""
 
     name: str
-    path: Path
+    path: Path | None
     role: str
     free_min_bytes: int
+    url: str | None = None
+    endpoint: str | None = None
+    region: str | None = None
+    credentials: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +91,8 @@ class LimitOptions:
     identifier_size_max_bytes: int
     object_size_max_bytes: int
     query_results_max: int
+    commitment_references_max: int
+    commitments_pending_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +108,31 @@ class Config:
 
     node: NodeOptions
     index: IndexOptions
+    jobs: JobOptions
     store: StoreOptions
     volumes: tuple[VolumeOptions, ...]
     limits: LimitOptions
     log: LogOptions
     remotes: tuple[Remote, ...]
+    backup: BackupOptions = BackupOptions()
     resolver: HostResolver = field(default_factory=HostResolver, compare=False, repr=False)
 
     @property
     def primary_volume(self) -> VolumeOptions:
         """The volume that takes new objects."""
         return next(volume for volume in self.volumes if volume.role == "primary")
+
+    @property
+    def volumes_to_read(self) -> tuple[VolumeOptions, ...]:
+        """All volumes in the order in which an object is looked for: the primary, replicas, archives."""
+        return tuple(sorted(self.volumes, key=lambda volume: VOLUME_ROLES.index(volume.role)))
+
+    @property
+    def backup_volume(self) -> VolumeOptions:
+        """The volume that gets the backups: the one that is named, else the first replica or the primary."""
+        if self.backup.volume != "auto":
+            return next(volume for volume in self.volumes if volume.name == self.backup.volume)
+        return next((volume for volume in self.volumes if volume.role == "replica"), self.primary_volume)
 
     @cached_property
     def _remotes_by_name(self) -> dict[str, Remote]:

@@ -23,7 +23,12 @@ PROCESSES_MAX = 64
 
 _SIZE = re.compile(r"([0-9][0-9_]*)\s*(B|KiB|MiB|GiB|TiB)?", re.IGNORECASE)
 _SIZE_FACTORS = {"b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(s|min|h|d)")
+_DURATION_FACTORS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.-]{1,128}")
 _INDEX_SCHEMES = ("sqlite", "postgresql")
+_JOBS_SCHEMES = ("redis", "rediss", "unix")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,13 @@ def _parse_seconds(text: str, minimum: float, maximum: float) -> float:
     return _within(float(text), minimum, maximum)
 
 
+def _parse_duration(text: str, minimum: float, maximum: float) -> float:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"'{text}' is not a duration such as 12 h or 30 d")
+    return _within(float(match[1]) * _DURATION_FACTORS[match[2]], minimum, maximum)
+
+
 def _within(number: Any, minimum: Any, maximum: Any) -> Any:
     if not minimum <= number <= maximum:
         raise ValueError(f"{number} is not within {minimum} and {maximum}")
@@ -104,6 +116,52 @@ def parse_index_url(text: str) -> str:
         raise ValueError(f"'{without_password(text)}' does not begin with sqlite:/// or postgresql://")
     if parts.scheme == "sqlite" and (parts.netloc or not parts.path.strip("/")):
         raise ValueError("a SQLite URL is sqlite:/// and the path of a file")
+    return text
+
+
+def parse_jobs_url(text: str) -> str:
+    """Read the URL of a Redis, or ``index``."""
+    if text.lower() == "index":
+        return "index"
+    parts = urlsplit(text)
+    if parts.scheme not in _JOBS_SCHEMES or not (parts.hostname or parts.path.strip("/")):
+        raise ValueError(f"'{without_password(text)}' is neither index nor like redis://HOST:PORT/NUMBER")
+    return text
+
+
+def parse_bucket_url(text: str) -> str:
+    """Read where a volume in a bucket begins: ``s3://BUCKET`` or ``s3://BUCKET/PREFIX``."""
+    parts = urlsplit(text)
+    # What stands before an @ would be a secret: it is neither taken nor repeated.
+    if _BUCKET.fullmatch(parts.netloc) is None or parts.scheme != "s3" or parts.query or parts.fragment:
+        raise ValueError("not of the form s3://BUCKET/PREFIX, without user, password and options")
+    if not all(_PREFIX.fullmatch(name) for name in parts.path.strip("/").split("/") if parts.path.strip("/")):
+        raise ValueError("a prefix is made of letters, digits, '_', '-' and '.', with '/' between them")
+    return f"s3://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def parse_endpoint_url(text: str) -> str:
+    """Read the URL of a service, without a password in it."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
+        raise ValueError("not of the form https://HOST:PORT, without user, password and options")
+    parse_host(parts.hostname)
+    if parts.port == 0:
+        raise ValueError("'0' is not a port")
+    return text.rstrip("/")
+
+
+def parse_section_name(text: str) -> str:
+    """Read what names a section: ``NAME`` of ``[volume NAME]``."""
+    if not text.isprintable() or not 1 <= len(text) <= 64:
+        raise ValueError(f"{text!a:.80} is no name")
+    return text
+
+
+def parse_token(text: str) -> str:
+    """Read a word of letters, digits and hyphens."""
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
+        raise ValueError(f"{text!a} is not a word of letters, digits and '-'")
     return text
 
 
@@ -157,6 +215,16 @@ def seconds(minimum: float, maximum: float) -> ValueType:
     return ValueType("seconds", lambda text: _parse_seconds(text, minimum, maximum))
 
 
+def duration(minimum: float, maximum: float) -> ValueType:
+    """Return the type of durations with their unit, ``s min h d``, between two bounds in seconds."""
+    return ValueType("duration", lambda text: _parse_duration(text, minimum, maximum))
+
+
+def duration_or_never(minimum: float, maximum: float) -> ValueType:
+    """Return the type of durations as `duration` reads them, or 0 for never."""
+    return ValueType("duration | 0", lambda text: 0.0 if text == "0" else _parse_duration(text, minimum, maximum))
+
+
 def choice(*choices: str) -> ValueType:
     """Return the type of one word of several."""
     return ValueType(" | ".join(choices), lambda text: _parse_choice(text, choices))
@@ -171,3 +239,8 @@ UIDS = ValueType("UIDs", parse_uids)
 PATH = ValueType("path", parse_path)
 PROCESSES = ValueType("auto | integer", parse_processes)
 INDEX_URL = ValueType("URL", parse_index_url)
+JOBS_URL = ValueType("index | URL", parse_jobs_url)
+BUCKET_URL = ValueType("s3 URL", parse_bucket_url)
+ENDPOINT_URL = ValueType("URL", parse_endpoint_url)
+TOKEN = ValueType("word", parse_token)
+SECTION_NAME = ValueType("name", parse_section_name)

@@ -30,6 +30,13 @@ _USUAL = {
 }
 
 
+_ROLES = {
+    "store": "SCP; SCU for the sub-operations of a C-GET, by role selection",
+    "commit": "SCP; SCU for reports on what the node has asked, by role selection",
+}
+"""By right; in all other services the node is the SCP."""
+
+
 def communication_details() -> Section:
     """Return chapter 7."""
     return Section(
@@ -102,7 +109,10 @@ def _association_table() -> Table:
         ("Associations from one address", _limit("associations_per_address_max")),
         ("Associations of one AE title", _limit("associations_per_ae_max")),
         ("Associations a minute from one address", _limit("associations_per_minute_per_address_max")),
-        ("Associations as requestor", "for each C-MOVE as many as its contexts need, mostly one"),
+        (
+            "Associations as requestor",
+            "for each C-MOVE as many as its contexts need, mostly one; one for each AE that is reported to",
+        ),
         ("Presentation contexts proposed", f"at most {CONTEXTS_MAX} an association"),
         ("Asynchronous operations", "not negotiated: one operation at a time on an association"),
     )
@@ -140,6 +150,8 @@ def _application_entity() -> Section:
                     "opened again once for each instance; after three failures in a row the destination is "
                     "given up and the remaining sub-operations fail. Presentation contexts are proposed as "
                     "said in 5.2.5.1, with the node as SCU.",
+                    "The node opens an association to an AE that has asked for storage commitment, to report; it "
+                    "proposes the role of the SCP for itself (PS3.7 D.3.3.4). See 5.2.6.2.",
                 ),
             ),
             Section(
@@ -163,7 +175,7 @@ def _contexts_table() -> Table:
     for service in SERVICES:
         is_storage = service is STORAGE
         syntaxes = "all of the table in 1.1" if is_storage else other_syntaxes()
-        role = "SCP; SCU for the sub-operations of a C-GET, by role selection" if is_storage else "SCP"
+        role = _ROLES.get(service.right, "SCP")
         negotiation = "none"
         if service.name.startswith("Query/Retrieve"):
             is_query = CommandField.C_FIND in service.operations

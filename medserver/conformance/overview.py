@@ -120,7 +120,8 @@ def implementation_model() -> Section:
                     "The node is one AE. It listens on one TCP port under one AE title. Other AEs store "
                     "instances, which go to the store and are entered into the index; they query the "
                     "index; and they retrieve from the store, on the same association (C-GET) or through a "
-                    "new one that the node opens to the Move Destination (C-MOVE).",
+                    "new one that the node opens to the Move Destination (C-MOVE). They ask the node to commit to "
+                    "the safekeeping of instances, and the node asks others.",
                 ),
                 (
                     Section(
@@ -128,8 +129,9 @@ def implementation_model() -> Section:
                         "Functional Definition of medserver",
                         (
                             "``medserver serve`` is the acceptor of associations and, for the "
-                            "sub-operations of a C-MOVE, a requestor. The commands ``echo``, ``send``, "
-                            "``find``, ``move`` and ``get`` are requestors that an administrator runs; "
+                            "sub-operations of a C-MOVE and reports on storage commitment, a requestor. The "
+                            "commands ``echo``, ``send``, ``find``, ``move``, ``get`` and ``commit`` are "
+                            "requestors that an administrator runs; "
                             "they use the AE title of the node unless another one is given.",
                         ),
                     ),

@@ -18,6 +18,7 @@ YES, NO = "Y", "N"
 
 USED_SOP_CLASSES: frozenset[str] = frozenset({
     uids.VERIFICATION,
+    uids.STORAGE_COMMITMENT_PUSH_MODEL,
     uids.PATIENT_ROOT_FIND,
     uids.PATIENT_ROOT_MOVE,
     uids.PATIENT_ROOT_GET,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medserver.conformance.commitment import commitment_section
 from medserver.conformance.document import Section, Table
 from medserver.conformance.matching_keys import keys_tables
 from medserver.conformance.overview import NOT_SUPPORTED
@@ -90,7 +91,7 @@ def service_description() -> Section:
                     Section("5.2.3", "Unified Worklist and Procedure Step Service", (NOT_SUPPORTED,)),
                     Section("5.2.4", "Instance Availability Notification Service", (NOT_SUPPORTED,)),
                     _storage(),
-                    Section("5.2.6", "Storage Commitment Service", (NOT_SUPPORTED,)),
+                    commitment_section(),
                     _query_retrieve(),
                     Section("5.2.8", "Print Management Service", (NOT_SUPPORTED,)),
                 ),

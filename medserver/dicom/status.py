@@ -1,7 +1,8 @@
 """DIMSE status codes: their names, what kind each is, and their meaning in words.
 
 The general codes are those of PS3.7 C; the others belong to the Storage (PS3.4 B.2.3) and Query/Retrieve
-services (PS3.4 C.4). Which error is answered with which code is in `services.responses`.
+services (PS3.4 C.4), and 0131 to the Failure Reason of Storage Commitment (PS3.3 C.14.1.1).
+Which error is answered with which code is in `services.responses`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ MISSING_ATTRIBUTE_VALUE = 0x0121
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 NO_SUCH_ACTION = 0x0123
 NOT_AUTHORISED = 0x0124
+DUPLICATE_TRANSACTION_UID = 0x0131
 DUPLICATE_INVOCATION = 0x0210
 UNRECOGNISED_OPERATION = 0x0211
 MISTYPED_ARGUMENT = 0x0212
@@ -73,6 +75,7 @@ _MEANINGS: Mapping[int, str] = MappingProxyType({
     SOP_CLASS_NOT_SUPPORTED: "SOP class not supported",
     NO_SUCH_ACTION: "no such action",
     NOT_AUTHORISED: "not authorised",
+    DUPLICATE_TRANSACTION_UID: "duplicate transaction UID",
     DUPLICATE_INVOCATION: "duplicate invocation",
     UNRECOGNISED_OPERATION: "unrecognised operation",
     MISTYPED_ARGUMENT: "mistyped argument",

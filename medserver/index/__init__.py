@@ -2,15 +2,34 @@
 
 Here are the schema (`migrations`, `models`, `columns`), the databases (`backend`, `sqlite`,
 `postgresql`), the way in (`writer`, `additions`, `hierarchy`, `conflicts`) and the way out (`query`,
-`translation`, `find`, `selection`). The files themselves are in the store; `medserver.archive` writes
-both.
+`translation`, `find`, `selection`), what is to be done later (`jobs`), and
+what peers are promised (`commitments`). The files themselves are in the store; `medserver.archive` writes both.
 """
 
 from medserver.index.callers import UnknownCaller
+from medserver.index.commitment_records import NewCommitment, StoredCommitment
+from medserver.index.commitments import Commitments
 from medserver.index.conflicts import Conflict
+from medserver.index.database import known_migrations, open_backend
+from medserver.index.dump import DumpContent, Interrupted, Staged
 from medserver.index.index import Index, open_index
+from medserver.index.job_records import (
+    HIGH,
+    LOW,
+    MEDIUM,
+    Job,
+    JobCount,
+    JobFilter,
+    Lane,
+    LaneState,
+    NewJob,
+    Verdict,
+)
+from medserver.index.jobs import Jobs
 from medserver.index.query import Query
 from medserver.index.records import (
+    BAD,
+    GOOD,
     Added,
     Counts,
     Duplicate,
@@ -19,18 +38,45 @@ from medserver.index.records import (
     StoredLocation,
 )
 from medserver.index.selection import Selection
+from medserver.index.tombstones import Tombstone
+from medserver.index.upkeep_records import Cursor, Tally, VolumeTally
 
 __all__ = [
+    "BAD",
+    "GOOD",
+    "HIGH",
+    "LOW",
+    "MEDIUM",
     "Added",
+    "Commitments",
     "Conflict",
     "Counts",
+    "Cursor",
+    "DumpContent",
     "Duplicate",
     "Index",
     "InstanceRecord",
+    "Interrupted",
+    "Job",
+    "JobCount",
+    "JobFilter",
+    "Jobs",
+    "Lane",
+    "LaneState",
+    "NewCommitment",
+    "NewJob",
     "Query",
     "Selection",
+    "Staged",
+    "StoredCommitment",
     "StoredInstance",
     "StoredLocation",
+    "Tally",
+    "Tombstone",
     "UnknownCaller",
+    "Verdict",
+    "VolumeTally",
+    "known_migrations",
+    "open_backend",
     "open_index",
 ]

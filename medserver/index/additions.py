@@ -125,6 +125,14 @@ class Additions:
             f"INSERT INTO locations (duplicate, {names}) VALUES (?, {places})"
         )
         self._find_location = backend.sql("SELECT id FROM locations WHERE volume = ? AND path = ?")
+        # A second file on a volume that has one is not needed: a volume is lost as a whole.
+        self._insert_copy = {
+            role: backend.sql(
+                f"INSERT INTO locations ({role}, {names}) SELECT ?, {places} WHERE NOT EXISTS "
+                f"(SELECT 1 FROM locations WHERE {role} = ? AND volume = ?) RETURNING id"
+            )
+            for role in ("instance", "duplicate")
+        }
         names, places = _listed(_COMMON)
         self._find_duplicate = backend.sql(
             "SELECT id FROM duplicates WHERE sop_instance_uid = ? AND digest = ? AND transfer_syntax_uid = ?"
@@ -191,9 +199,10 @@ class Additions:
         instance, digest, transfer_syntax_uid, series = present[0]
         arrived_uid, _, arrived_syntax, arrived_digest = addition.instance[:4]
         if (digest, transfer_syntax_uid) == (arrived_digest, arrived_syntax):
-            return self._same(connection, addition)
-        if connection.execute(self._find_duplicate, (arrived_uid, arrived_digest, arrived_syntax)).fetchall():
-            return self._same(connection, addition)
+            return self._same(connection, addition, "instance", instance)
+        key = (arrived_uid, arrived_digest, arrived_syntax)
+        if aside := connection.execute(self._find_duplicate, key).fetchall():
+            return self._same(connection, addition, "duplicate", aside[0][0])
         if addition.duplicates == "keep":
             return self._put_aside(connection, addition)
         if addition.duplicates == "replace":
@@ -202,14 +211,18 @@ class Additions:
             return Added("rejected", file_needed=False)
         raise IndexFailure(f"index: duplicates = {addition.duplicates!r} is not keep, replace or reject")
 
-    def _same(self, connection: Any, addition: Addition) -> Added:
-        known = connection.execute(self._find_location, addition.location[:2]).fetchall()
-        return Added("same", file_needed=bool(known))
+    def _same(self, connection: Any, addition: Addition, role: str, row: int) -> Added:
+        """Say of an object that is there already whether its file is needed: known, or the first on its volume."""
+        volume, path = addition.location[:2]
+        if connection.execute(self._find_location, (volume, path)).fetchall():
+            return Added("same")
+        inserted = connection.execute(self._insert_copy[role], (row, *addition.location, row, volume)).fetchall()
+        return Added("same", file_needed=bool(inserted))
 
     def _put_aside(self, connection: Any, addition: Addition) -> Added:
         rows = connection.execute(self._insert_duplicate, addition.instance[: len(_COMMON)]).fetchall()
         if not rows:
-            return self._same(connection, addition)
+            raise Collision  # another process has just put the same aside
         connection.execute(self._insert_location_aside, (rows[0][0], *addition.location))
         return Added("aside")
 

@@ -8,11 +8,13 @@ a cursor of tuples, and ``close()``; both are in autocommit mode, transactions a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import peewee
 
 from medserver.errors import MedserverError
+from medserver.index.dump import DumpContent, ShouldStop, Staged
 
 
 class Backend(Protocol):
@@ -28,12 +30,21 @@ class Backend(Protocol):
         The exceptions of the driver.
     for_update : str
         What to append to a SELECT that locks its rows until the end of the transaction.
+    skip_locked : str
+        The same, but passing over rows that others have locked.
+    among : str
+        The condition, behind a column, that it has one of the values of a `list_parameter`.
+    staging : Path or None
+        Where the file has to lie that `stage` is given; None: anywhere.
     """
 
     name: str
     database: peewee.Database
     errors: tuple[type[Exception], ...]
     for_update: str
+    skip_locked: str
+    among: str
+    staging: Path | None
 
     def connect(self, *, writing: bool = False) -> Any:
         """Open a connection."""
@@ -51,10 +62,22 @@ class Backend(Protocol):
         """Begin a transaction that writes."""
 
     def commit(self, connection: Any) -> None:
-        """Commit; on return the transaction is durable."""
+        """Commit; on return the transaction outlives this process, see `flush`."""
+
+    def flush(self) -> None:
+        """Let everything that was committed before outlive the machine, not only this process.
+
+        Raises
+        ------
+        OSError
+            The disk failed.
+        """
 
     def rollback(self, connection: Any) -> None:
         """Roll back; harmless outside of a transaction."""
+
+    def lock(self, connection: Any, name: str) -> None:
+        """Keep others from passing here with the same name until the end of the transaction."""
 
     def stream(self, connection: Any, statement: str, parameters: Sequence[Any]) -> Iterator[tuple]:
         """Yield the rows of a query with bounded memory."""
@@ -84,3 +107,39 @@ class Backend(Protocol):
 
     def optimise(self, connection: Any) -> None:
         """Let the database renew what it knows of its tables, if it is worth the while."""
+
+    def dump_size_bytes(self) -> int:
+        """Return about how much a dump will need, rather more than less."""
+
+    def dump(self, target: Path, should_stop: ShouldStop) -> DumpContent:
+        """Write everything, as it is at one moment, to a file that is empty or not there; nobody waits for that.
+
+        Raises
+        ------
+        Interrupted
+            It was told to stop.
+        """
+
+    def examine_dump(self, file: Path) -> DumpContent:
+        """Read a file that `dump` made, and count what it holds.
+
+        Raises
+        ------
+        DamagedObject
+            It is not whole.
+        """
+
+    def discard_staged(self) -> None:
+        """Remove what lies at `staging`."""
+
+    def stage(self, file: Path, name: str) -> Staged:
+        """Make an index of a dump. What has to make room for it is kept under a name."""
+
+    def take_the_place(self, staged: Staged, name: str) -> str | None:
+        """Put a staged index, which is closed, in the place of the present one, which is kept under a name.
+
+        Returns
+        -------
+        str or None
+            Where the present one is kept; None if there was none.
+        """

@@ -53,6 +53,11 @@ def open_backend(url: str, base: Path) -> Backend:
     raise ConfigError(f"index url {url!r}: begins neither with sqlite:/// nor with postgresql://")
 
 
+def known_migrations() -> frozenset[str]:
+    """Return the names of the migrations that this program has."""
+    return frozenset(path.stem for path in MIGRATIONS.glob("[0-9]*.py"))
+
+
 def migrate(backend: Backend) -> list[str]:
     """Bring the schema up to date; several processes may call this at once.
 

@@ -22,7 +22,7 @@ from medserver.index import answers, computed
 from medserver.index.backend import Backend
 from medserver.index.below import Below
 from medserver.index.connections import Connections
-from medserver.index.locating import LOCATION_COLUMNS, located
+from medserver.index.locating import LOCATION_COLUMNS, Preference, located
 from medserver.index.models import MODELS, Locations
 from medserver.index.query import Matching, Query, compiled, levels_between, lowest, rows_of
 from medserver.index.translation import Translator
@@ -44,6 +44,8 @@ class Find:
         To read with.
     query : Query
         What is asked.
+    preference : Preference
+        Which copy of an instance is told, if one is asked for.
 
     Raises
     ------
@@ -51,8 +53,15 @@ class Find:
         If a condition is on an attribute that the index does not keep.
     """
 
-    def __init__(self, backend: Backend, connections: Connections, query: Query) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        connections: Connections,
+        query: Query,
+        preference: Preference = Preference(),
+    ) -> None:
         self._backend = backend
+        self._preference = preference
         self._connections = connections
         self._level = query.level
         self._matching = Matching(backend, query.level, query.conditions)
@@ -141,7 +150,8 @@ class Find:
             return
         with self._connections.lent() as connection:
             parameters = (self._backend.list_parameter(rows),)
-            found = {row[0]: row for row in connection.execute(self._page_sql, parameters)}
+            answered = connection.execute(self._page_sql, parameters)
+            found = self._preference.first(answered) if self._with_location else {row[0]: row for row in answered}
             fulfilling = self._check_below(connection, rows)
         count = len(self._keys) + 1
         for number in rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,20 +12,33 @@ from medserver.index import additions, moments
 from medserver.index.additions import Additions
 from medserver.index.backend import Backend
 from medserver.index.callers import UnknownCaller, UnknownCallers
+from medserver.index.commitment_table import CommitmentTable
+from medserver.index.commitments import Commitments
 from medserver.index.conflicts import Conflict, Conflicts
 from medserver.index.connections import Connections
+from medserver.index.copies import CopyTable
 from medserver.index.database import migrate, open_backend
+from medserver.index.dump import DumpContent, ShouldStop
 from medserver.index.find import Find
 from medserver.index.hierarchy import Hierarchy
+from medserver.index.job_lanes import LaneTable
+from medserver.index.job_records import NewJob
+from medserver.index.job_table import JobTable
+from medserver.index.jobs import Jobs
+from medserver.index.locating import Preference
 from medserver.index.locations import LocationTable
 from medserver.index.pruning import Pruning
 from medserver.index.query import Query
-from medserver.index.records import Added, Counts, Duplicate, InstanceRecord, StoredLocation
+from medserver.index.records import Added, Counts, Duplicate, InstanceRecord, StoredInstance, StoredLocation
 from medserver.index.selection import Selection
+from medserver.index.tombstones import Tombstones
+from medserver.index.upkeep import Upkeep
 from medserver.index.writer import Writer
 
 Clock = Callable[[], datetime]
 Item = TypeVar("Item")
+
+_KEPT = ("stored", "aside", "replaced")
 
 _COUNTS = (
     "SELECT (SELECT COUNT(*) FROM patients), (SELECT COUNT(*) FROM studies), (SELECT COUNT(*) FROM series), "
@@ -34,7 +47,9 @@ _COUNTS = (
 )
 
 
-def open_index(url: str, *, base: Path, clock: Clock = moments.now) -> Index:
+def open_index(
+    url: str, *, base: Path, clock: Clock = moments.now, volumes: Sequence[str] = ()
+) -> Index:
     """Open an index; its schema is brought up to date.
 
     Parameters
@@ -45,6 +60,8 @@ def open_index(url: str, *, base: Path, clock: Clock = moments.now) -> Index:
         Where a relative path begins.
     clock : callable
         Tells the present moment, with a time zone.
+    volumes : sequence of str
+        The volumes from which to read, the best first.
 
     Returns
     -------
@@ -60,7 +77,7 @@ def open_index(url: str, *, base: Path, clock: Clock = moments.now) -> Index:
     """
     backend = open_backend(url, base)
     migrate(backend)
-    return Index(backend, clock)
+    return Index(backend, clock, volumes)
 
 
 class Index:
@@ -77,9 +94,24 @@ class Index:
         The database; its schema is up to date.
     clock : callable
         Tells the present moment.
+    volumes : sequence of str
+        The volumes from which to read, the best first; those that are not named come last.
+
+    Attributes
+    ----------
+    jobs : Jobs
+        What is to be done later, in the same database.
+    commitments : Commitments
+        The transactions of storage commitment.
+    upkeep : Upkeep
+        Which copies are to be seen to.
+    tombstones : Tombstones
+        What was deleted on purpose.
     """
 
-    def __init__(self, backend: Backend, clock: Clock = moments.now) -> None:
+    def __init__(
+        self, backend: Backend, clock: Clock = moments.now, volumes: Sequence[str] = ()
+    ) -> None:
         self.backend = backend
         self._clock = clock
         self._connections = Connections(backend.connect, backend.usable)
@@ -88,8 +120,25 @@ class Index:
         pruning = Pruning(backend, hierarchy)
         self._additions = Additions(backend, hierarchy, pruning)
         self._locations = LocationTable(backend, pruning)
+        self._preference = Preference(volumes)
+        self._copies = CopyTable(backend, self._preference)
         self._callers = UnknownCallers(backend)
-        self._writer = Writer(backend, on_commit=hierarchy.committed, on_rollback=hierarchy.forget)
+        lanes = LaneTable(backend)
+        remembering = (hierarchy, lanes)
+        self._writer = Writer(
+            backend,
+            on_commit=lambda: [each.committed() for each in remembering],
+            on_rollback=lambda: [each.forget() for each in remembering],
+        )
+        self._job_table = JobTable(backend, lanes)
+        self.jobs = Jobs(self._read, self._writer, self._job_table, lanes, clock)
+        self.commitments = Commitments(
+            backend, self._read, self._writer, CommitmentTable(backend), self._job_table, self.jobs, clock
+        )
+        self.upkeep = Upkeep(backend, self._read, self._writer, self.jobs, self._job_table, clock)
+        self.tombstones = Tombstones(
+            backend, self._read, self._writer, self.jobs, self._job_table, self._locations, clock
+        )
 
     def close(self) -> None:
         """Wait for transactions that are under way, then close all connections."""
@@ -104,13 +153,16 @@ class Index:
 
     # Objects
 
-    def add(self, record: InstanceRecord) -> Added:
+    def add(self, record: InstanceRecord, jobs: Iterable[NewJob] = ()) -> Added:
         """Add an object that lies in a volume.
 
         Parameters
         ----------
         record : InstanceRecord
             The object.
+        jobs : iterable of NewJob
+            What is to be done with it. They are added in the same transaction if the archive keeps the object:
+            if it is stored, aside or replaced.
 
         Returns
         -------
@@ -125,9 +177,27 @@ class Index:
             If there was no space.
         """
         addition = additions.prepare(record)
-        return self._writer.run(
-            lambda connection: self._additions.add(connection, addition), order=addition.order
-        )
+        jobs = list(jobs)
+        if not jobs:
+            return self._writer.run(
+                lambda connection: self._additions.add(connection, addition), order=addition.order
+            )
+        now = self._clock()
+
+        def perform(connection: Any) -> Added:
+            added = self._additions.add(connection, addition)
+            if added.outcome in _KEPT:
+                self._job_table.add(connection, jobs, now)
+            return added
+
+        added = self._writer.run(perform, order=addition.order)
+        if added.outcome in _KEPT:
+            self.jobs.announce(job.lane for job in jobs)
+        return added
+
+    def add_jobs(self, jobs: Iterable[NewJob]) -> list[int]:
+        """Add jobs that follow from nothing else that is written, and return their numbers."""
+        return self.jobs.add(jobs)
 
     def find(self, query: Query) -> Iterator[dict[str, Any]]:
         """Answer a query.
@@ -157,7 +227,7 @@ class Index:
         ValueError
             As for `find`.
         """
-        return Find(self.backend, self._connections, query).answers()
+        return Find(self.backend, self._connections, query, self._preference).answers()
 
     def select(self, conditions: Iterable[Condition], level: str = "IMAGE") -> Selection:
         """Select instances to be retrieved.
@@ -174,7 +244,7 @@ class Index:
         Selection
             The instances.
         """
-        return Selection(self.backend, self._connections, conditions)
+        return Selection(self.backend, self._connections, conditions, self._preference)
 
     # Files
 
@@ -189,6 +259,10 @@ class Index:
         while page := self._read(self._locations.page, after):
             yield from page
             after = (page[-1].volume, page[-1].path)
+
+    def location(self, volume: str, path: str) -> StoredLocation | None:
+        """Return what the index knows of a file, None if it does not refer to it."""
+        return self._read(self._locations.at, volume, path)
 
     def has_location(self, volume: str, path: str) -> bool:
         """Whether the index refers to a file, as an instance or as an object put aside."""
@@ -217,9 +291,80 @@ class Index:
         """
         return self._writer.run(lambda connection: self._locations.remove(connection, volume, path))
 
+    def copies_of(self, stored: StoredInstance | StoredLocation | Duplicate) -> list[StoredLocation]:
+        """Return every copy of an object: the good ones first, and among them those to be read first.
+
+        Parameters
+        ----------
+        stored : StoredInstance, StoredLocation or Duplicate
+            Any copy of it, which itself need not be there any more.
+        """
+        return self._read(self._copies.of, stored)
+
+    def add_location(
+        self,
+        source: StoredInstance | StoredLocation | Duplicate,
+        volume: str,
+        path: str,
+        *,
+        verified_at: datetime | None = None,
+    ) -> bool:
+        """Enter a copy of a file that the index knows, byte for byte the same; again is harmless.
+
+        Parameters
+        ----------
+        source : StoredInstance, StoredLocation or Duplicate
+            What was copied. The copy belongs to the same instance, or object put aside.
+        volume, path : str
+            Where the copy lies. If there is a row for that already, it becomes that of this copy, and good.
+        verified_at : datetime, optional
+            When the copy was read and compared.
+
+        Returns
+        -------
+        bool
+            False if the index does not know the source any more, and nothing was entered.
+        """
+        places = (source.volume, source.path), (volume, path)
+        return self._writer.run(lambda connection: self._copies.add(connection, *places, verified_at))
+
+    def add_locations(self, copies: Sequence[tuple[StoredLocation, str, str]], verified_at: datetime) -> list[bool]:
+        """Enter several copies at once, each a source, a volume and a path: as `add_location` does."""
+        places = [((source.volume, source.path), (volume, path)) for source, volume, path in copies]
+        return self._writer.run(
+            lambda connection: [self._copies.add(connection, *each, verified_at) for each in places]
+        )
+
+    def mark_location(
+        self, volume: str, path: str, state: str, *, verified_at: datetime | None = None
+    ) -> bool:
+        """Note whether a copy is good.
+
+        Parameters
+        ----------
+        volume, path : str
+            Which copy.
+        state : str
+            `records.GOOD` or `records.BAD`: a bad copy comes behind all good ones and is not read.
+        verified_at : datetime, optional
+            When it was read and compared; what was noted before stays if this is None.
+
+        Returns
+        -------
+        bool
+            False if that was known already, or there is no such copy.
+        """
+        return self._writer.run(
+            lambda connection: self._copies.mark(connection, volume, path, state, verified_at)
+        )
+
     def duplicates(self) -> Iterator[Duplicate]:
-        """Yield the objects that were put aside, the oldest first."""
+        """Yield the objects that were put aside, the oldest first, each once."""
         yield from self._pages(self._locations.duplicates)
+
+    def instances(self, sop_instance_uids: Sequence[str]) -> dict[str, StoredInstance]:
+        """Return instances of the archive by SOP Instance UID: those that there are."""
+        return self._read(self._locations.instances, sop_instance_uids)
 
     # What was noticed
 
@@ -288,6 +433,31 @@ class Index:
                 self.backend.optimise(connection)
             finally:
                 connection.close()
+        except self.backend.errors as error:
+            raise self.backend.failure(error) from error
+
+    def dump_size_bytes(self) -> int:
+        """Return about how much space a dump will need, rather more than less."""
+        try:
+            return self.backend.dump_size_bytes()
+        except self.backend.errors as error:
+            raise self.backend.failure(error) from error
+
+    def dump(self, target: Path, should_stop: ShouldStop = lambda: False) -> DumpContent:
+        """Write everything, as it is at one moment, to a file that is empty or not there; nobody waits for that.
+
+        Returns
+        -------
+        DumpContent
+            What was counted in the index at that moment.
+
+        Raises
+        ------
+        Interrupted
+            It was told to stop.
+        """
+        try:
+            return self.backend.dump(target, should_stop)
         except self.backend.errors as error:
             raise self.backend.failure(error) from error
 

@@ -8,9 +8,20 @@ from typing import Any
 from medserver.index.backend import Backend
 from medserver.index.moments import from_text
 from medserver.index.pruning import Pruning
-from medserver.index.records import Duplicate, StoredLocation
+from medserver.index.records import Duplicate, StoredInstance, StoredLocation
 
 PAGE_ROWS = 500
+
+_OBJECT = ("sop_instance_uid", "sop_class_uid", "transfer_syntax_uid", "size_bytes", "digest")
+
+SELECT_LOCATIONS = (
+    "SELECT locations.id, volume, path, CASE WHEN duplicate IS NULL THEN 'instance' ELSE 'duplicate' END, "
+    "data_set_offset, meta_digest, state, verified_at, "
+    + ", ".join(f"COALESCE(instances.{name}, duplicates.{name})" for name in _OBJECT)
+    + " FROM locations LEFT JOIN instances ON instances.id = locations.instance "
+    "LEFT JOIN duplicates ON duplicates.id = locations.duplicate"
+)
+"""The beginning of a query whose rows `location_of` understands."""
 
 RECENT_ROWS = 100
 """More than all processes enter at a time."""
@@ -29,23 +40,24 @@ class LocationTable:
 
     def __init__(self, backend: Backend, pruning: Pruning) -> None:
         self._pruning = pruning
-        columns = ", ".join(
-            f"COALESCE(instances.{name}, duplicates.{name})"
-            for name in ("sop_instance_uid", "sop_class_uid", "transfer_syntax_uid", "size_bytes", "digest")
-        )
         self._page = backend.sql(
-            "SELECT volume, path, CASE WHEN duplicate IS NULL THEN 'instance' ELSE 'duplicate' END, "
-            f"data_set_offset, meta_digest, {columns} FROM locations "
-            "LEFT JOIN instances ON instances.id = locations.instance "
-            "LEFT JOIN duplicates ON duplicates.id = locations.duplicate "
-            f"WHERE (volume, path) > (?, ?) ORDER BY volume, path LIMIT {PAGE_ROWS}"
+            f"{SELECT_LOCATIONS} WHERE (volume, path) > (?, ?) ORDER BY volume, path LIMIT {PAGE_ROWS}"
         )
+        self._at = backend.sql(f"{SELECT_LOCATIONS} WHERE volume = ? AND path = ?")
         self._duplicates = backend.sql(
             "SELECT locations.id, sop_instance_uid, sop_class_uid, transfer_syntax_uid, reason, volume, "
-            "path, data_set_offset, size_bytes, digest, meta_digest, received_at, calling_ae_title "
-            "FROM duplicates JOIN locations ON locations.duplicate = duplicates.id "
+            "path, data_set_offset, size_bytes, digest, meta_digest, received_at, calling_ae_title, state, verified_at "
+            "FROM duplicates JOIN locations ON locations.id = "
+            "(SELECT MIN(copies.id) FROM locations AS copies WHERE copies.duplicate = duplicates.id) "
             f"WHERE locations.id > ? ORDER BY locations.id LIMIT {PAGE_ROWS}"
         )
+        self._instances = backend.sql(
+            "SELECT sop_instance_uid, sop_class_uid, transfer_syntax_uid, volume, path, data_set_offset, size_bytes, "
+            "digest, meta_digest, study_instance_uid FROM instances "
+            "JOIN locations ON locations.instance = instances.id JOIN series ON series.id = instances.series "
+            f"JOIN studies ON studies.id = series.study WHERE sop_instance_uid {backend.among}"
+        )
+        self._backend = backend
         self._find = backend.sql(
             "SELECT id, instance, duplicate FROM locations WHERE volume = ? AND path = ?"
         )
@@ -65,26 +77,31 @@ class LocationTable:
 
     def page(self, connection: Any, after: tuple[str, str]) -> list[StoredLocation]:
         """Return the next locations after a volume and path, in that order; an empty list at the end."""
-        return [
-            StoredLocation(
-                volume=row[0],
-                path=row[1],
-                role=row[2],
-                data_set_offset=row[3],
-                meta_digest=row[4],
-                sop_instance_uid=row[5],
-                sop_class_uid=row[6],
-                transfer_syntax_uid=row[7],
-                size_bytes=row[8],
-                digest=row[9],
-            )
-            for row in connection.execute(self._page, after).fetchall()
-        ]
+        return [location_of(row) for row in connection.execute(self._page, after).fetchall()]
+
+    def at(self, connection: Any, volume: str, path: str) -> StoredLocation | None:
+        """Return what the index knows of a file, None if it does not refer to it."""
+        rows = connection.execute(self._at, (volume, path)).fetchall()
+        return location_of(rows[0]) if rows else None
+
+    def instances(self, connection: Any, sop_instance_uids: Sequence[str]) -> dict[str, StoredInstance]:
+        """Return instances by SOP Instance UID, those that there are."""
+        rows = connection.execute(self._instances, (self._backend.list_parameter(sop_instance_uids),)).fetchall()
+        return {row[0]: StoredInstance(*row) for row in rows}
 
     def duplicates(self, connection: Any, after: int) -> list[tuple[int, Duplicate]]:
-        """Return the next objects that were put aside, with their numbers; an empty list at the end."""
+        """Return the next objects that were put aside, each with its first copy, and their numbers."""
         return [
-            (row[0], Duplicate(*row[1:11], received_at=from_text(row[11]), calling_ae_title=row[12]))
+            (
+                row[0],
+                Duplicate(
+                    *row[1:11],
+                    received_at=from_text(row[11]),
+                    calling_ae_title=row[12],
+                    state=row[13],
+                    verified_at=from_text(row[14]) if row[14] else None,
+                ),
+            )
             for row in connection.execute(self._duplicates, (after,)).fetchall()
         ]
 
@@ -116,3 +133,17 @@ class LocationTable:
         if deleted:
             self._pruning.prune_series(connection, deleted[0][0])
         return True
+
+
+def location_of(row: Sequence[Any]) -> StoredLocation:
+    """Return a row of `SELECT_LOCATIONS`."""
+    return StoredLocation(
+        volume=row[1],
+        path=row[2],
+        role=row[3],
+        data_set_offset=row[4],
+        meta_digest=row[5],
+        state=row[6],
+        verified_at=from_text(row[7]) if row[7] else None,
+        **dict(zip(_OBJECT, row[8:], strict=True)),
+    )

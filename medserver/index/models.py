@@ -9,14 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from peewee import BigAutoField, DoubleField, Field, ForeignKeyField, IntegerField, Model, TextField
+from peewee import (
+    BigAutoField,
+    CompositeKey,
+    DoubleField,
+    Field,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    TextField,
+)
 
 from medserver.dicom.attributes import LEVELS
 from medserver.index.columns import LEVEL_COLUMNS, PARENTS, TABLES
 
 
-def _model(table: str, fields: dict[str, Field]) -> type[Model]:
-    meta = type("Meta", (), {"table_name": table, "legacy_table_names": False})
+def _model(table: str, fields: dict[str, Field], key: tuple[str, ...] = ()) -> type[Model]:
+    options = {"primary_key": CompositeKey(*key)} if key else {}
+    meta = type("Meta", (), {"table_name": table, "legacy_table_names": False, **options})
     name = "".join(word.capitalize() for word in table.split("_"))
     return type(name, (Model,), {"__module__": __name__, "Meta": meta, **fields})
 
@@ -77,8 +87,9 @@ Locations = _model(
         "id": BigAutoField(),
         "instance": _reference(Instances, "instance", null=True),
         "duplicate": _reference(Duplicates, "duplicate", null=True),
-        **_texts(("volume", "path", "meta_digest")),
+        **_texts(("volume", "path", "meta_digest", "state")),
         "data_set_offset": IntegerField(),
+        "verified_at": TextField(null=True),
     },
 )
 
@@ -100,4 +111,32 @@ UnknownCallers = _model(
     },
 )
 
+Tombstones = _model(
+    "tombstones",
+    {
+        "id": BigAutoField(),
+        **_texts(("sop_instance_uid", "digest", "transfer_syntax_uid", "deleted_at", "deleted_by", "reason")),
+    },
+)
+
 Progress = _model("progress", {"name": TextField(primary_key=True), "value": TextField()})
+
+Jobs = _model(
+    "jobs",
+    {
+        "id": BigAutoField(),
+        **_texts(("kind", "destination", "order_key", "payload", "state", "due_at", "created_at")),
+        **_texts(("lease_until", "owner", "last_error"), null=True),
+        **{name: IntegerField() for name in ("priority", "ready", "attempts")},
+    },
+)
+
+JobKinds = _model("job_kinds", {"kind": TextField(primary_key=True), "paused": IntegerField()})
+
+JobLanes = _model(
+    "job_lanes",
+    {**_texts(("kind", "destination")), "paused": IntegerField()},
+    key=("kind", "destination"),
+)
+
+JobSchedule = _model("job_schedule", {"name": TextField(primary_key=True), "due_at": TextField()})

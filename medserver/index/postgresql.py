@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import select
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import peewee
@@ -13,6 +14,8 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from medserver.errors import IndexFailure, MedserverError, OutOfResources
+from medserver.index import postgresql_dump
+from medserver.index.dump import DumpContent, ShouldStop, Staged
 
 CONNECT_TIMEOUT_S = 10
 _STREAM_ROWS = 10_000
@@ -39,6 +42,8 @@ class PostgresqlBackend:
     name = "postgresql"
     errors = (psycopg.Error,)
     for_update = " FOR UPDATE"
+    skip_locked = " FOR UPDATE SKIP LOCKED"
+    among = "= ANY(?)"
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -91,10 +96,17 @@ class PostgresqlBackend:
         """Commit and wait for the server's disk."""
         connection.execute("COMMIT")
 
+    def flush(self) -> None:
+        """Do nothing: a commit has waited for the server's disk."""
+
     def rollback(self, connection: psycopg.Connection) -> None:
         """Roll back; a lost connection has nothing to roll back."""
         if not connection.closed:
             connection.execute("ROLLBACK")
+
+    def lock(self, connection: psycopg.Connection, name: str) -> None:
+        """Take an advisory lock; two names may share one."""
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
 
     def stream(
         self, connection: psycopg.Connection, statement: str, parameters: Sequence[Any]
@@ -139,3 +151,37 @@ class PostgresqlBackend:
 
     def optimise(self, connection: psycopg.Connection) -> None:
         """Leave it to the autovacuum of the server."""
+
+    def dump_size_bytes(self) -> int:
+        """Return the size of the tables: what they take on the disk is more than their text."""
+        statement = (
+            "SELECT COALESCE(SUM(pg_table_size(oid)), 0)::bigint FROM pg_class "
+            "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+        )
+        with closing(self.connect()) as connection:
+            return connection.execute(statement).fetchall()[0][0]
+
+    def dump(self, target: Path, should_stop: ShouldStop) -> DumpContent:
+        """Have pg_dump write a file."""
+        with closing(self.connect()) as connection:
+            return postgresql_dump.dump(connection, self.url, target, should_stop)
+
+    def examine_dump(self, file: Path) -> DumpContent:
+        """Have pg_restore read a file to its end, and count its rows."""
+        return postgresql_dump.examine(file)
+
+    staging = None  # wherever there is room
+
+    def discard_staged(self) -> None:
+        """Do nothing: a dump is loaded as a whole or not at all."""
+
+    def stage(self, file: Path, name: str) -> Staged:
+        """Load the dump into the database; the tables that are there go into a schema of this name."""
+        with closing(self.connect(writing=True)) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            there_were = postgresql_dump.load(connection, self.url, file, name)
+        return Staged(self.url, f"schema {name}" if there_were else None)
+
+    def take_the_place(self, staged: Staged, name: str) -> str | None:
+        """Do nothing more: the tables are in their place."""
+        return staged.kept

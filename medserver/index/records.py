@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+GOOD, BAD = "good", "bad"
+"""What can be known of a copy: it is what was stored as far as anybody has looked, or it is not and is never read
+again until it is repaired."""
+
 OUTCOMES = ("stored", "same", "aside", "replaced", "rejected")
 """What can become of an object that is added, see `Added`."""
 
@@ -65,7 +69,8 @@ class Added:
         ``stored``: it is an instance of the archive now. ``same``: the archive had it already, bit by
         bit. ``aside``: another object has its SOP Instance UID, both are kept. ``replaced``: it took the
         place of another object, which was put aside. ``rejected``: another object has its SOP Instance
-        UID, nothing was changed.
+        UID, nothing was changed. An object that the archive has and that lies on a further volume is
+        ``same`` as well: the index knows the copy from then on.
     conflicts : tuple of str
         The kinds of the conflicts that it revealed and that were not known before, see `conflicts`.
     file_needed : bool
@@ -79,9 +84,16 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class StoredInstance:
-    """One instance of the archive and where to read it.
+    """One instance of the archive and where to read it: its preferred copy.
 
     The parameters are those of `InstanceRecord`, with the Study Instance UID.
+
+    Parameters
+    ----------
+    state : str
+        `GOOD`; `BAD` if there is no good copy.
+    verified_at : datetime or None
+        When this copy was last read and compared with its digests; None if never since it was written.
     """
 
     sop_instance_uid: str
@@ -94,6 +106,8 @@ class StoredInstance:
     digest: str
     meta_digest: str
     study_instance_uid: str
+    state: str = GOOD
+    verified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +118,10 @@ class StoredLocation:
     ----------
     role : str
         ``instance``, or ``duplicate`` if the object was put aside.
+    state : str
+        `GOOD` or `BAD`.
+    verified_at : datetime or None
+        When this copy was last read and compared with its digests; None if never since it was written.
     others
         As in `InstanceRecord`.
     """
@@ -118,6 +136,8 @@ class StoredLocation:
     size_bytes: int
     digest: str
     meta_digest: str
+    state: str = GOOD
+    verified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +148,8 @@ class Duplicate:
     ----------
     reason : str
         ``aside``: it came second. ``replaced``: it came first, and the second one took its place.
+    state, verified_at
+        As in `StoredLocation`.
     others
         As in `InstanceRecord`.
     """
@@ -144,6 +166,8 @@ class Duplicate:
     meta_digest: str
     received_at: datetime
     calling_ae_title: str | None
+    state: str = GOOD
+    verified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from medserver.dicom.matching import Condition
 from medserver.index import answers
 from medserver.index.backend import Backend
 from medserver.index.connections import Connections
-from medserver.index.locating import LOCATION_COLUMNS, located
+from medserver.index.locating import LOCATION_COLUMNS, Preference, located
 from medserver.index.models import MODELS, Instances, Locations, Series
 from medserver.index.query import Matching, compiled, levels_between, rows_of
 from medserver.index.records import StoredInstance
@@ -34,6 +34,8 @@ class Selection:
         To read with.
     conditions : iterable of Condition
         All have to be fulfilled.
+    preference : Preference
+        Which copy of an instance is told.
 
     Attributes
     ----------
@@ -50,9 +52,16 @@ class Selection:
         If a condition is on an attribute that the index does not keep.
     """
 
-    def __init__(self, backend: Backend, connections: Connections, conditions: Iterable[Condition]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        connections: Connections,
+        conditions: Iterable[Condition],
+        preference: Preference = Preference(),
+    ) -> None:
         self._backend = backend
         self._connections = connections
+        self._preference = preference
         self._rows: array[int] = array("q")
         counter: Counter[tuple[str, str]] = Counter()
         try:
@@ -99,7 +108,7 @@ class Selection:
         parameters: tuple[Any, ...] = (self._backend.list_parameter(rows),)
         try:
             with self._connections.lent() as connection:
-                found = {row[0]: row for row in connection.execute(statement, parameters)}
+                found = self._preference.first(connection.execute(statement, parameters))
         except self._backend.errors as error:
             raise self._backend.failure(error) from error
         return [located(found[row][1:]) for row in rows if row in found]

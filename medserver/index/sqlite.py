@@ -2,25 +2,29 @@
 
 WAL with ``synchronous = NORMAL``: when a commit returns it outlives the process, and a little later the machine.
 What a power cut takes of the last rows, start-up reconciliation makes again from the store, which is flushed before
-a row is made. apsw brings its own SQLite; the one that Python links is often of a version that can corrupt a WAL
-database which several connections write.
+a row is made; for rows that cannot be made again there is `flush`. apsw brings its own SQLite; the one that Python
+links is often of a version that can corrupt a WAL database which several connections write.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import apsw
 import peewee
 from playhouse.apsw_ext import APSWDatabase
 
 from medserver.errors import IndexFailure, MedserverError, OutOfResources
+from medserver.index import sqlite_dump
+from medserver.index.dump import DumpContent, ShouldStop, Staged
 
 SQLITE_VERSION_MIN = (3, 51, 3)
 """The first version without the WAL reset bug, see https://sqlite.org/wal.html#walresetbug."""
@@ -125,7 +129,8 @@ class SqliteBackend:
 
     name = "sqlite"
     errors = (apsw.Error,)
-    for_update = ""  # one transaction writes at a time
+    for_update = skip_locked = ""  # one transaction writes at a time
+    among = "IN (SELECT value FROM json_each(?))"
 
     def __init__(self, path: Path) -> None:
         check_version(apsw.sqlite_lib_version())
@@ -169,10 +174,26 @@ class SqliteBackend:
         """Commit and wait for the disk."""
         connection.execute("COMMIT")
 
+    def flush(self) -> None:
+        """Flush the write-ahead log, in which all commits are that no checkpoint has flushed already.
+
+        SQLite holds no lock on that file, which closing a descriptor of it would give up.
+        """
+        for path in (f"{self.path}-wal", self.path.parent):
+            with suppress(FileNotFoundError):  # the last checkpoint took it away
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
     def rollback(self, connection: apsw.Connection) -> None:
         """Roll back; SQLite may have done so itself, for instance when the disk is full."""
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+    def lock(self, connection: apsw.Connection, name: str) -> None:
+        """Nobody else is in a transaction that writes."""
 
     def stream(
         self, connection: apsw.Connection, statement: str, parameters: Sequence[Any]
@@ -214,3 +235,35 @@ class SqliteBackend:
     def optimise(self, connection: apsw.Connection) -> None:
         """Run ANALYZE, on a sample, on tables that have changed much since the last time."""
         connection.execute(f"PRAGMA optimize = {_OPTIMISE_ALL_TABLES}")
+
+    def dump_size_bytes(self) -> int:
+        """Return the size of the database file and its log."""
+        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def dump(self, target: Path, should_stop: ShouldStop) -> DumpContent:
+        """Copy the database file, as it is at one moment, while others write."""
+        with closing(self.connect()) as connection:
+            return sqlite_dump.dump(connection, target, should_stop)
+
+    def examine_dump(self, file: Path) -> DumpContent:
+        """Check the integrity of a database file, and count its rows."""
+        return sqlite_dump.examine(file)
+
+    @property
+    def staging(self) -> Path:
+        """Where a dump is put before it is staged: beside the database, so that it can take its place."""
+        return self.path.with_name(f"{self.path.name}.restoring")
+
+    def discard_staged(self) -> None:
+        """Remove what an interrupted restore has left there."""
+        sqlite_dump.remove(self.staging)
+
+    def stage(self, file: Path, name: str) -> Staged:
+        """Return the database file as it is: it takes the place of the present one at the end."""
+        return Staged(f"sqlite:///{quote(str(file))}")
+
+    def take_the_place(self, staged: Staged, name: str) -> str | None:
+        """Put the database file in the place of the present one, which stays beside it."""
+        kept = self.path.with_name(f"{self.path.name}.{name}")
+        return str(kept) if sqlite_dump.take_the_place(self.staging, self.path, kept) else None

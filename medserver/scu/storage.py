@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from medserver import codecs
-from medserver.errors import CannotTranscode, TransferSyntaxNotSupported
+from medserver.errors import CannotTranscode, DamagedObject, TransferSyntaxNotSupported
 from medserver.scu.exchange import DATA_SET_FOLLOWS, PRIORITY_MEDIUM, next_message_id
 from medserver.wire.association import AcceptedContext, Association
 from medserver.wire.command_set import CommandField, encode_command_set
@@ -32,6 +32,8 @@ class Outgoing:
         The length of its data set.
     open_data_set : callable
         Returns a context manager with a binary file at the first byte of the data set.
+    on_sent : callable
+        Called when it has been sent and the peer has not answered yet: a good time to prepare the next one.
     """
 
     sop_class_uid: str
@@ -39,6 +41,7 @@ class Outgoing:
     transfer_syntax_uid: str
     size_bytes: int
     open_data_set: Callable[[], AbstractContextManager[BinaryIO]]
+    on_sent: Callable[[], None] = lambda: None
 
 
 def proposals_for(kinds: Iterable[tuple[str, str]]) -> list[list[Proposal]]:
@@ -137,10 +140,26 @@ def send_instance(
     command_set = store_request(
         outgoing.sop_class_uid, outgoing.sop_instance_uid, message_id, move_originator
     )
+    try:
+        _send_data_set(association, outgoing, workers, context, command_set)
+    except DamagedObject:  # found before anything was sent: a retry reads the next copy, if there is one
+        _send_data_set(association, outgoing, workers, context, command_set)
+    outgoing.on_sent()
+    return message_id
+
+
+def _send_data_set(
+    association: Association,
+    outgoing: Outgoing,
+    workers: codecs.Workers,
+    context: AcceptedContext,
+    command_set: bytes,
+) -> None:
+    """Send the message with the data set as stored, or transcoded to the transfer syntax of the context."""
     with outgoing.open_data_set() as stored:
         if context.transfer_syntax_uid == outgoing.transfer_syntax_uid:
             association.send_file(context.context_id, command_set, stored, outgoing.size_bytes)
-            return message_id
+            return
         transcoded = codecs.transcode(
             stored,
             outgoing.size_bytes,
@@ -154,4 +173,3 @@ def send_instance(
                 association.send_file(context.context_id, command_set, data_set, result.size_bytes)
         except TransferSyntaxNotSupported as error:
             raise CannotTranscode(str(error)) from None
-    return message_id

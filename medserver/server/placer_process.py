@@ -6,13 +6,15 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
+from functools import partial
 
 from medserver.config import ConfigFile
 from medserver.errors import MedserverError
 from medserver.log import Event
 from medserver.node import open_volumes
 from medserver.server.acceptor_process import STOP_SIGNALS
-from medserver.store import DirectoryVolume
+from medserver.store import Volume
 
 INTERVAL_S = 0.25
 RETRY_S = 5.0
@@ -35,6 +37,7 @@ def run(config_file: ConfigFile, supervisor: int) -> None:
     config = config_file.current
     placer = Placer(open_volumes(config), config.node.processes)
     placer.place()
+    placer.sweep_others()
     while signal.sigtimedwait(STOP_SIGNALS, INTERVAL_S) is None and os.getppid() == supervisor:
         placer.place()
     placer.place(finally_=True)
@@ -45,37 +48,44 @@ class Placer:
 
     Parameters
     ----------
-    volumes : list of DirectoryVolume
-        What to tend.
+    volumes : list of Volume
+        What to tend, the primary one first.
     processes : int
         How many processes receive.
     """
 
-    def __init__(self, volumes: list[DirectoryVolume], processes: int) -> None:
+    def __init__(self, volumes: list[Volume], processes: int) -> None:
         self._volumes = volumes
         self._processes = processes
         self._failing: set[str] = set()
-        self._next_at = 0.0
+        self._next_at: dict[str, float] = {}
 
     def place(self, finally_: bool = False) -> None:
-        """Tend every volume, unless that has just failed.
+        """Tend every volume, but for those where that has just failed.
 
         Parameters
         ----------
         finally_ : bool
             Whether this is the last time.
         """
-        if finally_ or time.monotonic() >= self._next_at:
-            outcomes = [self._tend(volume, finally_) for volume in self._volumes]
-            self._next_at = 0.0 if all(outcomes) else time.monotonic() + RETRY_S
-
-    def _tend(self, volume: DirectoryVolume, finally_: bool) -> bool:
-        """Tend one volume; False if it failed, which is logged when it begins and when it ends."""
-        try:
+        for volume in self._volumes:
             if finally_:
-                volume.settle()
-            else:
-                volume.tend(self._processes)
+                self._try(volume, volume.settle)
+            elif time.monotonic() >= self._next_at.get(volume.name, 0.0):
+                # Only the primary is received into.
+                spares = self._processes if volume is self._volumes[0] else 0
+                if not self._try(volume, partial(volume.tend, spares)):
+                    self._next_at[volume.name] = time.monotonic() + RETRY_S
+
+    def sweep_others(self) -> None:
+        """Remove what dead processes left on other volumes than the primary, which a start has swept already."""
+        for volume in self._volumes[1:]:
+            self._try(volume, volume.sweep)
+
+    def _try(self, volume: Volume, work: Callable[[], object]) -> bool:
+        """Do something about a volume; False if it failed, which is logged when it begins and when it ends."""
+        try:
+            work()
         except MedserverError as error:
             if volume.name not in self._failing:
                 logger.error(Event("volume", volume=volume.name, problem=str(error)))

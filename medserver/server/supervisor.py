@@ -1,4 +1,4 @@
-"""The process that the administrator starts: it listens, and starts the acceptor processes and the placer.
+"""The process that the administrator starts: it listens, and starts the acceptor processes, the placer and the workers.
 
 It has a single thread and no open index, so that it can fork at any time: a process that died is replaced by a new
 one. When the supervisor itself dies, the others notice it and stop.
@@ -17,9 +17,10 @@ from medserver.config import ConfigFile
 from medserver.errors import MedserverError
 from medserver.log import Event
 from medserver.node import open_node, open_volumes
-from medserver.server import acceptor_process, placer_process
-from medserver.server.acceptor_process import DRAIN_S, STOP_SIGNALS
+from medserver.server import acceptor_process, placer_process, worker_process
+from medserver.server.acceptor_process import DRAIN_S
 from medserver.server.descriptors import raise_descriptor_limit
+from medserver.server.stop_request import StopRequest
 from medserver.wire.acceptor import bind, listen
 from medserver.wire.admission import AdmissionLimits
 from medserver.wire.roster import Roster
@@ -30,7 +31,7 @@ KILL_AFTER_S = DRAIN_S + 4.0
 FAILURE_EXIT_CODE = 70
 
 PLACER = -1
-"""Stands for the placer where the acceptor processes have their place in the roster."""
+"""Stands for the placer where the acceptor processes have their place in the roster; less stands for a worker."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,28 +51,6 @@ def serve(config_file: ConfigFile) -> None:
     stop_request = StopRequest()  # before anybody can see that we are here
     with lock.shared(config_file.current.node.data):  # the processes that are forked hold it too
         Supervisor(config_file, stop_request).run()
-
-
-class StopRequest:
-    """Whether the node was asked to stop; from its making on, a stop signal does nothing else.
-
-    The signals are blocked in this thread, so that it can wait for them. Libraries have threads of their own in
-    which they are not (numpy's, for one): a signal that the system gives to one of those comes to the handler.
-    """
-
-    def __init__(self) -> None:
-        self._made = False
-        for number in STOP_SIGNALS:
-            signal.signal(number, self._note)
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS | {signal.SIGCHLD})
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait for the request, or for the end of a process; tell whether there is a request."""
-        received = signal.sigtimedwait(STOP_SIGNALS | {signal.SIGCHLD}, timeout_s)
-        return self._made or (received is not None and received.si_signo in STOP_SIGNALS)
-
-    def _note(self, number: int, frame: object) -> None:
-        self._made = True
 
 
 class Supervisor:
@@ -94,7 +73,7 @@ class Supervisor:
         self._roster = Roster(config.node.processes, limits.rows)
         raise_descriptor_limit(limits.rows + limits.waiting_max)
         self._process_id = os.getpid()
-        self._processes: dict[int, int] = {}  # process ID -> place in the roster, or PLACER
+        self._processes: dict[int, int] = {}  # process ID -> place in the roster, PLACER or less
         self._restart_at: dict[int, float] = {}  # place -> when a process is to be started for it
 
     def run(self) -> None:
@@ -108,7 +87,8 @@ class Supervisor:
         # So that the first objects find the journal ready.
         placer_process.Placer(open_volumes(config), config.node.processes).place()
         listen(self._listener)
-        for index in (PLACER, *range(config.node.processes)):
+        workers = (PLACER - number for number in range(1, config.jobs.workers + 1))
+        for index in (PLACER, *range(config.node.processes), *workers):
             self._start(index)
         logger.info(
             Event(
@@ -131,8 +111,8 @@ class Supervisor:
     # -- processes ----------------------------------------------------------------------------------------
 
     def _start(self, index: int) -> None:
-        """Start the process of a place in the roster, or the placer."""
-        if index != PLACER:
+        """Start the process of a place in the roster, the placer or a worker."""
+        if index > PLACER:
             self._roster.forget(index)
         process_id = os.fork()
         if process_id == 0:
@@ -143,9 +123,10 @@ class Supervisor:
         """Do the work of a process and end: never return into the supervisor."""
         exit_code = 0
         try:
-            if index == PLACER:
+            if index <= PLACER:
                 self._listener.close()
-                placer_process.run(self._config_file, self._process_id)
+                run = placer_process.run if index == PLACER else worker_process.run
+                run(self._config_file, self._process_id)
             else:
                 place = self._roster.place(index)
                 acceptor_process.run(self._config_file, self._listener, place, self._process_id)
@@ -162,7 +143,7 @@ class Supervisor:
     def _reap(self) -> None:
         """Notice processes that have ended, and start others in their place after a moment."""
         for index in self._ended():
-            if index != PLACER:
+            if index > PLACER:
                 self._roster.forget(index)
             self._restart_at[index] = time.monotonic() + RESTART_DELAY_S
         now = time.monotonic()
@@ -184,7 +165,7 @@ class Supervisor:
         return places
 
     def _stop(self) -> None:
-        """Stop the acceptors, then the placer, which places what they have received."""
+        """Stop the acceptors and workers, then the placer, which places what they have received."""
         self._end([process_id for process_id, index in self._processes.items() if index != PLACER])
         self._end(list(self._processes))
 

@@ -11,17 +11,19 @@ from medserver.dicom import status
 from medserver.errors import (
     AssociationAborted,
     MedserverError,
+    NoSuchSOPClass,
     NotAuthorised,
     SOPClassNotSupported,
     UnrecognisedOperation,
 )
 from medserver.log import Event, escaped
 from medserver.node import Node
+from medserver.services import reporting
 from medserver.services.registry import service_for
 from medserver.services.request import Handler, Request, Response
 from medserver.services.responses import status_of
 from medserver.wire.acceptor import AcceptedAssociation
-from medserver.wire.command_set import NO_DATA_SET, RESPONSE, CommandField, encode_command_set
+from medserver.wire.command_set import NO_DATA_SET, NORMALISED, RESPONSE, CommandField, encode_command_set
 from medserver.wire.message import Message
 from medserver.wire.pdata import pdata_pieces
 
@@ -51,7 +53,7 @@ def serve(association: AcceptedAssociation, node: Node) -> None:
             if association.stopping:
                 association.abort_as_provider()
                 return
-            message = association.next_message()
+            message = reporting.next_message(association, lambda request: dispatch(association, request, node))
             if message is None:
                 return
             association.idle = False
@@ -59,6 +61,8 @@ def serve(association: AcceptedAssociation, node: Node) -> None:
     except AssociationAborted:
         if not association.stopping:
             raise
+    finally:
+        reporting.abandon(association)
 
 
 def dispatch(association: AcceptedAssociation, message: Message, node: Node) -> None:
@@ -108,7 +112,8 @@ def _find_handler(
     if handler is None:
         raise UnrecognisedOperation("the SOP class does not have this operation")
     if sop_class_uid != context.abstract_syntax and service.right != "store":
-        raise SOPClassNotSupported("the SOP class is not that of the presentation context")
+        error = NoSuchSOPClass if message.command_field in NORMALISED else SOPClassNotSupported
+        raise error("the SOP class is not that of the presentation context")
     extended = association.acceptor.sop_class_extended.get(context.abstract_syntax, b"")
     return Request(association, message, context, sop_class_uid, remote, extended), handler
 
@@ -211,6 +216,8 @@ class _Responder:
             "Status": response.code,
             # A backslash would separate values in an LO (PS3.5 6.2).
             "ErrorComment": escaped(response.comment, ERROR_COMMENT_MAX).replace("\\", "/") or None,
-            "AffectedSOPInstanceUID": asked.get("AffectedSOPInstanceUID"),
+            "AffectedSOPInstanceUID": asked.get("AffectedSOPInstanceUID", asked.get("RequestedSOPInstanceUID")),
+            "EventTypeID": asked.get("EventTypeID"),
+            "ActionTypeID": asked.get("ActionTypeID"),
             **response.elements,
         })

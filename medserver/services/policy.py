@@ -71,13 +71,14 @@ def support(remote: Remote, abstract_syntax: str) -> Support | None:
     """Return what a remote AE may do with a SOP class.
 
     For storage, the right to store lets it be the SCU, and the right to get lets it be the SCP that receives the
-    sub-operations of its C-GET (PS3.4 C.5.3).
+    sub-operations of its C-GET (PS3.4 C.5.3). The right to commit lets it ask for storage commitment, and report on
+    what it was asked (PS3.4 J.3.3.1.3).
     """
     service = service_for(abstract_syntax, remote.private_sop_classes)
     if service is None:
         return None
     may_use = remote.permits(service.right)
-    may_receive = service.right == "store" and remote.permits("get")
-    if not may_use and not may_receive:
+    may_provide = bool(service.reverse_right) and remote.permits(service.reverse_right)
+    if not may_use and not may_provide:
         return None
-    return Support(frozenset(service.transfer_syntaxes), as_scu=may_use, as_scp=may_receive)
+    return Support(frozenset(service.transfer_syntaxes), as_scu=may_use, as_scp=may_provide)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from pydicom.uid import UID
 
 from medserver.dicom import uids
-from medserver.services import query, retrieve, storage, verification
+from medserver.services import commitment, query, retrieve, storage, verification
 from medserver.services.request import Handler
 from medserver.wire.command_set import CommandField
 
@@ -38,6 +38,8 @@ class Service:
         What can be asked for.
     transfer_syntaxes : tuple of str
         What is accepted.
+    reverse_right : str
+        What an AE's `allow` must list so that it may be the SCP on an association that it opens; empty if none may.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Service:
     sop_classes: Mapping[str, str]
     operations: Mapping[CommandField, Handler]
     transfer_syntaxes: tuple[str, ...]
+    reverse_right: str = ""
 
 
 def _names(*sop_class_uids: str) -> Mapping[str, str]:
@@ -61,6 +64,7 @@ STORAGE = Service(
     uids.STORAGE_SOP_CLASSES,
     {CommandField.C_STORE: storage.store},
     ALL_TRANSFER_SYNTAXES,
+    reverse_right="get",
 )
 
 SERVICES: tuple[Service, ...] = (
@@ -107,6 +111,18 @@ SERVICES: tuple[Service, ...] = (
         ),
         {CommandField.C_GET: retrieve.get},
         UNCOMPRESSED,
+    ),
+    Service(
+        "Storage Commitment",
+        "PS3.4 J",
+        "commit",
+        _names(uids.STORAGE_COMMITMENT_PUSH_MODEL),
+        {
+            CommandField.N_ACTION: commitment.request_commitment,
+            CommandField.N_EVENT_REPORT: commitment.receive_report,
+        },
+        UNCOMPRESSED,
+        reverse_right="commit",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Which DIMSE status an error becomes (PS3.7 annex C, PS3.4 B.2.3, C.4)."""
+"""Which DIMSE status an error becomes (PS3.7 C, PS3.4 B.2.3, C.4)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ STATUSES: dict[type[errors.MedserverError], int] = {
     errors.NoSuchInstance: status.NO_SUCH_INSTANCE,
     errors.NotAuthorised: status.NOT_AUTHORISED,
     errors.UnrecognisedOperation: status.UNRECOGNISED_OPERATION,
+    errors.NoSuchSOPClass: status.NO_SUCH_SOP_CLASS,
+    errors.NoSuchAction: status.NO_SUCH_ACTION,
+    errors.NoSuchEventType: status.NO_SUCH_EVENT_TYPE,
+    errors.InvalidArgument: status.INVALID_ARGUMENT_VALUE,
     errors.UnknownMoveDestination: status.MOVE_DESTINATION_UNKNOWN,
     errors.OutOfResources: status.OUT_OF_RESOURCES,
+    errors.ResourceLimitation: status.RESOURCE_LIMITATION,
     errors.CannotCountMatches: status.CANNOT_COUNT_MATCHES,
     errors.StoreFailure: status.PROCESSING_FAILURE,
     errors.IndexFailure: status.PROCESSING_FAILURE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pydicom.dataset import Dataset
 
@@ -58,6 +58,7 @@ def move(request: Request, node: Node) -> Iterator[Response]:
         node.workers,
         originator,
     )
+    instances = archive.ReadAhead(node, selection)
     with sender:
         try:
             sender.open()
@@ -69,8 +70,8 @@ def move(request: Request, node: Node) -> Iterator[Response]:
         yield from perform(
             request,
             selection.count,
-            selection,
-            lambda instance: sender.send(outgoing(instance, node))[0],
+            instances,
+            lambda instance: sender.send(outgoing(instance, instances))[0],
         )
 
 
@@ -84,33 +85,46 @@ def get(request: Request, node: Node) -> Iterator[Response]:
     selection = _select(request, node)
     logger.info(Event("C-GET", instances=selection.count))
     without_bulk_data = request.sop_class_uid == uids.COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET
+    if without_bulk_data:
+        yield from perform(
+            request,
+            selection.count,
+            selection,
+            lambda instance: _send_back(
+                request, instance, lambda: send_without_bulk_data(request.association, instance, node)
+            ),
+        )
+        return
+    instances = archive.ReadAhead(node, selection)
     yield from perform(
         request,
         selection.count,
-        selection,
-        lambda instance: _send_back(request, node, instance, without_bulk_data),
+        instances,
+        lambda instance: _send_back(
+            request,
+            instance,
+            lambda: send_instance(request.association, outgoing(instance, instances), node.workers),
+        ),
     )
 
 
-def outgoing(instance: StoredInstance, node: Node) -> Outgoing:
+def outgoing(instance: StoredInstance, instances: archive.ReadAhead) -> Outgoing:
     """Return a stored instance as something to send."""
     return Outgoing(
         instance.sop_class_uid,
         instance.sop_instance_uid,
         instance.transfer_syntax_uid,
         instance.size_bytes,
-        lambda: archive.open_data_set(node, instance),
+        lambda: instances.open(instance),
+        instances.prepare,
     )
 
 
-def _send_back(request: Request, node: Node, instance: StoredInstance, without_bulk_data: bool) -> int:
-    """Perform one sub-operation of a C-GET and return its status."""
+def _send_back(request: Request, instance: StoredInstance, send: Callable[[], int]) -> int:
+    """Perform one sub-operation of a C-GET and return its status; `send` returns the Message ID of the request."""
     association = request.association
     try:
-        if without_bulk_data:
-            message_id = send_without_bulk_data(association, instance, node)
-        else:
-            message_id = send_instance(association, outgoing(instance, node), node.workers)
+        message_id = send()
     except AssociationAborted:
         raise
     except MedserverError as error:

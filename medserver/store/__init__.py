@@ -6,7 +6,22 @@ Start with `volume` (the contract that every volume keeps), then `directory` (a 
 
 from __future__ import annotations
 
+from medserver.store.condition import AWAY, EMPTY, FULL, READ_ONLY, READY, Condition
 from medserver.store.directory import DirectoryVolume
+from medserver.store.shelf import Shelf
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject, Volume
 
-__all__ = ["DirectoryVolume", "ObjectStat", "ObjectWriter", "StoredObject", "Volume"]
+__all__ = [
+    "AWAY",
+    "EMPTY",
+    "FULL",
+    "READY",
+    "READ_ONLY",
+    "Condition",
+    "DirectoryVolume",
+    "ObjectStat",
+    "ObjectWriter",
+    "Shelf",
+    "StoredObject",
+    "Volume",
+]

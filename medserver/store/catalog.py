@@ -62,7 +62,14 @@ class Catalog:
     def size_bytes(self, path: str) -> int | None:
         """Return the size of an object; None if it is not in the journal."""
         found = self._find(path)
-        return None if found is None else found[1].meta_size_bytes + found[1].size_bytes
+        if found is None:
+            return None
+        generation, entry = found
+        descriptor = self._open_segment(generation)
+        if descriptor is None:  # placed since it was read here, and perhaps deleted
+            return None
+        self._files.close(descriptor)
+        return entry.meta_size_bytes + entry.size_bytes
 
     def paths(self) -> list[str]:
         """Return the paths of all objects in the journal, sorted."""

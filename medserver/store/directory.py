@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import logging
 import os
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -18,22 +18,29 @@ from typing import BinaryIO
 from medserver import errors
 from medserver.store import paths
 from medserver.store.catalog import Catalog
+from medserver.store.condition import AWAY, EMPTY, FULL, READ_ONLY, READY, Condition
+from medserver.store.deferred import DeferredFiles
+from medserver.store.directory_shelf import DirectoryShelf
 from medserver.store.durable import DurableDirectories
-from medserver.store.failures import translating
+from medserver.store.failures import translated, translating
 from medserver.store.files import Files
 from medserver.store.incoming import Incoming
 from medserver.store.journal import SEGMENT_BYTES, Journal
 from medserver.store.journaled import Allowance, JournaledWriter
-from medserver.store.placement import Placement
+from medserver.store.placement import QUIET_S, Placement
+from medserver.store.tombs import Tombs
+from medserver.store.verification import verify
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject
 from medserver.store.writer import DirectoryWriter
 
 logger = logging.getLogger(__name__)
 
-_READ_SIZE_BYTES = 1024 * 1024
-
 JOURNAL_IDLE_S = 2.0
 """When nothing has been received for so long, what is in the journal is placed."""
+
+
+SPACE_MIN_BYTES = 64 * 1024
+"""A volume that takes less than this is full."""
 
 
 class DirectoryVolume:
@@ -79,21 +86,58 @@ class DirectoryVolume:
         self._segment_bytes = segment_bytes
         self._journal = Journal(journal_directory, self._files, segment_bytes) if journaled else None
         self._allowance = Allowance()
+        self._tombs = Tombs(str(self.root), self._incoming, self._files)
+        self.backups = DirectoryShelf(
+            name, str(self.root), "backups", self._incoming, self._files, self._directories.ensure_root
+        )
 
-    def create(self, file_meta: bytes) -> ObjectWriter:
-        """Start an object with these bytes before its data set."""
+    def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
+        """Start an object with these bytes before its data set, at a path of its own or at a given one."""
+        if path is not None:
+            paths.checked(path)
         with translating(f"make volume {self.name}"):
             self._directories.ensure_root()
         with translating(f"write to volume {self.name}"):
             self._files.require_space(str(self.root), len(file_meta))
-        if self._journal is None:
-            return self._write_directly(file_meta)
+        if path is not None and replace:
+            self._take_out_of_journal(path)
+        if self._journal is None or path is not None:
+            return self._write_directly(file_meta, path, replace)
         return JournaledWriter(
             self.name, file_meta, self._journal, self._allowance, partial(self._write_directly, file_meta)
         )
 
-    def _write_directly(self, file_meta: bytes) -> DirectoryWriter:
-        return DirectoryWriter(self.name, file_meta, self._incoming, self._directories, self._files)
+    @contextmanager
+    def batch(self) -> Iterator[Callable[[bytes, str], ObjectWriter]]:
+        """Give a `create` for copies that become durable together: one flush of the file system for all of them."""
+        deferred = DeferredFiles(self._files)
+
+        def create(file_meta: bytes, path: str) -> ObjectWriter:
+            with translating(f"write to volume {self.name}"):
+                self._directories.ensure_root()
+                self._files.require_space(str(self.root), len(file_meta))
+            return DirectoryWriter(
+                self.name, file_meta, self._incoming, self._directories, deferred, paths.checked(path)
+            )
+
+        yield create
+        if deferred.is_needed:
+            with translating(f"flush volume {self.name}"):
+                self._files.flush_all(str(self.root))
+
+    def _write_directly(self, file_meta: bytes, path: str | None = None, replace: bool = False) -> DirectoryWriter:
+        return DirectoryWriter(
+            self.name, file_meta, self._incoming, self._directories, self._files, path, replace=replace
+        )
+
+    def _take_out_of_journal(self, path: str) -> None:
+        """Have an object placed that is to be replaced: or its record would later take the place of the new file."""
+        with translating(f"place objects of volume {self.name}"):
+            if self._catalog.size_bytes(path) is None:
+                return
+            self._placement.place_all()
+            if self._catalog.size_bytes(path) is not None:
+                raise errors.StoreFailure(f"{self.name}:{path} is in a journal that is being written")
 
     def tend(self, spares: int = 0) -> None:
         """Do what can wait: place what is in the journals of all processes, and prepare their next segments.
@@ -182,19 +226,58 @@ class DirectoryVolume:
 
     def verify(self, stored: StoredObject) -> None:
         """Read an object to its end and compare sizes and digests."""
-        where = f"{self.name}:{stored.path}"
-        with self.open(stored.path) as file, translating(f"read {where}"):
-            meta_size_bytes, meta_digest = _digest(file, stored.data_set_offset)
-            size_bytes, digest = _digest(file, None)
-        if (meta_size_bytes, size_bytes) != (stored.data_set_offset, stored.size_bytes):
-            expected = stored.data_set_offset + stored.size_bytes
-            raise errors.DamagedObject(
-                f"{where} has {meta_size_bytes + size_bytes} bytes instead of {expected}"
-            )
-        if meta_digest != stored.meta_digest:
-            raise errors.DamagedObject(f"{where}: the file meta information is not what was stored")
-        if digest != stored.digest:
-            raise errors.DamagedObject(f"{where}: the data set is not what was stored")
+        with self.open(stored.path) as file, translating(f"read {self.name}:{stored.path}"):
+            verify(file, stored)
+
+    def condition(self) -> Condition:
+        """Tell how the volume is; a file is made and removed to find out whether that can be done."""
+        try:
+            if not self._files.names(str(self.root)):
+                return Condition(EMPTY, self._free_bytes(), f"{self.root} is empty")
+            free_bytes = self._free_bytes()
+        except FileNotFoundError:
+            return Condition(EMPTY, None, f"{self.root} does not exist")
+        except OSError as error:
+            return Condition(AWAY, None, f"{self.root}: {error.strerror}")
+        try:
+            self._files.require_space(str(self.root), SPACE_MIN_BYTES)
+            descriptor, temporary = self._incoming.create()
+            self._files.close(descriptor)
+            self._files.unlink(temporary)
+        except OSError as error:
+            is_full = isinstance(translated(error, "write"), errors.OutOfResources)
+            return Condition(FULL if is_full else READ_ONLY, free_bytes, f"{self.root}: {error.strerror}")
+        return Condition(READY, free_bytes)
+
+    def _free_bytes(self) -> int:
+        found = os.statvfs(self.root)
+        return found.f_bavail * found.f_frsize
+
+    def is_receiving(self) -> bool:
+        """Tell whether objects have been written a moment ago."""
+        try:
+            return self._placement.is_receiving() or abs(time.time() - self._incoming.newest_at()) < QUIET_S
+        except OSError:
+            return False
+
+    def found(self) -> None:
+        """Make the directory, and one in it."""
+        with translating(f"make volume {self.name}"):
+            self._directories.renew_root()
+            descriptor, temporary = self._incoming.create()
+            self._files.close(descriptor)
+            self._files.unlink(temporary)
+            self._files.flush_directory(str(self.root))
+
+    def bury(self, tombstones: bytes) -> None:
+        """Keep a text beside the objects."""
+        with translating(f"bury on volume {self.name}"):
+            self._tombs.add(tombstones)
+
+    def tombstones(self) -> Iterator[bytes]:
+        """Yield every text that `bury` was given."""
+        with translating(f"read the tombstones of volume {self.name}"):
+            yield from self._tombs.all()
 
     def sweep(self) -> int:
         """Remove what dead processes left unfinished; return the number of files removed."""
@@ -229,7 +312,16 @@ class DirectoryVolume:
             try:
                 yield
             except (FileNotFoundError, NotADirectoryError) as error:
+                if self._is_lost():
+                    raise errors.StoreFailure(f"volume {self.name} is lost: {self.root} is empty") from error
                 raise errors.DamagedObject(f"{self.name}:{path} is missing") from error
+
+    def _is_lost(self) -> bool:
+        """Tell whether nothing is where the volume should be: its disk is not there, and no object is missed."""
+        try:
+            return not self._files.names(str(self.root))
+        except (FileNotFoundError, NotADirectoryError):
+            return True
 
     def _descend(self, prefix: str, depth: int, after: list[str]) -> Iterator[str]:
         """Yield what lies below one directory and sorts behind `after`, which is given relative to it."""
@@ -250,18 +342,3 @@ class DirectoryVolume:
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [name for name in names if pattern.fullmatch(name)]
-
-
-def _digest(file: BinaryIO, size_bytes: int | None) -> tuple[int, str]:
-    """Read so many bytes, or all (None); return how many there were and their SHA-256."""
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(_READ_SIZE_BYTES))
-    count = 0
-    while size_bytes is None or count < size_bytes:
-        wanted = _READ_SIZE_BYTES if size_bytes is None else min(_READ_SIZE_BYTES, size_bytes - count)
-        taken = file.readinto(buffer[:wanted])
-        if not taken:
-            break
-        digest.update(buffer[:taken])
-        count += taken
-    return count, digest.hexdigest()

@@ -44,6 +44,12 @@ class DurableDirectories:
             self._make(path)
         self._has_root = True
 
+    def renew_root(self) -> None:
+        """Make the root although it was there and has vanished: somebody wants a fresh start."""
+        self._has_root = False
+        self.forget()
+        self.ensure_root()
+
     def ensure(self, relative: str) -> str:
         """Make a directory below the root unless it is known, and return its absolute path.
 

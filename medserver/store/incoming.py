@@ -53,6 +53,15 @@ class Incoming:
             path = f"{self._settle()}/{name}"
             return self._files.create(path), path
 
+    def newest_at(self) -> float:
+        """Return when a temporary file was last made or taken away, in seconds since 1970; 0 if never."""
+        newest = 0.0
+        with suppress(FileNotFoundError):
+            for name in self._files.names(self._path):
+                with suppress(FileNotFoundError):
+                    newest = max(newest, self._files.stat(f"{self._path}/{name}").st_mtime)
+        return newest
+
     def sweep(self) -> int:
         """Remove the directories of dead processes; return how many temporary files were in them."""
         if not os.path.isdir(self._path):

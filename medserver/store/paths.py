@@ -22,6 +22,18 @@ COMPONENTS = tuple(
 )
 
 
+MARKER = "medserver-volume"
+"""An object of a bucket that tells that there is a volume, and that the service creates nothing twice."""
+
+TEMPORARY = "incoming"
+"""Where a bucket holds objects that are not placed yet."""
+
+
+def temporary_name(word: str) -> str:
+    """Return the name of an object of a bucket that is not placed yet; `word` is a random one."""
+    return f"{TEMPORARY}/{word}.part"
+
+
 def minute_directory(sealed_at: datetime) -> str:
     """Return the directory of what is sealed at this time.
 

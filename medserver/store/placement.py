@@ -83,6 +83,15 @@ class Placement:
 
         Placing and flushing takes the disk from those who wait for their flush of the journal.
         """
+        backlog_bytes, newest = self._backlog()
+        return backlog_bytes < BACKLOG_MAX_BYTES and abs(time.time() - newest) < QUIET_S
+
+    def is_receiving(self) -> bool:
+        """Tell whether an object was written to the journal a moment ago."""
+        return abs(time.time() - self._backlog()[1]) < QUIET_S
+
+    def _backlog(self) -> tuple[int, float]:
+        """Return how many bytes wait in the journal, and when it was last written to."""
         backlog_bytes, newest = 0, 0.0
         for name in self._names():
             if name.endswith((ACTIVE, SEALED)):
@@ -90,7 +99,7 @@ class Placement:
                     found = self._files.stat(f"{self._journal_directory}/{name}")
                     backlog_bytes += found.st_size
                     newest = max(newest, found.st_mtime)
-        return backlog_bytes < BACKLOG_MAX_BYTES and abs(time.time() - newest) < QUIET_S
+        return backlog_bytes, newest
 
     def prepare_spares(self, count: int, segment_bytes: int) -> None:
         """Fill files with zeros for the next segments, until there are `count`; later, placed ones take their place."""

@@ -6,10 +6,14 @@ for byte as it was received. Objects are immutable: they are made, read and dele
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol
+
+from medserver.store.condition import Condition
+from medserver.store.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,8 @@ class ObjectWriter(Protocol):
         ------
         OutOfResources, StoreFailure
             As for `write`.
+        DamagedObject
+            Other bytes lie at the path that was given to `Volume.create`.
         """
 
     def abandon(self) -> None:
@@ -101,15 +107,38 @@ class ObjectWriter(Protocol):
 
 
 class Volume(Protocol):
-    """One place that holds immutable objects. All methods may be called from several threads at once."""
+    """One place that holds immutable objects. All methods may be called from several threads at once.
+
+    Attributes
+    ----------
+    name : str
+        As in the configuration.
+    backups : Shelf
+        Where backups of the index lie, which are no objects.
+    """
 
     name: str
+    backups: Shelf
 
-    def create(self, file_meta: bytes) -> ObjectWriter:
+    def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
         """Start an object with these bytes before its data set.
+
+        Parameters
+        ----------
+        file_meta : bytes
+            The file meta information.
+        path : str, optional
+            Where the object is to lie, if it is a copy of one that has its path already. `ObjectWriter.seal` places
+            it there. If the very same bytes are there, it has nothing to do; if others are, it raises
+            `DamagedObject` and leaves both as they are.
+        replace : bool
+            Whether what is at the path, which is bad, gives way: in one step, so that there is one or the other at any
+            time.
 
         Raises
         ------
+        ValueError
+            The path is not one that `paths` builds.
         OutOfResources, StoreFailure
             As for `ObjectWriter.write`.
         """
@@ -122,9 +151,9 @@ class Volume(Protocol):
         ValueError
             The path is not one that `paths` builds.
         DamagedObject
-            There is no such object.
+            There is no such object on a volume that holds others.
         StoreFailure
-            It cannot be opened.
+            It cannot be opened, or nothing at all is where the volume should be: that says nothing about the object.
         """
 
     def stat(self, path: str) -> ObjectStat:
@@ -163,6 +192,71 @@ class Volume(Protocol):
         StoreFailure
             It cannot be read.
         """
+
+    def batch(self) -> AbstractContextManager[Callable[[bytes, str], ObjectWriter]]:
+        """Return what gives a `create` for copies that become durable together, when its block ends without an error.
+
+        Until then they may be in place and not be whole after a power cut. Raises as `ObjectWriter.seal` does.
+        """
+
+    def condition(self) -> Condition:
+        """Tell how the volume is; never raises."""
+
+    def is_receiving(self) -> bool:
+        """Tell whether objects have been written a moment ago, so that what can wait should."""
+
+    def found(self) -> None:
+        """Make the place of the volume if nothing is there: it is meant to begin anew.
+
+        Raises
+        ------
+        OutOfResources, StoreFailure
+            It cannot be made.
+        """
+
+    def bury(self, tombstones: bytes) -> None:
+        """Keep a text beside the objects, durably, for `tombstones`.
+
+        Raises
+        ------
+        OutOfResources, StoreFailure
+            It cannot be kept.
+        """
+
+    def tombstones(self) -> Iterator[bytes]:
+        """Yield every text that `bury` was given.
+
+        Raises
+        ------
+        StoreFailure
+            They cannot be read.
+        """
+
+    def rest(self) -> None:
+        """Let what this process has made durable in a hurry be put into its place if nothing comes any more.
+
+        Raises
+        ------
+        StoreFailure
+            That cannot be begun.
+        """
+
+    def tend(self, spares: int = 0) -> None:
+        """Do what can wait, and prepare what is soon needed; may be called by one process for all.
+
+        Parameters
+        ----------
+        spares : int
+            How many processes receive objects for this volume.
+
+        Raises
+        ------
+        OutOfResources, StoreFailure
+            Something could not be done; it is done by a later call.
+        """
+
+    def settle(self) -> None:
+        """Put everything into its place that can be. Raises as `tend` does."""
 
     def sweep(self) -> int:
         """Remove what dead processes left unfinished, and return how many files that were.

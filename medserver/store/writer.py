@@ -17,6 +17,7 @@ from medserver.store.durable import DurableDirectories
 from medserver.store.failures import translated
 from medserver.store.files import Files
 from medserver.store.incoming import Incoming
+from medserver.store.verification import verify
 from medserver.store.volume import StoredObject
 
 # Small fragments are gathered until a write is worth its system call; a larger one is written from where it
@@ -44,6 +45,10 @@ class DirectoryWriter:
         Where the object is placed.
     files : Files
         The file system.
+    path : str, optional
+        Where the object is placed, if not under the first free name that it can have.
+    replace : bool
+        Whether a file at that path gives way.
 
     Raises
     ------
@@ -52,9 +57,19 @@ class DirectoryWriter:
     """
 
     def __init__(
-        self, volume: str, file_meta: bytes, incoming: Incoming, directories: DurableDirectories, files: Files
+        self,
+        volume: str,
+        file_meta: bytes,
+        incoming: Incoming,
+        directories: DurableDirectories,
+        files: Files,
+        path: str | None = None,
+        *,
+        replace: bool = False,
     ) -> None:
         self._volume = volume
+        self._path = path
+        self._replace = replace
         self._file_meta = file_meta
         self._directories = directories
         self._files = files
@@ -103,7 +118,13 @@ class DirectoryWriter:
             self._files.flush(self._descriptor)
             crash_point("file flushed")
             self._close()
-            path = self._place(paths.minute_directory(sealed_at))
+            if self._path is None:
+                path = self._place(paths.minute_directory(sealed_at))
+            else:
+                path = self._place(paths.directory_of(self._path), self._path)
+        return self._stored(path)
+
+    def _stored(self, path: str) -> StoredObject:
         return StoredObject(
             volume=self._volume,
             path=path,
@@ -156,14 +177,15 @@ class DirectoryWriter:
         if descriptor is not None:
             self._files.close(descriptor)
 
-    def _place(self, minute_directory: str) -> str:
-        """Move the finished file to its path; return that."""
+    def _place(self, minute_directory: str, path: str | None = None) -> str:
+        """Move the finished file to its path, a given one or a free one; return that."""
         directory = self._directories.ensure(minute_directory)
         try:
-            name = self._link(directory)
+            name = self._link(directory) if path is None else self._link_at(path, directory)
             crash_point("file linked")
-            self._files.unlink(self._temporary)
-            self._temporary = None
+            if self._temporary is not None:
+                self._files.unlink(self._temporary)
+                self._temporary = None
             self._files.flush_directory(directory)
             crash_point("directory flushed")
         except OSError:
@@ -189,6 +211,30 @@ class DirectoryWriter:
             if self._placed:
                 return name
         raise errors.StoreFailure(f"cannot place an object: {_SUFFIX_MAX} with the same bytes in one minute")
+
+    def _link_at(self, path: str, directory: str) -> str:
+        """Give the file this name, unless the same object has it already; return the name."""
+        if paths.digest_of(path) != self.digest:
+            raise errors.StoreFailure(f"{self._volume}:{path}: the data set is another one than its path says")
+        name = path.rpartition("/")[2]
+        target = f"{directory}/{name}"
+        if self._replace:
+            self._files.rename(self._temporary, target)
+            self._temporary = None
+            return name
+        try:
+            self._files.link(self._temporary, target)
+        except FileExistsError:
+            if not self._is_ours(target):
+                self._require_same(path, target)
+                return name
+        self._placed = target
+        return name
+
+    def _require_same(self, path: str, target: str) -> None:
+        """Raise DamagedObject unless a file holds just what was written."""
+        with os.fdopen(self._files.open(target), "rb", buffering=0) as file:
+            verify(file, self._stored(path))
 
     def _is_ours(self, path: str) -> bool:
         """Tell whether a link was made although an error was answered: NFS repeats a lost request."""

@@ -225,6 +225,8 @@ class AcceptedAssociation(Association):
         True while no operation is being performed; set by the services.
     failures : Throttle
         Which failed operations are still to be logged.
+    reports : list
+        What services want to tell the peer as soon as they know it, see `medserver.services.reporting`.
     """
 
     def __init__(self, acceptor: Acceptor, sock: socket.socket) -> None:
@@ -234,6 +236,7 @@ class AcceptedAssociation(Association):
         self.known_by = None
         self.idle = True
         self.failures = Throttle()
+        self.reports: list = []
 
     @property
     def stopping(self) -> bool:

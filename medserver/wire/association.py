@@ -21,7 +21,8 @@ from pynetdicom.association import Association as PynetdicomAssociation
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from medserver.errors import AssociationAborted, CannotUnderstand
+from medserver.errors import AssociationAborted, CannotUnderstand, StoreFailure
+from medserver.memory_file import MemoryFile
 from medserver.wire.command_set import RESPONSE, CommandField, decode_command_set
 from medserver.wire.connection import PDU_HEADER_BYTES, Connection, ConnectionEnded, DeadlineMissed
 from medserver.wire.limits import WireLimits
@@ -207,6 +208,10 @@ class Association(PynetdicomAssociation):
             return None
         return self._message
 
+    def message_waiting(self, timeout_s: float = 0.0) -> bool:
+        """Tell whether a message, or the end of the association, can be read within some time [s]."""
+        return self._held is not None or len(self._pdvs) > 0 or self.connection.readable(timeout_s)
+
     def wait_response(self, command_field: CommandField, message_id: int, timeout_s: float) -> Message:
         """Return the response to a request of ours in the midst of an operation of the peer.
 
@@ -337,16 +342,25 @@ class Association(PynetdicomAssociation):
         Raises
         ------
         AssociationAborted
-            The association has ended, or the file ended early: a started message cannot be taken back.
+            The association has ended, or the file ended early or failed: a started message cannot be taken back.
+        StoreFailure, OSError
+            The file failed before anything of the message was sent.
         """
         length = self.pdu_length_to_peer
         pieces = pdata_pieces(context_id, command_set, True, length)
-        for chunk, is_last in _chunks(data_set, size_bytes, length):
-            if chunk is None:
-                self.abort()
-                raise AssociationAborted("the stored file is shorter than the index says")
-            self.write(pieces + fragment_pieces(context_id, chunk, is_last, length))
-            pieces = []
+        started = False
+        try:
+            for chunk, is_last in _chunks(data_set, size_bytes, length):
+                if chunk is None:
+                    raise StoreFailure("the stored file is shorter than the index says")
+                started = True
+                self.write(pieces + fragment_pieces(context_id, chunk, is_last, length))
+                pieces = []
+        except (StoreFailure, OSError) as error:
+            if not started:
+                raise
+            self.abort()
+            raise AssociationAborted(f"a data set could not be sent to its end: {error}") from error
 
     def write(self, pieces: list[bytes | memoryview]) -> None:
         """Send encoded P-DATA-TF PDUs (PS3.8 9.2, DT-1)."""
@@ -364,8 +378,15 @@ class Association(PynetdicomAssociation):
 
 
 def _chunks(data_set: BinaryIO, size_bytes: int, pdu_length: int) -> Iterator[tuple[memoryview | None, bool]]:
-    """Yield the file in chunks of whole PDUs, each with whether it is the last; None where it ends early."""
+    """Yield the file in chunks of whole PDUs, each with whether it is the last; None where it ends early.
+
+    What is in memory comes at once.
+    """
     fragment = pdu_length - PDV_HEADER_BYTES
+    if isinstance(data_set, MemoryFile):
+        chunk = data_set.take(size_bytes)
+        yield (chunk if len(chunk) == size_bytes else None), True
+        return
     room = memoryview(bytearray(min(max(SEND_CHUNK_BYTES // fragment, 1) * fragment, max(size_bytes, 1))))
     remaining = size_bytes
     while True:

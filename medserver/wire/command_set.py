@@ -67,6 +67,9 @@ class CommandField(IntEnum):
     C_CANCEL = 0x0FFF
 
 
+NORMALISED = frozenset(field for field in CommandField if field.name.startswith("N_"))
+"""The operations on normalised SOP instances, DIMSE-N (PS3.7 10.1)."""
+
 RESPONSE = 0x8000
 
 

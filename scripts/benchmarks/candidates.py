@@ -25,6 +25,9 @@ from tests.peers.process import Server, run, wait_until
 
 MEDSERVER, ORTHANC, STORESCP, DCMQRSCP = "medserver", "Orthanc", "storescp", "dcmqrscp"
 
+SHA256SUM, CP, ALONE = "sha256sum", "cp", "without replica"
+"""What medserver is compared with that is no server; `ALONE` is itself."""
+
 SETTLE_INTERVAL_S, SETTLE_MAX_S = 0.25, 10.0
 SETTLED_CPU = 0.05
 """A server has settled when it uses less of a core than this."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from scripts.benchmarks.candidates import DCMQRSCP, MEDSERVER, ORTHANC, STORESCP
+from scripts.benchmarks.candidates import ALONE, CP, DCMQRSCP, MEDSERVER, ORTHANC, SHA256SUM, STORESCP
 from scripts.benchmarks.cell import Cell, Requirement
 from scripts.benchmarks.idling import Idling
 from scripts.benchmarks.large_object import LargeObject
 from scripts.benchmarks.querying import Querying
 from scripts.benchmarks.retrieving import Retrieving
+from scripts.benchmarks.safekeeping import Copying, Replicated
 from scripts.benchmarks.stage import Stage
 from scripts.benchmarks.storing import Storing
 from scripts.benchmarks.verifying import Verifying
@@ -48,12 +49,43 @@ def _alone(name: str, title: str, unit: str, floor: float, goal: float, operatio
     return Cell(name, title, unit, (MEDSERVER,), (Requirement(floor, goal),), operation)
 
 
+def _copies(operation: str, modality: str, peer: str) -> Cell:
+    return Cell(
+        f"{operation}-{modality.lower()}",
+        f"{operation} {modality} files",
+        "MB/s",
+        (MEDSERVER, peer),
+        (Requirement(0.5, 1.0, peer),),
+        operation,
+        modality,
+    )
+
+
+def _replicated(modality: str, associations: int) -> Cell:
+    return Cell(
+        f"replica-{modality.lower()}-{associations}",
+        f"C-STORE {modality}, {associations} association{'s' if associations > 1 else ''}, with a replica",
+        "images/s",
+        (MEDSERVER, ALONE),
+        (Requirement(0.8, 0.95, ALONE),),
+        "C-STORE",
+        modality,
+        associations,
+    )
+
+
 STAGES: dict[type[Stage], tuple[Cell, ...]] = {
     Storing: (
         _store("CT", 1),
         _store("CT", 4, Requirement(0.4, 1.0, STORESCP)),
         _store("MR", 1),
         _store("MR", 4),
+    ),
+    Replicated: tuple(_replicated(modality, count) for modality in ("CT", "MR") for count in (1, 4)),
+    Copying: tuple(
+        _copies(operation, modality, peer)
+        for operation, peer in (("verify", SHA256SUM), ("replicate", CP))
+        for modality in ("CT", "MR")
     ),
     Retrieving: (
         _retrieve("C-GET", "CT"),

@@ -15,7 +15,7 @@ from scripts.benchmarks.cell import Cell, Requirement
 from scripts.benchmarks.material import Sizes
 
 MET = {True: "met", False: "NOT MET"}
-HEADER = ("cell", "unit", *STARTERS, "compared", "value", "floor", "", "goal", "")
+HEADER = ("cell", "unit", *STARTERS, "other", "compared", "value", "floor", "", "goal", "")
 
 
 @dataclass
@@ -72,7 +72,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 def _measured(outcome: Outcome) -> tuple[str, ...]:
     medians = (_number(outcome.median(name)) if name in outcome.values else "-" for name in STARTERS)
-    return outcome.cell.title, outcome.cell.unit, *medians
+    others = [_number(outcome.median(name)) for name in outcome.values if name not in STARTERS]
+    return outcome.cell.title, outcome.cell.unit, *medians, others[0] if others else "-"
 
 
 def _required(outcome: Outcome, requirement: Requirement) -> tuple[str, ...]:

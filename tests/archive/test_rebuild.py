@@ -182,3 +182,77 @@ def test_reader_of_findings_may_stop_at_any_time(open_archive, filled, tmp_path)
     for path in stored_paths(filled):
         (root / path).write_bytes(b"x")
     assert len(list(islice(archive.rebuild(rebuilt(open_archive, tmp_path)), 3))) == 3
+
+
+@pytest.fixture
+def replicated(open_archive, filled, tmp_path):
+    """Give the node of `filled` with a replica that has everything, and an archive that has every other object."""
+    options = ["volume main.path=store"]
+    for name, role in {"near": "replica", "cold": "archive"}.items():
+        options += [f"volume {name}.path={tmp_path / name}", f"volume {name}.role={role}"]
+    node = open_archive(*options)
+    for number, location in enumerate(list(node.index.locations())):
+        for name in ("near", "cold")[: 1 + number % 2]:
+            archive.copy_object(node, location, node.volumes[name])
+    assert node.index.counts().locations > 2 * node.index.counts().instances
+    return node
+
+
+def without_copies(rows: dict[str, list]) -> dict[str, list]:
+    return {name: table for name, table in rows.items() if name != "locations"}
+
+
+def places(node) -> list[tuple]:
+    return [(one.volume, one.path, one.role, one.sop_instance_uid, one.digest) for one in node.index.locations()]
+
+
+def test_rebuild_from_several_volumes_knows_all_copies(open_archive, replicated, tmp_path):
+    new = dataclasses.replace(rebuilt(open_archive, tmp_path), volumes=replicated.volumes)
+    total = archive.count_objects(new)
+    counted = []
+    assert list(archive.rebuild(new, counted.append)) == []
+    assert sum(counted) == total == replicated.index.counts().locations
+    assert places(new) == places(replicated)
+    assert new.index.counts() == replicated.index.counts()
+    assert without_copies(dump(tmp_path / "new.db")) == without_copies(dump(tmp_path / "data" / "index.db"))
+    assert list(archive.check(new, digests=True)) == []
+
+
+@pytest.mark.parametrize("volumes", [("near",), ("near", "cold"), ("cold", "near", "main")])
+def test_any_volume_with_everything_gives_the_same_index(open_archive, replicated, tmp_path, volumes):
+    chosen = {name: replicated.volumes[name] for name in volumes}
+    new = dataclasses.replace(rebuilt(open_archive, tmp_path), volumes=chosen)
+    assert list(archive.rebuild(new, verify=True)) == []
+    assert without_copies(dump(tmp_path / "new.db")) == without_copies(dump(tmp_path / "data" / "index.db"))
+    assert places(new) == [place for place in places(replicated) if place[0] in volumes]
+
+
+def test_rebuild_of_several_volumes_goes_on_where_it_was_interrupted(open_archive, replicated, tmp_path):
+    new = dataclasses.replace(rebuilt(open_archive, tmp_path), volumes=replicated.volumes)
+    done = []
+
+    class Interrupted(Exception):
+        pass
+
+    def progress(count: int) -> None:
+        done.append(count)
+        if sum(done) == 60:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        list(archive.rebuild(new, progress, noted_every=3))
+    assert archive.interrupted_rebuild(new)
+    assert list(archive.rebuild(new)) == []
+    assert places(new) == places(replicated)
+
+
+def test_what_is_lost_on_one_volume_is_found_on_another(open_archive, replicated, tmp_path):
+    location = next(replicated.index.locations(("main", "")))
+    Path(replicated.primary_volume.root, location.path).unlink()
+    damaged = [one for one in replicated.index.locations(("main", location.path)) if one.volume == "main"][3]
+    Path(replicated.primary_volume.root, damaged.path).write_bytes(b"x")
+    new = dataclasses.replace(rebuilt(open_archive, tmp_path), volumes=replicated.volumes)
+    assert [(one.problem, one.path) for one in archive.rebuild(new)] == [(Problem.DAMAGED, damaged.path)]
+    lost = {("main", location.path), ("main", damaged.path)}
+    assert places(new) == [place for place in places(replicated) if place[:2] not in lost]
+    assert without_copies(dump(tmp_path / "new.db")) == without_copies(dump(tmp_path / "data" / "index.db"))

@@ -12,8 +12,8 @@ from tests.attacks import legitimate
 from tests.attacks.siege import Siege
 from tests.peers.node import CLIENTS, Node
 
-OPTIONS = {"limits.acse_timeout_s": 2, "limits.network_timeout_s": 3}
-"""Short, so that slow peers are given up within a test; everything else is as it comes."""
+OPTIONS = {"limits.acse_timeout_s": 2, "limits.network_timeout_s": 3, "jobs.workers": 0}
+"""Short, so that slow peers are given up within a test; no workers, whose threads come and go without any peer."""
 
 SiegeFactory = Callable[..., Siege]
 

@@ -157,7 +157,16 @@ def test_entries_of_subscribers():
         ("[ae A]\naddress = 10.0.0.5\nprivate_sop_classes = 1.02.3\n", "not a UID: '1.02.3'"),
         ("[ae A@B]\naddress = 10.0.0.5\n", "is not of the form [ae NAME]"),
         ("[ae A name that is too long]\naddress = 10.0.0.5\n", "ae_title is needed"),
-        ("[volume a]\n", "path is missing"),
+        ("[volume a]\n", "path or url is missing"),
+        ("[volume a]\npath = a\nurl = s3://bucket\n", "exclude each other"),
+        ("[volume a]\nurl = s3://bucket/x\n", "the primary volume is a directory"),
+        ("[volume a]\npath = a\nrole = replica\n", "one volume has to be primary"),
+        ("[volume a]\npath = a\nregion = x\n", "only for a volume with a url"),
+        ("[volume a]\npath = a\n[volume b]\npath = a\nrole = replica\n", "in the same place"),
+        ("[volume a]\nurl = s3://id:secret@bucket/x\nrole = replica\n", "without user, password"),
+        ("[volume a]\nurl = s3://bucket/../x\nrole = replica\n", "a prefix is made of letters"),
+        ("[volume a]\nendpoint = https://id:secret@host\nurl = s3://bucket\nrole = archive\n", "without user"),
+        ("[store]\ncopies_before_success = 2\n", "2 copies need as many volumes"),
         ("[volume a]\npath = a\n[volume b]\npath = b\n", "only one volume can be primary"),
         ("[node x]\n", "no section [node x]"),
         ("[DEFAULT]\nport = 1\n", "no section [DEFAULT]"),
@@ -170,6 +179,21 @@ def test_mistakes(text, message):
     found = problems(text)
     assert message in found[0]
     assert "secret" not in found[0]
+
+
+def test_volumes_are_read_in_the_order_of_their_roles():
+    read = config(
+        "[volume cold]\nurl = s3://bucket/pre/fix/\nrole = archive\nendpoint = http://127.0.0.1:9000/\n"
+        "region = eu-1\ncredentials = keys\n"
+        "[volume near]\npath = /mnt/near\nrole = replica\n[volume main]\npath = store\n"
+        "[store]\ncopies_before_success = 2\n"
+    )
+    assert [volume.name for volume in read.volumes_to_read] == ["main", "near", "cold"]
+    cold = read.volumes[0]
+    assert (cold.url, cold.endpoint) == ("s3://bucket/pre/fix", "http://127.0.0.1:9000")
+    assert (cold.path, cold.region, cold.credentials) == (None, "eu-1", BASE / "data" / "keys")
+    assert read.primary_volume.path == BASE / "data" / "store"
+    assert read.store.copies_before_success == 2
 
 
 def test_two_destinations_with_one_ae_title_are_a_mistake():
@@ -249,4 +273,4 @@ def test_parsers_raise_nothing_but_value_error(option, text):
 
 
 def test_sections_of_the_table():
-    assert SECTIONS == ("node", "index", "store", "volume", "limits", "log", "ae")
+    assert SECTIONS == ("node", "index", "jobs", "store", "backup", "volume", "limits", "log", "ae")

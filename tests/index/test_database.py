@@ -14,11 +14,24 @@ from medserver.errors import ConfigError, IndexFailure
 from medserver.index import Index, open_index
 from medserver.index.columns import TABLES, match_columns
 from medserver.index.database import MIGRATIONS, open_backend
-from medserver.index.models import MODELS, Conflicts, Duplicates, Locations, Progress, UnknownCallers
+from medserver.index.models import (
+    MODELS,
+    Conflicts,
+    Duplicates,
+    JobKinds,
+    JobLanes,
+    Jobs,
+    JobSchedule,
+    Locations,
+    Progress,
+    UnknownCallers,
+)
 from medserver.index.sqlite import check_version
 from tests.index.samples import record
 
-ALL_MODELS = [*MODELS.values(), Duplicates, Locations, Conflicts, UnknownCallers, Progress]
+ALL_MODELS = [
+    *MODELS.values(), Duplicates, Locations, Conflicts, UnknownCallers, Progress, Jobs, JobKinds, JobLanes, JobSchedule
+]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ PROGRAMS = {
     "gdcm": ("libgdcm-tools", ("gdcmscu",)),
     "dicom3tools": ("dicom3tools", ("dciodvfy",)),
     "postgresql": ("postgresql", ("initdb", "pg_ctl")),
+    "redis": ("redis-server", ("redis-server",)),
     "faketime": ("faketime", ("faketime",)),
 }
 

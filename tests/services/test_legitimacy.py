@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from pydicom.uid import CTImageStorage
 from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
@@ -33,6 +34,7 @@ SOP_CLASSES = {
     "find": StudyRootQueryRetrieveInformationModelFind,
     "move": StudyRootQueryRetrieveInformationModelMove,
     "get": StudyRootQueryRetrieveInformationModelGet,
+    "commit": StorageCommitmentPushModel,
 }
 
 

@@ -1,0 +1,38 @@
+"""The jobs that follow from what happens to an object. They are done by `medserver.safekeeping`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from medserver.index import HIGH, NewJob
+from medserver.node import Node
+
+REPLICATE, REPAIR, REMOVE = "replicate", "repair", "remove"
+
+
+def replication_jobs(node: Node, volume: str, path: str) -> list[NewJob]:
+    """Return what makes the copies of a new object: a job for each other volume that is to have one.
+
+    Parameters
+    ----------
+    node : Node
+        Whose volumes.
+    volume, path : str
+        Where the object lies.
+    """
+    return [replication_job(name, volume, path) for name in node.replica_names if name != volume]
+
+
+def replication_job(target: str, volume: str, path: str) -> NewJob:
+    """Return what makes a copy of a file on the volume `target`."""
+    return NewJob(REPLICATE, {"volume": volume, "path": path}, destination=target)
+
+
+def removal_job(volume: str, paths: Sequence[str]) -> NewJob:
+    """Return what removes files that the index does not know, of objects that were deleted."""
+    return NewJob(REMOVE, {"paths": list(paths)}, destination=volume)
+
+
+def repair_job(volume: str, path: str) -> NewJob:
+    """Return what makes a bad copy good again. Whoever needs the object waits for it, so it goes first."""
+    return NewJob(REPAIR, {"path": path}, destination=volume, priority=HIGH)

@@ -1,0 +1,65 @@
+"""How many copies an object has before its reception is answered: ``[store] copies_before_success``.
+
+The object is on the primary volume and in the index when this begins. If too few volumes take a copy the reception
+fails, though the object stays: the sender sends it again, and it is the same then.
+"""
+
+from __future__ import annotations
+
+from medserver.archive.replication import copy_object
+from medserver.errors import OutOfResources, StoreFailure
+from medserver.index import GOOD, InstanceRecord, StoredLocation
+from medserver.node import Node
+
+_COUNTED_ROLES = ("primary", "replica")
+
+
+def require_copies(node: Node, record: InstanceRecord) -> None:
+    """Make copies of an object on replicas until there are as many as the configuration demands.
+
+    Parameters
+    ----------
+    node : Node
+        Where the object lies.
+    record : InstanceRecord
+        What was entered into the index.
+
+    Raises
+    ------
+    OutOfResources
+        There are too few. Those that were made stay.
+    IndexFailure
+        The index does not tell.
+    """
+    config = node.config.current
+    wanted = config.store.copies_before_success
+    if wanted <= 1:
+        return
+    names = [volume.name for volume in config.volumes_to_read if volume.role in _COUNTED_ROLES]
+    copies = [copy for copy in node.index.copies_of(_location(record)) if copy.state == GOOD]
+    present = {copy.volume for copy in copies} & set(names)
+    reasons = []
+    for name in names:
+        if name not in present and len(present) < wanted and copies:
+            try:
+                copy_object(node, copies[0], node.volume(name))
+                present.add(name)
+            except (OutOfResources, StoreFailure) as error:
+                reasons.append(str(error))
+    if len(present) < wanted:
+        raise OutOfResources(f"{len(present)} of {wanted} copies: {'; '.join(reasons)}")
+
+
+def _location(record: InstanceRecord) -> StoredLocation:
+    return StoredLocation(
+        volume=record.volume,
+        path=record.path,
+        role="instance",
+        sop_instance_uid=record.sop_instance_uid,
+        sop_class_uid=record.sop_class_uid,
+        transfer_syntax_uid=record.transfer_syntax_uid,
+        data_set_offset=record.data_set_offset,
+        size_bytes=record.size_bytes,
+        digest=record.digest,
+        meta_digest=record.meta_digest,
+    )

@@ -1,0 +1,299 @@
+"""``medserver store``: how safe the objects are, and what an administrator can do for that."""
+
+from __future__ import annotations
+
+import getpass
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from itertools import chain
+
+import click
+
+from medserver.archive import Finding
+from medserver.archive.follow_ups import REPAIR, REPLICATE
+from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
+from medserver.cli.progress import progress
+from medserver.cli.store_report import described, report_lines
+from medserver.cli.text import count_in_words
+from medserver.config.edit import add_volume
+from medserver.dicom.conditions import SingleValue
+from medserver.dicom.uids import is_valid_uid
+from medserver.errors import BadUsage, NoSuchInstance, StoreFailure
+from medserver.index import JobFilter, StoredInstance, StoredLocation
+from medserver.log import escaped
+from medserver.node import Node, open_node
+from medserver.safekeeping.deletion import DELETE, asides_of, deletion_jobs
+from medserver.safekeeping.drained import is_draining, set_draining
+from medserver.safekeeping.draining import begin_draining
+from medserver.safekeeping.pace import Pace
+from medserver.safekeeping.presence import require_present
+from medserver.safekeeping.renewal import renew
+from medserver.safekeeping.repair import repair_copy
+from medserver.safekeeping.replication import copy_now
+from medserver.safekeeping.seeking import missing_on, queue_missing, queue_repairs, restart_seeking
+from medserver.safekeeping.status import status_of
+from medserver.safekeeping.verification import BYTES_PER_MB, verify_copies
+
+_UID_KEYWORDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+
+
+@contextmanager
+def _opened(invocation: Invocation, *names: str | None) -> Iterator[Node]:
+    """Open the node, which must have volumes of these names."""
+    with closing(open_node(invocation.config_file)) as node:
+        for name in names:
+            if name is not None and name not in node.volumes:
+                raise BadUsage(f"there is no volume {escaped(name)}: {', '.join(node.volumes)}")
+        yield node
+
+
+@click.group()
+def command() -> None:
+    """See how safe the objects are; copy, verify, repair and delete them."""
+
+
+@command.command()
+@json_option
+@pass_invocation
+@click.pass_context
+def status(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
+    """Show the volumes, how many objects have how many good copies, and what waits to be done.
+
+    The exit code is 1 if copies are bad or missing, or a volume is away or takes nothing.
+    """
+    with _opened(invocation) as node:
+        found, now = status_of(node), node.clock()
+    if as_json:
+        echo_json(described(found))
+    else:
+        for line in report_lines(found, now):
+            click.echo(line)
+    if not found.is_well:
+        ctx.exit(1)
+
+
+@command.command()
+@click.argument("name", metavar="NAME")
+@click.option("--path", help="Its directory.")
+@click.option("--url", help="Its bucket: s3://BUCKET or s3://BUCKET/PREFIX.")
+@click.option(
+    "--role",
+    type=click.Choice(("replica", "archive")),
+    default="replica",
+    show_default=True,
+    help="A replica may be waited for before success is answered; an archive is read last.",
+)
+@click.option("--free-min", metavar="SIZE", help="Space that it leaves free on its disk, such as '10 GiB'.")
+@pass_invocation
+def add(
+    invocation: Invocation, name: str, path: str | None, url: str | None, role: str, free_min: str | None
+) -> None:
+    """Add the volume NAME to the configuration; after the next start of the node it gets a copy of everything."""
+    if (path is None) == (url is None):
+        raise BadUsage("say either --path or --url")
+    options = {"path": path, "url": url, "role": role, "free_min_bytes": free_min}
+    given = {option: text for option, text in options.items() if text is not None}
+    volume = add_volume(invocation.config_path, name, given)
+    click.echo(f"added [volume {volume.name}]: {volume.role} at {volume.path or volume.url}; restart the node")
+
+
+@command.command()
+@click.argument("volume", required=False)
+@click.option("--now", is_flag=True, help="Copy in this process and wait, instead of leaving it to the workers.")
+@pass_invocation
+@click.pass_context
+def replicate(ctx: click.Context, invocation: Invocation, volume: str | None, now: bool) -> None:
+    """Find objects that have no copy on VOLUME (or on a replica), and have them copied.
+
+    If VOLUME is named and nothing is there any more, although the index has objects there, it begins anew: everything
+    is copied to it again.
+    """
+    with _opened(invocation, volume) as node:
+        if volume is not None:
+            renewed = renew(node, node.volumes[volume])
+            if renewed:
+                click.echo(f"{volume} was empty, and begins anew", err=True)
+        names = [volume] if volume else [name for name in node.replica_names if not is_draining(node, name)]
+        if now:
+            failures = _copy_now(node, names)
+            if failures:
+                ctx.exit(1)
+            return
+        for name in names:
+            restart_seeking(node, name)
+            if not queue_missing(node, name):
+                click.echo(f"{name}: the rest is queued as these are done", err=True)
+            click.echo(f"{name}: {count_in_words(_queued(node, REPLICATE, name), 'copy')} queued")
+        queue_repairs(node)
+        click.echo(f"{count_in_words(_queued(node, REPAIR), 'repair')} queued")
+
+
+def _copy_now(node: Node, names: Iterable[str]) -> int:
+    """Copy what is missing or bad on volumes; return how many failed."""
+    copied, failed = 0, 0
+    with progress("copying") as shown:
+        for name in names:
+            require_present(node, node.volumes[name])
+            bad = (one for one in node.index.upkeep.bad() if one.volume == name)
+            tally = node.index.upkeep.tally()
+            here = tally.volumes.get(name)
+            shown.expect(tally.objects - here.copies + here.bad if here else tally.objects)
+            for problem in copy_now(node, chain(bad, missing_on(node, name)), node.volumes[name]):
+                shown.advance()
+                copied += problem is None
+                if problem is not None:
+                    failed += 1
+                    click.echo(f"medserver: {escaped(problem, 400)}", err=True)
+    click.echo(f"{count_in_words(copied, 'copy')} made" + (f", {failed} failed" if failed else ""))
+    return failed
+
+
+def _queued(node: Node, kind: str, destination: str | None = None) -> int:
+    counts = node.index.jobs.counts()
+    return sum(one.count for one in counts if one.kind == kind and destination in (None, one.destination))
+
+
+@command.command()
+@click.argument("volume", required=False)
+@click.option("--sample", type=click.IntRange(1), metavar="N", help="N copies at random, instead of all.")
+@click.option("--rate", type=click.FloatRange(0.001), metavar="MB/S", help="How fast, for each volume.")
+@click.option("--restart", is_flag=True, help="Begin anew, not where an interrupted verification stopped.")
+@json_option
+@pass_invocation
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    invocation: Invocation,
+    volume: str | None,
+    sample: int | None,
+    rate: float | None,
+    restart: bool,
+    as_json: bool,
+) -> None:
+    """Read every copy (on VOLUME only, if it is named) and compare it with its digests, the oldest first.
+
+    What is bad is never given to anybody again, and is repaired by the workers, or by 'store repair'. An interrupted
+    verification goes on where it stopped. The exit code is 1 if anything was found.
+    """
+    with _opened(invocation, volume) as node, progress("verifying", not as_json) as shown:
+        pace = Pace(rate * BYTES_PER_MB if rate else None)
+        found: list[Finding] = []
+        if sample:
+            copies = node.index.upkeep.sample([random.random() for _ in range(sample)], volume)
+            shown.expect(len(copies))
+            found += _shown(verify_copies(node, copies, pace, progress=shown.advance), as_json)
+        else:
+            for name in [volume] if volume else list(node.volumes):
+                found += _shown(_verify_volume(node, name, pace, restart, shown), as_json)
+    if as_json:
+        echo_json([{"problem": str(one.problem), "volume": one.volume, "path": one.path} for one in found])
+    else:
+        click.echo(f"{len(found)} findings" if found else "nothing is wrong")
+    if found:
+        ctx.exit(1)
+
+
+def _verify_volume(node: Node, name: str, pace: Pace, restart: bool, shown) -> Iterator[Finding]:  # noqa: ANN001
+    """Verify all copies on a volume; what has been verified since it began does not come again."""
+    require_present(node, node.volumes[name])
+    key = f"verify:{name}"
+    begun = None if restart else node.index.progress_get(key)
+    if begun is None:
+        begun = node.clock().isoformat()
+        node.index.progress_set(key, begun)
+    here = node.index.upkeep.tally().volumes.get(name)
+    shown.expect(here.copies if here else 0)
+    copies = node.index.upkeep.to_verify(name, type(node.clock()).fromisoformat(begun))
+    yield from verify_copies(node, copies, pace, progress=shown.advance)
+    node.index.progress_set(key, None)
+
+
+def _shown(findings: Iterable[Finding], as_json: bool) -> Iterator[Finding]:
+    for finding in findings:
+        if not as_json:
+            click.echo(escaped(str(finding), 400))
+        yield finding
+
+
+@command.command()
+@pass_invocation
+@click.pass_context
+def repair(ctx: click.Context, invocation: Invocation) -> None:
+    """Repair every copy that is known to be bad, from a good one, in this process.
+
+    The exit code is 1 if one could not be repaired.
+    """
+    repaired, failed = 0, 0
+    with _opened(invocation) as node, progress("repairing") as shown:
+        bad: list[StoredLocation] = list(node.index.upkeep.bad())
+        shown.expect(len(bad))
+        for location in bad:
+            try:
+                repair_copy(node, location)
+                repaired += 1
+            except StoreFailure as error:
+                failed += 1
+                click.echo(f"medserver: {location.volume}:{location.path}: {escaped(str(error), 400)}", err=True)
+            shown.advance()
+        _drop_dead_repairs(node)
+    click.echo(f"{repaired} repaired" + (f", {failed} not" if failed else ""))
+    if failed:
+        ctx.exit(1)
+
+
+def _drop_dead_repairs(node: Node) -> None:
+    """Drop the jobs that failed for good and have nothing to do any more."""
+    dead = node.index.jobs.list(JobFilter(REPAIR, state="dead"))
+    bad = {(one.volume, one.path) for one in node.index.upkeep.bad()}
+    node.index.jobs.drop([job.id for job in dead if (job.destination, job.payload["path"]) not in bad])
+
+
+@command.command()
+@click.argument("keys", nargs=-1, required=True, metavar="UID...")
+@click.option("--force", is_flag=True, help="Delete although these are the last copies.")
+@click.option("--reason", default="", help="Why; it stays in the log and in the tombstones.")
+@pass_invocation
+def delete(invocation: Invocation, keys: tuple[str, ...], force: bool, reason: str) -> None:
+    """Delete studies, series or instances by their UIDs, with every copy.
+
+    Workers do it. Tombstones stay, so that what is deleted does not come back by mistake; who sends it again stores it
+    anew.
+    """
+    with _opened(invocation) as node:
+        instances = {one.sop_instance_uid: one for key in keys for one in _instances(node, key)}
+        objects = [*instances.values(), *asides_of(node, instances.values())]
+        amount = count_in_words(len(objects), "object")
+        if not force:
+            raise BadUsage(f"this removes the last verified copy of {amount}: --force does it all the same")
+        jobs = list(deletion_jobs(objects, by=getpass.getuser(), reason=reason))
+        node.index.add_jobs(jobs)
+    click.echo(f"{amount} will be deleted by {count_in_words(len(jobs), 'job')} of kind {DELETE}")
+
+
+def _instances(node: Node, uid: str) -> list[StoredInstance]:
+    """Return the instances of the study or series with a UID, or the one that has it."""
+    if not is_valid_uid(uid):
+        raise BadUsage(f"{escaped(uid)} is not a UID")
+    for keyword in _UID_KEYWORDS:
+        if found := list(node.index.select([SingleValue(keyword, uid)])):
+            return found
+    raise NoSuchInstance(f"there is no study, series or instance {uid}")
+
+
+@command.command()
+@click.argument("volume")
+@click.option("--cancel", is_flag=True, help="Let the volume get copies again.")
+@pass_invocation
+def drain(invocation: Invocation, volume: str, cancel: bool) -> None:
+    """Move everything off VOLUME, so that it can be taken out of the configuration.
+
+    Workers do it. A copy is removed only when another one has been read to its end and is good.
+    """
+    with _opened(invocation, volume) as node:
+        if cancel:
+            set_draining(node, volume, False)
+            click.echo(f"{volume} gets copies again")
+            return
+        begin_draining(node, volume)
+    click.echo(f"{volume} is being drained: 'medserver store status' tells how far it is")

@@ -1,0 +1,28 @@
+"""The jobs of a transaction: first it is checked, then it is reported."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from medserver.index import Job, NewJob, StoredCommitment
+
+CHECK, REPORT, PRUNE = "commit", "commit_report", "commit_prune"
+
+OFFER_S = 2.0
+"""So long after the check the report is left to the association of the request, if that may be open."""
+
+
+def check_job(number: int, remote: str, due_at: datetime | None = None) -> NewJob:
+    """Return the job that checks a transaction; those of one peer do not keep others waiting."""
+    return NewJob(CHECK, {"commitment": number}, destination=remote, due_at=due_at)
+
+
+def report_job(stored: StoredCommitment, now: datetime) -> NewJob:
+    """Return the job that reports a transaction which has been checked."""
+    due_at = now + timedelta(seconds=OFFER_S) if stored.held else None
+    return NewJob(REPORT, {"commitment": stored.id}, destination=stored.remote, due_at=due_at)
+
+
+def number_of(job: Job) -> int:
+    """Return the number of the transaction that a job is about."""
+    return int(job.payload["commitment"])

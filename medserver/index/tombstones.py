@@ -1,0 +1,130 @@
+"""What was deleted on purpose, so that it does not come back by mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from medserver.index.backend import Backend
+from medserver.index.job_records import NewJob
+from medserver.index.job_table import JobTable
+from medserver.index.jobs import Jobs
+from medserver.index.locations import LocationTable
+from medserver.index.moments import from_text, to_text
+from medserver.index.records import InstanceRecord, StoredLocation
+from medserver.index.writer import Writer
+
+PAGE_ROWS = 500
+
+_COLUMNS = "sop_instance_uid, digest, transfer_syntax_uid, deleted_at, deleted_by, reason"
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """One object that was deleted.
+
+    Parameters
+    ----------
+    sop_instance_uid, digest, transfer_syntax_uid : str
+        Which: the same SOP Instance with other bytes is another object.
+    deleted_at : datetime
+        When. What is received later is not meant.
+    deleted_by, reason : str
+        Who wanted it, and why.
+    """
+
+    sop_instance_uid: str
+    digest: str
+    transfer_syntax_uid: str
+    deleted_at: datetime
+    deleted_by: str
+    reason: str
+
+
+class Tombstones:
+    """The tombstones of an index, `Index.tombstones`.
+
+    Every method raises `IndexFailure` if the database fails.
+
+    Parameters
+    ----------
+    backend, read, writer, jobs, job_table, clock
+        As for `upkeep.Upkeep`.
+    locations : LocationTable
+        Forgets the copies of what is deleted.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        read: Callable[..., Any],
+        writer: Writer,
+        jobs: Jobs,
+        job_table: JobTable,
+        locations: LocationTable,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._read = read
+        self._writer = writer
+        self._jobs = jobs
+        self._job_table = job_table
+        self._locations = locations
+        self._clock = clock
+        self._insert = backend.sql(
+            f"INSERT INTO tombstones ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (sop_instance_uid, digest, transfer_syntax_uid) DO UPDATE SET "
+            "deleted_at = excluded.deleted_at, deleted_by = excluded.deleted_by, reason = excluded.reason "
+            "WHERE excluded.deleted_at > tombstones.deleted_at"
+        )
+        self._find = backend.sql(
+            "SELECT 1 FROM tombstones WHERE sop_instance_uid = ? AND digest = ? AND transfer_syntax_uid = ? "
+            "AND deleted_at >= ?"
+        )
+        self._page = backend.sql(
+            f"SELECT id, {_COLUMNS} FROM tombstones WHERE id > ? ORDER BY id LIMIT {PAGE_ROWS}"
+        )
+
+    def add(
+        self, tombstones: Sequence[Tombstone], copies: Iterable[StoredLocation] = (), jobs: Iterable[NewJob] = ()
+    ) -> None:
+        """Note that objects are deleted; forget their copies, and add jobs, in the same transaction.
+
+        Parameters
+        ----------
+        tombstones : sequence of Tombstone
+            What is deleted. Of two for one object the later one counts.
+        copies : iterable of StoredLocation
+            All copies of these objects.
+        jobs : iterable of NewJob
+            What is to be done with their files.
+        """
+        copies, jobs, now = list(copies), list(jobs), self._clock()
+
+        def perform(connection: Any) -> None:
+            for each in tombstones:
+                row = (each.sop_instance_uid, each.digest, each.transfer_syntax_uid)
+                connection.execute(self._insert, (*row, to_text(each.deleted_at), each.deleted_by, each.reason))
+            for copy in copies:
+                self._locations.remove(connection, copy.volume, copy.path)
+            self._job_table.add(connection, jobs, now)
+
+        self._writer.run(perform)
+        self._jobs.announce(job.lane for job in jobs)
+
+    def is_deleted(self, record: InstanceRecord) -> bool:
+        """Whether an object was deleted after it was received."""
+        key = (record.sop_instance_uid, record.digest, record.transfer_syntax_uid, to_text(record.received_at))
+        return self._read(lambda connection: bool(connection.execute(self._find, key).fetchall()))
+
+    def all(self) -> Iterator[Tombstone]:
+        """Yield every tombstone, the oldest first."""
+        last = 0
+        while page := self._read(self._rows, last):
+            for row in page:
+                yield Tombstone(*row[1:4], from_text(row[4]), *row[5:])
+            last = page[-1][0]
+
+    def _rows(self, connection: Any, after: int) -> list[tuple]:
+        return connection.execute(self._page, (after,)).fetchall()

@@ -1,0 +1,171 @@
+"""Sending and receiving the messages."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any
+
+from huey import Huey
+from huey.exceptions import HueyException
+
+from medserver.errors import ConfigError
+from medserver.index import Index, Lane
+from medserver.jobs.queue.serializer import JsonSerializer
+
+NAME = "medserver"
+PAUSE_S = 0.05
+"""Between two rounds of messages; the lanes that are named meanwhile go together."""
+
+FAILURE_PAUSE_S = 1.0
+CLOSE_TIMEOUT_S = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+def open_queue(url: str, index: Index) -> Queue:
+    """Return the queue that a configuration means; nothing is opened before the first message.
+
+    Parameters
+    ----------
+    url : str
+        ``redis://...``, or ``index`` for the database of the index.
+    index : Index
+        The index.
+    """
+    return Queue(partial(_open_storage, url, index.backend))
+
+
+def _open_storage(url: str, backend: Any, name: str) -> Any:
+    if url != "index":
+        try:
+            import redis  # noqa: F401 - Huey fails later, and with less to go by
+        except ImportError as error:
+            raise ConfigError(f"jobs url {url.partition(':')[0]}://...: install redis ({error})") from error
+        from medserver.jobs.queue.storages import RedisStorage
+
+        return RedisStorage(name, url)
+    from medserver.jobs.queue.storages import PostgresqlStorage, SqliteStorage
+
+    if backend.name == "postgresql":
+        return PostgresqlStorage(name, backend.url)
+    return SqliteStorage(name, backend.database)
+
+
+class Queue:
+    """Tells workers, on whichever machine, that lanes have new jobs.
+
+    Threads may share it; a process that is forked off must not. A failure is logged and costs time only.
+
+    Parameters
+    ----------
+    open_storage : callable
+        Takes the name of the queue and returns the storage.
+    """
+
+    def __init__(self, open_storage: Callable[[str], Any]) -> None:
+        self._open_storage = open_storage
+        self._huey: Huey | None = None
+        self._opening = threading.Lock()
+        self._lanes: set[Lane] = set()
+        self._lock = threading.Lock()
+        self._wanted = threading.Event()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._listeners: list[Callable[[Collection[Lane]], None]] = []
+        self._failing = False
+
+    def wake(self, lanes: Collection[Lane]) -> None:
+        """Have workers told that lanes have new jobs; returns at once.
+
+        Messages are sent by a thread, one for each lane and some milliseconds, so that what is received at full speed
+        costs next to nothing.
+        """
+        for listener in self._listeners:
+            listener(lanes)
+        with self._lock:
+            if self._lanes.issuperset(lanes) or self._closed.is_set():
+                return
+            self._lanes.update(lanes)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._send_all, name="wake", daemon=True)
+                self._thread.start()
+        self._wanted.set()
+
+    def tell(self, listener: Callable[[Collection[Lane]], None]) -> None:
+        """Have a worker in this process told of what this process adds, without a message."""
+        self._listeners.append(listener)
+
+    def receive(self) -> Lane | None:
+        """Wait for a message for up to a second; return the lane, None if none came. For one thread."""
+        try:
+            task = self._opened().dequeue()
+            if task is not None:
+                return task.execute()
+            self._works()
+        except (ValueError, TypeError, HueyException) as error:
+            logger.warning("a message to workers that is none was thrown away: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever a storage raises
+            self._fails(error)
+        return None
+
+    def close(self) -> None:
+        """Send what waits to be sent, and take nothing more."""
+        self._closed.set()
+        self._wanted.set()
+        if self._thread is not None:
+            self._thread.join(CLOSE_TIMEOUT_S)
+
+    def release(self) -> None:
+        """Close the connection of the calling thread."""
+        if self._huey is not None:
+            self._huey.storage.close()
+
+    def _opened(self) -> Huey:
+        with self._opening:
+            if self._huey is None:
+                huey = Huey(NAME, results=False, serializer=JsonSerializer(), storage_class=self._open_storage)
+                self._run_lane = huey.task(name="run_lane")(_run_lane)
+                self._huey = huey
+            return self._huey
+
+    def _send_all(self) -> None:
+        """Send messages until the queue is closed."""
+        while not self._closed.is_set():
+            self._wanted.wait()
+            self._wanted.clear()
+            self._send()
+            self._closed.wait(PAUSE_S)
+        self._send()
+        self.release()
+
+    def _send(self) -> None:
+        with self._lock:
+            lanes, self._lanes = self._lanes, set()
+        if not lanes:
+            return
+        try:
+            huey = self._opened()
+            for lane in lanes:
+                huey.enqueue(self._run_lane.s(*lane))
+            self._works()
+        except Exception as error:  # noqa: BLE001 - whatever a storage raises
+            self._fails(error)
+
+    def _works(self) -> None:
+        if self._failing:
+            logger.info("messages to workers get through again")
+            self._failing = False
+
+    def _fails(self, error: Exception) -> None:
+        if not self._failing:
+            logger.error("messages to workers do not get through, jobs start late: %s", error)
+            self._failing = True
+        self._closed.wait(FAILURE_PAUSE_S)
+
+
+def _run_lane(kind: str, destination: str) -> Lane:
+    """Be what a message means."""
+    return Lane(kind, destination)

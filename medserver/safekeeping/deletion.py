@@ -1,0 +1,134 @@
+"""Objects are deleted, on purpose and never otherwise: the jobs ``delete`` and ``remove``.
+
+First the tombstones lie on the volumes, then the rows are gone (and the jobs are there that remove the files), then the
+files. A crash in between leaves an object that is found until its deletion goes on, or files that nobody takes in.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from medserver.archive.follow_ups import removal_job
+from medserver.archive.tombstones import write_tombstones
+from medserver.crash import crash_point
+from medserver.errors import DamagedObject
+from medserver.index import Duplicate, Job, NewJob, StoredInstance, StoredLocation, Tombstone
+from medserver.jobs.batch import Batch
+from medserver.jobs.outcome import Outcome, done, failed
+from medserver.log import Event
+from medserver.node import Node
+from medserver.safekeeping.presence import wait_until_removable
+from medserver.store import Volume
+
+DELETE = "delete"
+
+OBJECTS_PER_JOB = 200
+PATHS_PER_JOB = 200
+RETRY_S = 5.0
+UNKNOWN_VOLUME_RETRY_S = 3600.0
+
+logger = logging.getLogger(__name__)
+
+Stored = StoredInstance | StoredLocation | Duplicate
+
+
+def deletion_jobs(objects: Sequence[Stored], *, by: str, reason: str) -> Iterator[NewJob]:
+    """Yield the jobs that delete objects, with every copy of them.
+
+    Parameters
+    ----------
+    objects : sequence of StoredInstance, StoredLocation or Duplicate
+        What is deleted.
+    by, reason : str
+        Who wants it, and why.
+    """
+    keys = [[one.sop_instance_uid, one.digest, one.transfer_syntax_uid] for one in objects]
+    for first in range(0, len(keys), OBJECTS_PER_JOB):
+        yield NewJob(DELETE, {"objects": keys[first : first + OBJECTS_PER_JOB], "by": by, "reason": reason})
+
+
+def removal_jobs(copies: Iterable[StoredLocation]) -> Iterator[NewJob]:
+    """Yield the jobs that remove the files of copies which the index forgets."""
+    paths: defaultdict[str, list[str]] = defaultdict(list)
+    for copy in copies:
+        paths[copy.volume].append(copy.path)
+    for volume, those in paths.items():
+        for first in range(0, len(those), PATHS_PER_JOB):
+            yield removal_job(volume, those[first : first + PATHS_PER_JOB])
+
+
+def delete(node: Node, batch: Batch) -> None:
+    """Delete what jobs of `deletion_jobs` are about.
+
+    Raises
+    ------
+    StoreFailure
+        No tombstone could be written; nothing was deleted.
+    """
+    for job in batch:
+        _delete(node, job)
+
+
+def _delete(node: Node, job: Job) -> None:
+    tombstones = [
+        Tombstone(*key, deleted_at=job.created_at, deleted_by=job.payload["by"], reason=job.payload["reason"])
+        for key in job.payload["objects"]
+    ]
+    copies = [copy for each in tombstones for copy in node.index.copies_of(each)]
+    present = {(copy.sop_instance_uid, copy.digest, copy.transfer_syntax_uid) for copy in copies}
+    gone = [each for each in tombstones if (each.sop_instance_uid, each.digest, each.transfer_syntax_uid) in present]
+    if not gone:
+        return
+    write_tombstones(node, gone)
+    crash_point("tombstones written")
+    node.index.tombstones.add(gone, copies, removal_jobs(copies))
+    for each in gone:
+        logger.warning(
+            Event("deleted", sop_instance_uid=each.sop_instance_uid, digest=each.digest, by=each.deleted_by,
+                  reason=each.reason)
+        )  # fmt: skip
+    crash_point("rows deleted")
+
+
+def remove(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Remove the files that jobs of `removal_jobs` are about, on the volume `batch.destination`.
+
+    Raises
+    ------
+    StoreFailure
+        The volume is away, or cannot be written.
+    """
+    volume = node.volumes.get(batch.destination)
+    if volume is None:
+        for job in batch:
+            yield failed(job, f"volume {batch.destination} is not configured", delay_s=UNKNOWN_VOLUME_RETRY_S)
+        return
+    if not wait_until_removable(node, volume, lambda: batch.should_stop):
+        return
+    for job in batch:
+        if batch.should_stop:
+            return
+        left = [path for path in job.payload["paths"] if not _remove(node, volume, path)]
+        problem = f"{len(left)} files are in a journal that is being written"
+        yield failed(job, problem, delay_s=RETRY_S) if left else done(job)
+
+
+def _remove(node: Node, volume: Volume, path: str) -> bool:
+    """Remove a file unless the index has it again; False if it is still there."""
+    if node.index.has_location(volume.name, path):
+        return True
+    volume.delete(path)
+    crash_point("file deleted")
+    try:
+        volume.stat(path)
+    except DamagedObject:
+        return True
+    return False
+
+
+def asides_of(node: Node, instances: Iterable[Stored]) -> list[Duplicate]:
+    """Return what was put aside because it has the SOP Instance UID of one of these."""
+    uids = {one.sop_instance_uid for one in instances}
+    return [one for one in node.index.duplicates() if one.sop_instance_uid in uids]

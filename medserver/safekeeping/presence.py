@@ -1,0 +1,95 @@
+"""Whether a volume is there. What is to be written waits for it a while, and so do objects that are being received."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from medserver.errors import OutOfResources, StoreFailure
+from medserver.node import Node
+from medserver.store import AWAY, EMPTY, FULL, READ_ONLY, Condition, Volume
+
+HOLD_S = 10.0
+"""How long a batch of jobs waits for its volume. Meanwhile no other batch for it is claimed, so that a volume that is
+away costs a failure now and then, and not one for each job."""
+
+LOOK_EVERY_S = 0.5
+
+QUIET_MAX_S = 2.0
+"""How long a batch of jobs lets those go first who are sending objects."""
+
+QUIET_LOOK_EVERY_S = 0.1
+
+
+def condition_of(node: Node, volume: Volume) -> Condition:
+    """Return how a volume is; one that is empty although the index has objects there is away."""
+    condition = volume.condition()
+    if condition.state == EMPTY and node.index.upkeep.has_objects(volume.name):
+        return Condition(AWAY, condition.free_bytes, f"{condition.detail}, but the index has objects there")
+    return condition
+
+
+def require_present(node: Node, volume: Volume) -> None:
+    """Raise StoreFailure unless a volume can be read."""
+    condition = condition_of(node, volume)
+    if condition.state == AWAY:
+        raise StoreFailure(f"volume {volume.name} is away: {condition.detail}")
+
+
+def wait_until_writable(node: Node, volume: Volume, should_stop: Callable[[], bool]) -> bool:
+    """Wait until a volume can be written.
+
+    Parameters
+    ----------
+    node : Node
+        Whose volume.
+    volume : Volume
+        Which.
+    should_stop : callable
+        Tells whether to give up at once.
+
+    Returns
+    -------
+    bool
+        False if it was told to stop.
+
+    Raises
+    ------
+    OutOfResources, StoreFailure
+        It is still full, or away.
+    """
+    return _wait(node, volume, should_stop, lambda condition: condition.is_writable)
+
+
+def wait_until_removable(node: Node, volume: Volume, should_stop: Callable[[], bool]) -> bool:
+    """Wait until objects can be removed from a volume, which may be full. As `wait_until_writable`."""
+    return _wait(node, volume, should_stop, lambda condition: condition.state not in (AWAY, READ_ONLY))
+
+
+def _wait(
+    node: Node,
+    volume: Volume,
+    should_stop: Callable[[], bool],
+    is_enough: Callable[[Condition], bool],
+) -> bool:
+    deadline = time.monotonic() + HOLD_S
+    while not is_enough(condition := condition_of(node, volume)):
+        if should_stop():
+            return False
+        if time.monotonic() >= deadline:
+            kind = OutOfResources if condition.state == FULL else StoreFailure
+            raise kind(f"volume {volume.name} is {condition.state}: {condition.detail}")
+        _pause(LOOK_EVERY_S)
+    return True
+
+
+def let_others_go_first(node: Node, should_stop: Callable[[], bool]) -> None:
+    """Wait while objects are being received, but not for ever: copies must be made some time."""
+    deadline = time.monotonic() + QUIET_MAX_S
+    while node.primary_volume.is_receiving() and time.monotonic() < deadline and not should_stop():
+        _pause(QUIET_LOOK_EVERY_S)
+
+
+def _pause(seconds: float) -> None:
+    threading.Event().wait(seconds)

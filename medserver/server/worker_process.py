@@ -1,0 +1,75 @@
+"""A process that performs jobs: one of the node's, or alone on whatever machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterable
+
+from medserver import lock
+from medserver.config import ConfigFile
+from medserver.jobs.kinds import JOB_KINDS, PERIODIC, JobKind, Periodic
+from medserver.jobs.runner import Runner
+from medserver.log import Event
+from medserver.node import open_node
+from medserver.server.acceptor_process import DRAIN_S, STOP_SIGNALS
+from medserver.server.priority import lower_priority
+from medserver.server.stop_request import StopRequest
+
+WATCH_INTERVAL_S = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+def run(config_file: ConfigFile, supervisor: int) -> None:
+    """Perform jobs until SIGTERM or SIGINT, or until the supervisor is gone. The process has to end then.
+
+    The stop signals must be blocked when this is called, so that they can be waited for.
+
+    Parameters
+    ----------
+    supervisor : int
+        Its process ID: it may be gone before this process looks for the first time.
+
+    Raises
+    ------
+    IndexFailure
+        The index cannot be opened.
+    """
+
+    def is_wanted() -> bool:
+        return signal.sigtimedwait(STOP_SIGNALS, WATCH_INTERVAL_S) is None and os.getppid() == supervisor
+
+    lower_priority()
+    _perform(config_file, is_wanted, JOB_KINDS, PERIODIC)
+
+
+def work(
+    config_file: ConfigFile, kinds: Iterable[JobKind] = JOB_KINDS, periodic: Iterable[Periodic] = PERIODIC
+) -> None:
+    """Perform jobs until SIGTERM or SIGINT, as the only process. It has to end then.
+
+    Raises
+    ------
+    IndexFailure
+        The index cannot be opened.
+    """
+    stop_request = StopRequest()  # before anybody can see that we are here
+    logger.info(Event("working", pid=os.getpid()))
+    with lock.shared(config_file.current.node.data):
+        _perform(config_file, lambda: not stop_request.wait(WATCH_INTERVAL_S), kinds, periodic)
+    logger.info("stopped")
+
+
+def _perform(
+    config_file: ConfigFile, is_wanted: Callable[[], bool], kinds: Iterable[JobKind], periodic: Iterable[Periodic]
+) -> None:
+    """Perform jobs as long as `is_wanted` returns True, which it takes its time for."""
+    node = open_node(config_file)
+    runner = Runner(node, kinds, periodic, threads=config_file.current.jobs.threads)
+    runner.start()
+    while is_wanted():
+        pass  # the threads of the runner do it all
+    runner.stop(DRAIN_S)
+    node.close()

@@ -1,0 +1,189 @@
+"""``medserver store``: what it prints, what it changes, and its errors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from medserver.config import ConfigFile
+from medserver.index import JobFilter
+from medserver.jobs.runner import Runner
+from medserver.node import Node, open_node
+from tests.archive.conftest import receive
+from tests.peers.files import Sample, make_small
+from tests.safekeeping.conftest import flip, quick, root, run_all  # noqa: F401 - a fixture
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> list[Sample]:
+    return make_small(tmp_path / "made", 6)
+
+
+@pytest.fixture
+def node(config_path: Path, samples, invoke) -> Iterator[Node]:
+    """Give a node with a replica, to which six objects are to be copied."""
+    config_path.write_text(config_path.read_text().replace("[node]", f"[node]\ndata = {config_path.parent}/data"))
+    assert invoke("store", "add", "near", "--path", "near").exit_code == 0
+    with closing(open_node(ConfigFile(config_path))) as opened:
+        for sample in samples:
+            receive(opened, sample)
+        yield opened
+
+
+@pytest.fixture
+def kept(node: Node) -> Node:
+    run_all(Runner(node, periodic=()))
+    return node
+
+
+def test_add_keeps_comments_and_the_primary_volume(config_path, invoke):
+    before = config_path.read_text()
+    result = invoke("store", "add", "near", "--path", "/mnt/near", "--free-min", "10 GiB")
+    assert result.exit_code == 0, result.output
+    assert "restart" in result.stdout
+    assert config_path.read_text().startswith(before)
+    config = ConfigFile(config_path).current
+    assert [(one.name, one.role) for one in config.volumes] == [("main", "primary"), ("near", "replica")]
+    assert config.volumes[0] == config.primary_volume
+    assert config.volumes[1].free_min_bytes == 10 * 1024**3
+    again = invoke("store", "add", "near", "--path", "/mnt/other")
+    assert again.exit_code == 2 and "already" in again.stderr
+    assert invoke("store", "add", "far", "--url", "s3://bucket/prefix", "--role", "archive").exit_code == 0
+    assert [one.name for one in ConfigFile(config_path).current.volumes] == ["main", "near", "far"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--path", "a", "--url", "s3://bucket"]])
+def test_add_wants_one_place(config_path, invoke, arguments):
+    before = config_path.read_text()
+    assert invoke("store", "add", "near", *arguments).exit_code == 2
+    assert config_path.read_text() == before
+
+
+def test_status_before_and_after_the_copies_are_made(node, invoke):
+    result = invoke("store", "status")
+    assert result.exit_code == 1
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[1][:3] + lines[1][5:8] == ["main", "primary", "ready", "6", "0", "0"]
+    assert "6 with 1 good copy" in result.stdout
+    assert "6 jobs waiting: replicate to near" in result.stdout
+    run_all(Runner(node, periodic=()))
+    result = invoke("store", "status")
+    assert result.exit_code == 0
+    assert "6 with 2 good copies" in result.stdout
+    assert "no jobs" in result.stdout
+    assert "the oldest unverified copy" in result.stdout
+
+
+def test_status_for_machines_tells_of_damage_and_of_a_volume_that_is_away(kept, invoke):
+    copy = next(iter(kept.index.select([])))
+    for name in ("main", "near"):
+        flip(root(kept, name) / copy.path, -1)
+    assert invoke("store", "verify").exit_code == 1
+    shutil.rmtree(root(kept, "near"))
+    result = invoke("store", "status", "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert (found["objects"], found["lost"], found["good_copies"]) == (6, 1, {"0": 1, "2": 5})
+    assert [(one["name"], one["state"], one["bad"]) for one in found["volumes"]] == [
+        ("main", "ready", 1), ("near", "away", 1),
+    ]  # fmt: skip
+    assert found["well"] is False
+    assert "LOST: 1 object" in invoke("store", "status").stdout
+
+
+def test_verify_finds_and_repair_repairs(kept, invoke):
+    assert invoke("store", "verify").stdout == "nothing is wrong\n"
+    copy = next(iter(kept.index.select([])))
+    flip(root(kept, "near") / copy.path, -1)
+    assert invoke("store", "verify", "main").exit_code == 0
+    result = invoke("store", "verify", "near", "--rate", "1000")
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"damaged: near:{copy.path}")
+    assert "1 findings" in result.stdout
+    assert json.loads(invoke("store", "verify", "--json").stdout) == []  # what is known to be bad is not read again
+    result = invoke("store", "repair")
+    assert result.exit_code == 0
+    assert result.stdout == "1 repaired\n"
+    assert invoke("store", "status").exit_code == 0
+    assert invoke("store", "verify", "--sample", "50").stdout == "nothing is wrong\n"
+
+
+def test_an_interrupted_verification_goes_on(kept, invoke):
+    begun = kept.clock().isoformat()
+    first, *_ = kept.index.locations(("near", ""))
+    kept.index.upkeep.note_verified([first], kept.clock())
+    kept.index.progress_set("verify:near", begun)
+    flip(root(kept, "near") / first.path, -1)
+    assert invoke("store", "verify", "near").exit_code == 0  # it had been read before
+    assert kept.index.progress_get("verify:near") is None
+    assert invoke("store", "verify", "near").exit_code == 1
+
+
+def test_what_cannot_be_repaired_is_said(kept, invoke):
+    copy = next(iter(kept.index.select([])))
+    for name in ("main", "near"):
+        flip(root(kept, name) / copy.path, -1)
+    invoke("store", "verify")
+    result = invoke("store", "repair")
+    assert result.exit_code == 1
+    assert result.stdout == "0 repaired, 2 not\n"
+    assert "no good copy" in result.stderr
+    flip(root(kept, "near") / copy.path, -1)
+    assert invoke("store", "repair").exit_code in (0, 1)
+    assert invoke("store", "repair").exit_code == 0
+    assert invoke("store", "status").exit_code == 0
+
+
+def test_replicate_queues_what_is_missing_once(node, invoke):
+    node.index.jobs.drop([job.id for job in node.index.jobs.list()])
+    for _ in range(2):
+        result = invoke("store", "replicate")
+        assert result.stdout.splitlines()[0] == "near: 6 copies queued"
+    result = invoke("store", "replicate", "near", "--now")
+    assert result.stdout == "6 copies made\n"
+    assert invoke("store", "replicate", "elsewhere").exit_code == 2
+
+
+def test_a_lost_primary_comes_back(kept, invoke, samples):
+    shutil.rmtree(root(kept, "main"))
+    assert invoke("store", "replicate").exit_code == 0
+    assert not root(kept, "main").exists()
+    result = invoke("store", "replicate", "main", "--now")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "6 copies made\n"
+    run_all(Runner(kept, periodic=()))
+    assert invoke("store", "status").exit_code == 0
+    assert invoke("index", "check", "--digests").exit_code == 0
+
+
+def test_delete_wants_force_and_a_reason_is_kept(kept, invoke, samples):
+    uid = samples[0].sop_instance_uid
+    result = invoke("store", "delete", uid)
+    assert result.exit_code == 2
+    assert "last verified copy of 1 object" in result.stderr
+    assert list(kept.index.jobs.list()) == []
+    result = invoke("store", "delete", uid, "--force", "--reason", "wrong patient")
+    assert result.exit_code == 0
+    [job] = kept.index.jobs.list(JobFilter("delete"))
+    assert job.payload["reason"] == "wrong patient"
+    run_all(Runner(kept, periodic=()))
+    assert kept.index.counts().instances == 5
+    assert invoke("store", "delete", uid, "--force").exit_code != 0
+    assert invoke("store", "delete", "no uid", "--force").exit_code == 2
+    study = next(iter(kept.index.select([]))).study_instance_uid
+    assert "5 objects" in invoke("store", "delete", study, "--force").stdout
+
+
+def test_drain(kept, invoke):
+    assert invoke("store", "drain", "main").exit_code == 2
+    assert invoke("store", "drain", "near").exit_code == 0
+    run_all(Runner(kept, periodic=()))
+    assert list(kept.volumes["near"].walk()) == []
+    assert "draining" in invoke("store", "status").stdout
+    assert invoke("store", "drain", "near", "--cancel").exit_code == 0
+    assert invoke("store", "status").exit_code == 1

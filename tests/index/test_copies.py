@@ -1,0 +1,155 @@
+"""Several locations of one object: queries tell it once, and the best copy is read first."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from medserver.index import BAD, GOOD, Index, InstanceRecord, Query, StoredLocation, open_index
+from medserver.index.selection import PAGE_ROWS
+from tests.index.samples import NOON, conditions, find, record
+
+EVERY_VOLUME = ("main", "near", "far")
+
+
+@pytest.fixture
+def index(index_url: str, tmp_path: Path) -> Iterator[Index]:
+    """An empty index that reads from `main` first, then from `near`, then from others."""
+    with open_index(index_url, base=tmp_path, volumes=("main", "near")) as opened:
+        yield opened
+
+
+def add_everywhere(index: Index, item: InstanceRecord) -> None:
+    """Enter an object with a copy on each volume, the one to be read last first."""
+    far, near = (dataclasses.replace(item, volume=name) for name in ("far", "near"))
+    assert index.add(far).file_needed
+    for one in (near, item):
+        assert index.add_location(location_of(index, far), one.volume, one.path)
+
+
+def location_of(index: Index, item: InstanceRecord) -> StoredLocation:
+    return next(one for one in index.locations() if (one.volume, one.path) == (item.volume, item.path))
+
+
+def places(copies: list[StoredLocation]) -> list[str]:
+    return [copy.volume for copy in copies]
+
+
+def test_an_instance_with_several_copies_comes_once(index: Index) -> None:
+    count = PAGE_ROWS + 3
+    for number in range(count):
+        if number % 25 == 0:  # on every page
+            add_everywhere(index, record(number=number))
+        else:
+            index.add(record(number=number))
+    selection = index.select(conditions(StudyInstanceUID="1.2.1"), "STUDY")
+    assert selection.count == len(list(selection)) == count
+    assert {stored.volume for stored in selection} == {"main"}
+    assert selection.contexts[0][2] == count
+    answers = list(index.find(Query("IMAGE", (), ("SOPInstanceUID",), with_location=True)))
+    assert len(answers) == len({answer["SOPInstanceUID"] for answer in answers}) == count
+    assert {answer["location"].volume for answer in answers} == {"main"}
+    assert find(index, "STUDY", "NumberOfStudyRelatedInstances") == [count]
+    counts = index.counts()
+    copies = 2 * len(range(0, count, 25))
+    assert (counts.instances, counts.locations, counts.size_bytes) == (count, count + copies, 1000 * count)
+
+
+def test_copies_come_in_the_order_in_which_they_are_read(index: Index) -> None:
+    add_everywhere(index, record())
+    [stored] = index.select(())
+    assert places(index.copies_of(stored)) == ["main", "near", "far"]
+    assert index.mark_location("main", stored.path, BAD)
+    assert not index.mark_location("main", stored.path, BAD)
+    [stored] = index.select(())
+    assert stored.volume == "near"
+    assert places(index.copies_of(stored)) == ["near", "far", "main"]
+    for volume in ("near", "far"):
+        assert index.mark_location(volume, stored.path, BAD)
+    [stored] = index.select(())
+    assert (stored.volume, stored.state) == ("main", BAD)
+    assert index.mark_location("far", stored.path, GOOD, verified_at=NOON)
+    [stored] = index.select(())
+    assert (stored.volume, stored.state, stored.verified_at) == ("far", GOOD, NOON)
+
+
+def test_what_is_known_of_a_copy(index: Index) -> None:
+    item = record()
+    index.add(item)
+    [original] = index.locations()
+    assert (original.state, original.verified_at) == (GOOD, None)
+    assert index.add_location(original, "near", item.path, verified_at=NOON)
+    copy = next(one for one in index.locations() if one.volume == "near")
+    assert copy == dataclasses.replace(original, volume="near", verified_at=NOON)
+    later = NOON + timedelta(days=1)
+    assert index.mark_location("near", item.path, GOOD, verified_at=later)
+    assert index.mark_location("near", item.path, BAD)
+    [_, copy] = index.copies_of(original)
+    assert (copy.state, copy.verified_at) == (BAD, later)
+    assert not index.mark_location("near", "2026/elsewhere.dcm", BAD)
+
+
+def test_entering_a_copy_again_makes_it_good(index: Index) -> None:
+    item = record()
+    index.add(item)
+    [original] = index.locations()
+    for _ in range(2):
+        assert index.add_location(original, "near", item.path, verified_at=NOON)
+        assert index.counts().locations == 2
+        index.mark_location("near", item.path, BAD)
+    assert not index.add_location(dataclasses.replace(original, path="gone"), "near", "2026/x.dcm")
+    assert index.counts().locations == 2
+
+
+def test_an_object_found_on_another_volume_is_a_copy(index: Index) -> None:
+    item = record()
+    assert index.add(item).outcome == "stored"
+    added = index.add(dataclasses.replace(item, volume="near"))
+    assert (added.outcome, added.file_needed) == ("same", True)
+    again = index.add(dataclasses.replace(item, volume="near", path="2026/again.dcm"))
+    assert (again.outcome, again.file_needed) == ("same", False)
+    assert [one.volume for one in index.locations()] == ["main", "near"]
+    assert index.counts().instances == 1
+
+
+def test_copies_of_what_was_put_aside(index: Index) -> None:
+    index.add(record())
+    other = record(content="other")
+    assert index.add(other).outcome == "aside"
+    assert index.add(dataclasses.replace(other, volume="near")).file_needed
+    aside = location_of(index, other)
+    assert index.add_location(aside, "far", other.path)
+    assert [(one.volume, one.role) for one in index.copies_of(aside)] == [
+        (name, "duplicate") for name in EVERY_VOLUME
+    ]
+    [listed] = index.duplicates()
+    assert (listed.volume, listed.path) == ("main", other.path)
+    assert len(list(index.select(()))) == 1
+
+
+def test_copies_follow_an_instance_that_is_replaced(index: Index) -> None:
+    first = record()
+    add_everywhere(index, first)
+    [stored] = index.select(())
+    second = record(content="other", duplicates="replace")
+    assert index.add(second).outcome == "replaced"
+    assert {one.role for one in index.copies_of(stored)} == {"duplicate"}
+    assert index.add(dataclasses.replace(second, volume="near")).file_needed
+    [stored] = index.select(())
+    assert (stored.volume, stored.digest) == ("main", second.digest)
+    assert places(index.copies_of(stored)) == ["main", "near"]
+    assert len(list(index.duplicates())) == 1
+
+
+def test_an_instance_goes_with_its_last_copy(index: Index) -> None:
+    item = record()
+    add_everywhere(index, item)
+    for left, volume in enumerate(EVERY_VOLUME):
+        assert index.counts().instances == 1
+        assert len(list(index.locations())) == 3 - left
+        assert index.remove_location(volume, item.path)
+    assert index.counts().patients == index.counts().instances == 0

@@ -1,0 +1,167 @@
+"""What is deleted on purpose stays deleted; nothing else ever is."""
+
+from __future__ import annotations
+
+import pytest
+
+from medserver import archive, errors
+from medserver.archive.findings import Problem
+from medserver.index import JobFilter
+from medserver.jobs.kinds import JOB_KINDS
+from medserver.jobs.runner import Runner
+from medserver.safekeeping.deletion import asides_of, deletion_jobs
+from medserver.safekeeping.drained import is_draining, set_draining
+from medserver.safekeeping.draining import begin_draining
+from medserver.safekeeping.status import status_of
+from tests.archive.conftest import receive
+from tests.peers.files import make_small
+from tests.safekeeping.conftest import all_good, bring_back, flip, paths, root, run_all, sent, served, states, take_away
+
+
+@pytest.fixture
+def kept(node, samples, worker, clock):
+    """The node, with all copies made."""
+    run_all(worker)
+    clock.advance(60)
+    return node
+
+
+def delete(node, *samples) -> None:
+    wanted = {sample.sop_instance_uid for sample in samples}
+    objects = [one for one in node.index.select([]) if one.sop_instance_uid in wanted]
+    objects += asides_of(node, objects)
+    node.index.add_jobs(deletion_jobs(objects, by="test", reason="a test"))
+
+
+def files(node, name: str) -> set[str]:
+    return set(node.volumes[name].walk())
+
+
+def rebuilt(open_volumes, *names: str) -> dict[str, bytes]:
+    """Return what an index that is made anew from some volumes serves."""
+    node = open_volumes("index.url=sqlite:///another.db")
+    for name in [name for name in node.volumes if name not in names]:
+        del node.volumes[name]
+    found = list(archive.rebuild(node))
+    assert {one.problem for one in found} <= {Problem.SURPLUS}
+    return served(node)
+
+
+def test_every_copy_goes_and_a_tombstone_stays(kept, worker, samples, open_volumes, caplog):
+    delete(kept, *samples[:3])
+    run_all(worker)
+    assert states(kept) == all_good(9)
+    assert served(kept) == sent(samples[3:])
+    assert all(len(files(kept, name)) == 9 for name in kept.volumes)
+    assert {one.sop_instance_uid for one in kept.index.tombstones.all()} == {
+        sample.sop_instance_uid for sample in samples[:3]
+    }  # fmt: skip
+    audit = [record.getMessage() for record in caplog.records if record.getMessage().startswith("deleted")]
+    assert len(audit) == 3 and all("by=test" in line and "a test" in line for line in audit)
+    assert list(archive.check(kept, digests=True)) == []
+    assert status_of(kept).is_well
+    for name in kept.volumes:
+        assert rebuilt(open_volumes, name) == sent(samples[3:])
+
+
+def test_a_volume_that_was_away_is_cleaned_when_it_is_back(kept, worker, samples, open_volumes, clock):
+    take_away(root(kept, "near"))
+    delete(kept, samples[0])
+    run_all(worker)
+    assert kept.index.jobs.counts()[0].kind == "remove"
+    bring_back(root(kept, "near"))
+    assert len(files(kept, "near")) == 12
+    # The index is lost at this moment, and its jobs with it: the tombstones of the other volumes speak.
+    assert rebuilt(open_volumes, "near", "main", "cold") == sent(samples[1:])
+    clock.advance(200)
+    run_all(worker)
+    assert len(files(kept, "near")) == 11
+    assert list(kept.index.jobs.counts()) == []
+    assert states(kept) == all_good(11)
+
+
+def test_a_start_does_not_take_in_what_waits_to_be_removed(kept, samples, clock):
+    delete(kept, samples[0])
+    Runner(kept, [kind for kind in JOB_KINDS if kind.name == "delete"], periodic=()).run_due()
+    assert len(files(kept, "main")) == 12
+    assert archive.reconcile(kept).adopted == 0
+    assert served(kept) == sent(samples[1:])
+    assert len(files(kept, "main")) == 11
+
+
+def test_what_is_sent_again_is_stored_again(kept, worker, samples, open_volumes, clock):
+    delete(kept, samples[0])
+    run_all(worker)
+    clock.advance(1)
+    assert receive(kept, samples[0]) == "stored"
+    run_all(worker)
+    assert states(kept) == all_good(12)
+    assert rebuilt(open_volumes, "main", "near", "cold") == sent(samples)
+
+
+def test_what_was_put_aside_goes_too(kept, worker, samples):
+    assert receive(kept, samples[0], samples[0].data_set()[:-1] + b"\x77") == "aside"
+    run_all(worker)
+    delete(kept, samples[0])
+    run_all(worker)
+    assert states(kept) == all_good(11)
+    assert list(kept.index.duplicates()) == []
+
+
+def test_an_object_that_is_copied_while_it_is_deleted_leaves_nothing(kept, worker, samples):
+    [location] = [one for one in kept.index.select([]) if one.sop_instance_uid == samples[0].sop_instance_uid]
+    delete(kept, samples[0])
+    run_all(worker)
+    with pytest.raises(errors.StoreFailure):
+        archive.copy_object(kept, location, kept.volumes["near"])
+    assert len(files(kept, "near")) == 11
+
+
+def test_an_object_in_a_journal_goes_when_it_can(open_volumes, samples, node, clock, tmp_path):
+    receiving = open_volumes(receives=True)
+    [sample] = make_small(tmp_path / "more", 1)
+    receive(receiving, sample)
+    worker = Runner(node, periodic=())
+    delete(node, sample)
+    run_all(worker)
+    assert {one.kind for one in node.index.jobs.counts()} == {"remove"}
+    receiving.primary_volume.settle()
+    clock.advance(10)
+    run_all(worker)
+    assert list(node.index.jobs.counts()) == []
+    assert len(files(node, "main")) == 12
+
+
+def test_a_replica_is_drained(kept, worker, samples):
+    begin_draining(kept, "near")
+    run_all(worker)
+    assert states(kept) == all_good(12, ("main", "cold"))
+    assert files(kept, "near") == set()
+    assert served(kept) == sent(samples)
+    assert {one.name: one.role for one in status_of(kept).volumes}["near"] == "draining"
+    assert status_of(kept).is_well
+    [again] = [receive(kept, samples[0])]
+    run_all(worker)
+    assert again == "same" and files(kept, "near") == set()
+    set_draining(kept, "near", False)
+    assert not is_draining(kept, "near")
+
+
+def test_the_primary_is_not_drained(kept):
+    with pytest.raises(errors.BadUsage):
+        begin_draining(kept, "main")
+
+
+def test_draining_never_removes_the_last_good_copy(kept, worker, samples, clock):
+    only, made_anew, *_ = paths(kept)
+    for name in ("main", "cold"):
+        flip(root(kept, name) / only, -1)
+        flip(root(kept, name) / made_anew, -1)
+    flip(root(kept, "near") / only, -1)  # this one is lost
+    begin_draining(kept, "near")
+    run_all(worker)
+    assert paths(kept, "near") == [only]
+    assert (root(kept, "near") / only).exists()
+    [job] = kept.index.jobs.list(JobFilter("drain"))
+    assert "no other good copy" in job.last_error
+    assert made_anew in paths(kept, "main")

@@ -1,0 +1,133 @@
+"""Every object gets its copies, also when a replica is not there for a while."""
+
+from __future__ import annotations
+
+import pytest
+
+from medserver import archive, errors
+from medserver.archive.follow_ups import replication_job
+from medserver.index import JobFilter
+from medserver.jobs.runner import Runner
+from medserver.safekeeping.repair import repair_copy
+from medserver.safekeeping.replication import copy_now
+from medserver.safekeeping.seeking import missing_on, queue_missing, queue_repairs
+from medserver.safekeeping.status import status_of
+from tests.archive.conftest import receive
+from tests.peers.files import make_small
+from tests.peers.small_disk import SmallDisk, requires_mount
+from tests.safekeeping.conftest import all_good, bring_back, paths, root, run_all, sent, served, states, take_away
+
+
+def waiting(node) -> dict[tuple[str, str], int]:
+    return {(one.kind, one.destination): one.count for one in node.index.jobs.counts()}
+
+
+def test_an_object_and_the_jobs_that_copy_it_are_added_together(node, samples, worker):
+    assert waiting(node) == {("replicate", "near"): 12, ("replicate", "cold"): 12}
+    run_all(worker)
+    assert states(node) == all_good(12)
+    assert waiting(node) == {}
+    assert list(archive.check(node, digests=True)) == []
+    assert status_of(node).is_well
+
+
+def test_what_comes_twice_is_copied_once(node, samples, worker):
+    receive(node, samples[0])
+    assert waiting(node)["replicate", "near"] == 12
+    run_all(worker)
+    assert states(node) == all_good(12)
+
+
+@pytest.mark.parametrize("loss", ["gone", "a file in its place", "an empty directory in its place"])
+def test_a_replica_that_is_away_catches_up_when_it_is_back(node, samples, worker, clock, tmp_path, loss):
+    run_all(worker)
+    near = root(node, "near")
+    take_away(near)
+    if loss == "a file in its place":
+        near.write_text("not a directory")
+    elif loss != "gone":
+        near.mkdir()
+    more = make_small(tmp_path / "more", 5)
+    for sample in more:
+        receive(node, sample)
+    run_all(worker)
+    assert [one.state for one in status_of(node).volumes] == ["ready", "away", "ready"]
+    assert waiting(node) == {("replicate", "near"): 5}
+    assert loss == "a file in its place" or not near.exists() or list(near.iterdir()) == []  # no false replica
+    [first, *_] = node.index.jobs.list()
+    assert "away" in first.last_error
+    assert served(node) == sent([*samples, *more])
+    bring_back(near)
+    clock.advance(200)
+    run_all(worker)
+    assert states(node) == all_good(17)
+    assert status_of(node).is_well
+
+
+def test_a_replica_without_space_catches_up(open_volumes, worker, samples, node, clock, tmp_path):
+    requires_mount()
+    run_all(worker)
+    disk = SmallDisk(tmp_path / "disk", 4_000_000)
+    try:
+        small = open_volumes("volume tight.role=replica", f"volume tight.path={disk.path / 'tight'}",
+                             "volume tight.free_min_bytes=0")  # fmt: skip
+        assert queue_missing(small, "tight")
+        small.volumes["tight"].found()
+        disk.fill()
+        run_all(Runner(small, periodic=()))
+        assert {one.name: one.state for one in status_of(small).volumes}["tight"] == "full"
+        assert waiting(small) == {("replicate", "tight"): 12}
+        disk.release()
+        clock.advance(200)
+        run_all(Runner(small, periodic=()))
+        assert states(small) == all_good(12, ("main", "near", "cold", "tight"))
+        small.close()
+    finally:
+        disk.close()
+
+
+def test_a_new_replica_gets_everything_and_nothing_is_queued_twice(node, samples, worker, tmp_path):
+    node.index.jobs.drop([job.id for job in node.index.jobs.list()])
+    for _ in range(2):
+        assert queue_missing(node, "near")
+        assert waiting(node) == {("replicate", "near"): 12}
+    run_all(worker)
+    assert len(list(missing_on(node, "cold"))) == 12
+    assert len(list(missing_on(node, "near"))) == 0
+    assert list(copy_now(node, missing_on(node, "cold"), node.volumes["cold"])) == [None] * 12
+    assert states(node) == all_good(12)
+
+
+def test_an_object_that_was_put_aside_is_copied_too(node, samples, worker):
+    assert receive(node, samples[0], samples[0].data_set()[:-1] + b"\x77") == "aside"
+    node.index.jobs.drop([job.id for job in node.index.jobs.list()])
+    queue_missing(node, "near")
+    assert waiting(node) == {("replicate", "near"): 13}
+    run_all(worker)
+    assert states(node)["near"] == ["good"] * 13
+
+
+def test_a_volume_that_is_not_configured_any_more_is_left_alone(node, samples, worker):
+    node.index.jobs.drop([job.id for job in node.index.jobs.list()])
+    node.index.add_jobs([replication_job("sold", "main", paths(node)[0])])
+    run_all(worker)
+    assert waiting(node) == {}
+
+
+def test_without_a_good_copy_the_job_is_dead_and_the_object_counted_as_lost(node, samples, worker, clock):
+    path = paths(node)[0]
+    (root(node, "main") / path).write_bytes(b"")
+    run_all(worker)
+    clock.advance(300)
+    run_all(worker)
+    dead = list(node.index.jobs.list(JobFilter(state="dead")))
+    assert {(job.kind, job.destination) for job in dead} == {
+        ("replicate", "near"), ("replicate", "cold"), ("repair", "main"),
+    }  # fmt: skip
+    assert all("no good copy" in job.last_error for job in dead)
+    assert status_of(node).lost == 1
+    assert not status_of(node).is_well
+    assert queue_repairs(node) == 0  # the dead one waits for an administrator
+    [bad] = node.index.upkeep.bad()
+    with pytest.raises(errors.DamagedObject):
+        repair_copy(node, bad)
