@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from medserver.backups.manifest import MANIFEST_SUFFIX, SIZE_MAX_BYTES, Manifest, read_manifest
 from medserver.errors import BadUsage, DamagedObject, OutOfResources, StoreFailure
@@ -65,6 +66,12 @@ def backups_on(volume: Volume) -> Iterator[Backup]:
                 yield Backup(name, volume, read_manifest(file.read(SIZE_MAX_BYTES), name))
         except StoreFailure as error:
             yield Backup(name, volume, None, str(error))
+
+
+def newest_backup_at(volumes: Iterable[Volume]) -> datetime | None:
+    """Return when the newest backup was made whose manifest can be read; None if there is none."""
+    manifests = (backup.manifest for backup in find_backups(volumes))
+    return next((manifest.made_at for manifest in manifests if manifest is not None), None)
 
 
 def find_backup(volumes: Iterable[Volume], name: str) -> Backup:

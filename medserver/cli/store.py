@@ -12,6 +12,7 @@ import click
 
 from medserver.archive import Finding
 from medserver.archive.follow_ups import REPAIR, REPLICATE
+from medserver.backups.catalog import newest_backup_at
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
 from medserver.cli.progress import progress
 from medserver.cli.store_report import described, report_lines
@@ -58,16 +59,16 @@ def command() -> None:
 @pass_invocation
 @click.pass_context
 def status(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
-    """Show the volumes, how many objects have how many good copies, and what waits to be done.
+    """Show the volumes, how many objects have how many good copies, the newest backup, and what waits to be done.
 
     The exit code is 1 if copies are bad or missing, or a volume is away or takes nothing.
     """
     with _opened(invocation) as node:
-        found, now = status_of(node), node.clock()
+        found, backed_up_at, now = status_of(node), newest_backup_at(node.volumes.values()), node.clock()
     if as_json:
-        echo_json(described(found))
+        echo_json(described(found, backed_up_at))
     else:
-        for line in report_lines(found, now):
+        for line in report_lines(found, backed_up_at, now):
             click.echo(line)
     if not found.is_well:
         ctx.exit(1)

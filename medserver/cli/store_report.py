@@ -14,8 +14,18 @@ from medserver.safekeeping.status import Status, VolumeStatus
 _HEADER = ("VOLUME", "ROLE", "STATE", "FREE", "COPIES", "BAD", "MISSING", "UNVERIFIED FOR")
 
 
-def report_lines(status: Status, now: datetime) -> Iterator[str]:
-    """Yield the lines that people read."""
+def report_lines(status: Status, backed_up_at: datetime | None, now: datetime) -> Iterator[str]:
+    """Yield the lines that people read.
+
+    Parameters
+    ----------
+    status : Status
+        How safe the objects are.
+    backed_up_at : datetime or None
+        When the newest backup of the index was made; None if there is none.
+    now : datetime
+        To tell ages.
+    """
     rows = [_HEADER, *(_row(one, now) for one in status.volumes)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -31,6 +41,8 @@ def report_lines(status: Status, now: datetime) -> Iterator[str]:
         yield f"  LOST: {count_in_words(status.lost, 'object')} without any good copy"
     if status.unverified_since:
         yield f"the oldest unverified copy: {_age(status.unverified_since, now)}"
+    backup = f"{_age(backed_up_at, now)} old" if backed_up_at else "none"
+    yield f"the newest backup of the index: {backup}"
     yield ""
     yield from _job_lines(status, now)
 
@@ -54,7 +66,7 @@ def _age(moment: datetime, now: datetime) -> str:
     return duration_in_words((now - moment).total_seconds())
 
 
-def described(status: Status) -> dict[str, Any]:
+def described(status: Status, backed_up_at: datetime | None) -> dict[str, Any]:
     """Return the same for machines."""
     return {
         "volumes": [_as_json(asdict(one)) for one in status.volumes],
@@ -62,6 +74,7 @@ def described(status: Status) -> dict[str, Any]:
         "lost": status.lost,
         "good_copies": {str(number): count for number, count in status.copies.items()},
         "unverified_since": status.unverified_since.isoformat() if status.unverified_since else None,
+        "backed_up_at": backed_up_at.isoformat() if backed_up_at else None,
         "jobs": [_described_job(one) for one in status.jobs],
         "well": status.is_well,
     }

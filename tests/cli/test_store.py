@@ -79,6 +79,14 @@ def test_status_before_and_after_the_copies_are_made(node, invoke):
     assert "the oldest unverified copy" in result.stdout
 
 
+def test_status_tells_of_the_newest_backup(kept, invoke):
+    assert "the newest backup of the index: none" in invoke("store", "status").stdout
+    assert invoke("backup", "create").exit_code == 0
+    assert "the newest backup of the index: 0 s old" in invoke("store", "status").stdout
+    made_at = json.loads(invoke("backup", "list", "--json").stdout)[0]["made_at"]
+    assert json.loads(invoke("store", "status", "--json").stdout)["backed_up_at"] == made_at
+
+
 def test_status_for_machines_tells_of_damage_and_of_a_volume_that_is_away(kept, invoke):
     copy = next(iter(kept.index.select([])))
     for name in ("main", "near"):
