@@ -27,7 +27,7 @@ from contextlib import suppress
 from medserver.crash import crash_point
 from medserver.group_commit import GroupCommit, Task
 from medserver.store.files import Files
-from medserver.store.segment import dropped_record, object_record, pieces_size
+from medserver.store.segment import dropped_record, object_record, pieces_size, record_size
 
 SEGMENT_BYTES = 32 * 1024 * 1024
 TASKS_MAX = 64
@@ -49,6 +49,11 @@ class _Append(Task):
         self.digest = digest
         self.size_bytes = pieces_size(pieces)
 
+    @property
+    def record_size_bytes(self) -> int:
+        """Length of the record."""
+        return record_size(self.path, len(self.file_meta), self.size_bytes)
+
     def encode(self, generation: int) -> list[bytes]:
         """Return the record in pieces."""
         head = object_record(self.path, generation, self.file_meta, self.digest, self.size_bytes)
@@ -64,6 +69,11 @@ class _Drop(Task):
         super().__init__()
         self.path = path
         self.done = False
+
+    @property
+    def record_size_bytes(self) -> int:
+        """Length of the record."""
+        return record_size(self.path, 0, 0)
 
     def encode(self, generation: int) -> list[bytes]:
         """Return the record in pieces."""
@@ -164,7 +174,7 @@ class Journal:
         return offset - self._offset
 
     def _make_room(self, tasks: list[_Append | _Drop]) -> None:
-        size_bytes = sum(pieces_size(task.encode(0)) for task in tasks)
+        size_bytes = sum(task.record_size_bytes for task in tasks)
         if self._descriptor is not None and self._offset + size_bytes > self.segment_bytes:
             self._seal()
         if self._descriptor is None:

@@ -78,6 +78,11 @@ def dropped_record(path: str, generation: int) -> bytes:
     return _record(_DROPPED, path, generation, b"", bytes(32), 0)
 
 
+def record_size(path: str, meta_size_bytes: int, size_bytes: int) -> int:
+    """Return the length of the record of an object, its data set included."""
+    return HEADER_BYTES + len(path) + meta_size_bytes + size_bytes
+
+
 def _record(kind: int, path: str, generation: int, file_meta: bytes, digest: bytes, size_bytes: int) -> bytes:
     name = path.encode("ascii")
     fields = _FIELDS.pack(_MAGIC, kind, len(name), len(file_meta), size_bytes, generation, digest)
