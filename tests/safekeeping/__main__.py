@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Flip single bits in the files of two volumes, and check each time that all are found and repaired and none is served.
 
     scripts/flips 10000                 a seed is chosen and printed
@@ -10,23 +9,20 @@ from __future__ import annotations
 import argparse
 import logging
 import random
-import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from medserver import archive  # noqa: E402 - the repository must be on the path first
-from medserver.config import ConfigFile  # noqa: E402
-from medserver.jobs.runner import Runner  # noqa: E402
-from medserver.node import Node, open_node  # noqa: E402
-from medserver.safekeeping.pace import Pace  # noqa: E402
-from medserver.safekeeping.verification import verify_copies  # noqa: E402
-from tests.archive.conftest import receive  # noqa: E402
-from tests.peers.files import make_small  # noqa: E402
-from tests.safekeeping.conftest import run_all, sent, served  # noqa: E402
-from tests.safekeeping.flips import Flips  # noqa: E402
+from medserver import archive
+from medserver.config import ConfigFile
+from medserver.jobs.runner import Runner
+from medserver.node import Node, open_node
+from medserver.safekeeping.pace import Pace
+from medserver.safekeeping.verification import verify_copies
+from tests.archive.conftest import receive
+from tests.peers.files import make_small
+from tests.safekeeping.conftest import run_all, sent, served
+from tests.safekeeping.flips import Flips
 
 OBJECTS = 100
 FLIPS_PER_ROUND = 100
@@ -34,7 +30,9 @@ FLIPS_PER_ROUND = 100
 
 def main() -> None:
     """Read the command line and run the campaign."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="scripts/flips", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("flips", type=int)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     options = parser.parse_args()
