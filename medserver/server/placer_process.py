@@ -72,10 +72,15 @@ class Placer:
             if finally_:
                 self._try(volume, volume.settle)
             elif time.monotonic() >= self._next_at.get(volume.name, 0.0):
-                # Only the primary is received into.
-                spares = self._processes if volume is self._volumes[0] else 0
-                if not self._try(volume, partial(volume.tend, spares)):
-                    self._next_at[volume.name] = time.monotonic() + RETRY_S
+                self._tend(volume)
+
+    def _tend(self, volume: Volume) -> None:
+        spares = self._processes if volume is self._volumes[0] else 0  # only the primary is received into
+        if not self._try(volume, partial(volume.tend, spares)):
+            self._next_at[volume.name] = time.monotonic() + RETRY_S
+        elif volume.name in self._failing:
+            logger.info(Event("volume", volume=volume.name, state="works again"))
+            self._failing.discard(volume.name)
 
     def sweep_others(self) -> None:
         """Remove what dead processes left on other volumes than the primary, which a start has swept already."""
@@ -83,7 +88,7 @@ class Placer:
             self._try(volume, volume.sweep)
 
     def _try(self, volume: Volume, work: Callable[[], object]) -> bool:
-        """Do something about a volume; False if it failed, which is logged when it begins and when it ends."""
+        """Do something about a volume; False if it failed, which is logged when it begins."""
         try:
             work()
         except MedserverError as error:
@@ -91,7 +96,4 @@ class Placer:
                 logger.error(Event("volume", volume=volume.name, problem=str(error)))
                 self._failing.add(volume.name)
             return False
-        if volume.name in self._failing:
-            logger.info(Event("volume", volume=volume.name, state="works again"))
-            self._failing.discard(volume.name)
         return True

