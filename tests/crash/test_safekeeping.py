@@ -24,7 +24,7 @@ SEED = 20261126
 PROCESSES = 5
 """The supervisor, two acceptors, the placer and the worker."""
 
-ROUNDS = 6
+ROUNDS = 3
 OBJECTS_MIN = 60
 PATIENCE_S = 90
 
