@@ -1,12 +1,15 @@
-"""The next object is read and verified while the peer still works on the last one.
+"""The next object is read and verified while the one before it is sent and the peer still works on it.
 
-A peer that has got an image reads it from its socket, looks at it and then answers. In this time the digest of the next
-one is computed, in the thread that would only wait: to hand it to another one takes longer than that.
+To compute the digest of a CT image takes as long as to send it. A thread does it for the next object meanwhile, and
+the machine has another core for that. For a small object it is not worth to wake a thread: that is read between
+sending the one before and the peer's answer, when the thread of the association would only wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
 from typing import BinaryIO
 
 from medserver.archive.fetch import READ_AT_ONCE_MAX_BYTES, open_data_set
@@ -14,11 +17,14 @@ from medserver.errors import MedserverError
 from medserver.index import StoredInstance
 from medserver.node import Node
 
+THREADED_MIN_BYTES = 128 * 1024
+"""From this size on the digest takes longer than waking the thread that computes it."""
+
 
 class ReadAhead:
-    """Instances one after the other, each opened when the one before it has been sent and is not answered yet.
+    """Instances one after the other, each opened while the one before it is sent.
 
-    Used by one thread. It holds one object in memory.
+    Used by one thread, in a ``with`` block. It holds two objects in memory.
 
     Parameters
     ----------
@@ -32,7 +38,17 @@ class ReadAhead:
         self._node = node
         self._instances = instances
         self._following: StoredInstance | None = None
-        self._opened: tuple[StoredInstance, BinaryIO] | None = None
+        self._opened: tuple[StoredInstance, Callable[[], BinaryIO]] | None = None
+        self._thread: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> ReadAhead:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
 
     def __iter__(self) -> Iterator[StoredInstance]:
         instances = iter(self._instances)
@@ -43,17 +59,30 @@ class ReadAhead:
             instance = self._following
 
     def prepare(self) -> None:
-        """Open the instance that follows, if it is one that is read at once; an error shows when it is needed."""
+        """Open the instance that follows, if it is a small one; an error shows when it is needed."""
         following = self._following
-        if self._opened is None and following is not None and following.size_bytes < READ_AT_ONCE_MAX_BYTES:
+        if self._opened is None and following is not None and following.size_bytes < THREADED_MIN_BYTES:
             try:
-                self._opened = following, open_data_set(self._node, following)
+                data_set = open_data_set(self._node, following)
             except MedserverError:
-                self._opened = None
+                return
+            self._opened = following, lambda: data_set
 
     def open(self, instance: StoredInstance) -> BinaryIO:
         """Open an instance as `open_data_set` does; it may have been opened before."""
         opened, self._opened = self._opened, None
-        if opened is not None and opened[0] is instance:
-            return opened[1]
-        return open_data_set(self._node, instance)
+        if opened is None or opened[0] is not instance:
+            data_set = open_data_set(self._node, instance)
+        else:
+            data_set = opened[1]()
+        self._begin()
+        return data_set
+
+    def _begin(self) -> None:
+        """Have the thread open the instance that follows, if it is neither small nor one that is read as a stream."""
+        following = self._following
+        if following is not None and THREADED_MIN_BYTES <= following.size_bytes < READ_AT_ONCE_MAX_BYTES:
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="read ahead")
+            opening: Future[BinaryIO] = self._thread.submit(open_data_set, self._node, following)
+            self._opened = following, opening.result

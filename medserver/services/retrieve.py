@@ -58,8 +58,7 @@ def move(request: Request, node: Node) -> Iterator[Response]:
         node.workers,
         originator,
     )
-    instances = archive.ReadAhead(node, selection)
-    with sender:
+    with archive.ReadAhead(node, selection) as instances, sender:
         try:
             sender.open()
         except RemoteError as error:
@@ -95,17 +94,17 @@ def get(request: Request, node: Node) -> Iterator[Response]:
             ),
         )
         return
-    instances = archive.ReadAhead(node, selection)
-    yield from perform(
-        request,
-        selection.count,
-        instances,
-        lambda instance: _send_back(
+    with archive.ReadAhead(node, selection) as instances:
+        yield from perform(
             request,
-            instance,
-            lambda: send_instance(request.association, outgoing(instance, instances), node.workers),
-        ),
-    )
+            selection.count,
+            instances,
+            lambda instance: _send_back(
+                request,
+                instance,
+                lambda: send_instance(request.association, outgoing(instance, instances), node.workers),
+            ),
+        )
 
 
 def outgoing(instance: StoredInstance, instances: archive.ReadAhead) -> Outgoing:
