@@ -12,7 +12,7 @@ from medserver.archive.copies import Copy, as_stored
 from medserver.archive.fetch import open_object
 from medserver.crash import crash_point
 from medserver.errors import DamagedObject, MedserverError, OutOfResources, StoreFailure
-from medserver.index import GOOD
+from medserver.index import GOOD, StoredLocation
 from medserver.node import Node
 from medserver.store import ObjectWriter, StoredObject, Volume
 
@@ -48,7 +48,7 @@ def copy_object(node: Node, location: Copy, target: Volume) -> StoredObject:
     OutOfResources, StoreFailure
         The volume takes nothing, no copy can be read, or the object has been removed meanwhile.
     """
-    present = [copy for copy in node.index.copies_of(location) if copy.volume == target.name]
+    present = _on(target, node.index.copies_of(location))
     if good := next((copy for copy in present if copy.state == GOOD), None):
         return as_stored(good)
     bad = {copy.path for copy in present}
@@ -87,7 +87,10 @@ def copy_objects(
     """
     try:
         with target.batch() as create:
-            written = list(threads.map(lambda one: _write_in_batch(node, one, target, create), locations))
+            present = [_on(target, copies) for copies in node.index.copies_of_each(locations)]
+            written = list(
+                threads.map(lambda one, there: _write_in_batch(node, one, there, create), locations, present)
+            )
     except (StoreFailure, OutOfResources) as error:  # nobody knows which of them are durable
         yield from [error] * len(locations)
         return
@@ -103,16 +106,19 @@ def copy_objects(
 _Written = tuple[Copy, StoredObject]
 
 
+def _on(target: Volume, copies: Sequence[StoredLocation]) -> list[StoredLocation]:
+    return [copy for copy in copies if copy.volume == target.name]
+
+
 def _write_in_batch(
-    node: Node, location: Copy, target: Volume, create: Callable[[bytes, str], ObjectWriter]
+    node: Node, location: Copy, present: Sequence[StoredLocation], create: Callable[[bytes, str], ObjectWriter]
 ) -> _Written | Exception | None:
     """Write a copy; None if there is a good one, an exception if it has to be made alone or cannot be made."""
+    if any(copy.state == GOOD for copy in present):
+        return None
+    if present:
+        return _Occupied(present[0].path)
     try:
-        present = [copy for copy in node.index.copies_of(location) if copy.volume == target.name]
-        if any(copy.state == GOOD for copy in present):
-            return None
-        if present:
-            return _Occupied(present[0].path)
         return _transfer(node, location, create)
     except (MedserverError, _Occupied) as error:
         return error

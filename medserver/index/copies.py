@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,8 +28,9 @@ class CopyTable:
 
     def __init__(self, backend: Backend, preference: Preference) -> None:
         self._preference = preference
-        self._of_object = backend.sql(
-            " UNION ALL ".join(_copies_in(table, role) for table, role in (
+        self._list_parameter = backend.list_parameter
+        self._of_objects = backend.sql(
+            " UNION ALL ".join(_copies_in(table, role, backend.among) for table, role in (
                 ("instances", "instance"), ("duplicates", "duplicate"),
             ))
         )  # fmt: skip
@@ -45,24 +48,18 @@ class CopyTable:
             "WHERE volume = ? AND path = ? AND (state <> ? OR CAST(? AS TEXT) IS NOT NULL) RETURNING id"
         )
 
-    def of(self, connection: Any, stored: StoredInstance | StoredLocation | Duplicate) -> list[StoredLocation]:
-        """Return all copies of an object, the one to read first first."""
-        key = (stored.sop_instance_uid, stored.digest, stored.transfer_syntax_uid)
-        rows = connection.execute(self._of_object, (*key, *key)).fetchall()
+    def of(
+        self, connection: Any, objects: Sequence[StoredInstance | StoredLocation | Duplicate]
+    ) -> list[list[StoredLocation]]:
+        """Return all copies of each object, the one to read first first."""
+        uids = self._list_parameter([one.sop_instance_uid for one in objects])
+        rows = connection.execute(self._of_objects, (uids, uids)).fetchall()
         rows.sort(key=lambda row: self._preference.key(row[1], row[2], row[0]))
-        return [
-            StoredLocation(
-                state=row[1],
-                volume=row[2],
-                path=row[3],
-                data_set_offset=row[4],
-                meta_digest=row[5],
-                verified_at=from_text(row[6]) if row[6] else None,
-                role=row[7],
-                **dict(zip(_OBJECT, row[8:])),
-            )
-            for row in rows
-        ]
+        copies: defaultdict[tuple[str, str, str], list[StoredLocation]] = defaultdict(list)
+        for row in rows:
+            copy = _copy(row)
+            copies[_key(copy)].append(copy)
+        return [copies.get(_key(one), []) for one in objects]
 
     def add(
         self, connection: Any, source: tuple[str, str], copy: tuple[str, str], verified_at: datetime | None
@@ -79,10 +76,28 @@ class CopyTable:
         return bool(connection.execute(self._mark, (state, moment, volume, path, state, moment)).fetchall())
 
 
-def _copies_in(table: str, role: str) -> str:
+def _copy(row: Sequence[Any]) -> StoredLocation:
+    return StoredLocation(
+        state=row[1],
+        volume=row[2],
+        path=row[3],
+        data_set_offset=row[4],
+        meta_digest=row[5],
+        verified_at=from_text(row[6]) if row[6] else None,
+        role=row[7],
+        **dict(zip(_OBJECT, row[8:])),
+    )
+
+
+def _key(stored: StoredInstance | StoredLocation | Duplicate) -> tuple[str, str, str]:
+    """Return what the copies of an object have in common, and no two objects."""
+    return stored.sop_instance_uid, stored.digest, stored.transfer_syntax_uid
+
+
+def _copies_in(table: str, role: str, among: str) -> str:
     columns = ", ".join(f"{table}.{name}" for name in _OBJECT)
     return (
         "SELECT locations.id, state, volume, path, data_set_offset, meta_digest, verified_at, "
         f"'{role}', {columns} FROM {table} JOIN locations ON locations.{role} = {table}.id "
-        f"WHERE {table}.sop_instance_uid = ? AND {table}.digest = ? AND {table}.transfer_syntax_uid = ?"
+        f"WHERE {table}.sop_instance_uid {among}"
     )

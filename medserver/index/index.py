@@ -299,7 +299,13 @@ class Index:
         stored : StoredInstance, StoredLocation or Duplicate
             Any copy of it, which itself need not be there any more.
         """
-        return self._read(self._copies.of, stored)
+        return self.copies_of_each([stored])[0]
+
+    def copies_of_each(
+        self, objects: Sequence[StoredInstance | StoredLocation | Duplicate]
+    ) -> list[list[StoredLocation]]:
+        """Return what `copies_of` does for each of several objects, in one query."""
+        return self._read(self._copies.of, objects)
 
     def add_location(
         self,

@@ -117,7 +117,13 @@ class DirectoryVolume:
                 self._directories.ensure_root()
                 self._files.require_space(str(self.root), len(file_meta))
             return DirectoryWriter(
-                self.name, file_meta, self._incoming, self._directories, deferred, paths.checked(path)
+                self.name,
+                file_meta,
+                self._incoming,
+                self._directories,
+                deferred,
+                paths.checked(path),
+                digest=paths.digest_of(path),
             )
 
         yield create

@@ -196,7 +196,8 @@ class Volume(Protocol):
     def batch(self) -> AbstractContextManager[Callable[[bytes, str], ObjectWriter]]:
         """Return what gives a `create` for copies that become durable together, when its block ends without an error.
 
-        Until then they may be in place and not be whole after a power cut. Raises as `ObjectWriter.seal` does.
+        Until then they may be in place and not be whole after a power cut. Their bytes are taken for what their path
+        says: `verify` must be called for each. Raises as `ObjectWriter.seal` does.
         """
 
     def condition(self) -> Condition:

@@ -49,6 +49,9 @@ class DirectoryWriter:
         Where the object is placed, if not under the first free name that it can have.
     replace : bool
         Whether a file at that path gives way.
+    digest : str, optional
+        SHA-256 of the data set, hexadecimal, if that is known and will be compared with what was written: then it is
+        not computed here.
 
     Raises
     ------
@@ -66,6 +69,7 @@ class DirectoryWriter:
         path: str | None = None,
         *,
         replace: bool = False,
+        digest: str | None = None,
     ) -> None:
         self._volume = volume
         self._path = path
@@ -73,6 +77,7 @@ class DirectoryWriter:
         self._file_meta = file_meta
         self._directories = directories
         self._files = files
+        self._known_digest = digest
         self._hash = hashlib.sha256()
         self._size_bytes = 0
         self._pieces: list[bytes | memoryview] = [file_meta]
@@ -91,7 +96,7 @@ class DirectoryWriter:
     @property
     def digest(self) -> str:
         """SHA-256 of the data set bytes written so far, hexadecimal."""
-        return self._hash.hexdigest()
+        return self._known_digest or self._hash.hexdigest()
 
     def write(self, fragment: bytes | bytearray | memoryview) -> None:
         """Append to the data set."""
@@ -100,7 +105,8 @@ class DirectoryWriter:
             return
         with self._abandoning("write an object"):
             self._require_open()
-            self._hash.update(fragment)
+            if self._known_digest is None:
+                self._hash.update(fragment)
             self._size_bytes += size_bytes
             self._gathered_bytes += size_bytes
             gathered = self._gathered_bytes >= GATHERED_SIZE_BYTES
