@@ -18,6 +18,7 @@ from medserver.store import Volume
 
 INTERVAL_S = 0.25
 RETRY_S = 5.0
+SWEEP_INTERVAL_S = 60.0
 NICENESS = 10
 
 logger = logging.getLogger(__name__)
@@ -37,10 +38,11 @@ def run(config_file: ConfigFile, supervisor: int) -> None:
     config = config_file.current
     placer = Placer(open_volumes(config), config.node.processes)
     placer.place()
-    placer.sweep_others()
     while signal.sigtimedwait(STOP_SIGNALS, INTERVAL_S) is None and os.getppid() == supervisor:
         placer.place()
+        placer.sweep_now_and_then()
     placer.place(finally_=True)
+    placer.sweep()  # the others have ended: what is there belongs to nobody
 
 
 class Placer:
@@ -59,6 +61,7 @@ class Placer:
         self._processes = processes
         self._failing: set[str] = set()
         self._next_at: dict[str, float] = {}
+        self._sweep_at = 0.0
 
     def place(self, finally_: bool = False) -> None:
         """Tend every volume, but for those where that has just failed.
@@ -82,9 +85,15 @@ class Placer:
             logger.info(Event("volume", volume=volume.name, state="works again"))
             self._failing.discard(volume.name)
 
-    def sweep_others(self) -> None:
-        """Remove what dead processes left on other volumes than the primary, which a start has swept already."""
-        for volume in self._volumes[1:]:
+    def sweep_now_and_then(self) -> None:
+        """Remove what processes left that have died since the last time, where nothing is received at the moment."""
+        if time.monotonic() >= self._sweep_at and not self._volumes[0].is_receiving():
+            self._sweep_at = time.monotonic() + SWEEP_INTERVAL_S
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what dead processes left half written."""
+        for volume in self._volumes:
             self._try(volume, volume.sweep)
 
     def _try(self, volume: Volume, work: Callable[[], object]) -> bool:

@@ -88,7 +88,7 @@ class Campaign:
         store = self.node.data / "store"
         left = [path for path in (store / "incoming").rglob("*") if path.is_file() and path.name != "lock"]
         left += [path for path in (store / "journal").iterdir() if path.suffix != ".spare"]
-        assert left == []
+        assert left == [], left
 
 
 def process_ids(node: Node) -> list[int]:
