@@ -34,6 +34,8 @@ _REVERSIBLE_COLOURS = MappingProxyType({"RGB": "YBR_RCT"})  # PS3.5 8.2.4: the c
 _PRECISION_OFFSET, _COMPONENT_BYTES = 42, 3
 _SIGNED = 0x80
 
+_HTJ2K_BITS_MAX = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
@@ -49,12 +51,16 @@ class Encoder:
         Takes a frame in little endian order, by pixel, and its Image; returns the code stream. Raises whatever.
     colours : Mapping of str to str
         The Photometric Interpretations that become others.
+    decode : callable or None
+        Decodes a code stream for the comparison, quicker than what `frames` has; takes and returns what `encode`
+        returns and takes.
     """
 
     transfer_syntax_uid: str
     module: str
     encode: Callable[[bytes, Image], bytes]
     colours: Mapping[str, str]
+    decode: Callable[[bytes, Image], bytes] | None = None
 
     @property
     def is_available(self) -> bool:
@@ -86,6 +92,8 @@ def _htj2k(frame: bytes, image: Image) -> bytes:
     """
     import imagecodecs
 
+    if image.bits_allocated > _HTJ2K_BITS_MAX:
+        raise CannotTranscode(f"most readers of HTJ2K take no {image.bits_allocated} bits")
     signed, several = bool(image.pixel_representation), image.samples_per_pixel > 1
     shape = (image.rows, image.columns, *([image.samples_per_pixel] if several else []))
     samples = np.frombuffer(frame, f"<{'ui'[signed]}{image.bits_allocated // 8}").reshape(shape)
@@ -93,16 +101,24 @@ def _htj2k(frame: bytes, image: Image) -> bytes:
         return bytes(imagecodecs.htj2k_encode(samples, reversible=True))
     if several:
         raise CannotTranscode("colours with fewer Bits Stored than allocated cannot be encoded into HTJ2K")
-    middle = 0 if signed else 1 << image.bits_stored - 1
-    shifted = (samples.astype(np.int64) - middle).astype(f"<i{image.bits_allocated // 8}")
-    stream = bytearray(imagecodecs.htj2k_encode(shifted, reversible=True))
+    if not signed:
+        kind = np.dtype(f"<i{image.bits_allocated // 8}")
+        samples = samples.view(kind) - kind.type(1 << image.bits_stored - 1)
+    stream = bytearray(imagecodecs.htj2k_encode(samples, reversible=True))
     stream[_PRECISION_OFFSET] = (_SIGNED if signed else 0) | image.bits_stored - 1
     return bytes(stream)
 
 
+def _htj2k_decoded(stream: bytes, image: Image) -> bytes:
+    import imagecodecs
+
+    sample = f"<{'ui'[image.pixel_representation & 1]}{image.bits_allocated // 8}"
+    return imagecodecs.htj2k_decode(stream).astype(sample, copy=False).tobytes()
+
+
 ENCODERS: tuple[Encoder, ...] = (
     Encoder(JPEG_2000_LOSSLESS, "openjpeg", _by_pydicom(JPEG_2000_LOSSLESS, "pylibjpeg"), _REVERSIBLE_COLOURS),
-    Encoder(HTJ2K_LOSSLESS, "imagecodecs", _htj2k, _REVERSIBLE_COLOURS),
+    Encoder(HTJ2K_LOSSLESS, "imagecodecs", _htj2k, _REVERSIBLE_COLOURS, _htj2k_decoded),
     Encoder(JPEG_LS_LOSSLESS, "jpeg_ls", _by_pydicom(JPEG_LS_LOSSLESS, "pyjpegls"), _NO_CHANGE),
     Encoder(RLE_LOSSLESS, "pydicom", _by_pydicom(RLE_LOSSLESS, "pydicom"), _NO_CHANGE),
 )

@@ -97,6 +97,8 @@ class EncodedFrames:
 
     def _decoded(self, encoded: bytes) -> bytes:
         """Return what a receiver will make of a frame."""
+        if self._encoder.decode is not None:
+            return self._encoder.decode(encoded, self.image)
         one = replace(
             self.image, number_of_frames=1, photometric_interpretation=self.photometric_interpretation
         )
