@@ -15,6 +15,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from docutils import nodes
+from pydicom.uid import JPEG2000Lossless
 
 from medserver.cli import SUBCOMMANDS
 from tests.documents import parse
@@ -150,6 +151,16 @@ def data_sets(folder: Path) -> dict[str, bytes]:
     }
 
 
+def pixels(folder: Path) -> dict[str, bytes]:
+    """Return the pixels of the files in a folder by SOP Instance UID."""
+    datasets = [pydicom.dcmread(path) for path in folder.iterdir()]
+    return {dataset.SOPInstanceUID: dataset.pixel_array.tobytes() for dataset in datasets}
+
+
+def syntax_of(path: Path) -> str:
+    return pydicom.dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID
+
+
 def test_every_command_works_and_the_images_come_back(reader: Reader) -> None:
     for example in examples():
         if POSTGRESQL_URL in example.command and not is_installed("postgresql"):
@@ -159,6 +170,8 @@ def test_every_command_works_and_the_images_come_back(reader: Reader) -> None:
     assert len(sent) == 3
     for folder in RECEIVED_IN:
         assert data_sets(reader.folder / folder) == sent, folder
+    assert pixels(reader.folder / "restored") == pixels(reader.folder / "original")
+    assert {syntax_of(path) for path in (reader.folder / "compressed").iterdir()} == {JPEG2000Lossless}
     config = reader.adapted((REPOSITORY / "config.ini").read_text())
     assert (reader.folder / "config.ini").read_text().rstrip() == config.rstrip()
 

@@ -98,6 +98,8 @@ def test_every_requirement_of_the_issue_has_a_cell() -> None:
         ("sha256sum", 0.5, 1.0),
         ("cp", 0.5, 1.0),
         ("without replica", 0.8, 0.95),
+        ("gdcmconv", 1.3, 2.0),
+        ("gdcmconv", 8.0, 20.0),
         (None, 0.5, 0.2),
         (None, 15, 5),
         (None, 64, 16),

@@ -36,6 +36,7 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("send", "Send the instances in PATH... to PEER: files, folders, DICOMDIRs and zip archives."),
     ("serve", "Run the node until it gets SIGTERM or SIGINT."),
     ("store", "See how safe the objects are; copy, verify, repair and delete them."),
+    ("transcode", "Bring IN, a file or a folder, into another transfer syntax, and write it to OUT."),
     ("worker", "Perform jobs until it gets SIGTERM or SIGINT."),
 )
 

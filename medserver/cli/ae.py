@@ -16,6 +16,7 @@ from medserver.config import SERVICES, Config, Remote
 from medserver.config.addresses import plain_address
 from medserver.config.edit import add_remote, remove_remote
 from medserver.config.values import parse_ae_title
+from medserver.dicom.syntax_names import short_name
 from medserver.errors import BadUsage, MedserverError, UnknownRemote
 from medserver.log import escaped
 
@@ -58,6 +59,7 @@ def list_remotes(invocation: Invocation, as_json: bool) -> None:
 @click.option("--ae-title", help="Its AE title, if it is not NAME.")
 @allow_option
 @click.option("--private-sop-classes", metavar="UIDS", help="Private storage SOP classes that it may send.")
+@click.option("--transfer-syntaxes", metavar="NAMES", help="What it is sent, the best first, such as j2k,explicit.")
 @pass_invocation
 def add(
     invocation: Invocation,
@@ -67,6 +69,7 @@ def add(
     ae_title: str | None,
     allow: str,
     private_sop_classes: str | None,
+    transfer_syntaxes: str | None,
 ) -> None:
     """Add the AE NAME to the configuration.
 
@@ -78,6 +81,7 @@ def add(
         "sources": sources,
         "allow": allow,
         "private_sop_classes": private_sop_classes,
+        "transfer_syntaxes": transfer_syntaxes,
     }
     given = {option: text for option, text in options.items() if text is not None}
     remote = add_remote(invocation.config_path, name, given)
@@ -321,6 +325,7 @@ def _described(remote: Remote) -> dict[str, object]:
         "sources": _sources(remote),
         "allow": _allowed(remote),
         "private_sop_classes": list(remote.private_sop_classes),
+        "transfer_syntaxes": [short_name(uid) for uid in remote.transfer_syntaxes],
     }
 
 

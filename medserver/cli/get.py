@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
+from medserver import codecs
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
 from medserver.cli.model import Target, target_options
 from medserver.cli.outcome import Outcome, outcome_of
 from medserver.cli.parameters import NamedPath
 from medserver.cli.peer import Peer, failure, peer_argument
 from medserver.cli.progress import Progress, progress
+from medserver.cli.recoding import transcode_files
 from medserver.cli.responses import FAILURE
-from medserver.cli.text import count_in_words, size_in_words
+from medserver.cli.text import count_in_words, printable, size_in_words
 from medserver.dicom import status
 from medserver.dicom.attributes import LEVELS, UNIQUE_KEYS
+from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
 from medserver.errors import AssociationAborted, AssociationRejected
 from medserver.scu import query, retrieve
 from medserver.scu.acceptance import storage_groups
+from medserver.scu.files import find_instances
 from medserver.scu.holdings import sop_classes_of
 from medserver.scu.received import ReceivedFiles
 from medserver.wire.requestor import Proposal
@@ -29,17 +34,24 @@ from medserver.wire.requestor import Proposal
 @click.command()
 @peer_argument
 @click.argument("directory", type=NamedPath(file_okay=False))
+@click.option("--decompress", is_flag=True, help="Write compressed images uncompressed, as they once were.")
 @target_options
 @json_option
 @pass_invocation
 @click.pass_context
 def command(
-    ctx: click.Context, invocation: Invocation, peer: Peer, directory: Path, target: Target, as_json: bool
+    ctx: click.Context,
+    invocation: Invocation,
+    peer: Peer,
+    directory: Path,
+    decompress: bool,
+    target: Target,
+    as_json: bool,
 ) -> None:
     """Fetch patients, studies, series or images from PEER into DIRECTORY.
 
     PEER is the name of an [ae NAME] entry or AE@host:port. Each image becomes a file with its SOP Instance UID as its
-    name; one that is there already is replaced. Data sets are kept as they come, byte for byte.
+    name; one that is there already is replaced. Data sets are kept as they come, byte for byte, or decompressed.
 
     For example: medserver get PACS images -k StudyInstanceUID=1.2.3
     """
@@ -50,6 +62,8 @@ def command(
         size_max_bytes = invocation.config.limits.object_size_max_bytes
         files = ReceivedFiles(directory, peer.address.ae_title, size_max_bytes, lambda _: bar.advance())
         outcome = _get(peer, target, files, bar)
+    if decompress:
+        _decompress([directory / f"{uid}.dcm" for uid in sorted(files.sop_instance_uids)])
     seconds = time.monotonic() - started_at
     if as_json:
         document = {
@@ -85,6 +99,19 @@ def _get(peer: Peer, target: Target, files: ReceivedFiles, bar: Progress) -> Out
         if outcomes[-1].code == status.SUCCESS or outcomes[-1].code == status.CANCEL:
             break
     return _joined(outcomes, files)
+
+
+def _decompress(paths: list[Path]) -> None:
+    """Bring files into Explicit VR Little Endian in their places; what cannot be stays, and a line says why."""
+    with ExitStack() as archives, codecs.Workers() as workers:
+        found = [
+            one
+            for one in find_instances(paths, archives)
+            if one.outgoing and transfer_syntax(one.outgoing.transfer_syntax_uid).encapsulated
+        ]
+        for one in transcode_files(found, Path, EXPLICIT_VR_LITTLE_ENDIAN, workers, processes=2, overwrite=True):
+            if one.kept or one.problem:
+                click.echo(f"{printable(one.name)}: still compressed, {printable(one.kept or one.problem)}", err=True)
 
 
 def _sop_classes(peer: Peer, target: Target) -> set[str] | None:

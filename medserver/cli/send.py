@@ -15,7 +15,9 @@ from medserver.cli.peer import COMMENT_LENGTH_MAX, Peer, peer_argument
 from medserver.cli.progress import progress
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import count_in_words, printable, size_in_words
+from medserver.config.values import parse_transfer_syntaxes
 from medserver.dicom import status
+from medserver.errors import BadUsage
 from medserver.scu.crew import Crew, Sent
 from medserver.scu.files import Finding, find_instances
 from medserver.scu.sender import StorageSender
@@ -35,26 +37,43 @@ ASSOCIATIONS_MAX = 64
     help="Send over N associations at once.",
 )
 @click.option(
+    "--compress",
+    "names",
+    metavar="NAMES",
+    help="Compress without loss what PEER takes so, the best first: j2k, htj2k, jpegls or rle, such as j2k,rle.",
+)
+@click.option(
     "-v", "--verbose", is_flag=True, help="List what is skipped because it is not a DICOM instance."
 )
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, peer: Peer, paths: tuple[Path, ...], associations: int, verbose: bool, as_json: bool
+    ctx: click.Context,
+    peer: Peer,
+    paths: tuple[Path, ...],
+    associations: int,
+    names: str | None,
+    verbose: bool,
+    as_json: bool,
 ) -> None:
     """Send the instances in PATH... to PEER: files, folders, DICOMDIRs and zip archives.
 
     PEER is the name of an [ae NAME] entry or AE@host:port. Data sets go out as they lie in the file, and are
-    transcoded only if PEER does not take their transfer syntax. The exit code is 0 only if everything was
-    stored.
+    transcoded only with --compress, or if PEER does not take their transfer syntax. The exit code is 0 only if
+    everything was stored.
     """
+    try:
+        preferred = parse_transfer_syntaxes(names or "")
+    except ValueError as error:
+        raise BadUsage(str(error)) from None
     started_at = time.monotonic()
     with ExitStack() as archives:
         found = list(find_instances(paths, archives))
         report = Report([one for one in found if one.problem], [one for one in found if one.skipped])
         if not as_json:
             report.show_findings(verbose)
-        _send(peer, [one for one in found if one.outgoing is not None], associations, report, as_json)
+        sendable = [one for one in found if one.outgoing is not None]
+        _send(peer, sendable, associations, preferred, report, as_json)
     seconds = time.monotonic() - started_at
     if as_json:
         echo_json({"peer": str(peer.address), **report.described(), "seconds": seconds})
@@ -63,7 +82,14 @@ def command(
     ctx.exit(0 if report.succeeded else FAILURE)
 
 
-def _send(peer: Peer, found: list[Finding], associations: int, report: Report, as_json: bool) -> None:
+def _send(
+    peer: Peer,
+    found: list[Finding],
+    associations: int,
+    preferred: tuple[str, ...],
+    report: Report,
+    as_json: bool,
+) -> None:
     """Send what was found and note what becomes of it.
 
     Raises
@@ -79,7 +105,9 @@ def _send(peer: Peer, found: list[Finding], associations: int, report: Report, a
         workers = opened.enter_context(codecs.Workers())
         senders = [
             opened.enter_context(
-                StorageSender(peer.address, kinds, peer.calling_ae_title, peer.limits, workers)
+                StorageSender(
+                    peer.address, kinds, peer.calling_ae_title, peer.limits, workers, preferred=preferred
+                )
             )
             for _ in range(min(associations, len(found)))
         ]

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from medserver.codecs.bulk_data import WithoutBulkData
+from medserver.codecs.compressor import Compressor
 from medserver.codecs.deflation import Deflater
 from medserver.codecs.elements import Visitor, Walker
+from medserver.codecs.encoders import encoder_of
+from medserver.codecs.encoding import EncodedFrames
 from medserver.codecs.frames import DecodedFrames, image_of
 from medserver.codecs.inflation import inflate
 from medserver.codecs.rewriter import Output, Rewriter
 from medserver.codecs.survey import Facts, Survey
 from medserver.codecs.syntaxes import encoding_of
-from medserver.dicom.uids import transfer_syntax
+from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
 from medserver.region import BUFFER_SIZE_BYTES, open_region
 
 
@@ -40,9 +43,10 @@ def convert(
     offset, size_bytes : int
         Where the data set lies in the source.
     from_uid, to_uid : str
-        Transfer syntax UIDs; `to_uid` is uncompressed, unless the bulk data are left out.
+        Transfer syntax UIDs. Into a compressed one the frames are encoded without loss, and each is decoded again and
+        compared.
     directory : str
-        Where the inflated form of a deflated data set rests meanwhile.
+        Where the inflated or decoded form of a data set rests meanwhile.
     size_max_bytes : int
         No file is made longer.
     without_bulk_data : bool
@@ -52,7 +56,7 @@ def convert(
     Raises
     ------
     CannotTranscode
-        If the data set is damaged or its pixels cannot be decoded.
+        If the data set is damaged, its pixels cannot be decoded, or they cannot be encoded without loss.
     TransferSyntaxNotSupported
         If a transfer syntax is unknown.
     """
@@ -63,7 +67,7 @@ def convert(
         open_region(source_descriptor, offset, size_bytes) as source,
         os.fdopen(output_descriptor, "wb", BUFFER_SIZE_BYTES, closefd=False) as output,
     ):
-        conversion = Conversion(from_uid, to_uid, without_bulk_data)
+        conversion = Conversion(from_uid, to_uid, directory, without_bulk_data)
         if not transfer_syntax(from_uid).deflated:
             conversion.write(source_descriptor, offset, source, size_bytes, output)
             return
@@ -79,13 +83,18 @@ class Conversion:
 
     from_uid: str
     to_uid: str
-    without_bulk_data: bool
+    directory: str
+    without_bulk_data: bool = False
 
     def write(
         self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: BinaryIO
     ) -> None:
         """Write the inflated data set at `offset` of a file to `output`, deflated if that is wanted."""
-        if not transfer_syntax(self.to_uid).deflated:
+        syntax = transfer_syntax(self.to_uid)
+        if syntax.encapsulated and not self.without_bulk_data:
+            self._compress(descriptor, offset, source, size_bytes, output)
+            return
+        if not syntax.deflated:
             self._rewrite(descriptor, offset, source, size_bytes, output)
             return
         deflater = Deflater(output)
@@ -109,6 +118,38 @@ class Conversion:
         decoder = None if self.from_uid == self.to_uid else decode
         rewriter = Rewriter(source, encoding_of(self.to_uid), output, surveyor.facts, decoder)
         Walker(source, size_bytes, encoding, self._shown(rewriter)).walk()
+
+    def _compress(
+        self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: BinaryIO
+    ) -> None:
+        """Encode the frames; what is not native and little endian becomes so first."""
+        syntax = transfer_syntax(self.from_uid)
+        if syntax.little_endian and not syntax.encapsulated:
+            self._encode(descriptor, offset, source, size_bytes, output)
+            return
+        with tempfile.TemporaryFile(dir=self.directory) as native:
+            decoding = Conversion(self.from_uid, EXPLICIT_VR_LITTLE_ENDIAN, self.directory)
+            decoding._rewrite(descriptor, offset, source, size_bytes, native)
+            native_size_bytes = native.tell()
+            native.seek(0)
+            encoding = Conversion(EXPLICIT_VR_LITTLE_ENDIAN, self.to_uid, self.directory)
+            encoding._encode(native.fileno(), 0, native, native_size_bytes, output)
+
+    def _encode(
+        self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: BinaryIO
+    ) -> None:
+        """Survey a native data set, then write it with its frames encoded."""
+
+        def encode(facts: Facts) -> EncodedFrames:
+            start, length = facts.pixel_data or (0, 0)
+            pixels = open_region(descriptor, offset + start, length)
+            return EncodedFrames(image_of(facts), encoder_of(self.to_uid), pixels, length)
+
+        encoding = encoding_of(self.from_uid)
+        surveyor = Survey(source, encapsulated=False)
+        Walker(source, size_bytes, encoding, surveyor).walk()
+        compressor = Compressor(source, output, surveyor.facts, encode)
+        Walker(source, size_bytes, encoding, compressor).walk()
 
     def _shown(self, visitor: Visitor) -> Visitor:
         """Return a visitor that passes on what this one is to see."""

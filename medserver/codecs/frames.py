@@ -23,7 +23,7 @@ from medserver.codecs.survey import (
     SAMPLES_PER_PIXEL,
     Facts,
 )
-from medserver.codecs.syntaxes import DECODED_HERE, DEFLATED_IMAGE_FRAME
+from medserver.codecs.syntaxes import DECODED_HERE, DEFLATED_IMAGE_FRAME, decoding_plugin
 from medserver.dicom.uids import transfer_syntax
 from medserver.errors import CannotTranscode
 
@@ -161,6 +161,7 @@ def _image_frames(
         stream,
         pixel_keyword="PixelData",
         as_rgb=syntax.lossy,  # colours are recalculated only where they are not exact anyway
+        decoding_plugin=decoding_plugin(transfer_syntax_uid) or "",
         correct_unused_bits=False,  # they may hold overlays, and are kept as they were
         **options,
     )

@@ -13,7 +13,7 @@ from medserver.codecs.elements import (
     SEQUENCE_DELIMITATION,
     UNDEFINED_LENGTH,
 )
-from medserver.codecs.frames import DecodedFrames
+from medserver.codecs.frames import DecodedFrames, Image
 from medserver.codecs.representations import (
     LONG_LENGTH,
     LUT_DESCRIPTOR,
@@ -41,6 +41,14 @@ class Output(Protocol):
         """Take the next bytes."""
 
 
+class NewFrames(Protocol):
+    """The frames that a data set will have: decoded or encoded."""
+
+    image: Image
+    photometric_interpretation: str
+    planar_configuration: int
+
+
 @dataclass(slots=True)
 class OpenDataSet:
     """A data set that is being written.
@@ -51,16 +59,16 @@ class OpenDataSet:
         What the survey found in it.
     pixel_representation : int
         Its Pixel Representation, or that of the nearest data set around it that has one.
-    frames : DecodedFrames or None
-        Its decoded Pixel Data, if that is encapsulated.
+    frames : NewFrames or None
+        Its Pixel Data, if that is decoded or encoded.
     replacements : list of tuple
-        Tag, VR and little endian value of the elements that decoding changed and that are not written yet,
+        Tag, VR and little endian value of the elements that this changes and that are not written yet,
         by descending tag.
     """
 
     facts: Facts
     pixel_representation: int
-    frames: DecodedFrames | None = None
+    frames: NewFrames | None = None
     replacements: list[tuple[int, str, bytes]] = field(default_factory=list)
 
 
@@ -108,10 +116,14 @@ class Rewriter:
         if self._open:
             self._delimiter(ITEM, UNDEFINED_LENGTH)
         data_set = OpenDataSet(facts, pixel_representation)
-        if facts.fragments and self._decode:
-            data_set.frames = self._decode(facts)
-            data_set.replacements = _replacements(data_set.frames)
+        self._opened(data_set)
         self._open.append(data_set)
+
+    def _opened(self, data_set: OpenDataSet) -> None:
+        """Look what will become of the Pixel Data."""
+        if data_set.facts.fragments and self._decode:
+            data_set.frames = self._decode(data_set.facts)
+            data_set.replacements = replacements_for(data_set.frames)
 
     def end_data_set(self) -> None:
         """Write the end of an item."""
@@ -166,7 +178,7 @@ class Rewriter:
         self._output.write(bytes(padding))
 
     def _is_replaced(self, tag: int, data_set: OpenDataSet) -> bool:
-        """Return whether decoding made the element `tag` void, after writing what comes in its place."""
+        """Return whether new frames made the element `tag` void, after writing what comes in its place."""
         replaced = tag in _OF_FRAGMENTS or any(tag == each[0] for each in data_set.replacements)
         self._replace_before(tag + 1)
         return replaced
@@ -205,8 +217,8 @@ class Rewriter:
             length -= len(chunk)
 
 
-def _replacements(frames: DecodedFrames) -> list[tuple[int, str, bytes]]:
-    """Return the elements that decoding changed, by descending tag."""
+def replacements_for(frames: NewFrames) -> list[tuple[int, str, bytes]]:
+    """Return the elements that decoding or encoding changed, by descending tag."""
     text = frames.photometric_interpretation.encode("ascii")
     replacements = [(PHOTOMETRIC_INTERPRETATION, "CS", text + b" " * (len(text) % 2))]
     if frames.image.samples_per_pixel > 1:

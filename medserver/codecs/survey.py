@@ -33,12 +33,13 @@ class Facts:
     ----------
     values : dict of int to bytes
         The encoded values of the Image Pixel and LUT elements in it, by tag.
-    fragments : tuple of int or None
-        Offset and length of its encapsulated Pixel Data.
+    fragments, pixel_data : tuple of int or None
+        Offset and length of its encapsulated or native Pixel Data.
     """
 
     values: dict[int, bytes] = field(default_factory=dict)
     fragments: tuple[int, int] | None = None
+    pixel_data: tuple[int, int] | None = None
 
     def number(self, tag: int) -> int | None:
         """Return the first value of a US or IS element, None if it is absent or empty.
@@ -108,6 +109,8 @@ class Survey:
         elif tag == PIXEL_DATA and self._encapsulated and len(self._offsets) == 1:
             # PS3.5 A.4: only the Pixel Data of an item, such as an icon, may be native here
             raise CannotTranscode("Pixel Data is not encapsulated, though the transfer syntax is")
+        elif tag == PIXEL_DATA:
+            self._here().pixel_data = (self._stream.tell(), length)
 
     def fragments(self, offset: int, length: int) -> None:
         """Note where the encapsulated Pixel Data lies."""

@@ -26,6 +26,13 @@ DECODED_HERE = (ENCAPSULATED_UNCOMPRESSED, DEFLATED_IMAGE_FRAME)
 """Encapsulated transfer syntaxes whose frames need no image codec. pydicom does not decode them."""
 
 
+_DECODING_PLUGINS = ("pylibjpeg", "pyjpegls", "pydicom", "pillow")
+"""In order of preference: what else is installed on a machine must not change what comes out. Pillow is for JPEG
+baseline alone: of JPEG extended it reads 8 bits only."""
+
+JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+
+
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """How the elements of a data set are encoded (PS3.5 7.1).
@@ -97,7 +104,15 @@ def targets(transfer_syntax_uid: str) -> tuple[str, ...]:
 def _is_decodable(transfer_syntax_uid: str) -> bool:
     if transfer_syntax_uid in DECODED_HERE:
         return True
+    return decoding_plugin(transfer_syntax_uid) is not None
+
+
+@lru_cache(maxsize=256)
+def decoding_plugin(transfer_syntax_uid: str) -> str | None:
+    """Return which of pydicom's plug-ins decodes a transfer syntax here; None if none does."""
     try:
-        return get_decoder(UID(transfer_syntax_uid)).is_available
+        available = get_decoder(UID(transfer_syntax_uid)).available_plugins
     except NotImplementedError:
-        return False
+        return None
+    wanted = _DECODING_PLUGINS if transfer_syntax_uid == JPEG_BASELINE else _DECODING_PLUGINS[:-1]
+    return next((plugin for plugin in wanted if plugin in available), None)

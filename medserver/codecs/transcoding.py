@@ -1,4 +1,4 @@
-"""Bring a stored object into an uncompressed transfer syntax that a peer accepts, or leave its bulk data out."""
+"""Bring a stored object into a transfer syntax that a peer accepts, or leave its bulk data out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from medserver.codecs.conversion import convert
+from medserver.codecs.encoders import compressions
 from medserver.codecs.syntaxes import targets
 from medserver.codecs.worker import NO_SPACE
 from medserver.codecs.workers import Workers
@@ -56,7 +57,8 @@ def transcode(
 ) -> Iterator[Transcoded]:
     """Bring a data set into another transfer syntax, in a worker process.
 
-    The SOP Instance UID stays the same, and so do all pixels that were not compressed with loss.
+    The SOP Instance UID stays the same, and so do all pixels that were not compressed with loss: every frame that is
+    encoded is decoded again and compared.
 
     Parameters
     ----------
@@ -65,7 +67,7 @@ def transcode(
     size_bytes : int
         The length of the data set.
     from_uid, to_uid : str
-        Transfer syntax UIDs; `to_uid` is one of ``targets(from_uid)``.
+        Transfer syntax UIDs; `to_uid` is one of ``targets(from_uid)`` or ``compressions(from_uid)``.
     workers : Workers
         Who does it.
     directory : str or Path
@@ -81,13 +83,13 @@ def transcode(
     Raises
     ------
     CannotTranscode
-        If the data set is damaged, or its pixels cannot be decoded within the limits.
+        If the data set is damaged, or its pixels cannot be decoded within the limits or encoded without loss.
     TransferSyntaxNotSupported
         If there is no way from `from_uid` to `to_uid`.
     OutOfResources
         If the directory is full.
     """
-    if to_uid not in targets(from_uid):
+    if to_uid not in targets(from_uid) and to_uid not in compressions(from_uid):
         raise TransferSyntaxNotSupported(f"an object in {from_uid!r} cannot be brought into {to_uid!r}")
     with _converted(source, size_bytes, from_uid, to_uid, workers, directory, size_max_bytes) as transcoded:
         yield transcoded

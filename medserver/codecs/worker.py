@@ -44,6 +44,7 @@ def main(descriptor: int, memory_max_bytes: int) -> None:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     importlib.import_module("medserver.codecs.conversion")  # what jobs need does not count as theirs
+    importlib.import_module("medserver.codecs.encoders").preload()
     connection = socket.socket(fileno=descriptor)
     threading.Thread(target=_die_with_parent, args=(descriptor,), daemon=True).start()
     _confine(memory_max_bytes)

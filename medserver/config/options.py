@@ -22,6 +22,7 @@ from medserver.config.values import (
     SECTION_NAME,
     SERVICE_LIST,
     TOKEN,
+    TRANSFER_SYNTAX_LIST,
     UIDS,
     ValueType,
     choice,
@@ -321,6 +322,15 @@ OPTIONS: tuple[Option, ...] = (
     Option("ae", "allow", SERVICE_LIST, "", f"The services that it may use: {', '.join(SERVICES)}."),
     Option(
         "ae", "private_sop_classes", UIDS, "", "Storage SOP classes outside the standard that it may send."
+    ),
+    Option(
+        "ae",
+        "transfer_syntaxes",
+        TRANSFER_SYNTAX_LIST,
+        "",
+        "What it is sent, the best first: explicit, implicit, big-endian, deflated, j2k, htj2k, jpegls, rle, or "
+        "keywords and UIDs. What it accepts decides. Without any, instances go out as they are stored, else "
+        "uncompressed.",
     ),
 )
 

@@ -233,7 +233,14 @@ class _Reader:
             )
             return None
         return Remote(
-            name, values["ae_title"], host, port, sources, values["allow"], values["private_sop_classes"]
+            name,
+            values["ae_title"],
+            host,
+            port,
+            sources,
+            values["allow"],
+            values["private_sop_classes"],
+            values["transfer_syntaxes"],
         )
 
     def _ae_title_from_name(self, section: str, name: str) -> str | None:

@@ -29,6 +29,8 @@ class Remote:
         The services that it may use, of `SERVICES`.
     private_sop_classes : tuple of str
         Storage SOP classes outside the standard that are accepted from it.
+    transfer_syntaxes : tuple of str
+        What it is to be sent, the best first. Empty: as stored, or uncompressed.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Remote:
     sources: tuple[IPNetwork, ...]
     allow: frozenset[str]
     private_sop_classes: tuple[str, ...] = ()
+    transfer_syntaxes: tuple[str, ...] = ()
 
     def permits(self, service: str) -> bool:
         """Tell whether this AE may use a service (one of `SERVICES`)."""

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from medserver.config.addresses import IPNetwork, parse_host, parse_host_and_port, parse_network
 from medserver.config.remote import SERVICES
+from medserver.dicom.syntax_names import transfer_syntax_named
 from medserver.dicom.uids import is_valid_uid
 
 AE_TITLE_LENGTH_MAX = 16
@@ -185,6 +186,11 @@ def parse_services(text: str) -> frozenset[str]:
     return frozenset(words)
 
 
+def parse_transfer_syntaxes(text: str) -> tuple[str, ...]:
+    """Read a list of transfer syntaxes, each by its short name, keyword or UID; keep the order."""
+    return tuple(dict.fromkeys(map(transfer_syntax_named, split_list(text))))
+
+
 def parse_uids(text: str) -> tuple[str, ...]:
     """Read a list of UIDs (PS3.5 9.1)."""
     words = split_list(text)
@@ -236,6 +242,7 @@ HOST_AND_PORT = ValueType("host:port", parse_host_and_port)
 NETWORKS = ValueType("networks", parse_networks)
 SERVICE_LIST = ValueType("services", parse_services)
 UIDS = ValueType("UIDs", parse_uids)
+TRANSFER_SYNTAX_LIST = ValueType("transfer syntaxes", parse_transfer_syntaxes)
 PATH = ValueType("path", parse_path)
 PROCESSES = ValueType("auto | integer", parse_processes)
 INDEX_URL = ValueType("URL", parse_index_url)

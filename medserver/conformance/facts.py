@@ -37,7 +37,7 @@ def facts() -> dict[str, object]:
                 "name": syntax.name,
                 "lossy": syntax.lossy,
                 "retired": syntax.retired,
-                "converted_to": list(codecs.targets(syntax.uid)),
+                "converted_to": [*codecs.targets(syntax.uid), *codecs.compressions(syntax.uid)],
             }
             for syntax in uids.TRANSFER_SYNTAXES
         ],

@@ -108,7 +108,8 @@ def transfer_syntaxes_table() -> Table:
     others = {uid for service in SERVICES if service is not STORAGE for uid in service.transfer_syntaxes}
     rows = []
     for syntax in uids.TRANSFER_SYNTAXES:
-        targets = [UID(uid).name for uid in codecs.targets(syntax.uid)]
+        possible = (*codecs.targets(syntax.uid), *codecs.compressions(syntax.uid))
+        targets = [UID(uid).name for uid in possible]
         rows.append((
             syntax.name + (" (retired)" if syntax.retired else ""),
             syntax.uid,

@@ -27,15 +27,17 @@ STORAGE_SCP = (
 
 STORAGE_SCU = (
     "Instances are sent for a C-MOVE, a C-GET and by ``medserver send``. For each SOP class the transfer "
-    "syntaxes in which instances are stored are proposed, each in a presentation context of its own, and "
-    "one more with the uncompressed transfer syntaxes that they can be converted to. More than 128 "
-    "presentation contexts are spread over several associations.",
+    "syntaxes in which instances are stored, and those that ``transfer_syntaxes`` of the receiver's entry names, are "
+    "proposed, each in a presentation context of its own, and one more with the uncompressed transfer syntaxes that "
+    "they can be converted to. More than 128 presentation contexts are spread over several associations.",
 )
 
 TRANSCODING = (
-    "An instance goes out as it is stored if the receiver takes that transfer syntax, else in the first "
-    "uncompressed transfer syntax that it takes (see the table of transfer syntaxes in 1.1). Nothing is "
-    "compressed. SOP Instance UID and all attributes but those that describe the encoding stay the same. "
+    "An instance goes out in the first of ``transfer_syntaxes`` of the receiver's entry that the receiver accepts and "
+    "the instance can be brought into; else as it is stored, else in the first uncompressed transfer syntax that the "
+    "receiver accepts, else compressed without loss (see the table of transfer syntaxes in 1.1). Every frame that is "
+    "compressed is decoded again and compared; what cannot be represented goes out in the next best transfer syntax. "
+    "SOP Instance UID and all attributes but those that describe the encoding stay the same. "
     "An instance that the receiver takes in no possible transfer syntax is a failed sub-operation.",
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from medserver import codecs
 from medserver.dicom import status
@@ -38,6 +38,8 @@ class StorageSender:
         Who transcodes.
     move_originator : tuple of (AE title, Message ID), optional
         Whose C-MOVE it is.
+    preferred : sequence of str
+        The transfer syntaxes that the remote AE is to be sent, the best first.
     """
 
     def __init__(
@@ -48,13 +50,15 @@ class StorageSender:
         limits: WireLimits,
         workers: codecs.Workers,
         move_originator: tuple[str, int] | None = None,
+        preferred: Sequence[str] = (),
     ) -> None:
         self._address = address
         self._calling_ae_title = calling_ae_title
         self._limits = limits
         self._workers = workers
         self._move_originator = move_originator
-        self._groups: list[list[Proposal]] = proposals_for(kinds)
+        self._preferred = preferred
+        self._groups: list[list[Proposal]] = proposals_for(kinds, preferred)
         self._group_of = {
             proposal.abstract_syntax: index
             for index, group in enumerate(self._groups)
@@ -118,7 +122,9 @@ class StorageSender:
         return status.PROCESSING_FAILURE, comment
 
     def _exchange(self, association: Association, outgoing: Outgoing) -> tuple[int, str]:
-        message_id = send_instance(association, outgoing, self._workers, self._move_originator)
+        message_id = send_instance(
+            association, outgoing, self._workers, self._move_originator, self._preferred
+        )
         response = association.wait_response(CommandField.C_STORE, message_id, self._limits.dimse_timeout_s)
         self._attempts = 0
         command_set = response.command_set

@@ -7,7 +7,7 @@ is the peer's.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -44,15 +44,21 @@ class Outgoing:
     on_sent: Callable[[], None] = lambda: None
 
 
-def proposals_for(kinds: Iterable[tuple[str, str]]) -> list[list[Proposal]]:
+def proposals_for(
+    kinds: Iterable[tuple[str, str]], preferred: Sequence[str] = ()
+) -> list[list[Proposal]]:
     """Return the presentation contexts to propose for instances of these kinds.
 
-    For each SOP class there is one context for what the instances can be brought into, and one for each transfer
-    syntax as stored. The contexts of a SOP class stay together.
+    For each SOP class there is one context for each preferred transfer syntax that the instances can be brought into,
+    one for the uncompressed ones, and one for each transfer syntax as stored: the peer chooses one transfer syntax in
+    each context (PS3.8 9.3.3.2), and among the contexts we choose. The contexts of a SOP class stay together.
 
     Parameters
     ----------
     kinds : iterable of (sop_class_uid, transfer_syntax_uid)
+        What is to be sent.
+    preferred : sequence of str
+        The transfer syntaxes that the peer is to be sent, the best first.
 
     Returns
     -------
@@ -62,6 +68,8 @@ def proposals_for(kinds: Iterable[tuple[str, str]]) -> list[list[Proposal]]:
     by_class: dict[str, dict[tuple[str, ...], None]] = {}
     for sop_class_uid, transfer_syntax_uid in kinds:
         wanted = by_class.setdefault(sop_class_uid, {})
+        possible = ways(transfer_syntax_uid)
+        wanted |= {(uid,): None for uid in preferred if uid in possible}
         if targets := codecs.targets(transfer_syntax_uid):
             wanted[tuple(targets)] = None
         # Behind: GDCM 3.0 reads all data sets of a SOP class as its last context says, and stops at an exception.
@@ -75,18 +83,27 @@ def proposals_for(kinds: Iterable[tuple[str, str]]) -> list[list[Proposal]]:
     return [group for group in groups if group]
 
 
-def choose_context(association: Association, outgoing: Outgoing) -> AcceptedContext | None:
-    """Return the context to send an instance in: as stored if possible, else the best that it can become."""
+def ways(transfer_syntax_uid: str, preferred: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the transfer syntaxes that an instance can be sent in, the best first.
+
+    Without a preference that is how it is stored, then what is uncompressed, then what is compressed without loss.
+    """
+    others = (*codecs.targets(transfer_syntax_uid), *codecs.compressions(transfer_syntax_uid))
+    possible = dict.fromkeys((transfer_syntax_uid, *others))
+    return tuple(dict.fromkeys((*(uid for uid in preferred if uid in possible), *possible)))
+
+
+def choose_contexts(
+    association: Association, outgoing: Outgoing, preferred: Sequence[str] = ()
+) -> list[AcceptedContext]:
+    """Return the contexts that an instance can be sent in, the best first: see `ways`."""
     contexts = [
         context
         for context in association.contexts.values()
         if context.abstract_syntax == outgoing.sop_class_uid and context.as_scu
     ]
     by_syntax = {context.transfer_syntax_uid: context for context in contexts}
-    for syntax in (outgoing.transfer_syntax_uid, *codecs.targets(outgoing.transfer_syntax_uid)):
-        if syntax in by_syntax:
-            return by_syntax[syntax]
-    return None
+    return [by_syntax[uid] for uid in ways(outgoing.transfer_syntax_uid, preferred) if uid in by_syntax]
 
 
 def store_request(
@@ -113,11 +130,16 @@ def send_instance(
     outgoing: Outgoing,
     workers: codecs.Workers,
     move_originator: tuple[str, int] | None = None,
+    preferred: Sequence[str] = (),
 ) -> int:
     """Send the C-STORE request of an instance.
 
+    What cannot be brought into the best transfer syntax is sent in the next best.
+
     Parameters
     ----------
+    preferred : sequence of str
+        The transfer syntaxes that the peer is to be sent, the best first.
     move_originator : tuple of (AE title, Message ID), optional
         Who asked for it with which C-MOVE (PS3.7 9.1.1.1).
 
@@ -129,23 +151,37 @@ def send_instance(
     Raises
     ------
     CannotTranscode
-        The peer takes no transfer syntax that the instance can be brought into.
+        The peer takes no transfer syntax that the instance can be brought into; why not the best of them.
     AssociationAborted
         The association ended.
     """
-    context = choose_context(association, outgoing)
-    if context is None:
-        raise CannotTranscode("the peer accepted no presentation context for the instance")
     message_id = next_message_id()
     command_set = store_request(
         outgoing.sop_class_uid, outgoing.sop_instance_uid, message_id, move_originator
     )
+    problem = CannotTranscode("the peer accepted no presentation context for the instance")
+    for number, context in enumerate(choose_contexts(association, outgoing, preferred)):
+        try:
+            _send_checked(association, outgoing, workers, context, command_set)
+        except CannotTranscode as error:  # nothing has been sent
+            problem = error if number == 0 else problem
+            continue
+        outgoing.on_sent()
+        return message_id
+    raise problem
+
+
+def _send_checked(
+    association: Association,
+    outgoing: Outgoing,
+    workers: codecs.Workers,
+    context: AcceptedContext,
+    command_set: bytes,
+) -> None:
     try:
         _send_data_set(association, outgoing, workers, context, command_set)
     except DamagedObject:  # found before anything was sent: a retry reads the next copy, if there is one
         _send_data_set(association, outgoing, workers, context, command_set)
-    outgoing.on_sent()
-    return message_id
 
 
 def _send_data_set(

@@ -81,4 +81,9 @@ def support(remote: Remote, abstract_syntax: str) -> Support | None:
     may_provide = bool(service.reverse_right) and remote.permits(service.reverse_right)
     if not may_use and not may_provide:
         return None
-    return Support(frozenset(service.transfer_syntaxes), as_scu=may_use, as_scp=may_provide)
+    return Support(
+        frozenset(service.transfer_syntaxes),
+        as_scu=may_use,
+        as_scp=may_provide,
+        preferred=remote.transfer_syntaxes,
+    )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pydicom.dataset import Dataset
 
 from medserver import archive
+from medserver.config import Remote
 from medserver.dicom import status, uids
 from medserver.dicom.attributes import UNIQUE_KEYS
 from medserver.dicom.conditions import Condition
@@ -51,12 +52,13 @@ def move(request: Request, node: Node) -> Iterator[Response]:
     destination = _destination(request, node)
     originator = (request.association.requestor.ae_title, request.message.message_id)
     sender = StorageSender(
-        destination,
+        Address(destination.ae_title, destination.host, destination.port),
         [(sop_class, syntax) for sop_class, syntax, _ in selection.contexts],
         node.config.current.node.ae_title,
         request.association.limits,
         node.workers,
         originator,
+        destination.transfer_syntaxes,
     )
     with archive.ReadAhead(node, selection) as instances, sender:
         try:
@@ -102,7 +104,12 @@ def get(request: Request, node: Node) -> Iterator[Response]:
             lambda instance: _send_back(
                 request,
                 instance,
-                lambda: send_instance(request.association, outgoing(instance, instances), node.workers),
+                lambda: send_instance(
+                    request.association,
+                    outgoing(instance, instances),
+                    node.workers,
+                    preferred=request.association.peer.transfer_syntaxes,
+                ),
             ),
         )
 
@@ -135,12 +142,12 @@ def _send_back(request: Request, instance: StoredInstance, send: Callable[[], in
     return response.command_set.get("Status", status.PROCESSING_FAILURE)
 
 
-def _destination(request: Request, node: Node) -> Address:
+def _destination(request: Request, node: Node) -> Remote:
     ae_title = str(request.message.command_set.get("MoveDestination", ""))
     remote = node.config.current.destination(ae_title)
     if remote is None:
         raise UnknownMoveDestination("the Move Destination is not configured with an address and a port")
-    return Address(remote.ae_title, remote.host, remote.port)
+    return remote
 
 
 def _select(request: Request, node: Node) -> Selection:

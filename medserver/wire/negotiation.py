@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,8 @@ class Support:
     ----------
     transfer_syntaxes : frozenset of str
         The transfer syntaxes that can be accepted; the requestor's own order decides among them.
+    preferred : tuple of str
+        Where the requestor is the one that receives instances, these come first, in this order.
     as_scu, as_scp : bool
         The roles that the requestor may have (PS3.7 D.3.3.4).
     """
@@ -35,9 +37,20 @@ class Support:
     transfer_syntaxes: frozenset[str]
     as_scu: bool = True
     as_scp: bool = False
+    preferred: tuple[str, ...] = ()
 
-    def first_of(self, proposed: Iterable[UID]) -> UID | None:
-        """Return the first of the proposed transfer syntaxes that can be accepted, None if there is none."""
+    def first_of(self, proposed: Sequence[UID], receives: bool = False) -> UID | None:
+        """Return the best of the proposed transfer syntaxes that can be accepted, None if there is none.
+
+        Parameters
+        ----------
+        proposed : sequence of UID
+            The transfer syntaxes of a context.
+        receives : bool
+            Whether the requestor wants to be the SCP, and thus to receive.
+        """
+        if receives:
+            proposed = [UID(uid) for uid in self.preferred if uid in proposed] + list(proposed)
         return next((uid for uid in proposed if uid in self.transfer_syntaxes), None)
 
 
@@ -127,7 +140,8 @@ def _negotiate_context(
     pynetdicom's function decides the same for lists of contexts, and checks every UID again five times: with a
     hundred contexts that would be most of the time that an association takes to be established.
     """
-    accepted = supported.first_of(proposed.transfer_syntax) if supported else None
+    receives = bool(roles and roles[1])
+    accepted = supported.first_of(proposed.transfer_syntax, receives) if supported else None
     result = PresentationContext()
     result._context_id = proposed.context_id
     result._abstract_syntax = proposed.abstract_syntax

@@ -25,7 +25,7 @@ from tests.peers.process import Server, run, wait_until
 
 MEDSERVER, ORTHANC, STORESCP, DCMQRSCP = "medserver", "Orthanc", "storescp", "dcmqrscp"
 
-SHA256SUM, CP, ALONE = "sha256sum", "cp", "without replica"
+SHA256SUM, CP, ALONE, GDCMCONV = "sha256sum", "cp", "without replica", "gdcmconv"
 """What medserver is compared with that is no server; `ALONE` is itself."""
 
 SETTLE_INTERVAL_S, SETTLE_MAX_S = 0.25, 10.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.benchmarks.candidates import ALONE, CP, DCMQRSCP, MEDSERVER, ORTHANC, SHA256SUM, STORESCP
+from scripts.benchmarks.candidates import ALONE, CP, DCMQRSCP, GDCMCONV, MEDSERVER, ORTHANC, SHA256SUM, STORESCP
 from scripts.benchmarks.cell import Cell, Requirement
 from scripts.benchmarks.idling import Idling
 from scripts.benchmarks.large_object import LargeObject
@@ -11,6 +11,7 @@ from scripts.benchmarks.retrieving import Retrieving
 from scripts.benchmarks.safekeeping import Copying, Replicated
 from scripts.benchmarks.stage import Stage
 from scripts.benchmarks.storing import Storing
+from scripts.benchmarks.transcoding import Transcoding
 from scripts.benchmarks.verifying import Verifying
 
 DCMQRSCP_ONCE = ((DCMQRSCP, 1),)
@@ -74,6 +75,18 @@ def _replicated(modality: str, associations: int) -> Cell:
     )
 
 
+def _transcoded(operation: str, name: str, floor: float, goal: float) -> Cell:
+    return Cell(
+        f"{operation}-{name}",
+        f"{operation} CT, {name}",
+        "images/s",
+        (MEDSERVER, GDCMCONV),
+        (Requirement(floor, goal, GDCMCONV),),
+        operation,
+        name,
+    )
+
+
 STAGES: dict[type[Stage], tuple[Cell, ...]] = {
     Storing: (
         _store("CT", 1),
@@ -86,6 +99,11 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
         _copies(operation, modality, peer)
         for operation, peer in (("verify", SHA256SUM), ("replicate", CP))
         for modality in ("CT", "MR")
+    ),
+    Transcoding: (
+        _transcoded("compress", "j2k", 1.3, 2.0),
+        _transcoded("decompress", "j2k", 1.3, 2.0),
+        _transcoded("compress", "htj2k", 8.0, 20.0),
     ),
     Retrieving: (
         _retrieve("C-GET", "CT"),

@@ -41,6 +41,7 @@ def test_list(invoke):
         "sources": ["10.0.1.0/24"],
         "allow": ["find", "move"],
         "private_sop_classes": [],
+        "transfer_syntaxes": [],
     }
 
 

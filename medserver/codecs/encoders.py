@@ -1,0 +1,225 @@
+"""The encoders of frames: one row each. Runs in worker processes, but for the question what there is.
+
+Which photometric interpretations and numbers of bits a transfer syntax can hold is in PS3.5 8.2; pydicom's encoders
+check it, and `encoding` decodes every frame again.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from types import MappingProxyType
+
+import numpy as np
+from pydicom.pixels import get_encoder
+from pydicom.uid import UID
+
+from medserver.codecs.frames import Image
+from medserver.codecs.syntaxes import targets
+from medserver.dicom.uids import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+from medserver.errors import CannotTranscode
+
+JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
+HTJ2K_LOSSLESS = "1.2.840.10008.1.2.4.201"
+JPEG_LS_LOSSLESS = "1.2.840.10008.1.2.4.80"
+RLE_LOSSLESS = "1.2.840.10008.1.2.5"
+
+_NO_CHANGE: Mapping[str, str] = MappingProxyType({})
+_REVERSIBLE_COLOURS = MappingProxyType({"RGB": "YBR_RCT"})  # PS3.5 8.2.4: the codec transforms the components
+
+# ISO/IEC 15444-1 A.5.1: SOC, then SIZ; the precision of the first component is behind what all have in common.
+_PRECISION_OFFSET, _COMPONENT_BYTES = 42, 3
+_SIGNED = 0x80
+
+_HTJ2K_BITS_MAX = 16
+_OPENJPEG_SIZE_MIN = 32
+"""openjpeg splits an image in half five times; pylibjpeg-openjpeg does not let one say less, and fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """What encodes into one transfer syntax.
+
+    Parameters
+    ----------
+    transfer_syntax_uid : str
+        Into which.
+    module : str
+        What must be installed for it.
+    encode : callable
+        Takes a frame in little endian order, by pixel, and its Image; returns the code stream. Raises whatever.
+    colours : Mapping of str to str
+        The Photometric Interpretations that become others.
+    decode : callable or None
+        Decodes a code stream for the comparison, quicker than what `frames` has, with imagecodecs; takes and returns
+        what `encode` returns and takes.
+    """
+
+    transfer_syntax_uid: str
+    module: str
+    encode: Callable[[bytes, Image], bytes]
+    colours: Mapping[str, str]
+    decode: Callable[[bytes, Image], bytes] | None = None
+
+    @property
+    def is_available(self) -> bool:
+        """Whether what it needs is installed."""
+        return _is_installed(self.module)
+
+    @property
+    def decodes_quickly(self) -> bool:
+        """Whether `decode` can be called."""
+        return self.decode is not None and _is_installed("imagecodecs")
+
+
+@lru_cache(maxsize=16)
+def _is_installed(module: str) -> bool:
+    return find_spec(module) is not None
+
+
+def _by_pydicom(uid: str, plugin: str) -> Callable[[bytes, Image], bytes]:
+    """Return a function that encodes with one of pydicom's encoders."""
+    colours = _REVERSIBLE_COLOURS if uid == JPEG_2000_LOSSLESS else _NO_CHANGE
+
+    def encode(frame: bytes, image: Image) -> bytes:
+        interpretation = image.photometric_interpretation
+        options = {name: getattr(image, name) for name in Image.__slots__} | {
+            "number_of_frames": 1,
+            "photometric_interpretation": colours.get(interpretation, interpretation),
+        }
+        return bytes(get_encoder(UID(uid)).encode(frame, encoding_plugin=plugin, **options))
+
+    return encode
+
+
+_jpeg_2000_by_pydicom = _by_pydicom(JPEG_2000_LOSSLESS, "pylibjpeg")
+
+
+def _jpeg_2000(frame: bytes, image: Image) -> bytes:
+    """Encode with pydicom's plug-in, and what is too small for it with imagecodecs, if that is installed."""
+    if min(image.rows, image.columns) >= _OPENJPEG_SIZE_MIN:
+        return _jpeg_2000_by_pydicom(frame, image)
+    if not _is_installed("imagecodecs"):
+        raise CannotTranscode("an image of less than 32 pixels in a dimension needs the extra 'codecs'")
+    import imagecodecs
+
+    return bytes(
+        imagecodecs.jpeg2k_encode(
+            _samples(frame, image),
+            level=0,
+            codecformat="j2k",
+            reversible=True,
+            bitspersample=image.bits_stored,
+            mct=image.photometric_interpretation in _REVERSIBLE_COLOURS,
+            numthreads=1,
+        )
+    )
+
+
+def _jpeg_2000_decoded(stream: bytes, image: Image) -> bytes:
+    """Decode with imagecodecs, which needs three quarters of the time that pydicom's plug-in does."""
+    import imagecodecs
+
+    return imagecodecs.jpeg2k_decode(stream, numthreads=1).astype(_sample(image), copy=False).tobytes()
+
+
+def _samples(frame: bytes, image: Image) -> np.ndarray:
+    """Return a frame as an array, shape (rows, columns[, samples])."""
+    colours = [image.samples_per_pixel] if image.samples_per_pixel > 1 else []
+    return np.frombuffer(frame, _sample(image)).reshape(image.rows, image.columns, *colours)
+
+
+def _sample(image: Image) -> str:
+    """Return the type of a sample as numpy spells it."""
+    return f"<{'ui'[image.pixel_representation & 1]}{image.bits_allocated // 8}"
+
+
+def _htj2k(frame: bytes, image: Image) -> bytes:
+    """Encode with OpenJPH, which takes the precision from the type of the samples, and not from Bits Stored.
+
+    Without a transformation of the components, samples that are less precise can be told so: unsigned ones are
+    encoded as what is left of them when half of their range is subtracted, which is what the standard makes of
+    unsigned samples anyway (ISO/IEC 15444-1 G.1), and the header says what they are.
+    """
+    import imagecodecs
+
+    if image.bits_allocated > _HTJ2K_BITS_MAX:
+        raise CannotTranscode(f"most readers of HTJ2K take no {image.bits_allocated} bits")
+    signed, samples = bool(image.pixel_representation), _samples(frame, image)
+    if image.bits_stored == image.bits_allocated:
+        return bytes(imagecodecs.htj2k_encode(samples, reversible=True))
+    if image.samples_per_pixel > 1:
+        raise CannotTranscode("colours with fewer Bits Stored than allocated cannot be encoded into HTJ2K")
+    if not signed:
+        kind = np.dtype(f"<i{image.bits_allocated // 8}")
+        samples = samples.view(kind) - kind.type(1 << image.bits_stored - 1)
+    stream = bytearray(imagecodecs.htj2k_encode(samples, reversible=True))
+    stream[_PRECISION_OFFSET] = (_SIGNED if signed else 0) | image.bits_stored - 1
+    return bytes(stream)
+
+
+def _htj2k_decoded(stream: bytes, image: Image) -> bytes:
+    import imagecodecs
+
+    return imagecodecs.htj2k_decode(stream).astype(_sample(image), copy=False).tobytes()
+
+
+ENCODERS: tuple[Encoder, ...] = (
+    Encoder(JPEG_2000_LOSSLESS, "openjpeg", _jpeg_2000, _REVERSIBLE_COLOURS, _jpeg_2000_decoded),
+    Encoder(HTJ2K_LOSSLESS, "imagecodecs", _htj2k, _REVERSIBLE_COLOURS, _htj2k_decoded),
+    Encoder(JPEG_LS_LOSSLESS, "jpeg_ls", _by_pydicom(JPEG_LS_LOSSLESS, "pyjpegls"), _NO_CHANGE),
+    Encoder(RLE_LOSSLESS, "pydicom", _by_pydicom(RLE_LOSSLESS, "pydicom"), _NO_CHANGE),
+)
+"""All lossless, in order of preference."""
+
+
+@lru_cache(maxsize=1)
+def available() -> tuple[str, ...]:
+    """Return the transfer syntaxes that can be encoded here, in order of preference."""
+    return tuple(encoder.transfer_syntax_uid for encoder in ENCODERS if encoder.is_available)
+
+
+@lru_cache(maxsize=256)
+def compressions(transfer_syntax_uid: str) -> tuple[str, ...]:
+    """Return the lossless compressed transfer syntaxes that an object can be brought into.
+
+    Parameters
+    ----------
+    transfer_syntax_uid : str
+        The transfer syntax that the object is stored in.
+
+    Returns
+    -------
+    tuple of str
+        In order of preference, without `transfer_syntax_uid` itself. Empty if its pixel data cannot be decoded here, or
+        if the transfer syntax is unknown. Whether an object can be brought into one, its pixels decide.
+    """
+    if not targets(transfer_syntax_uid):
+        return ()
+    return tuple(uid for uid in (*available(), DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN) if uid != transfer_syntax_uid)
+
+
+def encoder_of(transfer_syntax_uid: str) -> Encoder:
+    """Return the encoder of a transfer syntax.
+
+    Raises
+    ------
+    CannotTranscode
+        There is none, or what it needs is not installed.
+    """
+    for encoder in ENCODERS:
+        if encoder.transfer_syntax_uid == transfer_syntax_uid:
+            if not encoder.is_available:
+                raise CannotTranscode(f"{UID(transfer_syntax_uid).name} cannot be encoded: no {encoder.module} here")
+            return encoder
+    raise CannotTranscode(f"{transfer_syntax_uid} cannot be encoded")
+
+
+def preload() -> None:
+    """Import what the encoders need, so that it does not count as the memory of a job."""
+    if _is_installed("imagecodecs"):
+        imagecodecs = importlib.import_module("imagecodecs")
+        imagecodecs.HTJ2K, imagecodecs.JPEG2K  # noqa: B018 - they are imported when they are asked for
