@@ -222,4 +222,4 @@ def preload() -> None:
     """Import what the encoders need, so that it does not count as the memory of a job."""
     if _is_installed("imagecodecs"):
         imagecodecs = importlib.import_module("imagecodecs")
-        imagecodecs.HTJ2K, imagecodecs.JPEG2K  # noqa: B018 - they are imported when they are asked for
+        imagecodecs.HTJ2K, imagecodecs.JPEG2K, imagecodecs.JPEG8  # noqa: B018 - they are imported when they are asked for

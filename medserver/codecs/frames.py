@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -11,6 +11,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
+from medserver.codecs.jpeg import JPEG, decode_jpeg
 from medserver.codecs.representations import PIXEL_REPRESENTATION
 from medserver.codecs.survey import (
     BITS_ALLOCATED,
@@ -119,8 +120,7 @@ class DecodedFrames:
     def __init__(self, image: Image, transfer_syntax_uid: str, stream: BinaryIO) -> None:
         self.image = image
         self.size_bytes = image.frame_size_bytes * image.number_of_frames
-        decode = _plain_frames if transfer_syntax_uid in DECODED_HERE else _image_frames
-        self._frames = decode(image, transfer_syntax_uid, stream)
+        self._frames = _decoder(transfer_syntax_uid)(image, transfer_syntax_uid, stream)
         # What the frames are is known once one is decoded, but is written before them.
         self._first, self.photometric_interpretation, self.planar_configuration = self._next(1)
 
@@ -147,6 +147,21 @@ class DecodedFrames:
         if len(frame) != self.image.frame_size_bytes:
             raise CannotTranscode(f"frame {number} has {len(frame)} bytes, not {self.image.frame_size_bytes}")
         return frame, photometric_interpretation, planar_configuration
+
+
+def _decoder(transfer_syntax_uid: str) -> Callable[[Image, str, BinaryIO], Iterator[tuple[bytes, str, int]]]:
+    """Return what yields frames, photometric interpretations and planar configurations."""
+    if transfer_syntax_uid in DECODED_HERE:
+        return _plain_frames
+    return _jpeg_frames if transfer_syntax_uid in JPEG else _image_frames
+
+
+def _jpeg_frames(
+    image: Image, transfer_syntax_uid: str, stream: BinaryIO
+) -> Iterator[tuple[bytes, str, int]]:
+    """Yield the frames of JPEG baseline, extended and lossless."""
+    for data in generate_frames(stream, number_of_frames=image.number_of_frames):
+        yield *decode_jpeg(data, image, transfer_syntax_uid), 0
 
 
 def _image_frames(

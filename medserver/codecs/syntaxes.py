@@ -9,6 +9,7 @@ from struct import Struct
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
+from medserver.codecs import jpeg
 from medserver.dicom.uids import (
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -26,11 +27,8 @@ DECODED_HERE = (ENCAPSULATED_UNCOMPRESSED, DEFLATED_IMAGE_FRAME)
 """Encapsulated transfer syntaxes whose frames need no image codec. pydicom does not decode them."""
 
 
-_DECODING_PLUGINS = ("pylibjpeg", "pyjpegls", "pydicom", "pillow")
-"""In order of preference: what else is installed on a machine must not change what comes out. Pillow is for JPEG
-baseline alone: of JPEG extended it reads 8 bits only."""
-
-JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+_DECODING_PLUGINS = ("pylibjpeg", "pyjpegls", "pydicom")
+"""In order of preference: what else is installed on a machine must not change what comes out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +102,8 @@ def targets(transfer_syntax_uid: str) -> tuple[str, ...]:
 def _is_decodable(transfer_syntax_uid: str) -> bool:
     if transfer_syntax_uid in DECODED_HERE:
         return True
+    if transfer_syntax_uid in jpeg.JPEG:
+        return jpeg.is_decodable()
     return decoding_plugin(transfer_syntax_uid) is not None
 
 
@@ -114,5 +114,4 @@ def decoding_plugin(transfer_syntax_uid: str) -> str | None:
         available = get_decoder(UID(transfer_syntax_uid)).available_plugins
     except NotImplementedError:
         return None
-    wanted = _DECODING_PLUGINS if transfer_syntax_uid == JPEG_BASELINE else _DECODING_PLUGINS[:-1]
-    return next((plugin for plugin in wanted if plugin in available), None)
+    return next((plugin for plugin in _DECODING_PLUGINS if plugin in available), None)

@@ -159,6 +159,14 @@ OPTIONS: tuple[Option, ...] = (
         "mb_per_s",
     ),
     Option(
+        "store",
+        "transfer_syntaxes",
+        TRANSFER_SYNTAX_LIST,
+        "",
+        "What is chosen of the transfer syntaxes that a sender proposes in one presentation context, the best first; "
+        "names as in [ae] transfer_syntaxes. Among the others the order of the sender decides.",
+    ),
+    Option(
         "backup",
         "interval",
         duration_or_never(60, 366 * 86_400),

@@ -48,6 +48,7 @@ class StoreOptions:
     copies_before_success: int = 1
     verify_interval: float = 30 * 86_400.0
     verify_rate_max_mb_per_s: int = 50
+    transfer_syntaxes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

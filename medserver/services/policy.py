@@ -55,7 +55,8 @@ class NodePolicy:
             if self._throttle.allows((calling, called, address)):
                 logger.warning(Event("refused", **who, reason="called by another AE title"))
             return CALLED_AE_TITLE_NOT_RECOGNISED
-        return Acceptance(remote, lambda uid: support(remote, uid), query.negotiate_extended)
+        received = config.store.transfer_syntaxes
+        return Acceptance(remote, lambda uid: support(remote, uid, received), query.negotiate_extended)
 
     def serve(self, association: AcceptedAssociation) -> None:
         """Serve an established association."""
@@ -67,12 +68,21 @@ class NodePolicy:
         dispatch.serve(association, self._node)
 
 
-def support(remote: Remote, abstract_syntax: str) -> Support | None:
+def support(remote: Remote, abstract_syntax: str, received: tuple[str, ...] = ()) -> Support | None:
     """Return what a remote AE may do with a SOP class.
 
     For storage, the right to store lets it be the SCU, and the right to get lets it be the SCP that receives the
     sub-operations of its C-GET (PS3.4 C.5.3). The right to commit lets it ask for storage commitment, and report on
     what it was asked (PS3.4 J.3.3.1.3).
+
+    Parameters
+    ----------
+    remote : Remote
+        Its entry.
+    abstract_syntax : str
+        A SOP Class UID.
+    received : tuple of str
+        The transfer syntaxes that instances are to be sent to us in, the best first.
     """
     service = service_for(abstract_syntax, remote.private_sop_classes)
     if service is None:
@@ -85,5 +95,6 @@ def support(remote: Remote, abstract_syntax: str) -> Support | None:
         frozenset(service.transfer_syntaxes),
         as_scu=may_use,
         as_scp=may_provide,
-        preferred=remote.transfer_syntaxes,
+        preferred=received,
+        preferred_to_send=remote.transfer_syntaxes,
     )

@@ -27,9 +27,12 @@ class Support:
     Attributes
     ----------
     transfer_syntaxes : frozenset of str
-        The transfer syntaxes that can be accepted; the requestor's own order decides among them.
+        The transfer syntaxes that can be accepted; the requestor's own order decides among those that are not
+        preferred.
     preferred : tuple of str
-        Where the requestor is the one that receives instances, these come first, in this order.
+        Where the requestor sends, these come first, in this order.
+    preferred_to_send : tuple of str
+        Where the requestor is the one that receives instances, these do.
     as_scu, as_scp : bool
         The roles that the requestor may have (PS3.7 D.3.3.4).
     """
@@ -38,6 +41,7 @@ class Support:
     as_scu: bool = True
     as_scp: bool = False
     preferred: tuple[str, ...] = ()
+    preferred_to_send: tuple[str, ...] = ()
 
     def first_of(self, proposed: Sequence[UID], receives: bool = False) -> UID | None:
         """Return the best of the proposed transfer syntaxes that can be accepted, None if there is none.
@@ -49,8 +53,9 @@ class Support:
         receives : bool
             Whether the requestor wants to be the SCP, and thus to receive.
         """
-        if receives:
-            proposed = [UID(uid) for uid in self.preferred if uid in proposed] + list(proposed)
+        preferred = self.preferred_to_send if receives else self.preferred
+        if preferred and len(proposed) > 1:
+            proposed = [UID(uid) for uid in preferred if uid in proposed] + list(proposed)
         return next((uid for uid in proposed if uid in self.transfer_syntaxes), None)
 
 

@@ -67,7 +67,7 @@ class StoredObject:
 @cache
 def stored_objects() -> tuple[StoredObject, ...]:
     """Return all test files of pydicom that can be transcoded and are not damaged."""
-    objects = (_load(path) for path in sorted(TEST_FILES.rglob("*")) if path.is_file())
+    objects = (stored_file(path) for path in sorted(TEST_FILES.rglob("*")) if path.is_file())
     return tuple(each for each in objects if each and each.name not in UNREADABLE)
 
 
@@ -81,7 +81,8 @@ def compressed() -> list[StoredObject]:
     return [each for each in stored_objects() if transfer_syntax(each.transfer_syntax_uid).encapsulated]
 
 
-def _load(path: Path) -> StoredObject | None:
+def stored_file(path: Path) -> StoredObject | None:
+    """Return the object of a file, None if it is none or cannot be transcoded."""
     with path.open("rb") as file:
         try:
             meta = pydicom.filereader.read_partial(file, stop_when=lambda *_: True).file_meta

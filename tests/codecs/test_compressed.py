@@ -15,6 +15,7 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from medserver.codecs import Workers
+from medserver.codecs.jpeg import JPEG
 from medserver.codecs.syntaxes import DEFLATED_IMAGE_FRAME, ENCAPSULATED_UNCOMPRESSED
 from medserver.dicom.uids import (
     EXPLICIT_VR_BIG_ENDIAN,
@@ -29,7 +30,7 @@ from tests.peers.process import run
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # pydicom warns of what is odd in its test files
 
-OBJECTS = [pytest.param(each, id=each.name) for each in compressed()]
+OBJECTS = [pytest.param(each, id=each.name) for each in compressed() if "PixelData" in each.read()]
 ALL = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN)
 CHANGED_BY_DECODING = {0x00280004, 0x00280006, 0x7FE00001, 0x7FE00002, 0x7FE00010}
 
@@ -69,6 +70,8 @@ def colours() -> pydicom.Dataset:
 def test_pixels_are_those_that_pydicom_decodes(
     object_: StoredObject, workers: Workers, tmp_path: Path
 ) -> None:
+    if object_.transfer_syntax_uid in JPEG:
+        pytest.skip("test_other_programs compares them with what DCMTK decodes")
     lossless = transfer_syntax(object_.transfer_syntax_uid).lossless
     expected = pixel_array(object_.read(), raw=lossless)
     for uid in (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN):

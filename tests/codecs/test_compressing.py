@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset
 from pydicom.encaps import parse_basic_offsets
 
 from medserver.codecs import Workers, compressions, targets
@@ -22,9 +20,8 @@ from medserver.dicom.uids import (
     IMPLICIT_VR_LITTLE_ENDIAN,
 )
 from medserver.errors import CannotTranscode, TransferSyntaxNotSupported
+from tests.codecs.images import KINDS, image, pixels_of, stored
 from tests.codecs.stored import StoredObject, flattened, stored_objects
-from tests.peers import requires
-from tests.peers.process import run
 
 ENCODED = (JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS, JPEG_LS_LOSSLESS, RLE_LOSSLESS)
 SIZE_MAX_BYTES = 4_000_000  # so that the run is short; larger files have nothing that smaller ones have not
@@ -34,53 +31,6 @@ REFUSALS = (
     "cannot be decoded", "the Pixel Data", "colours with fewer", "would not be decoded", "has another colour space",
     "there is no frame", "cannot be put together", "could not be decoded again", "is not a number",
 )  # fmt: skip
-
-
-def image(
-    shape: tuple[int, ...], dtype: str, bits_stored: int, photometric_interpretation: str = "MONOCHROME2", **others
-) -> StoredObject:
-    """Return an image with every value that its bits can hold, in Explicit VR Little Endian."""
-    kind = np.dtype(dtype)
-    low = -(1 << bits_stored - 1) if kind.kind == "i" else 0
-    pixels = np.random.default_rng(5).integers(low, low + (1 << bits_stored), shape).astype(kind)
-    dataset = Dataset()
-    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "2.25.7"
-    colours = photometric_interpretation in ("RGB", "YBR_FULL")
-    dataset.SamplesPerPixel = 3 if colours else 1
-    dataset.PhotometricInterpretation = photometric_interpretation
-    frames = shape[0]
-    planar = others.get("PlanarConfiguration", 0)
-    dataset.Rows, dataset.Columns = (shape[2:4] if planar else shape[1:3])
-    if colours:
-        dataset.PlanarConfiguration = planar
-    if frames > 1:
-        dataset.NumberOfFrames = frames
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8 * kind.itemsize, bits_stored, bits_stored - 1
-    dataset.PixelRepresentation = int(kind.kind == "i")
-    for keyword, value in others.items():
-        setattr(dataset, keyword, value)
-    raw = pixels.astype(kind.newbyteorder("<")).tobytes()
-    dataset.PixelData = raw + bytes(len(raw) % 2)
-    dataset["PixelData"].VR = "OB" if kind.itemsize == 1 else "OW"
-    return stored(dataset)
-
-
-def stored(dataset: Dataset) -> StoredObject:
-    file = io.BytesIO()
-    pydicom.filewriter.write_dataset(_writer(file), dataset)
-    return StoredObject("made", EXPLICIT_VR_LITTLE_ENDIAN, file.getvalue())
-
-
-def _writer(file: io.BytesIO) -> pydicom.filebase.DicomFileLike:
-    writer = pydicom.filebase.DicomFileLike(file)
-    writer.is_little_endian, writer.is_implicit_VR = True, False
-    return writer
-
-
-def pixels_of(one: StoredObject) -> bytes:
-    """Return the Pixel Data by pixel, decoded by pydicom, without its guesses at colours."""
-    dataset = one.read()
-    return pydicom.pixels.pixel_array(dataset, raw=True).tobytes()
 
 
 def others(one: StoredObject) -> list:
@@ -114,23 +64,6 @@ def test_every_sample_is_compressed_and_comes_back(
         native = one.transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
     assert others(back) == others(native)
     assert pixels_of(back) == pixels_of(native)
-
-
-KINDS = [
-    ((1, 33, 47), "u1", 8, "MONOCHROME1"),
-    ((1, 33, 47), "u1", 7, "MONOCHROME2"),
-    ((1, 33, 47), "u1", 8, "PALETTE COLOR"),
-    ((1, 33, 47), "i1", 8, "MONOCHROME2"),
-    ((1, 32, 48), "u2", 16, "MONOCHROME2"),
-    ((1, 32, 48), "u2", 12, "MONOCHROME2"),
-    ((1, 32, 48), "u2", 9, "MONOCHROME1"),
-    ((1, 32, 48), "i2", 16, "MONOCHROME2"),
-    ((1, 32, 48), "i2", 12, "MONOCHROME2"),
-    ((5, 32, 48), "u2", 12, "MONOCHROME2"),
-    ((1, 33, 47, 3), "u1", 8, "RGB"),
-    ((3, 33, 47, 3), "u1", 8, "RGB"),
-    ((1, 32, 48, 3), "u1", 8, "YBR_FULL"),
-]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind[3]}-{kind[1]}-{kind[2]}-{len(kind[0])}{kind[0][0]}")
@@ -226,17 +159,6 @@ def test_eight_threads_compress_at_once(workers: Workers, tmp_path: Path) -> Non
             threads.map(lambda uid: one.transcoded(uid, workers, tmp_path), [JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS] * 8)
         )
     assert all(pixels_of(result) == pixels_of(one) for result in results)
-
-
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[3] not in ("YBR_FULL", "PALETTE COLOR")], ids=str)
-def test_gdcm_decodes_what_was_compressed(kind: tuple, workers: Workers, tmp_path: Path) -> None:
-    """JPEG 2000 by an independent reader, to which gdcmconv --raw makes it native."""
-    requires("gdcm")
-    one = image(*kind)
-    path, raw = tmp_path / "compressed.dcm", tmp_path / "raw.dcm"
-    path.write_bytes(one.transcoded(JPEG_2000_LOSSLESS, workers, tmp_path).part10())
-    run(["gdcmconv", "--raw", path, raw]).check()
-    assert pydicom.dcmread(raw).PixelData == one.read().PixelData
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 16, 16), (2, 31, 200), (1, 200, 5), (1, 7, 9, 3)])

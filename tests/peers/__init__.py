@@ -21,7 +21,8 @@ import pytest
 PROGRAMS = {
     "dcmtk": ("dcmtk", ("storescu", "getscu", "storescp", "dcmqrscp", "dcmdump")),
     "orthanc": ("orthanc", ("Orthanc",)),
-    "gdcm": ("libgdcm-tools", ("gdcmscu",)),
+    "gdcm": ("libgdcm-tools", ("gdcmscu", "gdcmconv")),
+    "openjpeg": ("libopenjp2-tools", ("opj_decompress",)),
     "dicom3tools": ("dicom3tools", ("dciodvfy",)),
     "postgresql": ("postgresql", ("initdb", "pg_ctl")),
     "redis": ("redis-server", ("redis-server",)),
