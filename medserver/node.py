@@ -11,12 +11,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from medserver.codecs.workers import Workers
+from medserver.codecs import TranscodedCache, Transcoder, Workers
 from medserver.config import Config, ConfigFile, VolumeOptions
 from medserver.errors import MedserverError, StoreFailure
 from medserver.index import Index, open_index
 from medserver.jobs.queue import Queue, open_queue
 from medserver.store import DirectoryVolume, Volume
+
+_TRANSCODED = "transcoded"
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +40,8 @@ class Node:
         What is stored, as rows.
     volumes : Mapping of str to Volume
         Where it is stored, by name, in the order in which an object is looked for. The first is the primary volume.
-    workers : Workers
-        The processes in which pixels are encoded and decoded; each starts when it is first needed.
+    transcoder : Transcoder
+        Encodes and decodes pixels, in processes of which each starts when it is first needed.
     queue : Queue
         Tells the workers that perform jobs of new ones; what is added to the index is told by itself.
     clock : callable
@@ -49,7 +51,7 @@ class Node:
     config: ConfigFile
     index: Index
     volumes: Mapping[str, Volume]
-    workers: Workers
+    transcoder: Transcoder
     queue: Queue
     clock: Callable[[], datetime] = utc_now
 
@@ -85,7 +87,7 @@ class Node:
             The primary volume cannot be closed. Of another one that is logged.
         """
         with ExitStack() as stack:
-            stack.callback(self.workers.close)
+            stack.callback(self.transcoder.workers.close)
             stack.callback(self.index.close)
             stack.callback(self.queue.close)
             for volume in self.volumes.values():
@@ -139,10 +141,17 @@ def open_node(
         config=config_file,
         index=index,
         volumes={volume.name: volume for volume in open_volumes(config, receives=receives)},
-        workers=Workers(),
+        transcoder=_transcoder(config),
         queue=queue,
         clock=clock,
     )
+
+
+def _transcoder(config: Config) -> Transcoder:
+    """Make what transcodes; the processes of this machine share what they remember."""
+    size_max_bytes = config.store.transcoded_max_bytes
+    cache = TranscodedCache(config.node.data / _TRANSCODED, size_max_bytes) if size_max_bytes else None
+    return Transcoder(Workers(), cache)
 
 
 def open_volumes(config: Config, *, receives: bool = False) -> list[Volume]:

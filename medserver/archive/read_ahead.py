@@ -7,8 +7,10 @@ sending the one before and the peer's answer, when the thread of the association
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from types import TracebackType
 from typing import BinaryIO
 
@@ -37,7 +39,8 @@ class ReadAhead:
     def __init__(self, node: Node, instances: Iterable[StoredInstance]) -> None:
         self._node = node
         self._instances = instances
-        self._following: StoredInstance | None = None
+        self._later: deque[StoredInstance] = deque()
+        self._rest = iter(())
         self._opened: tuple[StoredInstance, Callable[[], BinaryIO]] | None = None
         self._thread: ThreadPoolExecutor | None = None
 
@@ -51,12 +54,20 @@ class ReadAhead:
             self._thread.shutdown(cancel_futures=True)
 
     def __iter__(self) -> Iterator[StoredInstance]:
-        instances = iter(self._instances)
-        instance = next(instances, None)
-        while instance is not None:
-            self._following = next(instances, None)
+        self._rest = iter(self._instances)
+        while self.following(1):
+            instance = self._later.popleft()
+            self.following(1)
             yield instance
-            instance = self._following
+
+    def following(self, count: int) -> list[StoredInstance]:
+        """Return so many of the instances that come next, or all that there are."""
+        self._later.extend(islice(self._rest, max(count - len(self._later), 0)))
+        return list(islice(self._later, count))
+
+    @property
+    def _following(self) -> StoredInstance | None:
+        return self._later[0] if self._later else None
 
     def prepare(self) -> None:
         """Open the instance that follows, if it is a small one; an error shows when it is needed."""
@@ -77,6 +88,10 @@ class ReadAhead:
             data_set = opened[1]()
         self._begin()
         return data_set
+
+    def open_beside(self, instance: StoredInstance) -> BinaryIO:
+        """Open an instance out of turn, by any thread."""
+        return open_data_set(self._node, instance)
 
     def _begin(self) -> None:
         """Have the thread open the instance that follows, if it is neither small nor one that is read as a stream."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -21,6 +23,7 @@ from medserver.errors import BadUsage
 from medserver.scu.crew import Crew, Sent
 from medserver.scu.files import Finding, find_instances
 from medserver.scu.sender import StorageSender
+from medserver.scu.storage import Outgoing
 
 ASSOCIATIONS_MAX = 64
 
@@ -99,14 +102,14 @@ def _send(
     """
     if not found:
         return
-    outgoings = [one.outgoing for one in found]
+    outgoings = _chained([one.outgoing for one in found])
     kinds = dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in outgoings)
     with ExitStack() as opened, progress("sending", not as_json) as bar:
-        workers = opened.enter_context(codecs.Workers())
+        transcoder = codecs.Transcoder(opened.enter_context(codecs.Workers()))
         senders = [
             opened.enter_context(
                 StorageSender(
-                    peer.address, kinds, peer.calling_ae_title, peer.limits, workers, preferred=preferred
+                    peer.address, kinds, peer.calling_ae_title, peer.limits, transcoder, preferred=preferred
                 )
             )
             for _ in range(min(associations, len(found)))
@@ -116,6 +119,14 @@ def _send(
         for sent in Crew(senders).send(outgoings):
             bar.advance(outgoings[sent.position].size_bytes)
             report.note(found[sent.position], sent, not as_json)
+
+
+def _chained(outgoings: Sequence[Outgoing]) -> list[Outgoing]:
+    """Have each instance know those that are sent after it."""
+    return [
+        replace(one, upcoming=lambda count, position=position: outgoings[position + 1 : position + 1 + count])
+        for position, one in enumerate(outgoings)
+    ]
 
 
 class Report:

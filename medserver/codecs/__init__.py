@@ -1,13 +1,27 @@
 """Transcoding: from what an object is stored in to what a peer accepts.
 
 Here: `targets` and `compressions` (what is possible), `transcode` (do it), `leave_out_bulk_data` (the header alone),
-`Workers` (where it is done). Start with `transcoding`, then `conversion`, which a worker runs. Which codecs there are
-is in `encoders`, and in pydicom's decoders.
+`Workers` (where it is done), `Transcoder` (remembers what was made, and makes ahead what will be wanted). Start with
+`transcoding`, then `conversion`, which a worker runs. Which codecs there are is in `encoders`, in `jpeg`, and in
+pydicom's decoders.
 """
 
+from medserver.codecs.cache import TranscodedCache
 from medserver.codecs.encoders import compressions
 from medserver.codecs.syntaxes import targets
-from medserver.codecs.transcoding import Transcoded, leave_out_bulk_data, transcode
+from medserver.codecs.transcoded import Transcoded
+from medserver.codecs.transcoder import TranscodeAhead, Transcoder
+from medserver.codecs.transcoding import leave_out_bulk_data, transcode
 from medserver.codecs.workers import Workers
 
-__all__ = ["Transcoded", "Workers", "compressions", "leave_out_bulk_data", "targets", "transcode"]
+__all__ = [
+    "TranscodeAhead",
+    "Transcoded",
+    "TranscodedCache",
+    "Transcoder",
+    "Workers",
+    "compressions",
+    "leave_out_bulk_data",
+    "targets",
+    "transcode",
+]

@@ -13,35 +13,13 @@ from typing import BinaryIO
 from medserver.codecs.conversion import convert
 from medserver.codecs.encoders import compressions
 from medserver.codecs.syntaxes import targets
+from medserver.codecs.transcoded import Transcoded
 from medserver.codecs.worker import NO_SPACE
 from medserver.codecs.workers import Workers
 from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotSupported
-from medserver.region import BUFFER_SIZE_BYTES, open_region
+from medserver.region import BUFFER_SIZE_BYTES
 
 SIZE_MAX_BYTES = 16 * 2**30
-
-
-class Transcoded:
-    """A data set in its new transfer syntax, in a temporary file without a name.
-
-    Parameters
-    ----------
-    descriptor : int
-        The file, which holds the data set and nothing else.
-
-    Attributes
-    ----------
-    size_bytes : int
-        The length of the data set.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.size_bytes = os.fstat(descriptor).st_size
-
-    def open(self) -> BinaryIO:
-        """Return a new stream at the start of the data set. It is the caller's to close, at any time."""
-        return open_region(self._descriptor, 0, self.size_bytes)
 
 
 @contextmanager

@@ -47,6 +47,7 @@ class Workers:
     """
 
     def __init__(self, count: int = 2, memory_max_bytes: int = 2**30, time_max_s: float = 120.0) -> None:
+        self.count = count
         self._time_max_s = time_max_s
         self._closed = False
         self._closing = threading.Lock()

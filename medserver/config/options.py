@@ -167,6 +167,14 @@ OPTIONS: tuple[Option, ...] = (
         "names as in [ae] transfer_syntaxes. Among the others the order of the sender decides.",
     ),
     Option(
+        "store",
+        "transcoded_max_bytes",
+        size(0, 1024 * _TIB),
+        "1 GiB",
+        "How much of what was transcoded to be sent is kept, those that were sent last; 0 keeps nothing.",
+        "bytes",
+    ),
+    Option(
         "backup",
         "interval",
         duration_or_never(60, 366 * 86_400),

@@ -49,6 +49,7 @@ class StoreOptions:
     verify_interval: float = 30 * 86_400.0
     verify_rate_max_mb_per_s: int = 50
     transfer_syntaxes: tuple[str, ...] = ()
+    transcoded_max_bytes: int = 1024**3
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,8 @@ def _delete(node: Node, job: Job) -> None:
     crash_point("tombstones written")
     node.index.tombstones.add(gone, copies, removal_jobs(copies))
     for each in gone:
+        node.transcoder.forget(each.digest, each.transfer_syntax_uid)
+    for each in gone:
         logger.warning(
             Event("deleted", sop_instance_uid=each.sop_instance_uid, digest=each.digest, by=each.deleted_by,
                   reason=each.reason)

@@ -34,7 +34,7 @@ class StorageSender:
         Our AE title.
     limits : WireLimits
         Timeouts and sizes.
-    workers : Workers
+    transcoder : Transcoder
         Who transcodes.
     move_originator : tuple of (AE title, Message ID), optional
         Whose C-MOVE it is.
@@ -48,14 +48,14 @@ class StorageSender:
         kinds: Iterable[tuple[str, str]],
         calling_ae_title: str,
         limits: WireLimits,
-        workers: codecs.Workers,
+        transcoder: codecs.Transcoder,
         move_originator: tuple[str, int] | None = None,
         preferred: Sequence[str] = (),
     ) -> None:
         self._address = address
         self._calling_ae_title = calling_ae_title
         self._limits = limits
-        self._workers = workers
+        self._transcoding = codecs.TranscodeAhead(transcoder)
         self._move_originator = move_originator
         self._preferred = preferred
         self._groups: list[list[Proposal]] = proposals_for(kinds, preferred)
@@ -72,6 +72,7 @@ class StorageSender:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._transcoding.close()
         for association in self._associations.values():
             association.release()
         self._associations.clear()
@@ -123,7 +124,7 @@ class StorageSender:
 
     def _exchange(self, association: Association, outgoing: Outgoing) -> tuple[int, str]:
         message_id = send_instance(
-            association, outgoing, self._workers, self._move_originator, self._preferred
+            association, outgoing, self._transcoding, self._move_originator, self._preferred
         )
         response = association.wait_response(CommandField.C_STORE, message_id, self._limits.dimse_timeout_s)
         self._attempts = 0

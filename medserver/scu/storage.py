@@ -6,7 +6,6 @@ is the peer's.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -34,6 +33,10 @@ class Outgoing:
         Returns a context manager with a binary file at the first byte of the data set.
     on_sent : callable
         Called when it has been sent and the peer has not answered yet: a good time to prepare the next one.
+    digest : str
+        The SHA-256 of its data set, hexadecimal, if what it is transcoded to is worth remembering; else empty.
+    upcoming : callable
+        Takes a number, and returns so many of the instances that will be sent next, or fewer.
     """
 
     sop_class_uid: str
@@ -42,6 +45,8 @@ class Outgoing:
     size_bytes: int
     open_data_set: Callable[[], AbstractContextManager[BinaryIO]]
     on_sent: Callable[[], None] = lambda: None
+    digest: str = ""
+    upcoming: Callable[[int], Sequence[Outgoing]] = lambda count: ()
 
 
 def proposals_for(
@@ -128,7 +133,7 @@ def store_request(
 def send_instance(
     association: Association,
     outgoing: Outgoing,
-    workers: codecs.Workers,
+    transcoding: codecs.TranscodeAhead,
     move_originator: tuple[str, int] | None = None,
     preferred: Sequence[str] = (),
 ) -> int:
@@ -138,6 +143,8 @@ def send_instance(
 
     Parameters
     ----------
+    transcoding : TranscodeAhead
+        Who transcodes.
     preferred : sequence of str
         The transfer syntaxes that the peer is to be sent, the best first.
     move_originator : tuple of (AE title, Message ID), optional
@@ -162,7 +169,9 @@ def send_instance(
     problem = CannotTranscode("the peer accepted no presentation context for the instance")
     for number, context in enumerate(choose_contexts(association, outgoing, preferred)):
         try:
-            _send_checked(association, outgoing, workers, context, command_set)
+            if context.transfer_syntax_uid != outgoing.transfer_syntax_uid:
+                _transcode_ahead(association, outgoing, transcoding, preferred)
+            _send_checked(association, outgoing, transcoding, context, command_set)
         except CannotTranscode as error:  # nothing has been sent
             problem = error if number == 0 else problem
             continue
@@ -171,41 +180,49 @@ def send_instance(
     raise problem
 
 
+def _transcode_ahead(
+    association: Association,
+    outgoing: Outgoing,
+    transcoding: codecs.TranscodeAhead,
+    preferred: Sequence[str],
+) -> None:
+    """Begin with this instance and the next ones: most probably they want the same."""
+    for each in (outgoing, *outgoing.upcoming(transcoding.count)):
+        best = next(iter(choose_contexts(association, each, preferred)), None)
+        if best is not None and best.transfer_syntax_uid != each.transfer_syntax_uid:
+            transcoding.begin(each, best.transfer_syntax_uid)
+
+
 def _send_checked(
     association: Association,
     outgoing: Outgoing,
-    workers: codecs.Workers,
+    transcoding: codecs.TranscodeAhead,
     context: AcceptedContext,
     command_set: bytes,
 ) -> None:
     try:
-        _send_data_set(association, outgoing, workers, context, command_set)
+        _send_data_set(association, outgoing, transcoding, context, command_set)
     except DamagedObject:  # found before anything was sent: a retry reads the next copy, if there is one
-        _send_data_set(association, outgoing, workers, context, command_set)
+        _send_data_set(association, outgoing, transcoding, context, command_set)
 
 
 def _send_data_set(
     association: Association,
     outgoing: Outgoing,
-    workers: codecs.Workers,
+    transcoding: codecs.TranscodeAhead,
     context: AcceptedContext,
     command_set: bytes,
 ) -> None:
     """Send the message with the data set as stored, or transcoded to the transfer syntax of the context."""
-    with outgoing.open_data_set() as stored:
-        if context.transfer_syntax_uid == outgoing.transfer_syntax_uid:
+    if context.transfer_syntax_uid == outgoing.transfer_syntax_uid:
+        with outgoing.open_data_set() as stored:
             association.send_file(context.context_id, command_set, stored, outgoing.size_bytes)
-            return
-        transcoded = codecs.transcode(
-            stored,
-            outgoing.size_bytes,
-            outgoing.transfer_syntax_uid,
-            context.transfer_syntax_uid,
-            workers,
-            tempfile.gettempdir(),
-        )
-        try:
-            with transcoded as result, result.open() as data_set:
-                association.send_file(context.context_id, command_set, data_set, result.size_bytes)
-        except TransferSyntaxNotSupported as error:
-            raise CannotTranscode(str(error)) from None
+        return
+    try:
+        with (
+            transcoding.transcode(outgoing, context.transfer_syntax_uid) as transcoded,
+            transcoded.open() as data_set,
+        ):
+            association.send_file(context.context_id, command_set, data_set, transcoded.size_bytes)
+    except TransferSyntaxNotSupported as error:
+        raise CannotTranscode(str(error)) from None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pydicom.dataset import Dataset
 
 from medserver import archive
+from medserver.codecs import TranscodeAhead
 from medserver.config import Remote
 from medserver.dicom import status, uids
 from medserver.dicom.attributes import UNIQUE_KEYS
@@ -56,7 +57,7 @@ def move(request: Request, node: Node) -> Iterator[Response]:
         [(sop_class, syntax) for sop_class, syntax, _ in selection.contexts],
         node.config.current.node.ae_title,
         request.association.limits,
-        node.workers,
+        node.transcoder,
         originator,
         destination.transfer_syntaxes,
     )
@@ -96,7 +97,7 @@ def get(request: Request, node: Node) -> Iterator[Response]:
             ),
         )
         return
-    with archive.ReadAhead(node, selection) as instances:
+    with archive.ReadAhead(node, selection) as instances, TranscodeAhead(node.transcoder) as transcoding:
         yield from perform(
             request,
             selection.count,
@@ -107,7 +108,7 @@ def get(request: Request, node: Node) -> Iterator[Response]:
                 lambda: send_instance(
                     request.association,
                     outgoing(instance, instances),
-                    node.workers,
+                    transcoding,
                     preferred=request.association.peer.transfer_syntaxes,
                 ),
             ),
@@ -123,6 +124,20 @@ def outgoing(instance: StoredInstance, instances: archive.ReadAhead) -> Outgoing
         instance.size_bytes,
         lambda: instances.open(instance),
         instances.prepare,
+        instance.digest,
+        lambda count: [_following(each, instances) for each in instances.following(count)],
+    )
+
+
+def _following(instance: StoredInstance, instances: archive.ReadAhead) -> Outgoing:
+    """Return an instance as something to send later: it is opened beside the one that is sent."""
+    return Outgoing(
+        instance.sop_class_uid,
+        instance.sop_instance_uid,
+        instance.transfer_syntax_uid,
+        instance.size_bytes,
+        lambda: instances.open_beside(instance),
+        digest=instance.digest,
     )
 
 

@@ -5,8 +5,6 @@ Which attributes are left out is in `codecs.bulk_data`.
 
 from __future__ import annotations
 
-import tempfile
-
 from medserver import archive, codecs
 from medserver.dicom.uids import transfer_syntax
 from medserver.errors import CannotTranscode
@@ -44,8 +42,8 @@ def send_without_bulk_data(association: Association, instance: StoredInstance, n
             instance.size_bytes,
             instance.transfer_syntax_uid,
             context.transfer_syntax_uid,
-            node.workers,
-            tempfile.gettempdir(),
+            node.transcoder.workers,
+            node.transcoder.directory,
         ) as header,
         header.open() as data_set,
     ):

@@ -25,8 +25,11 @@ from tests.peers.process import Server, run, wait_until
 
 MEDSERVER, ORTHANC, STORESCP, DCMQRSCP = "medserver", "Orthanc", "storescp", "dcmqrscp"
 
-SHA256SUM, CP, ALONE, GDCMCONV = "sha256sum", "cp", "without replica", "gdcmconv"
-"""What medserver is compared with that is no server; `ALONE` is itself."""
+SHA256SUM, CP, GDCMCONV = "sha256sum", "cp", "gdcmconv"
+"""What medserver is compared with that is no server."""
+
+ALONE, RAW, UNCOMPRESSED = "without replica", "uncompressed of that size", "uncompressed"
+"""Itself, otherwise."""
 
 SETTLE_INTERVAL_S, SETTLE_MAX_S = 0.25, 10.0
 SETTLED_CPU = 0.05

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from scripts.benchmarks.candidates import ALONE, CP, DCMQRSCP, GDCMCONV, MEDSERVER, ORTHANC, SHA256SUM, STORESCP
+from scripts.benchmarks.candidates import (
+    ALONE,
+    CP,
+    DCMQRSCP,
+    GDCMCONV,
+    MEDSERVER,
+    ORTHANC,
+    RAW,
+    SHA256SUM,
+    STORESCP,
+    UNCOMPRESSED,
+)
 from scripts.benchmarks.cell import Cell, Requirement
+from scripts.benchmarks.compressed import OverLink, StoredCompressed
 from scripts.benchmarks.idling import Idling
 from scripts.benchmarks.large_object import LargeObject
 from scripts.benchmarks.querying import Querying
@@ -87,6 +99,18 @@ def _transcoded(operation: str, name: str, floor: float, goal: float) -> Cell:
     )
 
 
+def _over_link(subject: str) -> Cell:
+    return Cell(
+        f"link-{subject.replace(' ', '-')}",
+        f"C-MOVE CT over 100 Mbit/s, {subject}",
+        "images/s",
+        (MEDSERVER, UNCOMPRESSED),
+        (Requirement(1.8, 2.2, UNCOMPRESSED),),
+        "C-MOVE",
+        subject,
+    )
+
+
 STAGES: dict[type[Stage], tuple[Cell, ...]] = {
     Storing: (
         _store("CT", 1),
@@ -105,6 +129,18 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
         _transcoded("decompress", "j2k", 1.3, 2.0),
         _transcoded("compress", "htj2k", 8.0, 20.0),
     ),
+    StoredCompressed: (
+        Cell(
+            "get-j2k",
+            "C-GET of a study stored as JPEG 2000",
+            "images/s",
+            (MEDSERVER, RAW),
+            (Requirement(0.9, 1.0, RAW),),
+            "C-GET",
+            "CT",
+        ),
+    ),
+    OverLink: (_over_link("j2k"), _over_link("htj2k"), _over_link("stored j2k")),
     Retrieving: (
         _retrieve("C-GET", "CT"),
         _retrieve("C-GET", "MR"),

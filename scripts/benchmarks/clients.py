@@ -18,8 +18,8 @@ LARGE_PDU = ("--max-pdu", "131072")
 STUDY_KEYS = ("StudyInstanceUID", "PatientName", "PatientID", "AccessionNumber", "StudyDescription")
 
 
-def store(address: Address, parts: Sequence[Sequence[Path]]) -> float:
-    """Send files with one storescu for each part, all at once.
+def store(address: Address, parts: Sequence[Sequence[Path]], *, j2k: bool = False) -> float:
+    """Send files with one storescu for each part, all at once; `j2k` says that they are JPEG 2000.
 
     Returns
     -------
@@ -31,8 +31,9 @@ def store(address: Address, parts: Sequence[Sequence[Path]]) -> float:
     PeerFailed
         One of them was not answered with success.
     """
+    options = ["--propose-j2k-lossless"] if j2k else []
     commands = [
-        command_line(["storescu", "-q", *LARGE_PDU, *_peer(address), *paths]) for paths in parts
+        command_line(["storescu", "-q", *LARGE_PDU, *options, *_peer(address), *paths]) for paths in parts
     ]
     with ExitStack() as stack:
         begin = time.perf_counter()
@@ -50,17 +51,20 @@ def store(address: Address, parts: Sequence[Sequence[Path]]) -> float:
     return seconds
 
 
-def get(address: Address, study_instance_uid: str, count: int | None = None) -> float:
+def get(address: Address, study_instance_uid: str, count: int | None = None, *, j2k: bool = False) -> float:
     """Retrieve a study with getscu, which throws it away; return the seconds.
 
-    With a `count` it is checked, which takes longer, that so many instances came.
+    With a `count` it is checked, which takes longer, that so many instances came. `j2k` asks for JPEG 2000.
     """
-    return _retrieve("getscu", address, study_instance_uid, ["--ignore"], count)
+    options = ["--ignore", *(["--prefer-j2k-lossless"] if j2k else [])]
+    return _retrieve("getscu", address, study_instance_uid, options, count)
 
 
-def move(address: Address, study_instance_uid: str, count: int | None = None) -> float:
-    """Let a study be sent to STORESCP with movescu. The rest is as for `get`."""
-    return _retrieve("movescu", address, study_instance_uid, ["-aem", "STORESCP"], count)
+def move(
+    address: Address, study_instance_uid: str, count: int | None = None, *, destination: str = "STORESCP"
+) -> float:
+    """Let a study be sent to another AE with movescu. The rest is as for `get`."""
+    return _retrieve("movescu", address, study_instance_uid, ["-aem", destination], count)
 
 
 def find(address: Address, count: int | None = None) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Protocol
 
-from medserver.codecs import Workers
+from medserver.codecs import Transcoder, Workers
 from medserver.dicom import status, uids
 from medserver.scu import query, retrieve
 from medserver.scu.exchange import DATA_SET_FOLLOWS, Response, next_message_id
@@ -168,7 +168,7 @@ class Client:
         kinds = dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in instances)
         with (
             Workers() as workers,
-            StorageSender(self.address, kinds, self.calling_ae_title, LIMITS, workers) as sender,
+            StorageSender(self.address, kinds, self.calling_ae_title, LIMITS, Transcoder(workers)) as sender,
         ):
             return [sender.send(_outgoing(one))[0] for one in instances]
 
