@@ -8,16 +8,18 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfileobj
 from typing import BinaryIO
 
 from medserver import codecs
 from medserver.cli.text import printable
+from medserver.codecs.lossy import JPEG_2000
 from medserver.dicom.part10 import FileMeta
 from medserver.errors import BadUsage, CannotTranscode, MedserverError, TransferSyntaxNotSupported
 from medserver.scu.files import Finding
+from medserver.scu.storage import Outgoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def transcode_files(
     *,
     processes: int = 1,
     overwrite: bool = False,
+    ratio: float | None = None,
 ) -> Iterator[Transcoding]:
     """Bring files into a transfer syntax; what cannot be brought into it without loss is copied as it is.
 
@@ -72,6 +75,9 @@ def transcode_files(
         How many at a time.
     overwrite : bool
         Whether files that are there already are replaced.
+    ratio : float, optional
+        Derive other images by compression with loss, so much shorter, in place of `to_uid`. What that cannot be done
+        to is a problem, and not copied.
 
     Yields
     ------
@@ -83,7 +89,13 @@ def transcode_files(
         if finding.outgoing is None:
             return Transcoding(finding.name, problem=finding.problem)
         try:
-            return _transcode(finding, place(finding.name), to_uid, overwrite, workers)
+            path = place(finding.name)
+            if path.exists() and not overwrite:
+                raise BadUsage(f"{printable(str(path))} is there already")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if ratio is not None:
+                return _compress_with_loss(finding, path, ratio, workers)
+            return _transcode(finding, path, to_uid, workers)
         except (MedserverError, OSError) as error:
             return Transcoding(finding.name, problem=getattr(error, "strerror", None) or str(error))
 
@@ -91,14 +103,9 @@ def transcode_files(
         yield from threads.map(transcode, found)
 
 
-def _transcode(
-    finding: Finding, path: Path, to_uid: str, overwrite: bool, workers: codecs.Workers
-) -> Transcoding:
+def _transcode(finding: Finding, path: Path, to_uid: str, workers: codecs.Workers) -> Transcoding:
     outgoing = finding.outgoing
-    if path.exists() and not overwrite:
-        raise BadUsage(f"{printable(str(path))} is there already")
     from_uid, size_bytes, kept = outgoing.transfer_syntax_uid, outgoing.size_bytes, ""
-    path.parent.mkdir(parents=True, exist_ok=True)
     if from_uid != to_uid:
         try:
             with (
@@ -108,19 +115,30 @@ def _transcode(
                 ) as transcoded,
                 transcoded.open() as new,
             ):
-                _write(path, finding, to_uid, new)
+                _write(path, outgoing, to_uid, new)
                 return Transcoding(finding.name, from_uid, to_uid, size_bytes, transcoded.size_bytes)
         except (CannotTranscode, TransferSyntaxNotSupported) as error:
             kept = str(error)
     with outgoing.open_data_set() as data_set:
-        _write(path, finding, from_uid, data_set)
+        _write(path, outgoing, from_uid, data_set)
     return Transcoding(finding.name, from_uid, from_uid, size_bytes, size_bytes, kept)
 
 
-def _write(path: Path, finding: Finding, transfer_syntax_uid: str, data_set: BinaryIO) -> None:
-    """Write a Part 10 file; it is there when it is complete, or not at all."""
+def _compress_with_loss(finding: Finding, path: Path, ratio: float, workers: codecs.Workers) -> Transcoding:
     outgoing = finding.outgoing
-    meta = FileMeta(outgoing.sop_class_uid, outgoing.sop_instance_uid, transfer_syntax_uid)
+    from_uid, size_bytes = outgoing.transfer_syntax_uid, outgoing.size_bytes
+    with (
+        outgoing.open_data_set() as data_set,
+        codecs.compress_with_loss(data_set, size_bytes, from_uid, ratio, workers, tempfile.gettempdir()) as derived,
+        derived[0].open() as new,
+    ):
+        _write(path, replace(outgoing, sop_instance_uid=derived[1]), JPEG_2000, new)
+        return Transcoding(finding.name, from_uid, JPEG_2000, size_bytes, derived[0].size_bytes)
+
+
+def _write(path: Path, instance: Outgoing, transfer_syntax_uid: str, data_set: BinaryIO) -> None:
+    """Write a Part 10 file; it is there when it is complete, or not at all."""
+    meta = FileMeta(instance.sop_class_uid, instance.sop_instance_uid, transfer_syntax_uid)
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
     try:
         with temporary.open("xb") as file:

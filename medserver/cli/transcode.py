@@ -1,4 +1,4 @@
-"""``medserver transcode``: bring files into another transfer syntax, without loss."""
+"""``medserver transcode``: bring files into another transfer syntax, without loss or derived with it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from medserver.cli.progress import progress
 from medserver.cli.recoding import Transcoding, transcode_files
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import count_in_words, printable, size_in_words
+from medserver.codecs.lossy import JPEG_2000
 from medserver.dicom.syntax_names import SHORT_NAMES, short_name, transfer_syntax_named
 from medserver.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import BadUsage
 from medserver.scu.files import find_instances
 
+LOSSY = "j2k-lossy"
 _PLAIN = IMPLICIT_VR_LITTLE_ENDIAN
 """What can be brought into every transfer syntax that is written at all."""
 
@@ -29,27 +31,39 @@ _PLAIN = IMPLICIT_VR_LITTLE_ENDIAN
 @click.command()
 @click.argument("source", metavar="IN", type=NamedPath(exists=True))
 @click.argument("target", metavar="OUT", type=NamedPath())
-@click.option("--to", "name", required=True, help=f"One of {', '.join(SHORT_NAMES)}.")
+@click.option("--to", "name", required=True, help=f"One of {', '.join((*SHORT_NAMES, LOSSY))}.")
+@click.option(
+    "--ratio",
+    type=click.FloatRange(1.0, 1000.0, min_open=True),
+    help="For j2k-lossy: how much shorter the pixels become, such as 10.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option("--processes", type=click.IntRange(1, 64), default=os.cpu_count() or 1, help="How many at a time.")
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, source: Path, target: Path, name: str, overwrite: bool, processes: int, as_json: bool
+    ctx: click.Context,
+    source: Path,
+    target: Path,
+    name: str,
+    ratio: float | None,
+    overwrite: bool,
+    processes: int,
+    as_json: bool,
 ) -> None:
     """Bring IN, a file or a folder, into another transfer syntax, and write it to OUT.
 
     Every frame that is compressed is decoded again and compared. What cannot be brought into the transfer syntax
     without loss is copied as it is, and a line says why. The SOP Instance UID stays.
 
+    With j2k-lossy the pixels are not what they were: each image becomes another instance, with a SOP Instance UID of
+    its own, that says so and names the one that it was derived from.
+
     For example: medserver transcode images compressed --to j2k
     """
-    try:
-        to_uid = transfer_syntax_named(name)
-    except ValueError as error:
-        raise BadUsage(str(error)) from None
-    if to_uid not in (_PLAIN, *codecs.targets(_PLAIN), *codecs.compressions(_PLAIN)):
-        raise BadUsage(f"{printable(name)} cannot be written here; is the extra 'codecs' installed?")
+    if (ratio is None) == (name == LOSSY):
+        raise BadUsage(f"--ratio goes with --to {LOSSY}, and the other way round")
+    to_uid = JPEG_2000 if name == LOSSY else _lossless(name)
     started_at = time.monotonic()
     done = []
     with ExitStack() as archives:
@@ -58,12 +72,29 @@ def command(
         with progress("transcoding", not as_json) as bar, codecs.Workers(processes) as workers:
             bar.expect(len(found))
             for one in transcode_files(
-                found, place, to_uid, workers, processes=processes, overwrite=overwrite
+                found, place, to_uid, workers, processes=processes, overwrite=overwrite, ratio=ratio
             ):
                 bar.advance()
                 done.append(one)
     _report(done, time.monotonic() - started_at, as_json)
     ctx.exit(FAILURE if any(one.problem for one in done) else 0)
+
+
+def _lossless(name: str) -> str:
+    """Return the transfer syntax of this name, if it can be written.
+
+    Raises
+    ------
+    BadUsage
+        It cannot.
+    """
+    try:
+        to_uid = transfer_syntax_named(name)
+    except ValueError as error:
+        raise BadUsage(str(error)) from None
+    if to_uid not in (_PLAIN, *codecs.targets(_PLAIN), *codecs.compressions(_PLAIN)):
+        raise BadUsage(f"{printable(name)} cannot be written here; is the extra 'codecs' installed?")
+    return to_uid
 
 
 def _places(source: Path, target: Path) -> Callable[[str], Path]:

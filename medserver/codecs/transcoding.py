@@ -12,10 +12,12 @@ from typing import BinaryIO
 
 from medserver.codecs.conversion import convert
 from medserver.codecs.encoders import compressions
+from medserver.codecs.lossy import derive_lossy
 from medserver.codecs.syntaxes import targets
 from medserver.codecs.transcoded import Transcoded
 from medserver.codecs.worker import NO_SPACE
 from medserver.codecs.workers import Workers
+from medserver.dicom.uids import is_valid_uid
 from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotSupported
 from medserver.region import BUFFER_SIZE_BYTES
 
@@ -74,6 +76,49 @@ def transcode(
 
 
 @contextmanager
+def compress_with_loss(
+    source: BinaryIO,
+    size_bytes: int,
+    from_uid: str,
+    ratio: float,
+    workers: Workers,
+    directory: str | Path,
+    *,
+    size_max_bytes: int = SIZE_MAX_BYTES,
+) -> Iterator[tuple[Transcoded, str]]:
+    """Derive another image by JPEG 2000 with loss, in a worker process.
+
+    Parameters
+    ----------
+    ratio : float
+        How much shorter the pixels become.
+    source, size_bytes, from_uid, workers, directory, size_max_bytes
+        As for `transcode`.
+
+    Yields
+    ------
+    tuple of (Transcoded, str)
+        The derived image, in the transfer syntax `lossy.JPEG_2000`, which is gone when the context is left; and its
+        SOP Instance UID, which is not that of the source (PS3.3 C.7.6.1.1.5).
+
+    Raises
+    ------
+    CannotTranscode
+        The object is not an image that may be compressed with loss.
+    TransferSyntaxNotSupported, OutOfResources
+        As for `transcode`.
+    """
+    with ExitStack() as files:
+        output = files.enter_context(tempfile.TemporaryFile(dir=directory))
+        descriptor, offset = _as_file(source, size_bytes, directory, files)
+        arguments = (offset, size_bytes, from_uid, os.fspath(directory), size_max_bytes, ratio)
+        uid = workers.run(derive_lossy, *arguments, files=(descriptor, output.fileno()))
+        if not is_valid_uid(uid):
+            raise CannotTranscode("the worker process gave no proper answer")
+        yield Transcoded(output.fileno()), uid
+
+
+@contextmanager
 def leave_out_bulk_data(
     source: BinaryIO,
     size_bytes: int,
@@ -129,16 +174,20 @@ def _converted(
     """Let a worker convert a data set, given as a file."""
     with ExitStack() as files:
         output = files.enter_context(tempfile.TemporaryFile(dir=directory))
-        if _is_file(source):
-            descriptor, offset = source.fileno(), source.tell()
-        else:
-            spooled = files.enter_context(tempfile.TemporaryFile(dir=directory))
-            _spool(source, size_bytes, spooled)
-            descriptor, offset = spooled.fileno(), 0
+        descriptor, offset = _as_file(source, size_bytes, directory, files)
         region = (offset, size_bytes)
         how = (from_uid, to_uid, os.fspath(directory), size_max_bytes, without_bulk_data)
         workers.run(convert, *region, *how, files=(descriptor, output.fileno()))
         yield Transcoded(output.fileno())
+
+
+def _as_file(source: BinaryIO, size_bytes: int, directory: str | Path, files: ExitStack) -> tuple[int, int]:
+    """Return a file that has the data set, and where in it."""
+    if _is_file(source):
+        return source.fileno(), source.tell()
+    spooled = files.enter_context(tempfile.TemporaryFile(dir=directory))
+    _spool(source, size_bytes, spooled)
+    return spooled.fileno(), 0
 
 
 def _is_file(source: BinaryIO) -> bool:

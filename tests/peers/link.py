@@ -32,6 +32,7 @@ class Link:
         self._seconds_per_byte = 8 / bits_per_s
         self._free_at = 0.0
         self._taking = threading.Lock()
+        self._closing = threading.Event()
         self._listener = socket.create_server((target.host, 0), backlog=BACKLOG)
         self._sockets: list[socket.socket] = [self._listener]
         self.address = Address(target.ae_title, self._listener.getsockname()[1], target.host)
@@ -41,6 +42,7 @@ class Link:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closing.set()
         for each in self._sockets:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -74,4 +76,4 @@ class Link:
             begin = max(self._free_at, time.monotonic())
             self._free_at = begin + size_bytes * self._seconds_per_byte
             end = self._free_at
-        time.sleep(max(end - time.monotonic(), 0))
+        self._closing.wait(max(end - time.monotonic(), 0))
