@@ -30,6 +30,8 @@ POINTS = (
     "copy entered",
     "copies written",
     "copies entered",
+    "compressed written",
+    "compressed entered",
     "tombstones written",
     "rows deleted",
     "file deleted",
@@ -38,7 +40,7 @@ POINTS = (
     "backup complete",
 )
 """Every point, in the order in which an object passes them: reception, journal or file, index, placement, further
-copies, deletion; at last those of a backup of the index."""
+copies, compression, deletion; at last those of a backup of the index."""
 
 _chosen, _, _count = os.environ.get(VARIABLE, "").partition(":")
 _left = [int(_count or 1)]

@@ -8,6 +8,7 @@ Start with `ingest` (an instance comes in) and `fetch` (it goes out). `replicati
 from __future__ import annotations
 
 from medserver.archive.check import check, interrupted_check, restart_check
+from medserver.archive.compression import compress_object
 from medserver.archive.copies import Copy, as_stored, sealed_at
 from medserver.archive.damage import report_damage
 from medserver.archive.fetch import HEADER_DEPTH_MAX, open_data_set, read_header
@@ -34,6 +35,7 @@ __all__ = [
     "as_stored",
     "can_rebuild",
     "check",
+    "compress_object",
     "copy_object",
     "copy_objects",
     "count_objects",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medserver.index import HIGH, NewJob
+from medserver.index import HIGH, LOW, NewJob
 from medserver.node import Node
 
-REPLICATE, REPAIR, REMOVE = "replicate", "repair", "remove"
+REPLICATE, REPAIR, REMOVE, COMPRESS = "replicate", "repair", "remove", "compress"
 
 
 def replication_jobs(node: Node, volume: str, path: str) -> list[NewJob]:
@@ -26,6 +26,11 @@ def replication_jobs(node: Node, volume: str, path: str) -> list[NewJob]:
 def replication_job(target: str, volume: str, path: str) -> NewJob:
     """Return what makes a copy of a file on the volume `target`."""
     return NewJob(REPLICATE, {"volume": volume, "path": path}, destination=target)
+
+
+def compression_job(volume: str, path: str, transfer_syntax_uid: str) -> NewJob:
+    """Return what compresses an object. Nobody waits for it, so it comes after everything else."""
+    return NewJob(COMPRESS, {"volume": volume, "path": path, "to": transfer_syntax_uid}, priority=LOW)
 
 
 def removal_job(volume: str, paths: Sequence[str]) -> NewJob:

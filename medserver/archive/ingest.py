@@ -11,7 +11,7 @@ import logging
 from datetime import UTC
 from types import TracebackType
 
-from medserver.archive.follow_ups import replication_jobs
+from medserver.archive.follow_ups import compression_job, replication_jobs
 from medserver.archive.header import Header, HeaderReader, check_identity
 from medserver.archive.safekeeping import require_copies
 from medserver.crash import crash_point
@@ -35,7 +35,13 @@ logger = logging.getLogger(__name__)
 
 
 def receive(
-    node: Node, *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, calling_ae_title: str
+    node: Node,
+    *,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    transfer_syntax_uid: str,
+    calling_ae_title: str,
+    compress_to: str = "",
 ) -> Reception:
     """Start to receive an instance.
 
@@ -49,6 +55,8 @@ def receive(
         The encoding of the data set, as negotiated.
     calling_ae_title : str
         Who sends it.
+    compress_to : str
+        The transfer syntax that it is brought into later, if it is uncompressed; empty to leave it as it is.
 
     Returns
     -------
@@ -67,7 +75,7 @@ def receive(
     for uid, name in ((sop_instance_uid, "SOP Instance UID"), (sop_class_uid, "SOP Class UID")):
         if not is_valid_uid(uid):
             raise InvalidObjectInstance(f"the {name} is not a valid UID")
-    transfer_syntax(transfer_syntax_uid)
+    syntax = transfer_syntax(transfer_syntax_uid)
     file_meta = FileMeta(
         sop_class_uid=sop_class_uid,
         sop_instance_uid=sop_instance_uid,
@@ -76,14 +84,15 @@ def receive(
         received_at=node.clock().astimezone(UTC),
         duplicates=node.config.current.store.duplicates,
     )
-    return Reception(node, file_meta)
+    return Reception(node, file_meta, "" if syntax.encapsulated or syntax.deflated else compress_to)
 
 
 class Reception:
     """One instance on its way into the archive, see `receive`. Used by one thread."""
 
-    def __init__(self, node: Node, file_meta: FileMeta) -> None:
+    def __init__(self, node: Node, file_meta: FileMeta, compress_to: str = "") -> None:
         self._node = node
+        self._compress_to = compress_to
         self._file_meta = file_meta
         self._size_max_bytes = node.config.current.limits.object_size_max_bytes
         self._header_reader = HeaderReader(transfer_syntax(file_meta.transfer_syntax_uid))
@@ -151,8 +160,11 @@ class Reception:
         return added.outcome
 
     def _enter(self, record: InstanceRecord) -> Added:
+        jobs = replication_jobs(self._node, record.volume, record.path)
+        if self._compress_to:
+            jobs.append(compression_job(record.volume, record.path, self._compress_to))
         try:
-            return self._node.index.add(record, replication_jobs(self._node, record.volume, record.path))
+            return self._node.index.add(record, jobs)
         except MedserverError:
             self._take_back(record)
             raise
@@ -220,4 +232,5 @@ def record_of(file_meta: FileMeta, header: Header, stored: StoredObject) -> Inst
         digest=stored.digest,
         meta_digest=stored.meta_digest,
         duplicates=file_meta.duplicates or "keep",
+        original=file_meta.original,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from medserver.archive.replication import copy_object
 from medserver.errors import OutOfResources, StoreFailure
-from medserver.index import GOOD, InstanceRecord, StoredLocation
+from medserver.index import GOOD, InstanceRecord, ObjectKey, StoredLocation
 from medserver.node import Node
 
 _COUNTED_ROLES = ("primary", "replica")
@@ -36,7 +36,7 @@ def require_copies(node: Node, record: InstanceRecord) -> None:
     if wanted <= 1:
         return
     names = [volume.name for volume in config.volumes_to_read if volume.role in _COUNTED_ROLES]
-    copies = [copy for copy in node.index.copies_of(_location(record)) if copy.state == GOOD]
+    copies = [copy for copy in _copies(node, record) if copy.state == GOOD]
     present = {copy.volume for copy in copies} & set(names)
     reasons = []
     for name in names:
@@ -48,6 +48,15 @@ def require_copies(node: Node, record: InstanceRecord) -> None:
                 reasons.append(str(error))
     if len(present) < wanted:
         raise OutOfResources(f"{len(present)} of {wanted} copies: {'; '.join(reasons)}")
+
+
+def _copies(node: Node, record: InstanceRecord) -> list[StoredLocation]:
+    """Return the copies of an object, or those of the compressed form that has taken its place."""
+    if copies := node.index.copies_of(_location(record)):
+        return copies
+    key = ObjectKey(record.sop_instance_uid, record.digest, record.transfer_syntax_uid)
+    compressed = node.index.originals.form_of(key)
+    return node.index.copies_of(compressed) if compressed is not None else []
 
 
 def _location(record: InstanceRecord) -> StoredLocation:

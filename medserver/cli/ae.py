@@ -15,6 +15,7 @@ from medserver.cli.responses import exit_code
 from medserver.config import SERVICES, Config, Remote
 from medserver.config.addresses import plain_address
 from medserver.config.edit import add_remote, remove_remote
+from medserver.config.options import COMPRESSIONS
 from medserver.config.values import parse_ae_title
 from medserver.dicom.syntax_names import short_name
 from medserver.errors import BadUsage, MedserverError, UnknownRemote
@@ -59,6 +60,9 @@ def list_remotes(invocation: Invocation, as_json: bool) -> None:
 @click.option("--ae-title", help="Its AE title, if it is not NAME.")
 @allow_option
 @click.option("--private-sop-classes", metavar="UIDS", help="Private storage SOP classes that it may send.")
+@click.option(
+    "--ingest-transfer-syntax", type=click.Choice(COMPRESSIONS), help="What the images that it sends are compressed to."
+)
 @click.option("--transfer-syntaxes", metavar="NAMES", help="What it is sent, the best first, such as j2k,explicit.")
 @pass_invocation
 def add(
@@ -69,6 +73,7 @@ def add(
     ae_title: str | None,
     allow: str,
     private_sop_classes: str | None,
+    ingest_transfer_syntax: str | None,
     transfer_syntaxes: str | None,
 ) -> None:
     """Add the AE NAME to the configuration.
@@ -81,6 +86,7 @@ def add(
         "sources": sources,
         "allow": allow,
         "private_sop_classes": private_sop_classes,
+        "ingest_transfer_syntax": ingest_transfer_syntax,
         "transfer_syntaxes": transfer_syntaxes,
     }
     given = {option: text for option, text in options.items() if text is not None}

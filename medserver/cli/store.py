@@ -18,12 +18,15 @@ from medserver.cli.progress import progress
 from medserver.cli.store_report import described, report_lines
 from medserver.cli.text import count_in_words
 from medserver.config.edit import add_volume
+from medserver.config.options import COMPRESSIONS
 from medserver.dicom.conditions import SingleValue
+from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import BadUsage, NoSuchInstance, StoreFailure
 from medserver.index import JobFilter, StoredInstance, StoredLocation
 from medserver.log import escaped
 from medserver.node import Node, open_node
+from medserver.safekeeping.compression import queue_compression
 from medserver.safekeeping.deletion import DELETE, asides_of, deletion_jobs
 from medserver.safekeeping.drained import is_draining, set_draining
 from medserver.safekeeping.draining import begin_draining
@@ -280,6 +283,27 @@ def _instances(node: Node, uid: str) -> list[StoredInstance]:
         if found := list(node.index.select([SingleValue(keyword, uid)])):
             return found
     raise NoSuchInstance(f"there is no study, series or instance {uid}")
+
+
+@command.command()
+@click.option(
+    "--to",
+    "name",
+    type=click.Choice([name for name in COMPRESSIONS if name != "none"]),
+    default="j2k",
+    show_default=True,
+    help="Into which transfer syntax.",
+)
+@pass_invocation
+def compress(invocation: Invocation, name: str) -> None:
+    """Have the images compressed, without loss, that are stored uncompressed now.
+
+    Workers do it. An original is removed when its compressed form has been read to its end on every volume; what
+    cannot be represented, or would be no shorter, stays as it is. For what is received later, see [store] compress.
+    """
+    with _opened(invocation) as node:
+        count = queue_compression(node, SHORT_NAMES[name])
+    click.echo(f"{count_in_words(count, 'object')} will be compressed, as far as that is possible")
 
 
 @command.command()

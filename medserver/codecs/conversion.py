@@ -33,7 +33,7 @@ def convert(
     directory: str,
     size_max_bytes: int,
     without_bulk_data: bool = False,
-) -> None:
+) -> str | None:
     """Write a data set in another transfer syntax to the file `output_descriptor`.
 
     Parameters
@@ -53,6 +53,12 @@ def convert(
         Leave out the attributes of PS3.4 Z.1.3. Of what remains, only the pixels of an icon can be encapsulated:
         they stay as they are if the transfer syntax does, and are decoded else.
 
+    Returns
+    -------
+    str or None
+        SHA-256 of the native frames, hexadecimal, in little endian order and with colours by pixel, if they were
+        encoded.
+
     Raises
     ------
     CannotTranscode
@@ -69,12 +75,11 @@ def convert(
     ):
         conversion = Conversion(from_uid, to_uid, directory, without_bulk_data)
         if not transfer_syntax(from_uid).deflated:
-            conversion.write(source_descriptor, offset, source, size_bytes, output)
-            return
+            return conversion.write(source_descriptor, offset, source, size_bytes, output)
         with tempfile.TemporaryFile(dir=directory) as inflated:
             inflated_size_bytes = inflate(source, size_bytes, inflated, size_max_bytes)
             inflated.seek(0)
-            conversion.write(inflated.fileno(), 0, inflated, inflated_size_bytes, output)
+            return conversion.write(inflated.fileno(), 0, inflated, inflated_size_bytes, output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +93,21 @@ class Conversion:
 
     def write(
         self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: BinaryIO
-    ) -> None:
-        """Write the inflated data set at `offset` of a file to `output`, deflated if that is wanted."""
+    ) -> str | None:
+        """Write the inflated data set at `offset` of a file to `output`, deflated if that is wanted.
+
+        Returns what `convert` does.
+        """
         syntax = transfer_syntax(self.to_uid)
         if syntax.encapsulated and not self.without_bulk_data:
-            self._compress(descriptor, offset, source, size_bytes, output)
-            return
+            return self._compress(descriptor, offset, source, size_bytes, output)
         if not syntax.deflated:
             self._rewrite(descriptor, offset, source, size_bytes, output)
-            return
+            return None
         deflater = Deflater(output)
         self._rewrite(descriptor, offset, source, size_bytes, deflater)
         deflater.finish()
+        return None
 
     def _rewrite(
         self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: Output
@@ -121,35 +129,37 @@ class Conversion:
 
     def _compress(
         self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: BinaryIO
-    ) -> None:
+    ) -> str:
         """Encode the frames; what is not native and little endian becomes so first."""
         syntax = transfer_syntax(self.from_uid)
         if syntax.little_endian and not syntax.encapsulated:
-            self._encode(descriptor, offset, source, size_bytes, output)
-            return
+            return self._encode(descriptor, offset, source, size_bytes, output)
         with tempfile.TemporaryFile(dir=self.directory) as native:
             decoding = Conversion(self.from_uid, EXPLICIT_VR_LITTLE_ENDIAN, self.directory)
             decoding._rewrite(descriptor, offset, source, size_bytes, native)
             native_size_bytes = native.tell()
             native.seek(0)
             encoding = Conversion(EXPLICIT_VR_LITTLE_ENDIAN, self.to_uid, self.directory)
-            encoding._encode(native.fileno(), 0, native, native_size_bytes, output)
+            return encoding._encode(native.fileno(), 0, native, native_size_bytes, output)
 
     def _encode(
         self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: BinaryIO
-    ) -> None:
-        """Survey a native data set, then write it with its frames encoded."""
+    ) -> str:
+        """Survey a native data set, then write it with its frames encoded; return the digest of these."""
+        encoded: list[EncodedFrames] = []
 
         def encode(facts: Facts) -> EncodedFrames:
             start, length = facts.pixel_data or (0, 0)
             pixels = open_region(descriptor, offset + start, length)
-            return EncodedFrames(image_of(facts), encoder_of(self.to_uid), pixels, length)
+            encoded.append(EncodedFrames(image_of(facts), encoder_of(self.to_uid), pixels, length))
+            return encoded[0]
 
         encoding = encoding_of(self.from_uid)
         surveyor = Survey(source, encapsulated=False)
         Walker(source, size_bytes, encoding, surveyor).walk()
         compressor = Compressor(source, output, surveyor.facts, encode)
         Walker(source, size_bytes, encoding, compressor).walk()
+        return encoded[0].digest.hexdigest()
 
     def _shown(self, visitor: Visitor) -> Visitor:
         """Return a visitor that passes on what this one is to see."""

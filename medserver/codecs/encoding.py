@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -40,6 +41,8 @@ class EncodedFrames:
         That of the encoded frames.
     planar_configuration : int
         0: a code stream has its own order, and decoders return colours by pixel.
+    digest : hash
+        SHA-256 of the frames that were encoded so far, as they are decoded.
 
     Raises
     ------
@@ -63,6 +66,7 @@ class EncodedFrames:
             image.photometric_interpretation, image.photometric_interpretation
         )
         self.planar_configuration = 0
+        self.digest = hashlib.sha256()
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the code stream of each frame.
@@ -80,6 +84,7 @@ class EncodedFrames:
                 decoded = self._decoded(encoded)
             if decoded != frame:
                 raise CannotTranscode(f"frame {number} would not be decoded as it was: {self._suspicion(frame)}")
+            self.digest.update(frame)
             yield encoded
 
     def _read(self, number: int) -> bytes:

@@ -17,6 +17,8 @@ class Transcoded:
         The file. It is the maker's to close; streams that were opened before stay open.
     offset : int
         Where the data set begins in it; it goes on to the end.
+    pixel_digest : str, optional
+        SHA-256 of the native frames, if they were just encoded: see `conversion.convert`.
 
     Attributes
     ----------
@@ -24,8 +26,9 @@ class Transcoded:
         The length of the data set.
     """
 
-    def __init__(self, descriptor: int, offset: int = 0) -> None:
+    def __init__(self, descriptor: int, offset: int = 0, pixel_digest: str | None = None) -> None:
         self.descriptor = descriptor
+        self.pixel_digest = pixel_digest
         self._offset = offset
         self.size_bytes = os.fstat(descriptor).st_size - offset
 

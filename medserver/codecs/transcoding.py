@@ -177,8 +177,8 @@ def _converted(
         descriptor, offset = _as_file(source, size_bytes, directory, files)
         region = (offset, size_bytes)
         how = (from_uid, to_uid, os.fspath(directory), size_max_bytes, without_bulk_data)
-        workers.run(convert, *region, *how, files=(descriptor, output.fileno()))
-        yield Transcoded(output.fileno())
+        pixel_digest = workers.run(convert, *region, *how, files=(descriptor, output.fileno()))
+        yield Transcoded(output.fileno(), pixel_digest=pixel_digest)
 
 
 def _as_file(source: BinaryIO, size_bytes: int, directory: str | Path, files: ExitStack) -> tuple[int, int]:

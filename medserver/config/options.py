@@ -33,6 +33,7 @@ from medserver.config.values import (
     size,
 )
 
+COMPRESSIONS = ("none", "j2k", "htj2k", "jpegls", "rle")
 DUPLICATES = ("keep", "replace", "reject")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 VOLUME_ROLES = ("primary", "replica", "archive")
@@ -165,6 +166,13 @@ OPTIONS: tuple[Option, ...] = (
         "",
         "What is chosen of the transfer syntaxes that a sender proposes in one presentation context, the best first; "
         "names as in [ae] transfer_syntaxes. Among the others the order of the sender decides.",
+    ),
+    Option(
+        "store",
+        "compress",
+        choice(*COMPRESSIONS),
+        "none",
+        "What uncompressed images are compressed to, without loss, some time after they were received.",
     ),
     Option(
         "store",
@@ -338,6 +346,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("ae", "allow", SERVICE_LIST, "", f"The services that it may use: {', '.join(SERVICES)}."),
     Option(
         "ae", "private_sop_classes", UIDS, "", "Storage SOP classes outside the standard that it may send."
+    ),
+    Option(
+        "ae",
+        "ingest_transfer_syntax",
+        choice(*COMPRESSIONS),
+        None,
+        "As [store] compress, for what this AE sends; without it, that of [store] counts.",
     ),
     Option(
         "ae",

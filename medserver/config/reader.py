@@ -241,6 +241,7 @@ class _Reader:
             values["allow"],
             values["private_sop_classes"],
             values["transfer_syntaxes"],
+            values["ingest_transfer_syntax"],
         )
 
     def _ae_title_from_name(self, section: str, name: str) -> str | None:

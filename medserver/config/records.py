@@ -50,6 +50,7 @@ class StoreOptions:
     verify_rate_max_mb_per_s: int = 50
     transfer_syntaxes: tuple[str, ...] = ()
     transcoded_max_bytes: int = 1024**3
+    compress: str = "none"
 
 
 @dataclass(frozen=True, slots=True)

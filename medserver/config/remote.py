@@ -31,6 +31,8 @@ class Remote:
         Storage SOP classes outside the standard that are accepted from it.
     transfer_syntaxes : tuple of str
         What it is to be sent, the best first. Empty: as stored, or uncompressed.
+    ingest_transfer_syntax : str or None
+        What is made of the images that it sends. None: what the store makes of all.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Remote:
     allow: frozenset[str]
     private_sop_classes: tuple[str, ...] = ()
     transfer_syntaxes: tuple[str, ...] = ()
+    ingest_transfer_syntax: str | None = None
 
     def permits(self, service: str) -> bool:
         """Tell whether this AE may use a service (one of `SERVICES`)."""

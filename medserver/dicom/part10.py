@@ -7,10 +7,10 @@ set behind it is not looked at.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from struct import Struct
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from medserver.dicom.elements import LONG_FORM_VRS
 from medserver.dicom.uids import (
@@ -37,6 +37,29 @@ _LENGTH = Struct("<L")
 
 
 @dataclass(frozen=True, slots=True)
+class Original:
+    """What an object was before it was compressed here.
+
+    Parameters
+    ----------
+    transfer_syntax_uid : str
+        In which it was received.
+    digest : str
+        SHA-256 of its data set, hexadecimal.
+    size_bytes : int
+        The length of its data set.
+    pixel_digest : str
+        SHA-256 of its native frames one after the other, in little endian order and with colours by pixel: that of
+        what the compressed form decodes to.
+    """
+
+    transfer_syntax_uid: str
+    digest: str
+    size_bytes: int
+    pixel_digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileMeta:
     """The file meta information of one stored instance.
 
@@ -54,6 +77,8 @@ class FileMeta:
         index because of it.
     data_set_offset : int
         Where the data set begins, counted from where reading began; 0 if this was not read from a file.
+    original : Original or None
+        What it was before it was compressed here; None if it was received as it is.
     """
 
     sop_class_uid: str
@@ -63,6 +88,7 @@ class FileMeta:
     received_at: datetime | None = None
     duplicates: str | None = None
     data_set_offset: int = 0
+    original: Original | None = None
 
     def encode(self) -> bytes:
         """Return preamble, prefix and meta information: what a file holds before the data set (PS3.10 7.1).
@@ -89,10 +115,11 @@ class FileMeta:
         if self.received_at.tzinfo is None:
             raise ValueError("the moment of receipt has no time zone")
         received = self.received_at.astimezone(UTC).isoformat()
-        information = json.dumps(
-            {"received": received, "duplicates": self.duplicates}, separators=(",", ":")
-        ).encode("ascii")
-        return _CREATOR_ELEMENT + _long_element(_PRIVATE_INFORMATION, information)
+        information: dict[str, Any] = {"received": received, "duplicates": self.duplicates}
+        if self.original is not None:
+            information["original"] = asdict(self.original)
+        encoded = json.dumps(information, separators=(",", ":")).encode("ascii")
+        return _CREATOR_ELEMENT + _long_element(_PRIVATE_INFORMATION, encoded)
 
 
 def read_file_meta(stream: BinaryIO) -> FileMeta:
@@ -113,7 +140,7 @@ def read_file_meta(stream: BinaryIO) -> FileMeta:
     values, data_set_offset = _group_2_values(head)
     if not values:
         raise NotPart10("no file meta information after the DICM prefix")
-    received_at, duplicates = _private_information(values)
+    received_at, duplicates, original = _private_information(values)
     return FileMeta(
         sop_class_uid=_text(values, _SOP_CLASS_UID),
         sop_instance_uid=_text(values, _SOP_INSTANCE_UID),
@@ -122,6 +149,7 @@ def read_file_meta(stream: BinaryIO) -> FileMeta:
         received_at=received_at,
         duplicates=duplicates,
         data_set_offset=data_set_offset,
+        original=original,
     )
 
 
@@ -165,16 +193,17 @@ def _text(values: dict[int, bytes], element: int) -> str:
     return values.get(element, b"").decode("ascii", "replace").strip(" \x00")
 
 
-def _private_information(values: dict[int, bytes]) -> tuple[datetime | None, str | None]:
-    """Return what `FileMeta.encode` has put into Private Information, or twice None if it is not ours."""
+def _private_information(values: dict[int, bytes]) -> tuple[datetime | None, str | None, Original | None]:
+    """Return what `FileMeta.encode` has put into Private Information, or None each if it is not ours."""
     if _text(values, _PRIVATE_INFORMATION_CREATOR_UID) != PRIVATE_INFORMATION_CREATOR_UID:
-        return None, None
+        return None, None, None
     try:
         information = json.loads(_text(values, _PRIVATE_INFORMATION))
         received_at = datetime.fromisoformat(information["received"])
-        return received_at.astimezone(UTC), information.get("duplicates")
+        original = information.get("original")
+        return received_at.astimezone(UTC), information.get("duplicates"), original and Original(**original)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        return None, None
+        return None, None, None
 
 
 # What is the same in every file.

@@ -26,6 +26,7 @@ from medserver.index.job_records import (
     Verdict,
 )
 from medserver.index.jobs import Jobs
+from medserver.index.originals import ObjectKey, Originals, Superseded
 from medserver.index.query import Query
 from medserver.index.records import (
     BAD,
@@ -65,12 +66,15 @@ __all__ = [
     "LaneState",
     "NewCommitment",
     "NewJob",
+    "ObjectKey",
+    "Originals",
     "Query",
     "Selection",
     "Staged",
     "StoredCommitment",
     "StoredInstance",
     "StoredLocation",
+    "Superseded",
     "Tally",
     "Tombstone",
     "UnknownCaller",

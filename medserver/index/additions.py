@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from medserver.dicom.part10 import Original
 from medserver.errors import IndexFailure
 from medserver.index.backend import Backend
 from medserver.index.columns import LEVEL_COLUMNS, VALUE_COLUMNS, level_row, level_values
 from medserver.index.hierarchy import Above, Hierarchy
 from medserver.index.moments import to_text
+from medserver.index.originals import OriginalTable
 from medserver.index.pruning import Pruning
 from medserver.index.records import Added, InstanceRecord
 from medserver.index.writer import Collision
@@ -40,6 +42,8 @@ class Addition(NamedTuple):
         Volume, path, offset of the data set and digest of what stands before.
     duplicates : str
         What to do if its SOP Instance UID is taken.
+    original : Original or None
+        What it was before it was compressed.
     """
 
     order: tuple[str, ...]
@@ -47,6 +51,7 @@ class Addition(NamedTuple):
     instance: tuple[Any, ...]
     location: tuple[Any, ...]
     duplicates: str
+    original: Original | None = None
 
     @property
     def witness(self) -> tuple[str, str | None, str]:
@@ -89,6 +94,7 @@ def prepare(record: InstanceRecord) -> Addition:
         instance=(*common, *[row[place] for place in _ATTRIBUTE_PLACES]),
         location=(record.volume, record.path, record.data_set_offset, record.meta_digest),
         duplicates=record.duplicates,
+        original=record.original,
     )
 
 
@@ -103,10 +109,15 @@ class Additions:
         Knows the rows above the instances.
     pruning : Pruning
         Deletes those that become empty.
+    originals : OriginalTable
+        Knows what was compressed.
     """
 
-    def __init__(self, backend: Backend, hierarchy: Hierarchy, pruning: Pruning) -> None:
+    def __init__(
+        self, backend: Backend, hierarchy: Hierarchy, pruning: Pruning, originals: OriginalTable
+    ) -> None:
         self._hierarchy = hierarchy
+        self._originals = originals
         self._pruning = pruning
         names, places = _listed(_INSTANCE)
         self._insert_instance = backend.sql(
@@ -188,6 +199,7 @@ class Additions:
         rows = connection.execute(self._insert_instance, (series, *addition.instance)).fetchall()
         if not rows:
             return None
+        self._note_original(connection, addition)
         connection.execute(self._insert_location, (rows[0][0], *addition.location))
         return _STORED
 
@@ -201,6 +213,13 @@ class Additions:
         if (digest, transfer_syntax_uid) == (arrived_digest, arrived_syntax):
             return self._same(connection, addition, "instance", instance)
         key = (arrived_uid, arrived_digest, arrived_syntax)
+        if self._originals.compressed_digest(connection, key) == digest:
+            return self._same_as_compressed(connection, addition, key)
+        if addition.original is not None and (addition.original.digest, addition.original.transfer_syntax_uid) != (
+            digest,
+            transfer_syntax_uid,
+        ):
+            return Added("rejected", file_needed=False)  # its original is not the instance any more
         if aside := connection.execute(self._find_duplicate, key).fetchall():
             return self._same(connection, addition, "duplicate", aside[0][0])
         if addition.duplicates == "keep":
@@ -219,6 +238,16 @@ class Additions:
         inserted = connection.execute(self._insert_copy[role], (row, *addition.location, row, volume)).fetchall()
         return Added("same", file_needed=bool(inserted))
 
+    def _same_as_compressed(self, connection: Any, addition: Addition, key: tuple[str, str, str]) -> Added:
+        """Say of an object that came before, and was compressed since, that it is there; or is, until it is removed."""
+        if aside := connection.execute(self._find_duplicate, key).fetchall():
+            return self._same(connection, addition, "duplicate", aside[0][0])
+        return Added("same", file_needed=False)
+
+    def _note_original(self, connection: Any, addition: Addition) -> None:
+        if addition.original is not None:
+            self._originals.add(connection, addition.instance[0], addition.original, addition.instance[3])
+
     def _put_aside(self, connection: Any, addition: Addition) -> Added:
         rows = connection.execute(self._insert_duplicate, addition.instance[: len(_COMMON)]).fetchall()
         if not rows:
@@ -232,6 +261,7 @@ class Additions:
         conflicts: tuple[str, ...] = ()
         if series is None:
             series, conflicts = self._hierarchy.series(connection, addition.above, addition.witness)
+        self._note_original(connection, addition)
         [[duplicate]] = connection.execute(self._demote, (instance,)).fetchall()
         connection.execute(self._move_locations, (duplicate, instance))
         connection.execute(self._update_instance, (series, *addition.instance, instance))

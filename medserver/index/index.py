@@ -27,6 +27,7 @@ from medserver.index.job_table import JobTable
 from medserver.index.jobs import Jobs
 from medserver.index.locating import Preference
 from medserver.index.locations import LocationTable
+from medserver.index.originals import Originals, OriginalTable
 from medserver.index.pruning import Pruning
 from medserver.index.query import Query
 from medserver.index.records import Added, Counts, Duplicate, InstanceRecord, StoredInstance, StoredLocation
@@ -107,6 +108,8 @@ class Index:
         Which copies are to be seen to.
     tombstones : Tombstones
         What was deleted on purpose.
+    originals : Originals
+        What was replaced by a compressed form of itself.
     """
 
     def __init__(
@@ -118,7 +121,8 @@ class Index:
         self._conflicts = Conflicts(backend)
         hierarchy = Hierarchy(backend, self._conflicts)
         pruning = Pruning(backend, hierarchy)
-        self._additions = Additions(backend, hierarchy, pruning)
+        originals = OriginalTable(backend)
+        self._additions = Additions(backend, hierarchy, pruning, originals)
         self._locations = LocationTable(backend, pruning)
         self._preference = Preference(volumes)
         self._copies = CopyTable(backend, self._preference)
@@ -136,6 +140,7 @@ class Index:
             backend, self._read, self._writer, CommitmentTable(backend), self._job_table, self.jobs, clock
         )
         self.upkeep = Upkeep(backend, self._read, self._writer, self.jobs, self._job_table, clock)
+        self.originals = Originals(self._read, originals)
         self.tombstones = Tombstones(
             backend, self._read, self._writer, self.jobs, self._job_table, self._locations, clock
         )

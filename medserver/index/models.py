@@ -119,6 +119,15 @@ Tombstones = _model(
     },
 )
 
+Originals = _model(
+    "originals",
+    {
+        "id": BigAutoField(),
+        **_texts(("sop_instance_uid", "digest", "transfer_syntax_uid", "pixel_digest", "compressed_digest")),
+        "size_bytes": IntegerField(),
+    },
+)
+
 Progress = _model("progress", {"name": TextField(primary_key=True), "value": TextField()})
 
 Jobs = _model(

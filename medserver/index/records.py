@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from medserver.dicom.part10 import Original
+
 GOOD, BAD = "good", "bad"
 """What can be known of a copy: it is what was stored as far as anybody has looked, or it is not and is never read
 again until it is repaired."""
@@ -42,6 +44,8 @@ class InstanceRecord:
         SHA-256 of everything before the data set.
     duplicates : str
         ``keep``, ``replace`` or ``reject``: what to do if the SOP Instance is there with other content.
+    original : Original or None
+        What it was before it was compressed here: it takes the place of that, and of nothing else.
     """
 
     sop_class_uid: str
@@ -57,6 +61,7 @@ class InstanceRecord:
     digest: str
     meta_digest: str
     duplicates: str = "keep"
+    original: Original | None = None
 
 
 @dataclass(frozen=True, slots=True)

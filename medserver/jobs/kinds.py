@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medserver.archive.follow_ups import REMOVE, REPAIR, REPLICATE
+from medserver.archive.follow_ups import COMPRESS, REMOVE, REPAIR, REPLICATE
 from medserver.backups.schedule import BACKUP, back_up
 from medserver.backups.schedule import SURVEY as BACKUP_SURVEY
 from medserver.backups.schedule import SURVEY_INTERVAL_S as BACKUP_SURVEY_INTERVAL_S
@@ -22,6 +22,7 @@ from medserver.commitment.retention import prune_commitments
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome
 from medserver.node import Node
+from medserver.safekeeping.compression import RETIRE, RETIRE_INTERVAL_S, compress, retire
 from medserver.safekeeping.deletion import DELETE, delete, remove
 from medserver.safekeeping.draining import DRAIN, drain
 from medserver.safekeeping.repair import repair
@@ -136,6 +137,8 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(SURVEY, survey, concurrency=1, destination_concurrency=1),
     JobKind(SEEK, seek, concurrency=2, destination_concurrency=1),
     JobKind(VERIFY, verify, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
+    JobKind(COMPRESS, compress, _ENDLESS, concurrency=2, destination_concurrency=2, batch_max=8, backoff=_PATIENT),
+    JobKind(RETIRE, retire, concurrency=1, destination_concurrency=1),
     JobKind(CHECK, check_commitments, lease_s=15.0, concurrency=2, destination_concurrency=1),
     # Half an hour apart in the end: a peer that is down gets its report for three days.
     JobKind(
@@ -157,6 +160,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
 PERIODIC: tuple[Periodic, ...] = (
     Periodic(SURVEY, SURVEY, SURVEY_INTERVAL_S),
     Periodic(PRUNE, PRUNE, 24 * 3600.0),
+    Periodic(RETIRE, RETIRE, RETIRE_INTERVAL_S),
     Periodic(BACKUP_SURVEY, BACKUP_SURVEY, BACKUP_SURVEY_INTERVAL_S),
 )
 """What comes periodically."""

@@ -92,6 +92,11 @@ def directory_of(path: str) -> str:
     return checked(path).rpartition("/")[0]
 
 
+def beside(path: str, digest: str) -> str:
+    """Return the path of another data set in the minute directory of an object."""
+    return f"{directory_of(path)}/{file_name(digest)}"
+
+
 def digest_of(path: str) -> str:
     """Return the SHA-256 of the data set of an object, as its name tells."""
     return checked(path).rpartition("/")[2][:64]

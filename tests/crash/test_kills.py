@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from medserver import crash
-from tests.crash import test_safekeeping
+from tests.crash import test_compression, test_safekeeping
 from tests.crash.campaign import Campaign
 from tests.peers.node import REPOSITORY
 
 RANDOM_KILLS = 25
 SEED = 20261123
 
+ELSEWHERE = {*test_safekeeping.POINTS, *test_compression.POINTS}
 OPTIONS = {"node.processes": 2}
 TIMES = {"object received": 20, "journal flushed": 20, "object sealed": 20, "row committed": 20, "object placed": 5}
 """At which visit of a point the process dies, where it is not the first."""
@@ -38,7 +39,7 @@ def test_random_kills(make_node, record_property) -> None:
     assert campaign.load.count > 10 * RANDOM_KILLS
 
 
-@pytest.mark.parametrize("point", [point for point in crash.POINTS if point not in test_safekeeping.POINTS])
+@pytest.mark.parametrize("point", [point for point in crash.POINTS if point not in ELSEWHERE])
 def test_a_kill_at_every_point(make_node, point: str) -> None:
     campaign = Campaign(make_node(options=OPTIONS), SEED)
     assert campaign.kill_at(point, TIMES.get(point, 1)), "the point was not reached"

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from medserver.dicom.part10 import Original
 from medserver.errors import IndexFailure
-from medserver.index import Added, Index
+from medserver.index import Added, Index, InstanceRecord, ObjectKey
 from tests.index.samples import IMPLICIT, MR, find, record
 
 
@@ -146,3 +147,52 @@ def test_a_removed_file_takes_what_existed_nowhere_else(index: Index) -> None:
     assert index.counts().patients == 0
     assert not index.remove_location("main", second.path)
     assert index.add(first).outcome == "stored"
+
+
+J2K = "1.2.840.10008.1.2.4.90"
+
+
+def compressed(original: InstanceRecord) -> InstanceRecord:
+    """Return the compressed form of an object."""
+    was = Original(original.transfer_syntax_uid, original.digest, original.size_bytes, "9" * 64)
+    changes = {"digest": "c" * 64, "path": "compressed.dcm", "transfer_syntax_uid": J2K, "size_bytes": 300}
+    return replace(original, **changes, duplicates="replace", original=was)
+
+
+def test_a_compressed_form_takes_the_place_of_its_original(index: Index) -> None:
+    first = record()
+    index.add(first)
+    assert index.add(compressed(first)).outcome == "replaced"
+    assert contents(index) == {first.path: "duplicate", "compressed.dcm": "instance"}
+    [(_, superseded)] = index.originals.superseded()
+    key = ObjectKey(first.sop_instance_uid, first.digest, first.transfer_syntax_uid)
+    assert superseded.original == key
+    assert superseded.compressed == index.originals.form_of(key)
+    assert superseded.compressed.digest == "c" * 64
+    was = index.originals.of(first.sop_instance_uid, "c" * 64)
+    assert was == Original(first.transfer_syntax_uid, first.digest, first.size_bytes, "9" * 64)
+    assert index.originals.of(first.sop_instance_uid, first.digest) is None
+
+
+def test_the_original_is_the_same_as_its_compressed_form(index: Index) -> None:
+    first = record()
+    index.add(first)
+    index.add(compressed(first))
+    assert index.add(replace(first, path="again.dcm")) == Added("same", file_needed=False)
+    index.remove_location(first.volume, first.path)
+    assert index.originals.superseded() == []
+    assert index.add(replace(first, path="again.dcm")) == Added("same", file_needed=False)
+    assert contents(index) == {"compressed.dcm": "instance"}
+
+
+def test_a_compressed_form_does_not_take_another_place(index: Index) -> None:
+    first, other = record(), replace(record(), digest="d" * 64, path="other.dcm", duplicates="replace")
+    index.add(first)
+    index.add(other)
+    assert index.add(compressed(first)) == Added("rejected", file_needed=False)
+    assert contents(index) == {first.path: "duplicate", other.path: "instance"}
+
+
+def test_without_its_original_a_compressed_form_is_stored(index: Index) -> None:
+    assert index.add(compressed(record())) == Added("stored")
+    assert index.add(record()) == Added("same", file_needed=False)

@@ -1,0 +1,126 @@
+"""A stored object is replaced by its compressed form, which is a file of its own and says what it was made from.
+
+The compressed file stands where the original stands in the order of receipt, a microsecond behind it, so that an index
+made anew comes to the same. The original is put aside in the transaction that enters the new one, and is removed only
+when that has all its copies: see `medserver.safekeeping.compression`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from datetime import timedelta
+from typing import BinaryIO
+
+from medserver.archive.copies import Copy
+from medserver.archive.fetch import open_object
+from medserver.archive.follow_ups import replication_jobs
+from medserver.archive.header import HeaderReader, check_identity
+from medserver.archive.ingest import record_of
+from medserver.codecs import Transcoded, transcode
+from medserver.crash import crash_point
+from medserver.dicom.part10 import FileMeta, Original, read_file_meta
+from medserver.dicom.transfer_syntaxes import transfer_syntax
+from medserver.errors import MedserverError
+from medserver.node import Node
+from medserver.region import BUFFER_SIZE_BYTES
+from medserver.store import paths
+
+_BEHIND = timedelta(microseconds=1)
+
+
+def compress_object(node: Node, location: Copy, transfer_syntax_uid: str) -> bool:
+    """Replace an instance by its compressed form, if that is shorter.
+
+    May be called again after it was interrupted anywhere.
+
+    Parameters
+    ----------
+    node : Node
+        Where it is stored.
+    location : StoredInstance or StoredLocation
+        Any copy of it.
+    transfer_syntax_uid : str
+        Into which it is brought, without loss: every frame is decoded again and compared.
+
+    Returns
+    -------
+    bool
+        Whether it was. If not, the compressed form is no shorter, or the instance is another object meanwhile.
+
+    Raises
+    ------
+    CannotTranscode, TransferSyntaxNotSupported
+        It cannot be brought into the transfer syntax.
+    DamagedObject, OutOfResources, StoreFailure, IndexFailure
+        It cannot be read, or the new one not be written.
+    """
+    opened = open_object(node, location)
+    with (
+        opened.data_set as data_set,
+        transcode(
+            data_set,
+            location.size_bytes,
+            location.transfer_syntax_uid,
+            transfer_syntax_uid,
+            node.transcoder.workers,
+            node.transcoder.directory,
+        ) as transcoded,
+    ):
+        if transcoded.pixel_digest is None or transcoded.size_bytes >= location.size_bytes:
+            return False
+        file_meta = _file_meta(location, opened.file_meta, transfer_syntax_uid, transcoded.pixel_digest)
+        return _put_in_place(node, location, file_meta, transcoded)
+
+
+def _file_meta(location: Copy, encoded: bytes, transfer_syntax_uid: str, pixel_digest: str) -> FileMeta:
+    before = read_file_meta(io.BytesIO(encoded))
+    return FileMeta(
+        sop_class_uid=location.sop_class_uid,
+        sop_instance_uid=location.sop_instance_uid,
+        transfer_syntax_uid=transfer_syntax_uid,
+        source_ae_title=before.source_ae_title,
+        received_at=(before.received_at or paths.sealed_minute(location.path)) + _BEHIND,
+        duplicates="replace",
+        original=Original(location.transfer_syntax_uid, location.digest, location.size_bytes, pixel_digest),
+    )
+
+
+def _put_in_place(node: Node, location: Copy, file_meta: FileMeta, transcoded: Transcoded) -> bool:
+    """Write the new object, read it back, and enter it."""
+    volume = node.primary_volume
+    path = paths.beside(location.path, _digest_of(transcoded))
+    if node.index.has_location(volume.name, path):
+        return False
+    reader = HeaderReader(transfer_syntax(file_meta.transfer_syntax_uid))
+    writer = volume.create(file_meta.encode(), path, replace=True)  # an interrupted attempt may have left it
+    try:
+        with transcoded.open() as data_set:
+            while chunk := data_set.read(BUFFER_SIZE_BYTES):
+                if not reader.has_enough:
+                    reader.feed(chunk)
+                writer.write(chunk)
+        stored = writer.seal(node.clock())
+    finally:
+        writer.abandon()
+    crash_point("compressed written")
+    try:
+        volume.verify(stored)
+        header = reader.header()
+        check_identity(header, file_meta.sop_class_uid, file_meta.sop_instance_uid)
+        jobs = replication_jobs(node, volume.name, path)
+        is_needed = node.index.add(record_of(file_meta, header, stored), jobs).file_needed
+    except MedserverError:
+        if not node.index.has_location(volume.name, path):
+            volume.delete(path)
+        raise
+    crash_point("compressed entered")
+    if not is_needed:
+        volume.delete(path)
+    return is_needed
+
+
+def _digest_of(transcoded: Transcoded) -> str:
+    data_set: BinaryIO
+    with transcoded.open() as data_set:
+        return hashlib.file_digest(data_set, "sha256").hexdigest()

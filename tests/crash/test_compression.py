@@ -1,0 +1,66 @@
+"""A worker is killed while it compresses: what it did is done again, and every image stays what it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import RLELossless
+
+from tests.peers.dcmtk import Dcmtk
+from tests.peers.files import make_series
+from tests.peers.node import REPOSITORY, Node
+from tests.peers.process import run, wait_until
+
+POINTS = ("compressed written", "compressed entered")
+COUNT = 6
+
+
+def work_until_killed(node: Node, point: str) -> None:
+    """Run a worker that dies at a point."""
+    environment = {"MEDSERVER_CRASH_POINT": f"{point}:3", "PYTHONPATH": str(REPOSITORY)}
+    completed = run(
+        [sys.executable, "-m", "medserver", "--config", node.config, "worker"], environment=os.environ | environment
+    )
+    assert completed.exit_code in (-signal.SIGKILL, 128 + signal.SIGKILL), completed.output
+
+
+def pixels(folder: Path) -> dict[str, bytes]:
+    datasets = [pydicom.dcmread(path) for path in folder.iterdir()]
+    return {dataset.SOPInstanceUID: dataset.PixelData for dataset in datasets}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_kill_while_compressing(make_node: Callable[..., Node], dcmtk: Dcmtk, tmp_path: Path, point: str) -> None:
+    series = make_series(tmp_path / "sent", COUNT, rows=64, columns=64)
+    study = str(pydicom.dcmread(series[0].path, stop_before_pixels=True).StudyInstanceUID)
+    node = make_node(options={"store.compress": "rle", "jobs.workers": 0}).start()
+    dcmtk.store(node.address, tmp_path / "sent").check()
+    assert node.stop() == 0
+    work_until_killed(node, point)
+
+    node.start(environment={"MEDSERVER__JOBS__WORKERS": "1"})
+
+    def is_done() -> bool:
+        jobs = json.loads(node.cli("store", "status", "--json").output)["jobs"]
+        return not any(job["kind"] == "compress" for job in jobs)
+
+    wait_until(is_done, deadline_s=60, what="the end of compression")
+    dcmtk.get(node.address, tmp_path / "plain", "STUDY", {"StudyInstanceUID": study}).check()
+    assert pixels(tmp_path / "plain") == pixels(tmp_path / "sent")
+    options = ["--prefer-rle"]
+    dcmtk.get(node.address, tmp_path / "rle", "STUDY", {"StudyInstanceUID": study}, options=options).check()
+    assert {str(pydicom.dcmread(path).file_meta.TransferSyntaxUID) for path in (tmp_path / "rle").iterdir()} == {
+        RLELossless
+    }
+    assert node.stop() == 0
+    check = node.cli("index", "check", "--digests")
+    assert check.exit_code == 0, check.output
+    files = list((node.data / "store").glob("[0-9]*/**/*.dcm"))
+    assert COUNT <= len(files) <= 2 * COUNT  # the originals are removed some time later

@@ -1,0 +1,233 @@
+"""Stored images are compressed in the background: nothing is lost, and the original is gone only when that is safe."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from medserver import archive
+from medserver.dicom.part10 import read_file_meta
+from medserver.dicom.syntax_names import SHORT_NAMES
+from medserver.errors import OutOfResources
+from medserver.index import NewJob, StoredInstance
+from medserver.jobs.runner import Runner
+from medserver.node import Node
+from medserver.safekeeping.compression import RETIRE, queue_compression
+from medserver.safekeeping.pace import Pace
+from medserver.safekeeping.verification import verify_copies
+from tests.archive.conftest import receive, stored_paths
+from tests.peers.files import Sample, make_series
+from tests.safekeeping.conftest import VOLUMES, all_good, flip, root, run_all, sent, served, states
+
+J2K = SHORT_NAMES["j2k"]
+COUNT = 3
+
+
+@pytest.fixture
+def series(node: Node, tmp_path: Path) -> list[Sample]:
+    """Images that are to be compressed."""
+    made = make_series(tmp_path / "made", COUNT, rows=64, columns=64)
+    for sample in made:
+        assert receive(node, sample, compress_to=J2K) == "stored"
+    return made
+
+
+def retire(node: Node, worker: Runner) -> None:
+    """Remove the originals that are not needed any more."""
+    node.index.add_jobs([NewJob(RETIRE)])
+    run_all(worker)
+
+
+def pixels(data_set: bytes, transfer_syntax_uid: str) -> bytes:
+    dataset = pydicom.filereader.read_dataset(io.BytesIO(data_set), False, True)
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = transfer_syntax_uid
+    return dataset.pixel_array.tobytes()
+
+
+def instances(node: Node) -> dict[str, StoredInstance]:
+    return {one.sop_instance_uid: one for one in node.index.select([])}
+
+
+def assert_compressed(node: Node, samples: list[Sample]) -> None:
+    """Every image is there once, compressed, and is what was sent."""
+    found, expected = instances(node), sent(samples)
+    assert set(found) == set(expected)
+    for uid, data_set in served(node).items():
+        assert found[uid].transfer_syntax_uid == J2K
+        assert pixels(data_set, J2K) == pixels(expected[uid], samples[0].transfer_syntax_uid)
+
+
+def test_images_are_compressed_and_the_originals_go(node: Node, worker: Runner, series: list[Sample]) -> None:
+    run_all(worker)
+    assert_compressed(node, series)
+    assert len(list(node.index.duplicates())) == COUNT  # the originals are still there
+    assert states(node) == all_good(2 * COUNT)
+    retire(node, worker)
+    assert_compressed(node, series)
+    assert list(node.index.duplicates()) == []
+    assert states(node) == all_good(COUNT)
+    assert len(stored_paths(node)) == COUNT * len(VOLUMES)
+    assert list(archive.check(node, digests=True)) == []
+
+
+def test_what_it_was_stays_provable(node: Node, worker: Runner, series: list[Sample]) -> None:
+    """The index and the file itself know the digests of the original, and of its pixels."""
+    run_all(worker)
+    retire(node, worker)
+    for sample in series:
+        stored = instances(node)[sample.sop_instance_uid]
+        original = node.index.originals.of(sample.sop_instance_uid, stored.digest)
+        assert original is not None
+        assert original.digest == hashlib.sha256(sample.data_set()).hexdigest()
+        assert original.size_bytes == len(sample.data_set())
+        assert original.transfer_syntax_uid == sample.transfer_syntax_uid
+        with node.primary_volume.open(stored.path) as file:
+            meta = read_file_meta(file)
+        assert meta.original == original
+        assert meta.source_ae_title == "CT1"
+        data_set = served(node)[sample.sop_instance_uid]
+        assert hashlib.sha256(pixels(data_set, J2K)).hexdigest() == original.pixel_digest
+
+
+def test_who_sends_it_again_is_told_that_it_is_there(node: Node, worker: Runner, series: list[Sample]) -> None:
+    run_all(worker)
+    assert receive(node, series[0]) == "same"  # the original is still there
+    retire(node, worker)
+    for sample in series:
+        assert receive(node, sample, compress_to=J2K) == "same"
+    run_all(worker)
+    assert_compressed(node, series)
+    assert len(stored_paths(node)) == COUNT * len(VOLUMES)
+
+
+def test_the_copies_that_success_demands_are_those_of_the_compressed_form(open_volumes, tmp_path: Path) -> None:
+    node = open_volumes("store.copies_before_success=2")
+    worker = Runner(node, periodic=())
+    [sample] = make_series(tmp_path / "made", 1, rows=64, columns=64)
+    receive(node, sample, compress_to=J2K)
+    run_all(worker)
+    retire(node, worker)
+    assert receive(node, sample) == "same"
+    for copy in node.index.copies_of(instances(node)[sample.sop_instance_uid]):
+        if copy.volume != "main":
+            node.index.mark_location(copy.volume, copy.path, "bad")
+    root(node, "near").rename(tmp_path / "away")
+    (tmp_path / "near").write_text("not a directory")
+    with pytest.raises(OutOfResources):
+        receive(node, sample)
+
+
+def test_other_content_is_put_aside_as_ever(node: Node, worker: Runner, series: list[Sample], tmp_path: Path) -> None:
+    run_all(worker)
+    retire(node, worker)
+    dataset = pydicom.dcmread(series[0].path)
+    dataset.PatientComments = "other bytes"
+    dataset.save_as(tmp_path / "other.dcm")
+    other = Sample(tmp_path / "other.dcm", *[getattr(series[0], name) for name in (
+        "sop_class_uid", "sop_instance_uid", "transfer_syntax_uid")])  # fmt: skip
+    assert receive(node, other) == "aside"
+    assert_compressed(node, series)
+
+
+@pytest.mark.parametrize("moment", ["before the retirement", "after it"])
+def test_a_new_index_is_the_same(
+    node: Node, worker: Runner, series: list[Sample], open_volumes, tmp_path: Path, moment: str
+) -> None:
+    run_all(worker)
+    if moment == "after it":
+        retire(node, worker)
+    before = instances(node)
+    other = open_volumes(index_url=f"sqlite:///{tmp_path / 'other.db'}")
+    assert [one for one in archive.rebuild(other) if one.problem != archive.Problem.SURPLUS] == []
+    after = instances(other)
+    assert {uid: (one.digest, one.transfer_syntax_uid) for uid, one in after.items()} == {
+        uid: (one.digest, one.transfer_syntax_uid) for uid, one in before.items()
+    }
+    for uid, stored in after.items():
+        assert other.index.originals.of(uid, stored.digest) == node.index.originals.of(uid, stored.digest) is not None
+    assert receive(other, series[0]) == "same"
+    second = Runner(other, periodic=())
+    retire(other, second)
+    assert_compressed(other, series)
+    assert list(other.index.duplicates()) == []
+
+
+def test_the_original_stays_while_a_copy_is_missing(node: Node, worker: Runner, series: list[Sample]) -> None:
+    run_all(worker)
+    lost = node.index.copies_of(instances(node)[series[0].sop_instance_uid])[1]
+    node.index.remove_location(lost.volume, lost.path)
+    retire(node, worker)
+    [left] = node.index.duplicates()
+    assert left.sop_instance_uid == series[0].sop_instance_uid
+
+
+def test_the_original_stays_while_a_copy_is_damaged(node: Node, worker: Runner, series: list[Sample]) -> None:
+    """The compressed file on the primary volume is read once more before the original goes."""
+    run_all(worker)
+    stored = instances(node)[series[0].sop_instance_uid]
+    flip(root(node, "main") / stored.path, 1500)
+    retire(node, worker)
+    assert [one.sop_instance_uid for one in node.index.duplicates()] == [series[0].sop_instance_uid]
+    assert_compressed(node, series)  # from a replica
+
+
+def test_damage_is_repaired_as_ever(node: Node, worker: Runner, series: list[Sample]) -> None:
+    run_all(worker)
+    retire(node, worker)
+    stored = instances(node)[series[0].sop_instance_uid]
+    flip(root(node, "near") / stored.path, 1500)
+    copies = list(node.index.locations())
+    assert len(list(verify_copies(node, copies, Pace(None)))) == 1
+    run_all(worker)
+    assert states(node) == all_good(COUNT)
+
+
+def test_what_cannot_be_compressed_stays(node: Node, worker: Runner, tmp_path: Path) -> None:
+    [sample] = make_series(tmp_path / "made", 1, rows=64, columns=64)
+    dataset = pydicom.dcmread(sample.path)
+    dataset.PixelData = bytes([0xFF]) * len(dataset.PixelData)  # the unused bits are in use
+    dataset.save_as(sample.path)
+    receive(node, sample, compress_to=J2K)
+    run_all(worker)
+    assert served(node) == sent([sample])
+    assert node.index.jobs.counts() == []
+
+
+def test_what_was_replaced_meanwhile_is_left_alone(open_volumes, tmp_path: Path) -> None:
+    """A second object of the same UID has taken the place of the first when the job comes to that."""
+    node = open_volumes("store.duplicates=replace")
+    [sample] = make_series(tmp_path / "made", 1, rows=64, columns=64)
+    receive(node, sample, compress_to=J2K)
+    dataset = pydicom.dcmread(sample.path)
+    dataset.PatientComments = "newer"
+    dataset.save_as(sample.path)
+    assert receive(node, sample) == "replaced"
+    run_all(Runner(node, periodic=()))
+    assert served(node) == sent([sample])
+
+
+def test_deletion_takes_everything(node: Node, worker: Runner, series: list[Sample]) -> None:
+    from medserver.safekeeping.deletion import asides_of, deletion_jobs
+
+    run_all(worker)
+    found = list(instances(node).values())
+    node.index.add_jobs(deletion_jobs([*found, *asides_of(node, found)], by="test", reason=""))
+    run_all(worker)
+    assert stored_paths(node) == []
+    assert receive(node, series[0]) == "stored"  # a new decision
+
+
+def test_what_is_stored_already_is_compressed_on_demand(node: Node, worker: Runner, tmp_path: Path) -> None:
+    made = make_series(tmp_path / "made", COUNT, rows=64, columns=64)
+    for sample in made:
+        receive(node, sample)
+    run_all(worker)
+    assert queue_compression(node, J2K) == COUNT
+    run_all(worker)
+    assert_compressed(node, made)
+    assert queue_compression(node, J2K) == 0
