@@ -18,6 +18,7 @@ from docutils import nodes
 from pydicom.uid import JPEG2000Lossless
 
 from medserver.cli import SUBCOMMANDS
+from medserver.config import read_config
 from tests.documents import parse
 from tests.peers import Address, is_installed, requires
 from tests.peers.files import data_set_bytes
@@ -201,3 +202,12 @@ def test_files_that_are_named_exist() -> None:
     assert len(named) > 5
     for name in named:
         assert (REPOSITORY / name).exists() or (REPOSITORY / "medserver" / name).exists(), name
+
+
+def test_the_examples_of_rules_are_right() -> None:
+    shipped = (REPOSITORY / "config.ini").read_text()
+    blocks = [block.astext() for block in parse(README).findall(nodes.literal_block) if "ini" in block["classes"]]
+    blocks = [text for text in blocks if text.startswith(("[route ", "[poll "))]
+    config = read_config("\n".join([shipped, *blocks]), base=REPOSITORY).config
+    assert config.routes
+    assert config.polls

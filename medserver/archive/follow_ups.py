@@ -1,4 +1,5 @@
-"""The jobs that follow from what happens to an object. They are done by `medserver.safekeeping`."""
+"""The jobs that follow from what happens to an object. They are done by `medserver.safekeeping` and
+`medserver.delivery`."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 from medserver.index import HIGH, LOW, NewJob
 from medserver.node import Node
 
-REPLICATE, REPAIR, REMOVE, COMPRESS = "replicate", "repair", "remove", "compress"
+REPLICATE, REPAIR, REMOVE, COMPRESS, ROUTE = "replicate", "repair", "remove", "compress", "route"
 
 
 def replication_jobs(node: Node, volume: str, path: str) -> list[NewJob]:
@@ -26,6 +27,11 @@ def replication_jobs(node: Node, volume: str, path: str) -> list[NewJob]:
 def replication_job(target: str, volume: str, path: str) -> NewJob:
     """Return what makes a copy of a file on the volume `target`."""
     return NewJob(REPLICATE, {"volume": volume, "path": path}, destination=target)
+
+
+def route_job(sop_instance_uid: str, digest: str, calling_ae_title: str) -> NewJob:
+    """Return what decides to whom an object is sent that was received from an AE."""
+    return NewJob(ROUTE, {"sop_instance_uid": sop_instance_uid, "digest": digest, "from": calling_ae_title})
 
 
 def compression_job(volume: str, path: str, transfer_syntax_uid: str) -> NewJob:

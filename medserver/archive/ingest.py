@@ -11,7 +11,7 @@ import logging
 from datetime import UTC
 from types import TracebackType
 
-from medserver.archive.follow_ups import compression_job, replication_jobs
+from medserver.archive.follow_ups import compression_job, replication_jobs, route_job
 from medserver.archive.header import Header, HeaderReader, check_identity
 from medserver.archive.safekeeping import require_copies
 from medserver.crash import crash_point
@@ -161,6 +161,8 @@ class Reception:
 
     def _enter(self, record: InstanceRecord) -> Added:
         jobs = replication_jobs(self._node, record.volume, record.path)
+        if self._node.config.current.routes:
+            jobs.append(route_job(record.sop_instance_uid, record.digest, self._file_meta.source_ae_title))
         if self._compress_to:
             jobs.append(compression_job(record.volume, record.path, self._compress_to))
         try:

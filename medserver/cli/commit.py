@@ -24,7 +24,7 @@ from medserver.index import Index
 from medserver.node import Node, open_node
 from medserver.scu.commitment import PROPOSAL
 from medserver.scu.files import find_instances
-from medserver.services.header_values import value_of
+from medserver.archive.header_values import value_of
 from medserver.wire.requestor import associate
 
 

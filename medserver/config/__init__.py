@@ -6,6 +6,7 @@ Start at `ConfigFile` (the file as it is now) and `Config` (what it says). Every
 from __future__ import annotations
 
 from medserver.config.file import ConfigFile
+from medserver.config.poll import Poll
 from medserver.config.reader import Reading, read_config
 from medserver.config.records import (
     BackupOptions,
@@ -19,9 +20,11 @@ from medserver.config.records import (
     VolumeOptions,
 )
 from medserver.config.remote import SERVICES, Remote
+from medserver.config.route import CALLING_AE_TITLE, Route
 from medserver.config.settings import Setting
 
 __all__ = [
+    "CALLING_AE_TITLE",
     "SERVICES",
     "BackupOptions",
     "Config",
@@ -31,8 +34,10 @@ __all__ = [
     "LimitOptions",
     "LogOptions",
     "NodeOptions",
+    "Poll",
     "Reading",
     "Remote",
+    "Route",
     "Setting",
     "StoreOptions",
     "VolumeOptions",

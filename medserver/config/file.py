@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 _Signature = tuple[int, int, int]
 
+_TAKEN_OVER = ("remotes", "routes", "polls")
+"""What changes without a restart."""
+
 
 class ConfigFile:
     """The configuration of a running node; may be used from any thread.
@@ -114,11 +117,12 @@ class ConfigFile:
                 logger.error("configuration not taken over: %s", problem)
             return
         before, after = self._reading.config, reading.config
-        if dataclasses.replace(after, remotes=before.remotes) != before:
+        taken_over = {name: getattr(after, name) for name in _TAKEN_OVER}
+        if dataclasses.replace(before, **taken_over) != after:
             logger.warning(
-                "%s: only changes of [ae] are taken over, all others at the next start", self.path.name
+                "%s: what is not in [ae], [route] or [poll] changes at the next start", self.path.name
             )
-        self._reading = Reading(dataclasses.replace(before, remotes=after.remotes), reading.settings)
+        self._reading = Reading(dataclasses.replace(before, **taken_over), reading.settings)
         logger.info("configuration read again: %d subscribers", len(after.remotes))
 
 

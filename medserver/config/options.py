@@ -7,20 +7,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from medserver.config.poll import RETRIEVALS
 from medserver.config.remote import SERVICES
+from medserver.config.route import CALLING_AE_TITLE
+from medserver.config.route import PRIORITIES as ROUTE_PRIORITIES
 from medserver.config.values import (
     AE_TITLE,
     BUCKET_URL,
     ENDPOINT_URL,
     HOST,
     HOST_AND_PORT,
+    HOURS,
     INDEX_URL,
     JOBS_URL,
+    NAME_LIST,
     NETWORKS,
     PATH,
     PROCESSES,
     SECTION_NAME,
     SERVICE_LIST,
+    TEXT,
     TOKEN,
     TRANSFER_SYNTAX_LIST,
     UIDS,
@@ -363,10 +369,55 @@ OPTIONS: tuple[Option, ...] = (
         "keywords and UIDs. What it accepts decides. Without any, instances go out as they are stored, else "
         "uncompressed.",
     ),
+    Option(
+        "route",
+        "to",
+        NAME_LIST,
+        None,
+        "The [ae NAME] entries to which instances are sent. Which: options that are named as attributes are "
+        "(Modality, StudyDate and so on), with a value as in a C-FIND; all of them must match.",
+        required=True,
+    ),
+    Option("route", CALLING_AE_TITLE, TEXT, None, "Only what this AE has sent; wild cards are possible."),
+    Option(
+        "route",
+        "transfer_syntaxes",
+        TRANSFER_SYNTAX_LIST,
+        "",
+        "What is sent, the best first, as in [ae] transfer_syntaxes; without any, what the destination's entry says.",
+    ),
+    Option(
+        "route",
+        "priority",
+        choice(*ROUTE_PRIORITIES),
+        "medium",
+        "What goes first if several instances wait for one destination.",
+    ),
+    Option(
+        "poll",
+        "source",
+        SECTION_NAME,
+        None,
+        "The [ae NAME] entry that is asked what it has. Options that are named as attributes are (ModalitiesInStudy, "
+        "PatientID and so on) are keys of the query, at STUDY level.",
+        required=True,
+    ),
+    Option("poll", "every", duration(1, 30 * 86_400), "15 min", "From one time to the next; in s, min, h or d."),
+    Option("poll", "days_back", integer(0, 36_500), "1", "How many days ago a study may have been made; 0 is today."),
+    Option("poll", "hours", HOURS, "0-24", "Between which hours of the day, local time: 20-6 is at night."),
+    Option(
+        "poll",
+        "retrieve",
+        choice(*RETRIEVALS),
+        "get",
+        "How instances are fetched: by C-GET, or by C-MOVE to this node, whose address the AE then has to know.",
+    ),
+    Option("poll", "instances_max", integer(0, 10**9), "0", "Instances that are fetched at a time; 0: no limit."),
 )
 
 SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
-NAMED_SECTIONS = ("volume", "ae")  # [volume NAME], [ae NAME]
+NAMED_SECTIONS = ("volume", "ae", "route", "poll")  # [volume NAME], [ae NAME] and so on
+KEYED_SECTIONS = ("route", "poll")  # with options that are named as attributes are
 
 
 def options_of(section: str) -> dict[str, Option]:

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medserver.config.addresses import host_network, is_ip_address, plain_address
+from medserver.config.addresses import host_network, is_ip_address, parse_host_and_port, plain_address
 from medserver.config.options import (
     DEFAULT_VOLUME_NAME,
     DEFAULT_VOLUME_PATH,
+    KEYED_SECTIONS,
     NAMED_SECTIONS,
     SECTIONS,
     Option,
     options_of,
 )
+from medserver.config.poll import Poll
 from medserver.config.records import (
     BackupOptions,
     Config,
@@ -30,8 +32,10 @@ from medserver.config.records import (
 )
 from medserver.config.remote import Remote
 from medserver.config.resolver import HostResolver
+from medserver.config.route import CALLING_AE_TITLE, Route
 from medserver.config.settings import DEFAULT_ORIGIN, Setting, Settings, collect_settings
 from medserver.config.values import closest, parse_ae_title
+from medserver.dicom.conditions import Condition
 from medserver.errors import ConfigError
 
 _OF_BUCKETS = ("endpoint", "region", "credentials")
@@ -103,6 +107,8 @@ class _Reader:
         self._check_copies(single["store"]["copies_before_success"], volumes)
         self._check_backup_volume(single["backup"]["volume"], [name for name, _ in volumes])
         remotes = [self._remote(name) for name in self._names("ae")]
+        routes = [self._route(name) for name in self._names("route")]
+        polls = [self._poll(name) for name in self._names("poll")]
         self._check_destinations([remote for remote in remotes if remote is not None])
         if self._problems:
             raise ConfigError(self._problems)
@@ -117,6 +123,8 @@ class _Reader:
             log=LogOptions(**single["log"]),
             backup=BackupOptions(**single["backup"]),
             remotes=tuple(remote for remote in remotes if remote is not None),
+            routes=tuple(route for route in routes if route is not None),
+            polls=tuple(poll for poll in polls if poll is not None),
             resolver=resolver,
         )
         return Reading(config, tuple(self._used))
@@ -140,7 +148,7 @@ class _Reader:
             self._problems.append(f"{origin}: [{section}] is not of the form {form}")
         valid = options_of(kind)
         for setting in self._settings.sections[section].values():
-            if setting.option not in valid:
+            if setting.option not in valid and not (kind in KEYED_SECTIONS and _keyword_of(kind, setting.option)):
                 message = f"no option '{setting.option}'{closest(setting.option, valid)}"
                 self._problems.append(f"{setting.origin}: [{section}] {message}")
 
@@ -244,6 +252,80 @@ class _Reader:
             values["ingest_transfer_syntax"],
         )
 
+    def _route(self, name: str) -> Route | None:
+        """Return one rule; None if its entry is wrong."""
+        section = f"route {name}"
+        problems_before = len(self._problems)
+        values = self._values("route", section)
+        conditions = self._conditions(section)
+        self._check_called(section, "to", values["to"] or ())
+        if len(self._problems) > problems_before:
+            return None
+        return Route(name, values["to"], conditions, values["transfer_syntaxes"], values["priority"])
+
+    def _poll(self, name: str) -> Poll | None:
+        """Return what is collected from one AE; None if its entry is wrong."""
+        section = f"poll {name}"
+        problems_before = len(self._problems)
+        values = self._values("poll", section)
+        keys = tuple((keyword, text) for keyword, text, _ in self._conditions(section))
+        self._check_called(section, "source", [values["source"]] if values["source"] else [])
+        if len(self._problems) > problems_before:
+            return None
+        return Poll(
+            name,
+            values["source"],
+            values["every"],
+            values["days_back"],
+            values["hours"],
+            values["retrieve"],
+            values["instances_max"],
+            keys,
+        )
+
+    def _check_called(self, section: str, option: str, wanted: Iterable[str]) -> None:
+        """Find AEs that are not there, or cannot be called."""
+        entries = self._names("ae")
+        for entry in wanted:
+            problem = ""
+            if entry not in entries:
+                problem = f"no [ae {entry}]{closest(entry, entries)}"
+            elif not self._has_port(entry):
+                problem = f"[ae {entry}] has no address with a port"
+            if problem:
+                self._problems.append(f"{self._settings.origins[section]}: [{section}] {option}: {problem}")
+
+    def _conditions(self, section: str) -> tuple[tuple[str, str, Condition], ...]:
+        """Return what the options say that are named as attributes are."""
+        kind = section.partition(" ")[0]
+        found = [
+            self._condition(setting, keyword)
+            for setting in self._settings.sections[section].values()
+            if (keyword := _keyword_of(kind, setting.option))
+        ]
+        return tuple(one for one in found if one is not None)
+
+    def _condition(self, setting: Setting, keyword: str) -> tuple[str, str, Condition] | None:
+        """Return what an option says that is named as an attribute is; None if it says nothing."""
+        if keyword != CALLING_AE_TITLE:
+            self._used.append(setting)
+        from medserver.config.keyed import condition_of
+
+        try:
+            condition = condition_of(keyword, setting.text)
+        except ValueError as error:
+            self._problems.append(f"{setting.origin}: [{setting.section}] {keyword}: {error}")
+            return None
+        return None if condition is None else (keyword, setting.text, condition)
+
+    def _has_port(self, entry: str) -> bool:
+        """Tell whether an AE has an address with a port; what is no address is reported elsewhere."""
+        address = self._settings.sections[f"ae {entry}"].get("address")
+        try:
+            return address is not None and parse_host_and_port(address.text)[1] is not None
+        except ValueError:
+            return True
+
     def _ae_title_from_name(self, section: str, name: str) -> str | None:
         """Return the AE title of an entry that has its name only."""
         try:
@@ -267,6 +349,14 @@ class _Reader:
                     f"{self._settings.origins[section]}: [{section}] address: [ae {first.name}] has the same "
                     f"AE title and a port too: a C-MOVE could not tell them apart (leave the port out of one)"
                 )
+
+
+def _keyword_of(kind: str, option: str) -> str | None:
+    """Return the attribute that an option asks for, None if it is another option."""
+    from medserver.config.keyed import keyword_named
+
+    is_caller = kind == "route" and option == CALLING_AE_TITLE
+    return option if is_caller else None if option in options_of(kind) else keyword_named(option)
 
 
 def _below(values: dict[str, Any], data: Path) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from medserver.config.addresses import IPAddress, is_ip_address, plain_address
 from medserver.config.options import VOLUME_ROLES
+from medserver.config.poll import Poll
 from medserver.config.remote import Remote
 from medserver.config.resolver import HostResolver
+from medserver.config.route import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ class Config:
     log: LogOptions
     remotes: tuple[Remote, ...]
     backup: BackupOptions = BackupOptions()
+    routes: tuple[Route, ...] = ()
+    polls: tuple[Poll, ...] = ()
     resolver: HostResolver = field(default_factory=HostResolver, compare=False, repr=False)
 
     @property

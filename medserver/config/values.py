@@ -231,6 +231,29 @@ def duration_or_never(minimum: float, maximum: float) -> ValueType:
     return ValueType("duration | 0", lambda text: 0.0 if text == "0" else _parse_duration(text, minimum, maximum))
 
 
+def parse_hours(text: str) -> tuple[int, int]:
+    """Read from which hour of the day to which."""
+    match = re.fullmatch(r"([0-9]{1,2})\s*-\s*([0-9]{1,2})", text)
+    if match is None or not (int(match[1]) < 24 and 0 < int(match[2]) <= 24) or int(match[1]) == int(match[2]):
+        raise ValueError(f"'{text}' is not from one hour to another, such as 20-6")
+    return int(match[1]), int(match[2])
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Read the names of entries, with commas between them; a name may hold spaces."""
+    names = tuple(dict.fromkeys(name for part in text.split(",") if (name := " ".join(part.split()))))
+    if not names:
+        raise ValueError("at least one name is needed")
+    return names
+
+
+def parse_text(text: str) -> str:
+    """Read a text that says something."""
+    if not text:
+        raise ValueError("it is empty")
+    return text
+
+
 def choice(*choices: str) -> ValueType:
     """Return the type of one word of several."""
     return ValueType(" | ".join(choices), lambda text: _parse_choice(text, choices))
@@ -240,6 +263,9 @@ AE_TITLE = ValueType("AE title", parse_ae_title)
 HOST = ValueType("host", parse_host)
 HOST_AND_PORT = ValueType("host:port", parse_host_and_port)
 NETWORKS = ValueType("networks", parse_networks)
+HOURS = ValueType("hours", parse_hours)
+NAME_LIST = ValueType("names", parse_names)
+TEXT = ValueType("text", parse_text)
 SERVICE_LIST = ValueType("services", parse_services)
 UIDS = ValueType("UIDs", parse_uids)
 TRANSFER_SYNTAX_LIST = ValueType("transfer syntaxes", parse_transfer_syntaxes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,7 +30,15 @@ class LaneTable:
             "INSERT INTO job_lanes (kind, destination, paused) VALUES (?, ?, 0) ON CONFLICT DO NOTHING"
         )
         self._lock = backend.sql("SELECT paused FROM job_kinds WHERE kind = ?" + backend.for_update)
-        self._paused = backend.sql("SELECT paused FROM job_lanes WHERE kind = ? AND destination = ?")
+        self._at_rest = backend.sql("SELECT paused, rests_until FROM job_lanes WHERE kind = ? AND destination = ?")
+        self._failures = backend.sql("SELECT failures FROM job_lanes WHERE kind = ? AND destination = ?")
+        self._rest = backend.sql(
+            "UPDATE job_lanes SET rests_until = ?, rest_reason = ?, failures = ? WHERE kind = ? AND destination = ?"
+        )
+        self._wake = backend.sql(
+            "UPDATE job_lanes SET rests_until = NULL, rest_reason = NULL, failures = 0 "
+            "WHERE kind = ? AND destination = ? AND failures > 0"
+        )
         self._pause_kind = backend.sql("UPDATE job_kinds SET paused = ? WHERE kind = ?")
         self._pause_lane = backend.sql("UPDATE job_lanes SET paused = ? WHERE kind = ? AND destination = ?")
         self._resume_lanes = backend.sql("UPDATE job_lanes SET paused = 0 WHERE kind = ?")
@@ -42,7 +50,8 @@ class LaneTable:
         )
         lanes = (
             "SELECT job_lanes.kind, job_lanes.destination, job_lanes.paused, job_kinds.paused, "
-            f"{due} FROM job_lanes JOIN job_kinds ON job_kinds.kind = job_lanes.kind"
+            f"rests_until, rest_reason, failures, {due} "
+            "FROM job_lanes JOIN job_kinds ON job_kinds.kind = job_lanes.kind"
         )
         self.select = backend.sql(f"{lanes} ORDER BY job_lanes.kind, job_lanes.destination")
         self._select_of_kind = backend.sql(f"{lanes} WHERE job_lanes.kind = ? ORDER BY job_lanes.destination")
@@ -74,13 +83,35 @@ class LaneTable:
 
     # Pausing
 
-    def lock(self, connection: Any, lane: Lane) -> bool:
-        """Let nobody else claim jobs of this kind until the end of the transaction; False if it is paused."""
+    def lock(self, connection: Any, lane: Lane, now: datetime) -> bool:
+        """Let nobody else claim jobs of this kind until the end of the transaction; False if it is paused, or rests."""
         rows = connection.execute(self._lock, lane[:1]).fetchall()
         if not rows or rows[0][0]:
             return False
-        rows = connection.execute(self._paused, lane).fetchall()
-        return bool(rows) and not rows[0][0]
+        rows = connection.execute(self._at_rest, lane).fetchall()
+        if not rows:
+            return False
+        paused, rests_until = rows[0]
+        return not paused and (rests_until is None or rests_until <= to_text(now))
+
+    def rests(self, connection: Any, lane: Lane, now: datetime) -> bool:
+        """Whether a lane rests; a look that locks nothing."""
+        rows = connection.execute(self._at_rest, lane).fetchall()
+        return bool(rows) and rows[0][1] is not None and rows[0][1] > to_text(now)
+
+    # Resting
+
+    def rest(self, connection: Any, lane: Lane, reason: str, until: Callable[[int], datetime]) -> datetime:
+        """Claim no job of a lane until a moment, which depends on the failures in a row; return it."""
+        self.ensure(connection, lane)
+        [[failures]] = connection.execute(self._failures, lane).fetchall()
+        moment = until(failures + 1)
+        connection.execute(self._rest, (to_text(moment), reason, failures + 1, *lane))
+        return moment
+
+    def wake(self, connection: Any, lane: Lane) -> None:
+        """Forget the failures of a lane."""
+        connection.execute(self._wake, lane)
 
     def pause(self, connection: Any, kind: str, destination: str | None, paused: bool) -> None:
         """Pause or resume a kind, or one of its lanes; to resume a kind resumes all its lanes."""
@@ -105,7 +136,10 @@ class LaneTable:
             LaneState(
                 lane=Lane(row[0], row[1]),
                 paused=bool(row[2] or row[3]),
-                due_at=from_text(min(moments)) if (moments := [text for text in row[4:] if text]) else None,
+                due_at=_due_at(row[4], row[7:]),
+                rests_until=from_text(row[4]) if row[4] else None,
+                rest_reason=row[5] or "",
+                failures=row[6],
             )
             for row in rows
         ]
@@ -127,3 +161,9 @@ class LaneTable:
         connection.execute(self._schedule, (name, to_text(now)))
         following = to_text(now + timedelta(seconds=interval_s))
         return connection.execute(self._take + " RETURNING name", (following, name, to_text(now))).fetchall() != []
+
+
+def _due_at(rests_until: str | None, moments: Sequence[str | None]) -> datetime | None:
+    """Return when the next job can be claimed: it is due, and the lane does not rest."""
+    due = [text for text in moments if text]
+    return from_text(max(min(due), rests_until or "")) if due else None

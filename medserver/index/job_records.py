@@ -177,9 +177,18 @@ class LaneState:
     paused : bool
         Whether it, or its kind, is paused.
     due_at : datetime or None
-        When the next of its jobs is due; None if none waits that could be claimed then.
+        When the next of its jobs is due, and the lane does not rest; None if none waits that could be claimed then.
+    rests_until : datetime or None
+        Until when no job of it is claimed, because its destination could not be reached; None if it can.
+    rest_reason : str
+        Why.
+    failures : int
+        How often in a row that was so.
     """
 
     lane: Lane
     paused: bool
     due_at: datetime | None
+    rests_until: datetime | None = None
+    rest_reason: str = ""
+    failures: int = 0

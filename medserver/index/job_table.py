@@ -126,7 +126,9 @@ class JobTable:
         return True
 
     def has_claimable(self, connection: Any, lane: Lane, now: datetime) -> bool:
-        """Whether a lane has a job that is due; a look that locks nothing."""
+        """Whether a lane has a job that is due, and does not rest; a look that locks nothing."""
+        if self._lanes.rests(connection, lane, now):
+            return False
         statement = self.claimable.removesuffix(self._backend.skip_locked)
         return any(
             connection.execute(statement, (*lane, level, to_text(now), 1)).fetchall() for level in PRIORITIES
@@ -145,7 +147,7 @@ class JobTable:
         destination_concurrency: int,
     ) -> list[Job]:
         """Claim the jobs of a lane whose turn it is; see `Jobs.claim`."""
-        if not self._lanes.lock(connection, lane):
+        if not self._lanes.lock(connection, lane, now):
             return []
         [[of_kind, of_lane]] = connection.execute(self._running, (lane.destination, lane.kind)).fetchall()
         if of_kind >= concurrency or of_lane >= destination_concurrency:

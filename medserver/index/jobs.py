@@ -200,6 +200,32 @@ class Jobs:
             self.announce([job.lane])
         return added
 
+    # Resting
+
+    def rest(self, lane: Lane, reason: str, until: Callable[[int], datetime]) -> datetime:
+        """Have no job of a lane claimed for a while: its destination cannot be reached, whatever is sent.
+
+        Parameters
+        ----------
+        lane : Lane
+            Which.
+        reason : str
+            Why, for an administrator.
+        until : callable
+            Takes the number of failures in a row, from 1, and returns until when.
+
+        Returns
+        -------
+        datetime
+            Until when.
+        """
+        return self._writer.run(lambda connection: self._lanes.rest(connection, lane, reason, until))
+
+    def wake(self, lane: Lane) -> None:
+        """End `rest`: the destination can be reached."""
+        self._writer.run(lambda connection: self._lanes.wake(connection, lane))
+        self.announce([lane])
+
     # Looking
 
     def lanes(self, kind: str | None = None) -> list[LaneState]:

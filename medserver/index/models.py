@@ -144,7 +144,11 @@ JobKinds = _model("job_kinds", {"kind": TextField(primary_key=True), "paused": I
 
 JobLanes = _model(
     "job_lanes",
-    {**_texts(("kind", "destination")), "paused": IntegerField()},
+    {
+        **_texts(("kind", "destination")),
+        **_texts(("rests_until", "rest_reason"), null=True),
+        **{name: IntegerField() for name in ("paused", "failures")},
+    },
     key=("kind", "destination"),
 )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medserver.archive.follow_ups import COMPRESS, REMOVE, REPAIR, REPLICATE
+from medserver.archive.follow_ups import COMPRESS, REMOVE, REPAIR, REPLICATE, ROUTE
 from medserver.backups.schedule import BACKUP, back_up
 from medserver.backups.schedule import SURVEY as BACKUP_SURVEY
 from medserver.backups.schedule import SURVEY_INTERVAL_S as BACKUP_SURVEY_INTERVAL_S
@@ -19,9 +19,14 @@ from medserver.commitment.check import check_commitments
 from medserver.commitment.delivery import deliver_reports
 from medserver.commitment.plan import CHECK, PRUNE, REPORT
 from medserver.commitment.retention import prune_commitments
+from medserver.delivery.routing import DELIVER, route
+from medserver.delivery.sending import deliver
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome
 from medserver.node import Node
+from medserver.polling.schedule import POLL, POLL_SURVEY, poll
+from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL_S
+from medserver.polling.schedule import survey as survey_polls
 from medserver.safekeeping.compression import RETIRE, RETIRE_INTERVAL_S, compress, retire
 from medserver.safekeeping.deletion import DELETE, delete, remove
 from medserver.safekeeping.draining import DRAIN, drain
@@ -137,6 +142,18 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(SURVEY, survey, concurrency=1, destination_concurrency=1),
     JobKind(SEEK, seek, concurrency=2, destination_concurrency=1),
     JobKind(VERIFY, verify, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
+    JobKind(ROUTE, route, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=64),
+    # One batch at a time for a destination, so that the order of receipt is that of delivery.
+    JobKind(
+        DELIVER,
+        deliver,
+        attempts_max=20,
+        lease_s=15.0,
+        concurrency=32,
+        destination_concurrency=1,
+        batch_max=128,
+        backoff=Backoff(first_s=5.0, longest_s=1800.0),
+    ),
     JobKind(COMPRESS, compress, _ENDLESS, concurrency=2, destination_concurrency=2, batch_max=8, backoff=_PATIENT),
     JobKind(RETIRE, retire, concurrency=1, destination_concurrency=1),
     JobKind(CHECK, check_commitments, lease_s=15.0, concurrency=2, destination_concurrency=1),
@@ -152,6 +169,8 @@ JOB_KINDS: tuple[JobKind, ...] = (
         backoff=Backoff(first_s=2.0, longest_s=1800.0),
     ),
     JobKind(PRUNE, prune_commitments, concurrency=1, destination_concurrency=1),
+    JobKind(POLL_SURVEY, survey_polls, concurrency=1, destination_concurrency=1),
+    JobKind(POLL, poll, concurrency=2, destination_concurrency=1),
     JobKind(BACKUP_SURVEY, survey_backups, concurrency=1, destination_concurrency=1),
     JobKind(BACKUP, back_up, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
 )
@@ -161,6 +180,7 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic(SURVEY, SURVEY, SURVEY_INTERVAL_S),
     Periodic(PRUNE, PRUNE, 24 * 3600.0),
     Periodic(RETIRE, RETIRE, RETIRE_INTERVAL_S),
+    Periodic(POLL_SURVEY, POLL_SURVEY, POLL_SURVEY_INTERVAL_S),
     Periodic(BACKUP_SURVEY, BACKUP_SURVEY, BACKUP_SURVEY_INTERVAL_S),
 )
 """What comes periodically."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from medserver import codecs
 from medserver.dicom import status
-from medserver.errors import MedserverError, NoContextAccepted, RemoteError
+from medserver.errors import ConnectionFailed, MedserverError, NoContextAccepted, RemoteError
 from medserver.log import Event
 from medserver.scu.storage import Outgoing, proposals_for, send_instance
 from medserver.wire.association import Association
@@ -103,24 +103,49 @@ class StorageSender:
         tuple of (int, str)
             The status of the remote AE, or 0x0110 when it could not be asked, and a comment.
         """
+        try:
+            return self.deliver(outgoing)
+        except NoContextAccepted as error:  # no failure of the remote AE, which may take what others propose
+            return status.PROCESSING_FAILURE, str(error)
+        except RemoteError as error:
+            logger.warning(Event("not sent", remote=str(self._address), reason=str(error)))
+            return status.PROCESSING_FAILURE, str(error)
+        except MedserverError as error:
+            return status.PROCESSING_FAILURE, str(error)
+
+    def deliver(self, outgoing: Outgoing) -> tuple[int, str]:
+        """Send an instance and wait for the answer.
+
+        Returns
+        -------
+        tuple of (int, str)
+            The status of the remote AE, and a comment.
+
+        Raises
+        ------
+        RemoteError
+            It could not be asked: it cannot be reached, the association broke twice, or it was given up.
+        NoContextAccepted
+            It takes nothing of that SOP class.
+        MedserverError
+            The instance cannot be read, or cannot be brought into a transfer syntax that it takes.
+        """
         group = self._group_of[outgoing.sop_class_uid]
-        for _ in range(2):  # a broken association is opened again once: to send an instance twice is harmless
+        for is_last in (False, True):  # a broken association is opened again once: to send twice is harmless
             if self._attempts >= OPEN_ATTEMPTS_MAX:
-                return status.PROCESSING_FAILURE, "the remote AE was given up"
+                raise ConnectionFailed("the remote AE was given up")
             try:
                 return self._exchange(self._association(group), outgoing)
-            except NoContextAccepted as error:  # no failure of the remote AE, which may take what others propose
-                return status.PROCESSING_FAILURE, str(error)
+            except NoContextAccepted:
+                raise
             except (RemoteError, OSError) as error:  # OSError: the file failed in the midst of its message
-                comment = str(error)
                 self._attempts += 1
                 if broken := self._associations.pop(group, None):
                     broken.abort()
                     broken.dul.finish()
-            except MedserverError as error:
-                return status.PROCESSING_FAILURE, str(error)
-        logger.warning(Event("not sent", remote=str(self._address), reason=comment))
-        return status.PROCESSING_FAILURE, comment
+                if is_last:
+                    raise error if isinstance(error, RemoteError) else ConnectionFailed(str(error)) from error
+        raise AssertionError("unreachable")
 
     def _exchange(self, association: Association, outgoing: Outgoing) -> tuple[int, str]:
         message_id = send_instance(

@@ -13,7 +13,7 @@ from medserver.dicom.attributes import EVERY_LEVEL, LEVELS, UNIQUE_KEYS, attribu
 from medserver.dicom.conditions import CombinedRange, Condition
 from medserver.dicom.keys import combine_date_times, parse_key
 from medserver.services.answer import Key
-from medserver.services.header_values import value_of
+from medserver.archive.header_values import value_of
 from medserver.services.model import (
     DATE_TIME_MATCHING,
     RELATIONAL,

@@ -15,7 +15,7 @@ from medserver.index import Query, StoredInstance
 from medserver.log import Event
 from medserver.node import Node
 from medserver.services.answer import AnswerEncoder
-from medserver.services.header_values import dataset_of, element_of, value_of
+from medserver.archive.header_values import dataset_of, element_of, value_of
 from medserver.services.identifier import read_identifier
 from medserver.services.model import model_of
 from medserver.services.plan import Plan, make_plan

@@ -28,7 +28,7 @@ from medserver.log import Event
 from medserver.node import Node
 from medserver.scu.sender import StorageSender
 from medserver.scu.storage import Outgoing, send_instance
-from medserver.services.header_values import value_of
+from medserver.archive.header_values import value_of
 from medserver.services.identifier import read_identifier
 from medserver.services.model import RELATIONAL, InformationModel, check_unique_keys_above, model_of, negotiated
 from medserver.services.request import Request, Response

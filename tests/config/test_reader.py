@@ -231,7 +231,7 @@ def test_the_shipped_file_is_complete_and_says_the_defaults():
         (setting.section, setting.option) for setting in shipped.settings if setting.origin != "default"
     }
     for option in OPTIONS:
-        if option.section not in ("ae", "volume"):
+        if option.section not in ("ae", "volume", "route", "poll"):
             assert (option.section, option.name) in written
 
 
@@ -273,4 +273,4 @@ def test_parsers_raise_nothing_but_value_error(option, text):
 
 
 def test_sections_of_the_table():
-    assert SECTIONS == ("node", "index", "jobs", "store", "backup", "volume", "limits", "log", "ae")
+    assert SECTIONS == ("node", "index", "jobs", "store", "backup", "volume", "limits", "log", "ae", "route", "poll")

@@ -37,8 +37,9 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     url = "sqlite:///index.db" if kind == "sqlite" else request.getfixturevalue("cluster").new_database()
     with open_index(url, base=base, clock=lambda: NOON) as index:
         connection = index.backend.connect(writing=True)
+        insert_lane = index.backend.sql("INSERT INTO job_lanes (kind, destination, paused) VALUES (?, ?, 0)")
         for lane in LANES:
-            connection.execute(index.backend.sql("INSERT INTO job_lanes VALUES (?, ?, 0)"), lane)
+            connection.execute(insert_lane, lane)
         for name in ("copy", "check"):
             connection.execute(index.backend.sql("INSERT INTO job_kinds VALUES (?, 0)"), (name,))
         connection.execute(

@@ -272,3 +272,33 @@ def test_strange_texts(index: Index) -> None:
     assert job.payload == {"text": "a\0\ud800ü"}
     index.jobs.fail(job, "no\0\ud800" * 2_000, None)
     assert index.jobs.get(number).last_error.startswith("no?no?")
+
+
+def test_a_lane_that_rests_keeps_its_jobs_in_order(index: Index, clock: Clock) -> None:
+    index.add_jobs([COPY, NewJob("copy", {}, "OTHER")])
+    seen: list[int] = []
+
+    def until(failures: int) -> datetime:
+        seen.append(failures)
+        return clock.after(10 * failures)
+
+    index.jobs.rest(LANE, "nobody answers", until)
+    assert index.jobs.rest(LANE, "still nobody", until) == clock.after(20)
+    assert seen == [1, 2]
+    assert claim(index, "a") == []
+    assert len(claim(index, "b", Lane("copy", "OTHER"))) == 1
+    resting = {state.lane: state for state in index.jobs.lanes("copy")}[LANE]
+    assert (resting.due_at, resting.rests_until) == (clock.after(20), clock.after(20))
+    assert (resting.rest_reason, resting.failures) == ("still nobody", 2)
+    clock.now = clock.after(21)
+    [job] = claim(index, "c")
+    assert job.attempts == 1
+
+
+def test_a_lane_that_was_woken_is_as_it_was(index: Index, clock: Clock) -> None:
+    index.add_jobs([COPY])
+    index.jobs.rest(LANE, "nobody answers", lambda failures: clock.after(100))
+    index.jobs.wake(LANE)
+    [state] = index.jobs.lanes("copy")
+    assert (state.rests_until, state.rest_reason, state.failures, state.due_at) == (None, "", 0, clock.now)
+    assert len(claim(index, "a")) == 1

@@ -329,7 +329,7 @@ class Dcmtk:
         directory = Path(mkdtemp(prefix="storescp-", dir=self.directory)) / "received"
         directory.mkdir()
         storescp = StoreSCP(ae_title, directory, options, port)
-        self._servers.callback(storescp.server.kill)
+        self._servers.callback(lambda: storescp.server.kill())
         storescp.server.wait_for_port(storescp.address)
         return storescp
 

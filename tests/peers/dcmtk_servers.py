@@ -38,24 +38,22 @@ class StoreSCP:
     ) -> None:
         self.address = Address(ae_title, port or free_port())
         self.directory = directory
-        self.server = Server(
-            [
-                "storescp",
-                "-v",
-                "--fork",
-                "--disable-host-lookup",
-                "--bit-preserving",
-                "-pdu",
-                "131072",
-                *options,
-                "-aet",
-                ae_title,
-                "-od",
-                directory,
-                str(self.address.port),
-            ],
-            log=directory.parent / f"{directory.name}.log",
+        self._options = options
+        self.server = self._started()
+
+    def _started(self) -> Server:
+        options = ["-v", "--fork", "--disable-host-lookup", "--bit-preserving", "-pdu", "131072", *self._options]
+        title, port, _ = self.address
+        return Server(
+            ["storescp", *options, "-aet", title, "-od", self.directory, str(port)],
+            log=self.directory.parent / f"{self.directory.name}.log",
         )
+
+    def restart(self) -> None:
+        """Kill it, with the associations that it has, and start it again on the same port."""
+        self.server.kill()
+        self.server = self._started()
+        self.server.wait_for_port(self.address)
 
     def files(self) -> list[Path]:
         """Return the files that it has received, sorted by name."""

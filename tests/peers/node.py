@@ -107,6 +107,11 @@ class Node:
         self._sections[f"ae {name or ae_title}"] = section | dict(options or {})
         self._write_config()
 
+    def set_section(self, section: str, options: Mapping[str, object]) -> None:
+        """Put a section, such as `[route NAME]`, into its config.ini in the place of the one that is there."""
+        self._sections[section] = dict(options)
+        self._write_config()
+
     def remove_remote(self, name: str) -> None:
         """Remove the section `[ae NAME]` from its config.ini."""
         del self._sections[f"ae {name}"]

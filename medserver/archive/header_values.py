@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import correct_ambiguous_vr_element
 from pydicom.multival import MultiValue
 
-from medserver.archive import HEADER_DEPTH_MAX
+from medserver.archive.fetch import HEADER_DEPTH_MAX
 from medserver.codecs.data_sets import is_too_long, read_sequence
 from medserver.codecs.representations import representation_of
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS

@@ -1,0 +1,129 @@
+"""``medserver outbox``: what waits to be sent to other AEs, since when, why, and when it is tried again."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import click
+
+from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
+from medserver.cli.responses import FAILURE
+from medserver.cli.text import CELL_LENGTH_MAX, duration_in_words, printable
+from medserver.config.values import duration
+from medserver.delivery.routing import DELIVER
+from medserver.errors import BadUsage
+from medserver.index import JobFilter
+from medserver.node import Node, open_node
+
+
+_AGE = duration(0, 100 * 366 * 86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for one destination.
+
+    Parameters
+    ----------
+    destination : str
+        The entry.
+    count, given_up : int
+        How many instances wait or are being sent, and how many failed too often.
+    oldest_at : datetime
+        Since when the oldest of them waits.
+    next_try_at : datetime or None
+        When the next is tried; None if it is being done.
+    reason : str
+        Why the last attempt failed; empty if it did not.
+    """
+
+    destination: str
+    count: int
+    given_up: int
+    oldest_at: datetime
+    next_try_at: datetime | None
+    reason: str
+
+
+@click.command()
+@click.option(
+    "--alarm",
+    metavar="DURATION",
+    help="Exit with 1 if anything waits for longer than this, such as '2 h', or was given up: for monitoring.",
+)
+@json_option
+@pass_invocation
+@click.pass_context
+def command(ctx: click.Context, invocation: Invocation, alarm: str | None, as_json: bool) -> None:
+    """Show what waits to be sent: to whom, since when, why, and when it is tried next.
+
+    'medserver jobs list --kind deliver' shows each instance, 'medserver jobs retry --kind deliver' tries at once what
+    has failed or was given up.
+    """
+    try:
+        limit_s = _AGE.parse(alarm) if alarm is not None else None
+    except ValueError as error:
+        raise BadUsage(f"--alarm: {error}") from None
+    with closing(open_node(invocation.config_file)) as node:
+        found, now = outbox(node), node.clock()
+    if as_json:
+        echo_json([_described(one) for one in found])
+    elif not found:
+        click.echo("nothing waits to be sent")
+    else:
+        header = ("DESTINATION", "WAITING", "GIVEN UP", "OLDEST", "NEXT TRY", "REASON")
+        echo_table(header, [_row(one, now) for one in found])
+    if limit_s is not None and any(one.given_up or now - one.oldest_at > timedelta(seconds=limit_s) for one in found):
+        ctx.exit(FAILURE)
+
+
+def outbox(node: Node) -> list[Waiting]:
+    """Return what waits, by destination."""
+    counts: dict[str, dict[str, int]] = {}
+    oldest: dict[str, datetime] = {}
+    for one in node.index.jobs.counts():
+        if one.kind == DELIVER:
+            counts.setdefault(one.destination, {})[one.state] = one.count
+            oldest[one.destination] = min(oldest.get(one.destination, one.oldest_at), one.oldest_at)
+    lanes = {state.lane.destination: state for state in node.index.jobs.lanes(DELIVER)}
+    return [
+        Waiting(
+            destination,
+            states.get("waiting", 0) + states.get("running", 0),
+            states.get("dead", 0),
+            oldest[destination],
+            lanes[destination].due_at,
+            lanes[destination].rest_reason or _last_error(node, destination),
+        )
+        for destination, states in counts.items()
+    ]
+
+
+def _last_error(node: Node, destination: str) -> str:
+    first = next(iter(node.index.jobs.list(JobFilter(DELIVER, destination))), None)
+    return (first.last_error or "") if first else ""
+
+
+def _row(one: Waiting, now: datetime) -> tuple[str, ...]:
+    wait_s = (one.next_try_at - now).total_seconds() if one.next_try_at else None
+    return (
+        printable(one.destination, CELL_LENGTH_MAX),
+        str(one.count),
+        str(one.given_up),
+        duration_in_words((now - one.oldest_at).total_seconds()),
+        "-" if wait_s is None else "now" if wait_s <= 0 else f"in {duration_in_words(wait_s)}",
+        printable(one.reason, CELL_LENGTH_MAX),
+    )
+
+
+def _described(one: Waiting) -> dict[str, object]:
+    return {
+        "destination": one.destination,
+        "waiting": one.count,
+        "given_up": one.given_up,
+        "oldest_at": one.oldest_at.isoformat(),
+        "next_try_at": one.next_try_at.isoformat() if one.next_try_at else None,
+        "reason": one.reason,
+    }

@@ -1,0 +1,40 @@
+"""Options that are named as attributes are: what ``Modality = CT`` in ``[route NAME]`` or ``[poll NAME]`` means.
+
+Imported only when there are such options: it needs the data dictionary, which takes a while to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydicom.datadict import DicomDictionary
+
+from medserver.config.route import CALLING_AE_TITLE
+from medserver.dicom.attributes import value_representation
+from medserver.dicom.conditions import Condition
+from medserver.dicom.keys import parse_key
+from medserver.errors import IdentifierMismatch
+
+_KEYWORDS: Mapping[str, str] = {row[4].lower(): row[4] for row in DicomDictionary.values() if row[4]}
+
+
+def keyword_named(name: str) -> str | None:
+    """Return the keyword of PS3.6 that is spelled so, whatever the case; None if there is none."""
+    return _KEYWORDS.get(name.lower())
+
+
+def condition_of(keyword: str, text: str) -> Condition | None:
+    """Return what is asked of an attribute; None if any value will do.
+
+    Raises
+    ------
+    ValueError
+        The text is no value for it.
+    """
+    # Who sent it is no attribute of the instance; it is compared as one that is an AE title.
+    is_caller = keyword == CALLING_AE_TITLE
+    compared = "SourceApplicationEntityTitle" if is_caller else keyword
+    try:
+        return parse_key(compared, "AE" if is_caller else value_representation(keyword), text)
+    except IdentifierMismatch as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,38 @@
+"""A rule as config.ini has it: which instances go to whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medserver.dicom.conditions import Condition
+
+CALLING_AE_TITLE = "calling_ae_title"
+"""The option that is not an attribute of the instance: who sent it."""
+
+PRIORITIES = ("low", "medium", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One ``[route NAME]``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the entry.
+    to : tuple of str
+        The names of the ``[ae NAME]`` entries to which it sends.
+    conditions : tuple of (str, str, Condition)
+        For each attribute that decides: its keyword (or `CALLING_AE_TITLE`), what is written in the file, and what
+        that means. All of them must be fulfilled; without any, every instance is sent.
+    transfer_syntaxes : tuple of str
+        What is sent, the best first. Empty: as the entry of the destination says.
+    priority : str
+        One of `PRIORITIES`.
+    """
+
+    name: str
+    to: tuple[str, ...]
+    conditions: tuple[tuple[str, str, Condition], ...] = ()
+    transfer_syntaxes: tuple[str, ...] = ()
+    priority: str = "medium"

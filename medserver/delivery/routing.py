@@ -1,0 +1,122 @@
+"""Which rules want an instance: the job ``route``, one for each that was received.
+
+It puts what is to be sent into the outbox, in the transaction that ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from medserver import archive
+from medserver.archive.follow_ups import ROUTE
+from medserver.archive.header_values import value_of
+from medserver.config import CALLING_AE_TITLE, Config, Route
+from medserver.dicom.matching import matches
+from medserver.errors import StoreFailure
+from medserver.index import HIGH, LOW, MEDIUM, Job, NewJob, StoredInstance
+from medserver.jobs.batch import Batch
+from medserver.jobs.outcome import Outcome, done, failed
+from medserver.node import Node
+
+__all__ = ["DELIVER", "ROUTE", "Check", "checks", "delivery_job", "route", "wanted_by", "wants"]
+
+DELIVER = "deliver"
+
+_PRIORITIES: Mapping[str, int] = {"low": LOW, "medium": MEDIUM, "high": HIGH}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of a rule, and what became of it.
+
+    Parameters
+    ----------
+    keyword, wanted : str
+        As the rule has it.
+    is_fulfilled : bool
+        Whether the instance fulfils it.
+    """
+
+    keyword: str
+    wanted: str
+    is_fulfilled: bool
+
+
+def checks(rule: Route, header: Dataset, calling_ae_title: str) -> Iterator[Check]:
+    """Yield what each condition of a rule says of an instance.
+
+    Parameters
+    ----------
+    rule : Route
+        The rule.
+    header : Dataset
+        The attributes of the instance.
+    calling_ae_title : str
+        Who sent it; empty if nobody knows.
+    """
+    for keyword, wanted, condition in rule.conditions:
+        value = calling_ae_title if keyword == CALLING_AE_TITLE else value_of(header, keyword)
+        yield Check(keyword, wanted, matches(condition, value))
+
+
+def wants(rule: Route, header: Dataset, calling_ae_title: str) -> bool:
+    """Tell whether an instance fulfils all conditions of a rule."""
+    return all(check.is_fulfilled for check in checks(rule, header, calling_ae_title))
+
+
+def wanted_by(config: Config, header: Dataset, calling_ae_title: str) -> Iterator[tuple[str, Route]]:
+    """Yield each destination of an instance once, with the first rule that names it.
+
+    It does not go back to the AE that it came from: two nodes that send each other what they receive would never end.
+    """
+    seen: set[str] = set()
+    for rule in config.routes:
+        if not wants(rule, header, calling_ae_title):
+            continue
+        for name in rule.to:
+            remote = config.remote_by_name(name)
+            if name not in seen and remote is not None and remote.ae_title != calling_ae_title:
+                seen.add(name)
+                yield name, rule
+
+
+def delivery_job(sop_instance_uid: str, destination: str, rule: Route) -> NewJob:
+    """Return what sends an instance to a destination."""
+    payload = {"sop_instance_uid": sop_instance_uid, "route": rule.name}
+    return NewJob(DELIVER, payload, destination=destination, priority=_PRIORITIES[rule.priority])
+
+
+def route(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Put what the rules want of a batch of instances into the outbox."""
+    config = node.config.current
+    found = node.index.instances([job.payload["sop_instance_uid"] for job in batch])
+    for job in batch:
+        if batch.should_stop:
+            return
+        instance = found.get(job.payload["sop_instance_uid"])
+        if instance is None or not _is_meant(node, job, instance):  # it was deleted, or put aside
+            yield done(job)
+            continue
+        try:
+            header = archive.read_header(node, instance)
+        except StoreFailure as error:
+            yield failed(job, str(error))
+            continue
+        calling_ae_title = job.payload["from"]
+        jobs = [
+            delivery_job(instance.sop_instance_uid, name, rule)
+            for name, rule in wanted_by(config, header, calling_ae_title)
+        ]
+        yield done(job, *jobs)
+
+
+def _is_meant(node: Node, job: Job, instance: StoredInstance) -> bool:
+    """Tell whether what was received is the instance: received as it is, or compressed since."""
+    digest = job.payload["digest"]
+    if digest == instance.digest:
+        return True
+    original = node.index.originals.of(instance.sop_instance_uid, instance.digest)
+    return original is not None and original.digest == digest

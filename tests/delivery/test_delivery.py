@@ -1,0 +1,242 @@
+"""What is received goes to where the rules say, whatever happens to either side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import JPEG2000Lossless
+
+from tests.peers import Address
+from tests.peers.dcmtk import Dcmtk
+from tests.peers.dcmtk_servers import StoreSCP
+from tests.peers.files import Sample, make_series, make_small
+from tests.peers.node import Node
+from tests.peers.orthanc import Orthanc
+from tests.peers.ports import free_port
+from tests.peers.process import wait_until
+
+NOBODY = Address("ARCHIVE", 1)
+PATIENCE_S = 60
+
+Start = Callable[..., Node]
+
+
+@pytest.fixture
+def start(make_node: Callable[..., Node]) -> Start:
+    """Give a function that starts a node with one rule to each destination."""
+
+    def started(*destinations: Address, **rule: object) -> Node:
+        node = make_node()
+        for destination in destinations:
+            node.add_remote(destination, allow=("store",))
+        node.set_section("route all", {"to": ", ".join(one.ae_title for one in destinations)} | rule)
+        return node.start()
+
+    return started
+
+
+def send(dcmtk: Dcmtk, node: Node, samples: list[Sample]) -> None:
+    dcmtk.store(node.address, *[sample.path for sample in samples]).check()
+
+
+def uids_of(paths: list[Path]) -> list[str]:
+    """Return the SOP Instance UIDs of files, of which one may just be written."""
+    uids = []
+    for path in paths:
+        with suppress(pydicom.errors.InvalidDicomError, EOFError, AttributeError):
+            uids.append(str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID))
+    return sorted(uids)
+
+
+def wait_for(storescp: StoreSCP, samples: list[Sample]) -> None:
+    """Wait until a storescp has all of these, and nothing else."""
+    expected = sorted(sample.sop_instance_uid for sample in samples)
+    wait_until(lambda: len(storescp.files()) >= len(expected), deadline_s=PATIENCE_S, what="the delivery")
+    wait_until(lambda: uids_of(storescp.files()) == expected, what="exactly what was sent")
+
+
+def outbox(node: Node) -> list[dict]:
+    return json.loads(node.cli("outbox", "--json").check().output)
+
+
+def wait_until_empty(node: Node) -> None:
+    wait_until(lambda: outbox(node) == [], deadline_s=PATIENCE_S, what="an empty outbox")
+
+
+def test_a_study_appears_at_a_second_archive(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    storescp = dcmtk.start_storescp("ARCHIVE")
+    node = start(storescp.address)
+    series = make_series(tmp_path / "sent", 3, rows=64, columns=64)
+    send(dcmtk, node, series)
+    wait_for(storescp, series)
+    wait_until_empty(node)
+    assert "nothing waits" in node.cli("outbox").output
+
+
+def test_only_what_the_rule_names_is_sent(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    storescp = dcmtk.start_storescp("ARCHIVE")
+    node = start(storescp.address, modality="CT", calling_ae_title="STORE*", KVP="120")
+    ct = make_series(tmp_path / "ct", 2, rows=64, columns=64)
+    send(dcmtk, node, make_small(tmp_path / "mr", 2))
+    send(dcmtk, node, ct)
+    wait_for(storescp, ct)
+    wait_until_empty(node)
+
+
+def test_rules_take_effect_at_once(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    storescp = dcmtk.start_storescp("ARCHIVE")
+    node = start(storescp.address, Modality="CT")
+    first, *others = make_small(tmp_path / "mr", 100)
+    send(dcmtk, node, [first])
+    wait_until(lambda: json.loads(node.cli("jobs", "--json").check().output) == [], what="the decision on the first")
+    node.set_section("route all", {"to": "ARCHIVE", "Modality": "MR"})
+    left = iter(others)
+
+    def arrives() -> bool:
+        send(dcmtk, node, [next(left)])
+        return bool(storescp.files())
+
+    wait_until(arrives, what="the new rule")
+    wait_until_empty(node)
+    assert first.sop_instance_uid not in uids_of(storescp.files())
+
+
+def test_compressed_for_those_who_want_it(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    storescp = dcmtk.start_storescp("ARCHIVE", options=["--accept-all", "--promiscuous"])
+    node = start(storescp.address, transfer_syntaxes="j2k, explicit")
+    series = make_series(tmp_path / "sent", 2, rows=64, columns=64)
+    send(dcmtk, node, series)
+    wait_for(storescp, series)
+    for path in storescp.files():
+        assert pydicom.dcmread(path).file_meta.TransferSyntaxUID == JPEG2000Lossless
+
+
+def test_it_does_not_go_back_to_where_it_came_from(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    archive = dcmtk.start_storescp("ARCHIVE")
+    node = start(archive.address, Address("STORESCU", free_port()))
+    series = make_series(tmp_path / "sent", 2, rows=64, columns=64)
+    send(dcmtk, node, series)
+    wait_for(archive, series)
+    wait_until_empty(node)
+
+
+def test_two_rules_send_once(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    storescp = dcmtk.start_storescp("ARCHIVE")
+    node = start(storescp.address)
+    assert node.stop() == 0
+    node.set_section("route again", {"to": "ARCHIVE", "Modality": "CT"})
+    node.start()
+    series = make_series(tmp_path / "sent", 2, rows=64, columns=64)
+    send(dcmtk, node, series)
+    wait_for(storescp, series)
+    wait_until_empty(node)
+
+
+def test_orthanc_gets_it(start: Start, orthanc: Orthanc, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    node = start(orthanc.address)
+    series = make_series(tmp_path / "sent", 3, rows=64, columns=64)
+    send(dcmtk, node, series)
+    orthanc.wait_for_instances(sample.sop_instance_uid for sample in series)
+
+
+def test_what_cannot_be_sent_waits_and_survives_a_kill(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    up = dcmtk.start_storescp("UP")
+    down = Address("DOWN", free_port())
+    node = start(up.address, down)
+    series = make_series(tmp_path / "sent", 3, rows=64, columns=64)
+    send(dcmtk, node, series)
+    wait_for(up, series)  # who is down slows nobody
+    wait_until(lambda: outbox(node) and outbox(node)[0]["reason"], what="a failure")
+    [waiting] = outbox(node)
+    assert (waiting["destination"], waiting["waiting"], waiting["given_up"]) == ("DOWN", 3, 0)
+    assert waiting["next_try_at"]
+    table = node.cli("outbox").output
+    assert "DOWN" in table
+    assert "refused" in table or "not" in table
+    assert node.cli("outbox", "--alarm", "0 s").exit_code == 1
+    assert node.cli("outbox", "--alarm", "1 d").exit_code == 0
+    node.kill()
+    back = dcmtk.start_storescp("DOWN", port=down.port)
+    node.start()
+    wait_for(back, series)
+    wait_until_empty(node)
+    assert uids_of(up.files()) == sorted(sample.sop_instance_uid for sample in series)
+
+
+def test_one_that_flaps_loses_nothing_and_stops_nobody(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    steady = [dcmtk.start_storescp(title) for title in ("ONE", "TWO")]
+    flapping = dcmtk.start_storescp("FLAPPING")
+    node = start(*[one.address for one in (*steady, flapping)])
+    samples = make_small(tmp_path / "sent", 120)
+    for number in range(3):
+        send(dcmtk, node, samples[40 * number : 40 * (number + 1)])
+        wait_until(lambda count=len(flapping.files()): len(flapping.files()) > count, what="some of them")
+        flapping.restart()
+    for storescp in (*steady, flapping):
+        wait_for(storescp, samples)
+    wait_until_empty(node)
+
+
+def test_one_that_refuses_an_instance_gets_the_others(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    """A destination that takes no CT at all: those fail visibly, the MR go on."""
+    storescp = dcmtk.start_storescp("ARCHIVE", options=["--config-file", _only_mr(tmp_path), "MR"])
+    node = start(storescp.address)
+    mr = make_small(tmp_path / "mr", 2)
+    send(dcmtk, node, make_series(tmp_path / "ct", 1, rows=64, columns=64))
+    send(dcmtk, node, mr)
+    wait_for(storescp, mr)
+    wait_until(lambda: any(one["reason"] for one in outbox(node)), what="the reason")
+    [waiting] = outbox(node)
+    assert waiting["waiting"] == 1
+
+
+def _only_mr(folder: Path) -> Path:
+    path = folder / "only-mr.cfg"
+    path.write_text(
+        "[[TransferSyntaxes]]\n[Uncompressed]\nTransferSyntax1 = LocalEndianExplicit\n"
+        "TransferSyntax2 = LittleEndianImplicit\n"
+        "[[PresentationContexts]]\n[OnlyMR]\nPresentationContext1 = MRImageStorage\\Uncompressed\n"
+        "[[Profiles]]\n[MR]\nPresentationContexts = OnlyMR\n"
+    )
+    return path
+
+
+def test_the_commands_tell_what_the_rules_say(make_node: Callable[..., Node], tmp_path: Path) -> None:
+    node = make_node()
+    node.add_remote(NOBODY, allow=())
+    node.set_section("route ct", {"to": "ARCHIVE", "Modality": "CT\\MR", "priority": "high"})
+    node.set_section("route scanner", {"to": "ARCHIVE", "calling_ae_title": "CT1"})
+    listed = node.cli("route", "list").check().output
+    assert "Modality = CT\\MR" in listed
+    [sample] = make_series(tmp_path / "ct", 1, rows=16, columns=16)
+    told = node.cli("route", "test", sample.path).check().output
+    assert "ct: to ARCHIVE" in told
+    assert "scanner: no, the calling AE title is not CT1" in told
+    found = json.loads(node.cli("route", "test", sample.path, "--from", "CT1", "--json").check().output)
+    assert [one["wants"] for one in found] == [True, True]
+    (tmp_path / "text").write_text("no DICOM")
+    assert "DICM" in node.cli("route", "test", tmp_path / "text").output
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({}, "to is missing"),
+        ({"to": "NOBODY"}, "no [ae NOBODY]"),
+        ({"to": "STORESCU"}, "has no address with a port"),
+        ({"to": "ARCHIVE", "Modalty": "CT"}, "no option 'modalty'"),
+        ({"to": "ARCHIVE", "StudyDate": "yesterday"}, "StudyDate"),
+    ],
+)
+def test_mistakes_are_told(make_node: Callable[..., Node], options: dict, problem: str) -> None:
+    node = make_node()
+    node.add_remote(NOBODY, allow=())
+    node.set_section("route x", options)
+    checked = node.cli("config", "check")
+    assert checked.exit_code != 0
+    assert problem in checked.output
