@@ -12,7 +12,7 @@ from medserver.cli.invocation import Invocation, echo_json, echo_table, json_opt
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import CELL_LENGTH_MAX, duration_in_words, printable
 from medserver.config.values import duration
-from medserver.delivery.routing import DELIVER
+from medserver.delivery.routing import DELIVER, HOLD
 from medserver.errors import BadUsage
 from medserver.index import JobFilter
 from medserver.node import Node, open_node
@@ -84,10 +84,13 @@ def outbox(node: Node) -> list[Waiting]:
     counts: dict[str, dict[str, int]] = {}
     oldest: dict[str, datetime] = {}
     for one in node.index.jobs.counts():
-        if one.kind == DELIVER:
-            counts.setdefault(one.destination, {})[one.state] = one.count
+        if one.kind in (DELIVER, HOLD):
+            states = counts.setdefault(one.destination, {})
+            states[one.state] = states.get(one.state, 0) + one.count
             oldest[one.destination] = min(oldest.get(one.destination, one.oldest_at), one.oldest_at)
-    lanes = {state.lane.destination: state for state in node.index.jobs.lanes(DELIVER)}
+    lanes = {
+        state.lane.destination: state for kind in (HOLD, DELIVER) for state in node.index.jobs.lanes(kind)
+    }  # of two for one destination that of the kind `deliver`
     return [
         Waiting(
             destination,

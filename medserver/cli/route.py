@@ -39,11 +39,13 @@ def list_routes(invocation: Invocation, as_json: bool) -> None:
             ", ".join(route.to),
             " and ".join(f"{keyword} = {printable(wanted)}" for keyword, wanted, _ in route.conditions) or "everything",
             ", ".join(map(short_name, route.transfer_syntaxes)) or "-",
+            route.when,
+            str(route.hours),
             route.priority,
         )
         for route in routes
     ]
-    echo_table(("ROUTE", "TO", "WHAT", "AS", "PRIORITY"), rows)
+    echo_table(("ROUTE", "TO", "WHAT", "AS", "WHEN", "HOURS", "PRIORITY"), rows)
 
 
 def _described(route: Route) -> dict[str, object]:
@@ -53,6 +55,9 @@ def _described(route: Route) -> dict[str, object]:
         "conditions": {keyword: wanted for keyword, wanted, _ in route.conditions},
         "transfer_syntaxes": list(route.transfer_syntaxes),
         "priority": route.priority,
+        "when": route.when,
+        "quiet_s": route.quiet_s,
+        "hours": str(route.hours),
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from medserver.config.poll import RETRIEVALS
 from medserver.config.remote import SERVICES
-from medserver.config.route import CALLING_AE_TITLE
+from medserver.config.route import CALLING_AE_TITLE, MOMENTS
 from medserver.config.route import PRIORITIES as ROUTE_PRIORITIES
 from medserver.config.values import (
     AE_TITLE,
@@ -393,6 +393,16 @@ OPTIONS: tuple[Option, ...] = (
         "medium",
         "What goes first if several instances wait for one destination.",
     ),
+    Option(
+        "route",
+        "when",
+        choice(*MOMENTS),
+        "instance",
+        "Whether each instance is sent at once, or when nothing of its study has come for a while; what comes later is "
+        "sent then.",
+    ),
+    Option("route", "quiet", duration(0.1, 86_400), "1 min", "For how long, with when = study; in s, min, h or d."),
+    Option("route", "hours", HOURS, "0-24", "Between which hours of the day it is sent, local time: 20-6 is at night."),
     Option(
         "poll",
         "source",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from medserver.config.hours import Hours
+
 RETRIEVALS = ("get", "move")
 
 
@@ -21,8 +23,8 @@ class Poll:
         From one time to the next [s].
     days_back : int
         How old a study may be, by its Study Date; 0 is today alone.
-    hours : tuple of int
-        From which hour of the day to which it is done, local time: (0, 24) is always; (20, 6) is at night.
+    hours : Hours
+        When it is done.
     retrieve : str
         One of `RETRIEVALS`: how instances are fetched.
     instances_max : int
@@ -35,12 +37,7 @@ class Poll:
     source: str
     every_s: float
     days_back: int
-    hours: tuple[int, int]
+    hours: Hours
     retrieve: str
     instances_max: int
     keys: tuple[tuple[str, str], ...] = ()
-
-    def is_open(self, hour: int) -> bool:
-        """Tell whether it may be done at this hour of the day."""
-        first, last = self.hours
-        return first <= hour < last if first < last else hour >= first or hour < last

@@ -261,7 +261,16 @@ class _Reader:
         self._check_called(section, "to", values["to"] or ())
         if len(self._problems) > problems_before:
             return None
-        return Route(name, values["to"], conditions, values["transfer_syntaxes"], values["priority"])
+        return Route(
+            name,
+            values["to"],
+            conditions,
+            values["transfer_syntaxes"],
+            values["priority"],
+            values["when"],
+            values["quiet"],
+            values["hours"],
+        )
 
     def _poll(self, name: str) -> Poll | None:
         """Return what is collected from one AE; None if its entry is wrong."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from medserver.config.hours import ALWAYS, Hours
 from medserver.dicom.conditions import Condition
 
 CALLING_AE_TITLE = "calling_ae_title"
 """The option that is not an attribute of the instance: who sent it."""
 
 PRIORITIES = ("low", "medium", "high")
+MOMENTS = ("instance", "study")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,12 @@ class Route:
         What is sent, the best first. Empty: as the entry of the destination says.
     priority : str
         One of `PRIORITIES`.
+    when : str
+        One of `MOMENTS`: each instance at once, or when its study seems complete.
+    quiet_s : float
+        A study is taken for complete when nothing of it has come for so long [s].
+    hours : Hours
+        When it is sent.
     """
 
     name: str
@@ -36,3 +44,6 @@ class Route:
     conditions: tuple[tuple[str, str, Condition], ...] = ()
     transfer_syntaxes: tuple[str, ...] = ()
     priority: str = "medium"
+    when: str = "instance"
+    quiet_s: float = 60.0
+    hours: Hours = ALWAYS

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from medserver.config.addresses import IPNetwork, parse_host, parse_host_and_port, parse_network
+from medserver.config.hours import Hours
 from medserver.config.remote import SERVICES
 from medserver.dicom.syntax_names import transfer_syntax_named
 from medserver.dicom.uids import is_valid_uid
@@ -231,12 +232,12 @@ def duration_or_never(minimum: float, maximum: float) -> ValueType:
     return ValueType("duration | 0", lambda text: 0.0 if text == "0" else _parse_duration(text, minimum, maximum))
 
 
-def parse_hours(text: str) -> tuple[int, int]:
+def parse_hours(text: str) -> Hours:
     """Read from which hour of the day to which."""
     match = re.fullmatch(r"([0-9]{1,2})\s*-\s*([0-9]{1,2})", text)
     if match is None or not (int(match[1]) < 24 and 0 < int(match[2]) <= 24) or int(match[1]) == int(match[2]):
         raise ValueError(f"'{text}' is not from one hour to another, such as 20-6")
-    return int(match[1]), int(match[2])
+    return Hours(int(match[1]), int(match[2]))
 
 
 def parse_names(text: str) -> tuple[str, ...]:

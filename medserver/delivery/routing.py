@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 from pydicom.dataset import Dataset
 
@@ -21,9 +23,9 @@ from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 
-__all__ = ["DELIVER", "ROUTE", "Check", "checks", "delivery_job", "route", "wanted_by", "wants"]
+__all__ = ["DELIVER", "HOLD", "ROUTE", "Check", "checks", "delivery_job", "hold", "route", "wanted_by", "wants"]
 
-DELIVER = "deliver"
+DELIVER, HOLD = "deliver", "hold"
 
 _PRIORITIES: Mapping[str, int] = {"low": LOW, "medium": MEDIUM, "high": HIGH}
 
@@ -83,10 +85,38 @@ def wanted_by(config: Config, header: Dataset, calling_ae_title: str) -> Iterato
                 yield name, rule
 
 
-def delivery_job(sop_instance_uid: str, destination: str, rule: Route) -> NewJob:
-    """Return what sends an instance to a destination."""
-    payload = {"sop_instance_uid": sop_instance_uid, "route": rule.name}
-    return NewJob(DELIVER, payload, destination=destination, priority=_PRIORITIES[rule.priority])
+def delivery_job(instance: StoredInstance, destination: str, rule: Route, now: datetime) -> NewJob:
+    """Return what sends an instance to a destination, at once or when the rule says so."""
+    payload = {"sop_instance_uid": instance.sop_instance_uid, "route": rule.name}
+    if rule.when == "study":
+        payload["study_instance_uid"] = instance.study_instance_uid
+        due_at = now + timedelta(seconds=rule.quiet_s)
+        return NewJob(HOLD, payload, destination=destination, priority=_PRIORITIES[rule.priority], due_at=due_at)
+    return _released(payload, destination, rule, now)
+
+
+def _released(payload: Mapping[str, Any], destination: str, rule: Route | None, now: datetime) -> NewJob:
+    """Return what sends an instance: at once, or when the hours of the rule begin."""
+    priority, due_at = (_PRIORITIES[rule.priority], rule.hours.next_open(now)) if rule else (MEDIUM, now)
+    return NewJob(DELIVER, payload, destination=destination, priority=priority, due_at=due_at)
+
+
+def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Release instances whose study is quiet; the others are held on until it may be."""
+    rules = {rule.name: rule for rule in node.config.current.routes}
+    quiet_at: dict[tuple[str, str], datetime] = {}
+    now = node.clock()
+    for job in batch:
+        rule, study = rules.get(job.payload["route"]), job.payload["study_instance_uid"]
+        if rule is not None and (rule.name, study) not in quiet_at:
+            last = node.index.last_received_at(study)
+            quiet_at[rule.name, study] = last + timedelta(seconds=rule.quiet_s) if last else now  # it was deleted
+        until = quiet_at[rule.name, study] if rule is not None else now  # the rule is gone, but it was wanted then
+        if until > now:
+            again = NewJob(HOLD, job.payload, destination=job.destination, priority=job.priority, due_at=until)
+            yield done(job, again)
+        else:
+            yield done(job, _released(job.payload, job.destination, rule, now))
 
 
 def route(node: Node, batch: Batch) -> Iterator[Outcome]:
@@ -107,7 +137,7 @@ def route(node: Node, batch: Batch) -> Iterator[Outcome]:
             continue
         calling_ae_title = job.payload["from"]
         jobs = [
-            delivery_job(instance.sop_instance_uid, name, rule)
+            delivery_job(instance, name, rule, node.clock())
             for name, rule in wanted_by(config, header, calling_ae_title)
         ]
         yield done(job, *jobs)

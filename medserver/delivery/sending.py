@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from medserver import archive
-from medserver.config import Remote
+from medserver.config import Remote, Route
 from medserver.delivery.routing import DELIVER
 from medserver.dicom import status
 from medserver.errors import MedserverError, NoContextAccepted, RemoteError
-from medserver.index import Job, Lane, StoredInstance
+from medserver.index import Job, Lane, NewJob, StoredInstance
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.log import Event
@@ -49,6 +49,10 @@ def deliver(node: Node, batch: Batch) -> Iterator[Outcome]:
     found = node.index.instances([job.payload["sop_instance_uid"] for job in batch])
     present = [(job, found[uid]) for job in batch if (uid := job.payload["sop_instance_uid"]) in found]
     yield from (done(job) for job in batch if job.payload["sop_instance_uid"] not in found)  # it was deleted
+    early = [(job, opening) for job, _ in present if (opening := _opening(node, job)) > node.clock()]
+    yield from (done(job, _later(job, opening)) for job, opening in early)  # the hours ended while it waited
+    waiting = {job.id for job, _ in early}
+    present = [(job, instance) for job, instance in present if job.id not in waiting]
     lane = Lane(DELIVER, batch.destination)
     try:
         yield from _send(node, remote, present, batch)
@@ -123,9 +127,24 @@ def _sender(
     )
 
 
+def _later(job: Job, due_at: datetime) -> NewJob:
+    """Return a job that does the same later."""
+    return NewJob(job.kind, job.payload, destination=job.destination, priority=job.priority, due_at=due_at)
+
+
+def _opening(node: Node, job: Job) -> datetime:
+    """Return when a job may be done: now, or when the hours of its rule begin."""
+    rule = _rule(node, job)
+    return rule.hours.next_open(node.clock()) if rule is not None else node.clock()
+
+
+def _rule(node: Node, job: Job) -> Route | None:
+    return next((rule for rule in node.config.current.routes if rule.name == job.payload["route"]), None)
+
+
 def _preferred(node: Node, remote: Remote, job: Job) -> tuple[str, ...]:
     """Return the transfer syntaxes that the rule of a job wants, or else the entry of the destination."""
-    rule = next((rule for rule in node.config.current.routes if rule.name == job.payload["route"]), None)
+    rule = _rule(node, job)
     return rule.transfer_syntaxes if rule is not None and rule.transfer_syntaxes else remote.transfer_syntaxes
 
 

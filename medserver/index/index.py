@@ -377,6 +377,15 @@ class Index:
         """Return instances of the archive by SOP Instance UID: those that there are."""
         return self._read(self._locations.instances, sop_instance_uids)
 
+    def last_received_at(self, study_instance_uid: str) -> datetime | None:
+        """Return when the last instance of a study was received, None if there is no such study."""
+        statement = self.backend.sql(
+            "SELECT MAX(received_at) FROM instances JOIN series ON series.id = instances.series "
+            "JOIN studies ON studies.id = series.study WHERE study_instance_uid = ?"
+        )
+        row = self._read(lambda connection: connection.execute(statement, (study_instance_uid,)).fetchone())
+        return moments.from_text(row[0]) if row[0] else None
+
     # What was noticed
 
     def conflicts(self) -> Iterator[Conflict]:

@@ -19,7 +19,7 @@ from medserver.commitment.check import check_commitments
 from medserver.commitment.delivery import deliver_reports
 from medserver.commitment.plan import CHECK, PRUNE, REPORT
 from medserver.commitment.retention import prune_commitments
-from medserver.delivery.routing import DELIVER, route
+from medserver.delivery.routing import DELIVER, HOLD, hold, route
 from medserver.delivery.sending import deliver
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome
@@ -143,6 +143,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(SEEK, seek, concurrency=2, destination_concurrency=1),
     JobKind(VERIFY, verify, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
     JobKind(ROUTE, route, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=64),
+    JobKind(HOLD, hold, lease_s=15.0, concurrency=2, destination_concurrency=1, batch_max=128),
     # One batch at a time for a destination, so that the order of receipt is that of delivery.
     JobKind(
         DELIVER,

@@ -49,7 +49,7 @@ def survey(node: Node, batch: Batch) -> None:
     """Add a job for each entry whose time has come, and whose hours these are."""
     for poll in node.config.current.polls:
         now = node.clock()
-        if not poll.is_open(now.astimezone().hour):
+        if not poll.hours.is_open(now):
             continue
         last = last_run(node, poll.name)
         if last is not None and (now - last.at).total_seconds() < interval_s(poll, last):

@@ -115,7 +115,7 @@ def start(
     destination : Address, optional
         The destination of C-MOVE requests.
     settings : mapping of str to object, optional
-        Options of medserver that are not as shipped, 'section.option' to value.
+        Options that are not as shipped: of medserver 'section.option' to value, of Orthanc those of its file.
     """
     folder.mkdir(parents=True)
     candidate = STARTERS[name](folder, destination, settings or {})
@@ -164,7 +164,7 @@ def _start_medserver(folder: Path, destination: Address | None, settings: Mappin
 
 def _start_orthanc(folder: Path, destination: Address | None, settings: Mapping[str, object]) -> Candidate:
     remotes = {} if destination is None else {"storescp": destination}
-    orthanc = Orthanc(folder, remotes=remotes, options=ORTHANC_DEFAULTS)
+    orthanc = Orthanc(folder, remotes=remotes, options={**ORTHANC_DEFAULTS, **settings})
     return Candidate(ORTHANC, orthanc.address, orthanc.server)
 
 

@@ -16,6 +16,7 @@ from scripts.benchmarks.candidates import (
 )
 from scripts.benchmarks.cell import Cell, Requirement
 from scripts.benchmarks.compressed import OverLink, StoredCompressed
+from scripts.benchmarks.forwarding import Forwarding
 from scripts.benchmarks.idling import Idling
 from scripts.benchmarks.large_object import LargeObject
 from scripts.benchmarks.querying import Querying
@@ -141,6 +142,21 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
         ),
     ),
     OverLink: (_over_link("j2k"), _over_link("htj2k"), _over_link("stored j2k")),
+    Forwarding: (
+        *(
+            Cell(
+                f"forward-{modality.lower()}",
+                f"{modality} received and sent on by a rule",
+                "images/s",
+                (MEDSERVER, ORTHANC),
+                (Requirement(1.0, 2.0, ORTHANC),),
+                "forward",
+                modality,
+            )
+            for modality in ("CT", "MR")
+        ),
+        _alone("forward-delay", "delay of a single CT image", "ms", 100, 50, "delay"),
+    ),
     Retrieving: (
         _retrieve("C-GET", "CT"),
         _retrieve("C-GET", "MR"),

@@ -1,0 +1,87 @@
+"""What is received goes on to another AE by a rule: how soon, and how fast."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from scripts.benchmarks import clients
+from scripts.benchmarks.candidates import MEDSERVER, Candidate
+from scripts.benchmarks.cell import Cell
+from scripts.benchmarks.stage import Stage
+from tests.peers import PeerFailed
+from tests.peers.dcmtk_servers import StoreSCP
+
+IMAGES_MAX = 200
+SINGLE_IMAGES = 20
+PATIENCE_S = 120
+LOOK_EVERY_S = 0.002
+
+LUA = """
+function OnStoredInstance(instanceId, tags, metadata, origin)
+   SendToModality(instanceId, 'storescp')
+end
+"""
+
+
+class Forwarding(Stage):
+    """A server that sends everything on to a storescp."""
+
+    def measure(self, cell: Cell, candidate: str) -> float:
+        """Return the images that arrive in a second, or the median of the delays of single images [ms]."""
+        with ExitStack() as stack:
+            sink, running = self._started(candidate, stack)
+            paths = self.material.study(cell.subject or "CT").paths
+            if cell.operation == "delay":
+                return statistics.median(self._delay_ms(running, sink, path) for path in paths[:SINGLE_IMAGES])
+            paths = paths[:IMAGES_MAX]
+            begin = time.perf_counter()
+            clients.store(running.address, [paths])
+            sink.wait_for(len(paths))
+            return len(paths) / (time.perf_counter() - begin)
+
+    def _started(self, candidate: str, stack: ExitStack) -> tuple[Sink, Candidate]:
+        sink = Sink(self.folder / f"sink-{next(self._numbers)}", stack)
+        settings: dict[str, object] = {"route all.to": "STORESCP"}
+        if candidate != MEDSERVER:
+            script = self.folder / "forward.lua"
+            script.write_text(LUA)
+            settings = {"LuaScripts": [str(script)]}
+        running = self.start(candidate, stack, sink.storescp.address, settings)
+        running.settle()
+        return sink, running
+
+    def _delay_ms(self, running: Candidate, sink: Sink, path: Path) -> float:
+        """Return the time from success to the arrival of one image."""
+        count = sink.count()
+        clients.store(running.address, [[path]])
+        begin = time.perf_counter()
+        sink.wait_for(count + 1)
+        return (time.perf_counter() - begin) * 1000
+
+
+class Sink:
+    """A storescp, and what has arrived there."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder / "received"
+        self._folder.mkdir(parents=True)
+        self.storescp = StoreSCP("STORESCP", self._folder, (*StoreSCP.DEFAULT_OPTIONS, "--quiet"))
+        stack.callback(self.storescp.server.kill)
+        self.storescp.server.wait_for_port(self.storescp.address)
+
+    def count(self) -> int:
+        """Return how many files there are."""
+        return len(os.listdir(self._folder))
+
+    def wait_for(self, count: int) -> None:
+        """Wait until there are so many."""
+        pause, deadline = threading.Event(), time.monotonic() + PATIENCE_S
+        while self.count() < count:
+            if time.monotonic() > deadline:
+                raise PeerFailed(f"{self.count()} of {count} images have arrived")
+            pause.wait(LOOK_EVERY_S)

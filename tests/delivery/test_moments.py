@@ -1,0 +1,134 @@
+"""When instances go: at once, when their study is quiet, or at the hours of the rule. At moments that the test sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from medserver.config.hours import Hours
+from medserver.index import JobFilter
+from medserver.jobs.runner import Runner
+from medserver.node import Node
+from tests.archive.conftest import open_archive, receive  # noqa: F401 - a fixture
+from tests.jobs.conftest import Clock
+from tests.peers.dcmtk import Dcmtk
+from tests.peers.dcmtk_servers import StoreSCP
+from tests.peers.files import Sample, make_series
+
+OPTIONS = ("route r.to=ARCHIVE",)
+
+
+@pytest.fixture
+def storescp(dcmtk: Dcmtk) -> StoreSCP:
+    return dcmtk.start_storescp("ARCHIVE")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def opened(open_archive, clock: Clock, storescp: StoreSCP) -> Callable[..., Node]:  # noqa: F811
+    """Give a function that opens a node with a rule."""
+    address = f"ae ARCHIVE.address=127.0.0.1:{storescp.address.port}"
+    return lambda *options: open_archive(address, *OPTIONS, *options, clock=clock)
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> list[Sample]:
+    return make_series(tmp_path / "made", 4, rows=16, columns=16)
+
+
+def run_all(node: Node) -> None:
+    worker = Runner(node, periodic=())
+    while worker.run_due():
+        pass
+
+
+def waiting(node: Node) -> list[str]:
+    return [job.kind for job in node.index.jobs.list(JobFilter())]
+
+
+def test_a_study_goes_when_it_is_quiet(
+    opened: Callable[..., Node], clock: Clock, storescp: StoreSCP, series: list[Sample]
+) -> None:
+    node = opened("route r.when=study", "route r.quiet=1 min")
+    receive(node, series[0])
+    run_all(node)
+    clock.advance(40)
+    receive(node, series[1])
+    run_all(node)
+    assert waiting(node) == ["hold", "hold"]
+    clock.advance(30)  # the first would be due, but the second has come since
+    run_all(node)
+    assert waiting(node) == ["hold", "hold"]
+    assert storescp.files() == []
+    clock.advance(31)
+    run_all(node)
+    assert waiting(node) == []
+    assert len(storescp.files()) == 2
+    receive(node, series[2])  # late: it is sent on its own
+    run_all(node)
+    clock.advance(61)
+    run_all(node)
+    assert len(storescp.files()) == 3
+
+
+def test_who_removes_the_rule_does_not_lose_what_it_held(
+    opened: Callable[..., Node], clock: Clock, storescp: StoreSCP, series: list[Sample], open_archive  # noqa: F811
+) -> None:
+    receive(node := opened("route r.when=study"), series[0])
+    run_all(node)
+    clock.advance(61)
+    run_all(open_archive(f"ae ARCHIVE.address=127.0.0.1:{storescp.address.port}", clock=clock))
+    assert len(storescp.files()) == 1
+
+
+def test_it_goes_at_the_hours_of_the_rule(
+    opened: Callable[..., Node], clock: Clock, storescp: StoreSCP, series: list[Sample]
+) -> None:
+    hour = clock.now.astimezone().hour
+    first = (hour + 3) % 24
+    node = opened(f"route r.hours={first}-{(first + 2) % 24 or 24}")
+    receive(node, series[0])
+    run_all(node)
+    assert waiting(node) == ["deliver"]
+    clock.advance(2 * 3600)
+    run_all(node)
+    assert storescp.files() == []
+    clock.advance(3600 + 1)
+    run_all(node)
+    assert len(storescp.files()) == 1
+    receive(node, series[1])
+    clock.advance(4 * 3600)  # the hours end before anybody comes to it
+    run_all(node)
+    assert waiting(node) == ["deliver"]
+    assert len(storescp.files()) == 1
+
+
+def test_what_was_deleted_is_not_sent(
+    opened: Callable[..., Node], clock: Clock, storescp: StoreSCP, series: list[Sample]
+) -> None:
+    node = opened("route r.when=study")
+    receive(node, series[0])
+    run_all(node)
+    [stored] = node.index.select([])
+    node.index.remove_location(stored.volume, stored.path)
+    clock.advance(61)
+    run_all(node)
+    assert waiting(node) == []
+    assert storescp.files() == []
+
+
+@pytest.mark.parametrize(
+    ("hours", "hour", "open_in_h"),
+    [((20, 6), 21, 0), ((20, 6), 5, 0), ((20, 6), 6, 14), ((8, 9), 9, 23), ((0, 24), 3, 0)],
+)
+def test_hours(hours: tuple[int, int], hour: int, open_in_h: int) -> None:
+    moment = datetime(2026, 1, 31, hour, 30, tzinfo=UTC).astimezone().replace(hour=hour)
+    expected = moment if not open_in_h else moment.replace(minute=0) + timedelta(hours=open_in_h)
+    assert Hours(*hours).next_open(moment) == expected
