@@ -121,7 +121,8 @@ def implementation_model() -> Section:
                     "instances, which go to the store and are entered into the index; they query the "
                     "index; and they retrieve from the store, on the same association (C-GET) or through a "
                     "new one that the node opens to the Move Destination (C-MOVE). They ask the node to commit to "
-                    "the safekeeping of instances, and the node asks others.",
+                    "the safekeeping of instances, and the node asks others. By rules the node stores what it has "
+                    "received at other AEs, and it collects instances from AEs that it polls.",
                 ),
                 (
                     Section(
@@ -129,7 +130,8 @@ def implementation_model() -> Section:
                         "Functional Definition of medserver",
                         (
                             "``medserver serve`` is the acceptor of associations and, for the "
-                            "sub-operations of a C-MOVE and reports on storage commitment, a requestor. The "
+                            "sub-operations of a C-MOVE, reports on storage commitment, deliveries by rule and "
+                            "collection, a requestor. The "
                             "commands ``echo``, ``send``, ``find``, ``move``, ``get`` and ``commit`` are "
                             "requestors that an administrator runs; "
                             "they use the AE title of the node unless another one is given.",

@@ -26,7 +26,9 @@ STORAGE_SCP = (
 )
 
 STORAGE_SCU = (
-    "Instances are sent for a C-MOVE, a C-GET and by ``medserver send``. For each SOP class the transfer "
+    "Instances are sent for a C-MOVE, a C-GET, by the rules of the configuration (``[route NAME]``) and by ``medserver "
+    "send``. What a rule sends is sent again until it is answered with success or a warning: after failures of the "
+    "association with pauses up to 5 minutes, after a failure status up to 20 times. For each SOP class the transfer "
     "syntaxes in which instances are stored, and those that ``transfer_syntaxes`` of the receiver's entry names, are "
     "proposed, each in a presentation context of its own, and one more with the uncompressed transfer syntaxes that "
     "they can be converted to. More than 128 presentation contexts are spread over several associations.",
@@ -56,6 +58,13 @@ FIND = (
     "key but the universal one.",
     "Retrieve AE Title is always the AE title of the node, Instance Availability always ONLINE; neither is "
     "matched. A C-CANCEL is looked for between answers.",
+)
+
+COLLECTION = (
+    "For each ``[poll NAME]`` of the configuration the node queries an AE periodically in the Study Root model, "
+    "hierarchically: STUDY with a range of Study Dates and the keys of the entry, then SERIES and IMAGE of studies whose "
+    "Number of Study Related Instances is not that of the node. Instances that the node lacks are retrieved at the IMAGE "
+    "level with lists of at most 200 SOP Instance UIDs, by C-GET, or by C-MOVE to the node.",
 )
 
 RETRIEVE = (
@@ -142,6 +151,7 @@ def _query_retrieve() -> Section:
                 (
                     "``medserver find``, ``move`` and ``get`` send what the command line says. Relational "
                     "queries are proposed if the command line asks for them.",
+                    *COLLECTION,
                 ),
             ),
             Section(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ import pydicom
 import pytest
 from pydicom.uid import JPEG2000Lossless
 
+from tests.delivery.campaign import OPTIONS, Campaign, prepare
 from tests.peers import Address
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.dcmtk_servers import StoreSCP
@@ -22,6 +24,7 @@ from tests.peers.process import wait_until
 
 NOBODY = Address("ARCHIVE", 1)
 PATIENCE_S = 60
+SEED = 20261126
 
 Start = Callable[..., Node]
 
@@ -168,18 +171,17 @@ def test_what_cannot_be_sent_waits_and_survives_a_kill(start: Start, dcmtk: Dcmt
     assert uids_of(up.files()) == sorted(sample.sop_instance_uid for sample in series)
 
 
-def test_one_that_flaps_loses_nothing_and_stops_nobody(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
-    steady = [dcmtk.start_storescp(title) for title in ("ONE", "TWO")]
-    flapping = dcmtk.start_storescp("FLAPPING")
-    node = start(*[one.address for one in (*steady, flapping)])
-    samples = make_small(tmp_path / "sent", 120)
-    for number in range(3):
-        send(dcmtk, node, samples[40 * number : 40 * (number + 1)])
-        wait_until(lambda count=len(flapping.files()): len(flapping.files()) > count, what="some of them")
-        flapping.restart()
-    for storescp in (*steady, flapping):
-        wait_for(storescp, samples)
-    wait_until_empty(node)
+def test_one_that_flaps_loses_nothing_and_stops_nobody(
+    make_node: Callable[..., Node], dcmtk: Dcmtk, tmp_path: Path
+) -> None:
+    """A short run of scripts/deliveries: the workers are killed as well."""
+    node = make_node(options=OPTIONS)
+    destinations = prepare(node, dcmtk)
+    node.start()
+    samples = make_small(tmp_path / "sent", 400)
+    campaign = Campaign(node, destinations, random.Random(SEED))
+    campaign.run(dcmtk, samples, portion=40, kill_workers=True)
+    campaign.check(samples)
 
 
 def test_one_that_refuses_an_instance_gets_the_others(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
