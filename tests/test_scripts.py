@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,12 @@ from tests.peers.process import Server, wait_until
 
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))}
 BENCH = [sys.executable, "-m", "scripts.benchmarks", "--quick"]
+
+
+def test_every_script_that_the_readme_names_is_there() -> None:
+    named = set(re.findall(r"scripts/[a-z_]+(?![a-z_./])", (REPOSITORY / "README.rst").read_text()))
+    assert {"scripts/serve", "scripts/test", "scripts/bench", "scripts/flips"} <= named
+    assert [name for name in sorted(named) if not os.access(REPOSITORY / name, os.X_OK)] == []
 
 
 def run(arguments: list[object], timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
