@@ -107,6 +107,10 @@ def test_every_requirement_of_the_issue_has_a_cell() -> None:
         ("without replica", 0.8, 0.95),
         ("gdcmconv", 1.3, 2.0),
         ("gdcmconv", 8.0, 20.0),
+        ("uncompressed", 1.8, 2.2),
+        ("uncompressed of that size", 0.9, 1.0),
+        ("Orthanc", 1.0, 2.0),
+        (None, 100, 50),
         (None, 0.5, 0.2),
         (None, 15, 5),
         (None, 64, 16),
@@ -123,7 +127,7 @@ def test_candidates_take_turns_in_being_first() -> None:
 
 def test_cells_are_chosen_by_name_or_beginning() -> None:
     assert chosen(None) == list(CELLS)
-    assert [cell.name for cell in chosen("echo,get")] == ["get-ct", "get-mr", "echo"]
+    assert [cell.name for cell in chosen("echo,get")] == ["get-j2k", "get-ct", "get-mr", "echo"]
     with pytest.raises(ValueError, match="no cell 'ech'"):
         chosen("ech")
 

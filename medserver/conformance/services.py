@@ -63,8 +63,8 @@ FIND = (
 COLLECTION = (
     "For each ``[poll NAME]`` of the configuration the node queries an AE periodically in the Study Root model, "
     "hierarchically: STUDY with a range of Study Dates and the keys of the entry, then SERIES and IMAGE of studies "
-    "whose Number of Study Related Instances is not that of the node. Instances that the node lacks are retrieved at the "
-    "IMAGE level with lists of at most 200 SOP Instance UIDs, by C-GET, or by C-MOVE to the node.",
+    "whose Number of Study Related Instances is not that of the node. Instances that the node lacks are retrieved at "
+    "the IMAGE level with lists of at most 200 SOP Instance UIDs, by C-GET, or by C-MOVE to the node.",
 )
 
 RETRIEVE = (

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from medserver.index.backend import Backend
@@ -80,6 +80,8 @@ class JobTable:
             "WHERE owner = ? AND state = 'running' AND id = ? RETURNING id"
         )
         self._extend = sql("UPDATE jobs SET lease_until = ? WHERE state = 'running' AND owner = ? AND id " + among)
+        self._owners = sql("SELECT DISTINCT owner FROM jobs WHERE state = 'running'")
+        self._expire = sql("UPDATE jobs SET lease_until = ? WHERE state = 'running' AND owner = ? AND lease_until > ?")
         self.expired = sql(
             f"SELECT {_COLUMNS} FROM jobs WHERE state = 'running' AND lease_until < ? "
             f"ORDER BY lease_until LIMIT {PAGE_ROWS}" + self._backend.skip_locked
@@ -193,6 +195,15 @@ class JobTable:
     def extend(self, connection: Any, owner: str, ids: Collection[int], lease_until: datetime) -> None:
         """Extend the lease of jobs that belong to a claim."""
         connection.execute(self._extend, (to_text(lease_until), owner, self._backend.list_parameter(list(ids))))
+
+    def owners(self, connection: Any) -> list[str]:
+        """Return who has jobs now."""
+        return [row[0] for row in connection.execute(self._owners).fetchall()]
+
+    def expire(self, connection: Any, owner: str, now: datetime) -> None:
+        """Let the leases of a claim end a moment ago, unless they have."""
+        ended = to_text(now - timedelta(microseconds=1))
+        connection.execute(self._expire, (ended, owner, ended))
 
     def has_expired(self, connection: Any, now: datetime) -> bool:
         """Whether the lease of any job has run out; a look that locks nothing."""

@@ -149,6 +149,15 @@ class Jobs:
         """Extend the lease of jobs, as far as they still belong to a claim."""
         self._writer.run(lambda connection: self._table.extend(connection, owner, ids, lease_until))
 
+    def owners(self) -> list[str]:
+        """Return who has jobs now."""
+        return self._read(self._table.owners)
+
+    def expire(self, owner: str) -> None:
+        """Let the leases of a claim run out: its worker is dead."""
+        now = self._clock()
+        self._writer.run(lambda connection: self._table.expire(connection, owner, now))
+
     def sweep(self, attempts_max: Mapping[str, int]) -> list[Job]:
         """Take back jobs whose lease has run out; they wait again, or are dead after so many attempts.
 

@@ -155,7 +155,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
         batch_max=128,
         backoff=Backoff(first_s=5.0, longest_s=1800.0),
     ),
-    JobKind(COMPRESS, compress, _ENDLESS, concurrency=2, destination_concurrency=2, batch_max=8, backoff=_PATIENT),
+    JobKind(COMPRESS, compress, _ENDLESS, _LEASE_S, 2, 2, batch_max=8, backoff=_PATIENT),
     JobKind(RETIRE, retire, concurrency=1, destination_concurrency=1),
     JobKind(CHECK, check_commitments, lease_s=15.0, concurrency=2, destination_concurrency=1),
     # Half an hour apart in the end: a peer that is down gets its report for three days.

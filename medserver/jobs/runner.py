@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import random
-import socket
 import threading
 import time
 from collections import defaultdict
@@ -23,6 +21,7 @@ from medserver.index import Lane, LaneState, NewJob
 from medserver.jobs.kinds import JOB_KINDS, PERIODIC, JobKind, Periodic
 from medserver.jobs.lanes import HotLanes
 from medserver.jobs.leases import Leases
+from medserver.jobs.owner import is_dead, new_owner
 from medserver.jobs.performance import Performance
 from medserver.log import Event
 from medserver.node import Node
@@ -64,8 +63,7 @@ class Runner:
         self._periodic = tuple(periodic)
         self._attempts_max = {kind.name: kind.attempts_max for kind in self._kinds.values()}
         self._chance = random.Random()
-        # Unique for each start: a lease of a process that had this number before must not be taken for one of ours.
-        self._name = f"{socket.gethostname()}:{os.getpid()}:{self._chance.getrandbits(48):012x}"
+        self._name = new_owner()
         self._claims = itertools.count(1)
         self._lanes = HotLanes()
         self._refused: defaultdict[str, set[Lane]] = defaultdict(set)  # kind -> lanes that may be at a limit
@@ -79,7 +77,9 @@ class Runner:
     # Life
 
     def start(self) -> None:
-        """Start to run jobs."""
+        """Start to run jobs; what a worker left that died on this machine is offered again at once."""
+        for owner in filter(is_dead, self._node.index.jobs.owners()):
+            self._node.index.jobs.expire(owner)
         self._node.queue.tell(self._add)
         for thread in self._threads:
             thread.start()
