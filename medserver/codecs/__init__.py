@@ -11,7 +11,7 @@ from medserver.codecs.encoders import compressions
 from medserver.codecs.syntaxes import targets
 from medserver.codecs.transcoded import Transcoded
 from medserver.codecs.transcoder import TranscodeAhead, Transcoder
-from medserver.codecs.transcoding import compress_with_loss, leave_out_bulk_data, transcode
+from medserver.codecs.transcoding import change_attributes, compress_with_loss, leave_out_bulk_data, transcode
 from medserver.codecs.workers import Workers
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "TranscodedCache",
     "Transcoder",
     "Workers",
+    "change_attributes",
     "compress_with_loss",
     "compressions",
     "leave_out_bulk_data",

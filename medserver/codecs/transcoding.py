@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from medserver.codecs.coercion import coerce
 from medserver.codecs.conversion import convert
 from medserver.codecs.encoders import compressions
 from medserver.codecs.lossy import derive_lossy
@@ -116,6 +117,49 @@ def compress_with_loss(
         if not is_valid_uid(uid):
             raise CannotTranscode("the worker process gave no proper answer")
         yield Transcoded(output.fileno()), uid
+
+
+@contextmanager
+def change_attributes(
+    source: BinaryIO,
+    size_bytes: int,
+    transfer_syntax_uid: str,
+    changes: Mapping[str, Any],
+    modifying_system: str,
+    workers: Workers,
+    directory: str | Path,
+    *,
+    size_max_bytes: int = SIZE_MAX_BYTES,
+) -> Iterator[Transcoded]:
+    """Change attributes of a data set, in a worker process; its transfer syntax stays, and so do its pixels.
+
+    Parameters
+    ----------
+    changes : Mapping
+        ``set``: keyword -> value; ``remove``: keywords; ``map``: keyword -> (value -> other value).
+    modifying_system : str
+        Who changes it: it stands beside the old values, in the Original Attributes Sequence (PS3.3 C.12.1.1.9).
+    source, size_bytes, transfer_syntax_uid, workers, directory, size_max_bytes
+        As for `transcode`.
+
+    Yields
+    ------
+    Transcoded
+        The result, which is gone when the context is left.
+
+    Raises
+    ------
+    CannotTranscode
+        The data set is damaged or too large to be held in memory, or cannot have such a value.
+    OutOfResources
+        If the directory is full.
+    """
+    with ExitStack() as files:
+        output = files.enter_context(tempfile.TemporaryFile(dir=directory))
+        descriptor, offset = _as_file(source, size_bytes, directory, files)
+        how = (transfer_syntax_uid, os.fspath(directory), size_max_bytes, dict(changes), modifying_system)
+        workers.run(coerce, offset, size_bytes, *how, files=(descriptor, output.fileno()))
+        yield Transcoded(output.fileno())
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from medserver.config.route import PRIORITIES as ROUTE_PRIORITIES
 from medserver.config.values import (
     AE_TITLE,
     BUCKET_URL,
+    CHANGES,
     ENDPOINT_URL,
     HOST,
     HOST_AND_PORT,
@@ -402,6 +403,18 @@ OPTIONS: tuple[Option, ...] = (
         "sent then.",
     ),
     Option("route", "quiet", duration(0.1, 86_400), "1 min", "For how long, with when = study; in s, min, h or d."),
+    Option(
+        "route",
+        "set",
+        CHANGES["set"],
+        "",
+        "Attributes that are sent with another value, 'Keyword = value' in a line each; what they were goes along in the "
+        "Original Attributes Sequence.",
+    ),
+    Option("route", "remove", CHANGES["remove"], "", "Attributes that are not sent, with commas between them."),
+    Option(
+        "route", "map", CHANGES["map"], "", "Values that are sent as others, 'Keyword = old -> new' in a line each."
+    ),
     Option("route", "hours", HOURS, "0-24", "Between which hours of the day it is sent, local time: 20-6 is at night."),
     Option(
         "poll",

@@ -32,7 +32,7 @@ from medserver.config.records import (
 )
 from medserver.config.remote import Remote
 from medserver.config.resolver import HostResolver
-from medserver.config.route import CALLING_AE_TITLE, Route
+from medserver.config.route import CALLING_AE_TITLE, Changes, Route
 from medserver.config.settings import DEFAULT_ORIGIN, Setting, Settings, collect_settings
 from medserver.config.values import closest, parse_ae_title
 from medserver.dicom.conditions import Condition
@@ -270,6 +270,7 @@ class _Reader:
             values["when"],
             values["quiet"],
             values["hours"],
+            Changes(values["set"] or {}, values["remove"] or (), values["map"] or {}),
         )
 
     def _poll(self, name: str) -> Poll | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from medserver.config.hours import ALWAYS, Hours
 from medserver.dicom.conditions import Condition
@@ -12,6 +14,32 @@ CALLING_AE_TITLE = "calling_ae_title"
 
 PRIORITIES = ("low", "medium", "high")
 MOMENTS = ("instance", "study")
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a rule changes in the attributes of what it sends.
+
+    Parameters
+    ----------
+    set : Mapping of str to str
+        Keyword -> value.
+    remove : tuple of str
+        Keywords.
+    map : Mapping of str to Mapping
+        Keyword -> old value -> new value.
+    """
+
+    set: Mapping[str, str] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+    map: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.set or self.remove or self.map)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return it as `codecs.change_attributes` takes it."""
+        return {"set": dict(self.set), "remove": list(self.remove), "map": {k: dict(v) for k, v in self.map.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +65,8 @@ class Route:
         A study is taken for complete when nothing of it has come for so long [s].
     hours : Hours
         When it is sent.
+    changes : Changes
+        What is changed on the way.
     """
 
     name: str
@@ -47,3 +77,4 @@ class Route:
     when: str = "instance"
     quiet_s: float = 60.0
     hours: Hours = ALWAYS
+    changes: Changes = field(default_factory=Changes)

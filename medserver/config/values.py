@@ -232,6 +232,15 @@ def duration_or_never(minimum: float, maximum: float) -> ValueType:
     return ValueType("duration | 0", lambda text: 0.0 if text == "0" else _parse_duration(text, minimum, maximum))
 
 
+def _parse_changes(name: str, text: str) -> Any:
+    """Read what a rule changes; the data dictionary is loaded only where there is something."""
+    if not text:
+        return ()
+    from medserver.config import changes
+
+    return getattr(changes, f"parse_{name}")(text)
+
+
 def parse_hours(text: str) -> Hours:
     """Read from which hour of the day to which."""
     match = re.fullmatch(r"([0-9]{1,2})\s*-\s*([0-9]{1,2})", text)
@@ -264,6 +273,9 @@ AE_TITLE = ValueType("AE title", parse_ae_title)
 HOST = ValueType("host", parse_host)
 HOST_AND_PORT = ValueType("host:port", parse_host_and_port)
 NETWORKS = ValueType("networks", parse_networks)
+CHANGES = {
+    name: ValueType("lines", lambda text, name=name: _parse_changes(name, text)) for name in ("set", "remove", "map")
+}
 HOURS = ValueType("hours", parse_hours)
 NAME_LIST = ValueType("names", parse_names)
 TEXT = ValueType("text", parse_text)

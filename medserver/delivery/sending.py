@@ -10,15 +10,16 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from medserver import archive
+from medserver import archive, codecs
 from medserver.config import Remote, Route
 from medserver.delivery.routing import DELIVER
 from medserver.dicom import status
-from medserver.errors import MedserverError, NoContextAccepted, RemoteError
+from medserver.errors import AssociationAborted, MedserverError, NoContextAccepted, RemoteError
 from medserver.index import Job, Lane, NewJob, StoredInstance
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
@@ -83,14 +84,37 @@ def _send(
             for (job, _), instance in zip(pairs, instances, strict=True):
                 if batch.should_stop:
                     return
-                outcome = _deliver(sender, instances, job, instance)
+                outcome = _deliver(node, sender, instances, job, instance)
                 if not woken:
                     _wake(node, remote)
                     woken = True
                 yield outcome
 
 
-def _deliver(sender: StorageSender, instances: archive.ReadAhead, job: Job, instance: StoredInstance) -> Outcome:
+def _deliver(
+    node: Node, sender: StorageSender, instances: archive.ReadAhead, job: Job, instance: StoredInstance
+) -> Outcome:
+    rule = _rule(node, job)
+    try:
+        with _outgoing(node, instances, instance, rule) as outgoing:
+            code, comment = sender.deliver(outgoing)
+    except (NoContextAccepted, AssociationAborted) as error:
+        # Aborted twice: it may be this instance that the destination cannot stand. It must not hold up the others.
+        return failed(job, str(error))
+    except RemoteError:
+        raise
+    except MedserverError as error:  # it cannot be read, or not be brought into what is accepted
+        return failed(job, str(error))
+    if status.is_failure(code):
+        return failed(job, f"{status.describe(code)}: {comment}" if comment else status.describe(code))
+    return done(job)
+
+
+@contextmanager
+def _outgoing(
+    node: Node, instances: archive.ReadAhead, instance: StoredInstance, rule: Route | None
+) -> Iterator[Outgoing]:
+    """Give an instance as something to send: as it is stored, or with what its rule changes."""
     outgoing = Outgoing(
         instance.sop_class_uid,
         instance.sop_instance_uid,
@@ -100,17 +124,22 @@ def _deliver(sender: StorageSender, instances: archive.ReadAhead, job: Job, inst
         instances.prepare,
         instance.digest,
     )
-    try:
-        code, comment = sender.deliver(outgoing)
-    except NoContextAccepted as error:
-        return failed(job, str(error))
-    except RemoteError:
-        raise
-    except MedserverError as error:  # it cannot be read, or not be brought into what is accepted
-        return failed(job, str(error))
-    if status.is_failure(code):
-        return failed(job, f"{status.describe(code)}: {comment}" if comment else status.describe(code))
-    return done(job)
+    if rule is None or not rule.changes:
+        yield outgoing
+        return
+    with (
+        instances.open(instance) as stored,
+        codecs.change_attributes(
+            stored,
+            instance.size_bytes,
+            instance.transfer_syntax_uid,
+            rule.changes.as_mapping(),
+            node.config.current.node.ae_title,
+            node.transcoder.workers,
+            node.transcoder.directory,
+        ) as changed,
+    ):
+        yield replace(outgoing, size_bytes=changed.size_bytes, open_data_set=changed.open, digest="")
 
 
 def _sender(

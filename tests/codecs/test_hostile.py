@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from medserver.codecs import Workers, transcode
 from medserver.codecs.elements import Walker
+from medserver.codecs.jpeg import JPEG
 from medserver.codecs.survey import Survey
 from medserver.codecs.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
 from medserver.dicom.uids import (
@@ -192,3 +195,28 @@ def test_any_bytes_are_walked_or_refused(data: st.DataObject) -> None:
         Walker(stream, len(changed), encoding, Survey(stream, True)).walk()
     except CannotTranscode as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("uid", ["1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.70"])
+@pytest.mark.parametrize("frame_header", [b"\xff\xc0", b"\xff\xc1", b"\xff\xc3"])
+def test_a_jpeg_that_lies_about_its_size(uid: str, frame_header: bytes, workers: Workers, tmp_path: Path) -> None:
+    size = b"\xff\xff\xff\xff"
+    stream = b"\xff\xd8" + frame_header + b"\x00\x0b\x08" + size + b"\x01\x01\x11\x00"
+    stream += b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + bytes(50) + b"\xff\xd9"
+    for rows, columns in ((65535, 65535), (16, 16)):
+        with pytest.raises(CannotTranscode):
+            attempt(image(stream, rows, columns), uid, workers, tmp_path)
+
+
+def test_jpegs_with_any_byte_changed_break_nothing(workers: Workers, tmp_path: Path) -> None:
+    """Whatever comes of them, it is an answer, and the next one is answered as well."""
+    chance = random.Random(7)
+    for one in compressed():
+        if one.transfer_syntax_uid not in JPEG or len(one.data_set) > 100_000:
+            continue
+        for _ in range(20):
+            data_set = bytearray(one.data_set)
+            for _ in range(chance.randrange(1, 6)):
+                data_set[chance.randrange(len(data_set) // 2, len(data_set))] = chance.randrange(256)
+            with suppress(CannotTranscode, TransferSyntaxNotSupported):
+                attempt(bytes(data_set), one.transfer_syntax_uid, workers, tmp_path)

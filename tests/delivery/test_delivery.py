@@ -11,6 +11,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.uid import JPEG2000Lossless
+from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from tests.delivery.campaign import OPTIONS, Campaign, prepare
 from tests.peers import Address
@@ -242,3 +243,71 @@ def test_mistakes_are_told(make_node: Callable[..., Node], options: dict, proble
     checked = node.cli("config", "check")
     assert checked.exit_code != 0
     assert problem in checked.output
+
+
+def test_what_a_rule_changes_is_changed_on_the_way_only(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    storescp = dcmtk.start_storescp("ARCHIVE", options=["--accept-all", "--promiscuous"])
+    node = start(
+        storescp.address,
+        set="InstitutionName = Hospital\n    PatientComments = sent on",
+        map="Manufacturer = medserver tests -> Others",
+        remove="AccessionNumber",
+        transfer_syntaxes="j2k",
+    )
+    [sample] = make_series(tmp_path / "sent", 1, rows=64, columns=64)
+    send(dcmtk, node, [sample])
+    wait_for(storescp, [sample])
+    [received] = map(pydicom.dcmread, storescp.files())
+    original = pydicom.dcmread(sample.path)
+    assert received.file_meta.TransferSyntaxUID == JPEG2000Lossless
+    assert (received.InstitutionName, received.Manufacturer) == ("Hospital", "Others")
+    assert "AccessionNumber" not in received
+    assert received.pixel_array.tobytes() == original.PixelData
+    [was] = received.OriginalAttributesSequence[0].ModifiedAttributesSequence
+    assert (was.Manufacturer, was.AccessionNumber) == (original.Manufacturer, original.AccessionNumber)
+    answer = dcmtk.find(node.address, "STUDY", {"StudyInstanceUID": original.StudyInstanceUID, "AccessionNumber": ""})
+    assert answer.identifiers[0].AccessionNumber == original.AccessionNumber
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"set": "SOPInstanceUID = 1.2.3"},
+        {"set": "Nonsense = 1"},
+        {"map": "StationName = CT1"},
+        {"remove": "PixelData"},
+    ],
+)
+def test_changes_that_make_no_sense_are_mistakes(make_node: Callable[..., Node], options: dict) -> None:
+    node = make_node()
+    node.add_remote(NOBODY, allow=())
+    node.set_section("route x", {"to": "ARCHIVE"} | options)
+    assert node.cli("config", "check").exit_code != 0
+
+
+def test_one_instance_that_the_destination_cannot_stand_does_not_hold_up_the_others(
+    start: Start, dcmtk: Dcmtk, tmp_path: Path
+) -> None:
+    """A peer that aborts the association whenever it gets the first instance."""
+    samples = make_small(tmp_path / "sent", 4)
+    arrived: list[str] = []
+
+    def store(event: evt.Event) -> int:
+        uid = str(event.request.AffectedSOPInstanceUID)
+        if uid == samples[0].sop_instance_uid:
+            event.assoc.abort()
+        else:
+            arrived.append(uid)
+        return 0x0000
+
+    ae = AE("ARCHIVE")
+    ae.supported_contexts = AllStoragePresentationContexts
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
+    try:
+        node = start(Address("ARCHIVE", server.socket.getsockname()[1]))
+        send(dcmtk, node, samples)
+        others = sorted(sample.sop_instance_uid for sample in samples[1:])
+        wait_until(lambda: sorted(set(arrived)) == others, deadline_s=PATIENCE_S, what="the others")
+        wait_until(lambda: [one["waiting"] for one in outbox(node)] == [1], what="the one that is left")
+    finally:
+        server.shutdown()
