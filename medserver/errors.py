@@ -19,6 +19,10 @@ The tree::
     │   ├── NoSuchAction              an action that the SOP class does not have
     │   ├── NoSuchEventType           an event that the SOP class does not have
     │   ├── InvalidArgument           the information of an action or event is not what it should be
+    │   ├── MissingAttribute          an attribute list without one that it must have
+    │   │   └── MissingAttributeValue     or one that is empty
+    │   ├── InvalidAttributeValue     an attribute with a value that it cannot have now
+    │   ├── NoLongerUpdatable         a performed procedure step that is final
     │   └── UnknownMoveDestination    a C-MOVE to an AE that is not configured
     ├── OutOfResources                no space, no memory, a limit reached
     │   └── ResourceLimitation        the same, for a normalised operation
@@ -118,6 +122,25 @@ class NoSuchEventType(RequestError):
 
 class InvalidArgument(RequestError):
     """The information of an action or event is missing, cannot be read or has a wrong value."""
+
+
+class MissingAttribute(RequestError):
+    """An attribute list lacks an attribute that must be there."""
+
+
+class MissingAttributeValue(MissingAttribute):
+    """An attribute that must have a value is empty."""
+
+
+class InvalidAttributeValue(RequestError):
+    """An attribute has a value that it cannot have, or not now."""
+
+
+class NoLongerUpdatable(RequestError):
+    """A performed procedure step is completed or discontinued, and does not change any more."""
+
+    error_id = 0xA506
+    """The Error ID that tells a peer so (PS3.4 F.7.2.2.2)."""
 
 
 class UnknownMoveDestination(RequestError):

@@ -36,6 +36,7 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("move", "Have PEER send patients, studies, series or images to another AE."),
     ("outbox", "Show what waits to be sent: to whom, since when, why, and when it is tried next."),
     ("poll", "Collect what AEs have and the node lacks: show the [poll NAME] entries, perform one now."),
+    ("procedures", "Look at the performed procedure steps (MPPS) that modalities have reported."),
     ("route", "Show and test the rules by which instances are sent on."),
     ("send", "Send the instances in PATH... to PEER: files, folders, DICOMDIRs and zip archives."),
     ("serve", "Run the node until it gets SIGTERM or SIGINT."),

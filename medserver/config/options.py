@@ -408,8 +408,8 @@ OPTIONS: tuple[Option, ...] = (
         "set",
         CHANGES["set"],
         "",
-        "Attributes that are sent with another value, 'Keyword = value' in a line each; what they were goes along in the "
-        "Original Attributes Sequence.",
+        "Attributes that are sent with another value, 'Keyword = value' in a line each; what they were goes along in "
+        "the Original Attributes Sequence.",
     ),
     Option("route", "remove", CHANGES["remove"], "", "Attributes that are not sent, with commas between them."),
     Option(

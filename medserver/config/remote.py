@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from medserver.config.addresses import IPAddress, IPNetwork, is_ip_address
 
-SERVICES = ("echo", "store", "find", "move", "get", "commit")
+SERVICES = ("echo", "store", "find", "move", "get", "commit", "mpps")
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,15 @@ FIND = (
     "matched. A C-CANCEL is looked for between answers.",
 )
 
+PERFORMED_STEPS = (
+    "The node is an SCP of Modality Performed Procedure Step (N-CREATE, N-SET) and of its retrieve (N-GET). A step "
+    "begins IN PROGRESS; without one of the attributes that PS3.4 table F.7.2-1 has as type 1 it is refused (0120, "
+    "0121), with another status too (0106), and so is a second one with the same UID (0111). It changes until it is "
+    "COMPLETED or DISCONTINUED, for which it needs its end date and time; then an N-SET is refused (0110, Error ID "
+    "A506). Attributes that must not change are left as they are, with the warning 0107. Steps are kept in the index, "
+    "with the studies of their Scheduled Step Attributes Sequence.",
+)
+
 COLLECTION = (
     "For each ``[poll NAME]`` of the configuration the node queries an AE periodically in the Study Root model, "
     "hierarchically: STUDY with a range of Study Dates and the keys of the entry, then SERIES and IMAGE of studies "
@@ -98,7 +107,7 @@ def service_description() -> Section:
                 (_operations_table(),),
                 (
                     Section("5.2.1", "Basic Worklist Management Service", (NOT_SUPPORTED,)),
-                    Section("5.2.2", "Modality Performed Procedure Step Service", (NOT_SUPPORTED,)),
+                    Section("5.2.2", "Modality Performed Procedure Step Service", PERFORMED_STEPS),
                     Section("5.2.3", "Unified Worklist and Procedure Step Service", (NOT_SUPPORTED,)),
                     Section("5.2.4", "Instance Availability Notification Service", (NOT_SUPPORTED,)),
                     _storage(),

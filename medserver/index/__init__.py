@@ -27,6 +27,7 @@ from medserver.index.job_records import (
 )
 from medserver.index.jobs import Jobs
 from medserver.index.originals import ObjectKey, Originals, Superseded
+from medserver.index.performed_steps import PerformedStep, PerformedSteps
 from medserver.index.query import Query
 from medserver.index.records import (
     BAD,
@@ -68,6 +69,8 @@ __all__ = [
     "NewJob",
     "ObjectKey",
     "Originals",
+    "PerformedStep",
+    "PerformedSteps",
     "Query",
     "Selection",
     "Staged",

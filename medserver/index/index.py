@@ -28,6 +28,7 @@ from medserver.index.jobs import Jobs
 from medserver.index.locating import Preference
 from medserver.index.locations import LocationTable
 from medserver.index.originals import Originals, OriginalTable
+from medserver.index.performed_steps import PerformedSteps
 from medserver.index.pruning import Pruning
 from medserver.index.query import Query
 from medserver.index.records import Added, Counts, Duplicate, InstanceRecord, StoredInstance, StoredLocation
@@ -108,6 +109,8 @@ class Index:
         Which copies are to be seen to.
     tombstones : Tombstones
         What was deleted on purpose.
+    performed_steps : PerformedSteps
+        What modalities have reported of their work.
     originals : Originals
         What was replaced by a compressed form of itself.
     """
@@ -140,6 +143,7 @@ class Index:
             backend, self._read, self._writer, CommitmentTable(backend), self._job_table, self.jobs, clock
         )
         self.upkeep = Upkeep(backend, self._read, self._writer, self.jobs, self._job_table, clock)
+        self.performed_steps = PerformedSteps(backend, self._read, self._writer, clock)
         self.originals = Originals(self._read, originals)
         self.tombstones = Tombstones(
             backend, self._read, self._writer, self.jobs, self._job_table, self._locations, clock

@@ -119,6 +119,20 @@ Tombstones = _model(
     },
 )
 
+PerformedSteps = _model(
+    "performed_steps",
+    {
+        "id": BigAutoField(),
+        **_texts(("sop_instance_uid", "state", "content", "calling_ae_title", "created_at", "changed_at")),
+    },
+)
+
+PerformedStepStudies = _model(
+    "performed_step_studies",
+    _texts(("sop_instance_uid", "study_instance_uid")),
+    key=("study_instance_uid", "sop_instance_uid"),
+)
+
 Originals = _model(
     "originals",
     {

@@ -83,7 +83,7 @@ def dispatch(association: AcceptedAssociation, message: Message, node: Node) -> 
         code = status_of(error)
         if association.failures.allows((message.command_field, code)):
             logger.info(Event(responder.operation, status=f"{code:04X}", comment=str(error)))
-        responder.fail(code, str(error))
+        responder.fail(code, str(error), getattr(error, "error_id", None))
     except Exception:
         # A mistake of ours. The peer learns no more than that the operation failed.
         logger.exception("%s failed", responder.operation)
@@ -185,12 +185,13 @@ class _Responder:
         self._flush()
         self._association.send_message(self._message.context_id, self._command_set(response), response.identifier)
 
-    def fail(self, code: int, comment: str) -> None:
+    def fail(self, code: int, comment: str, error_id: int | None = None) -> None:
         """End the operation with a failure, once the rest of its data set has been passed over."""
         if not self._message.drain(self._association.limits.drain_max_bytes):
             self._association.abort_as_provider()
             raise AssociationAborted("the peer goes on with a data set that was refused")
-        self.send_last(Response(code, comment))
+        elements = {} if error_id is None else {"ErrorID": error_id}
+        self.send_last(Response(code, comment, elements=elements))
 
     def _flush(self) -> None:
         if self._batch:

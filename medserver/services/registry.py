@@ -12,7 +12,7 @@ from types import MappingProxyType
 from pydicom.uid import UID
 
 from medserver.dicom import uids
-from medserver.services import commitment, query, retrieve, storage, verification
+from medserver.services import commitment, performed_step, query, retrieve, storage, verification
 from medserver.services.request import Handler
 from medserver.wire.command_set import CommandField
 
@@ -123,6 +123,22 @@ SERVICES: tuple[Service, ...] = (
         },
         UNCOMPRESSED,
         reverse_right="commit",
+    ),
+    Service(
+        "Modality Performed Procedure Step",
+        "PS3.4 F.7",
+        "mpps",
+        _names(uids.MODALITY_PERFORMED_PROCEDURE_STEP),
+        {CommandField.N_CREATE: performed_step.create, CommandField.N_SET: performed_step.modify},
+        UNCOMPRESSED,
+    ),
+    Service(
+        "Modality Performed Procedure Step Retrieve",
+        "PS3.4 F.8",
+        "mpps",
+        _names(uids.MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE),
+        {CommandField.N_GET: performed_step.retrieve},
+        UNCOMPRESSED,
     ),
 )
 

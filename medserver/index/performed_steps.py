@@ -1,0 +1,144 @@
+"""Performed procedure steps, as rows: their state, and their attributes as a text of DICOM JSON (PS3.18 F)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from medserver.index.backend import Backend
+from medserver.index.moments import from_text, to_text
+from medserver.index.writer import Writer
+
+PAGE_ROWS = 500
+
+_COLUMNS = "sop_instance_uid, state, content, calling_ae_title, created_at, changed_at"
+
+
+@dataclass(frozen=True, slots=True)
+class PerformedStep:
+    """One performed procedure step.
+
+    Parameters
+    ----------
+    sop_instance_uid, state : str
+        Which, and its Performed Procedure Step Status.
+    content : str
+        All its attributes, as the text of a DICOM JSON object.
+    calling_ae_title : str
+        Who created it.
+    created_at, changed_at : datetime
+        When it was created, and last changed.
+    """
+
+    sop_instance_uid: str
+    state: str
+    content: str
+    calling_ae_title: str
+    created_at: datetime
+    changed_at: datetime
+
+
+class PerformedSteps:
+    """The performed procedure steps of an index, `Index.performed_steps`.
+
+    Every method raises `IndexFailure` if the database fails.
+
+    Parameters
+    ----------
+    backend, read, writer, clock
+        As for `upkeep.Upkeep`.
+    """
+
+    def __init__(
+        self, backend: Backend, read: Callable[..., Any], writer: Writer, clock: Callable[[], datetime]
+    ) -> None:
+        self._read = read
+        self._writer = writer
+        self._clock = clock
+        self._insert = backend.sql(
+            f"INSERT INTO performed_steps ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
+        )
+        self._insert_study = backend.sql(
+            "INSERT INTO performed_step_studies (sop_instance_uid, study_instance_uid) VALUES (?, ?) "
+            "ON CONFLICT DO NOTHING"
+        )
+        self._find = backend.sql(f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid = ?")
+        self._lock = backend.sql(
+            f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid = ?" + backend.for_update
+        )
+        self._update = backend.sql(
+            "UPDATE performed_steps SET state = ?, content = ?, changed_at = ? WHERE sop_instance_uid = ?"
+        )
+        self._page = backend.sql(
+            f"SELECT id, {_COLUMNS} FROM performed_steps WHERE id > ? ORDER BY id LIMIT {PAGE_ROWS}"
+        )
+        self._of_study = backend.sql(
+            f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid IN "
+            "(SELECT sop_instance_uid FROM performed_step_studies WHERE study_instance_uid = ?) ORDER BY id"
+        )
+
+    def add(
+        self, sop_instance_uid: str, state: str, content: str, calling_ae_title: str, studies: Sequence[str]
+    ) -> bool:
+        """Add a step that belongs to studies; False if there is one of this UID."""
+        moment = to_text(self._clock())
+        row = (sop_instance_uid, state, content, calling_ae_title, moment, moment)
+
+        def perform(connection: Any) -> bool:
+            if not connection.execute(self._insert, row).fetchall():
+                return False
+            for study in dict.fromkeys(studies):
+                connection.execute(self._insert_study, (sop_instance_uid, study))
+            return True
+
+        return self._writer.run(perform)
+
+    def change(self, sop_instance_uid: str, change: Callable[[PerformedStep], tuple[str, str]]) -> bool:
+        """Change a step, which nobody else changes meanwhile.
+
+        Parameters
+        ----------
+        sop_instance_uid : str
+            Which.
+        change : callable
+            Takes it and returns its new state and content; what it raises leaves it as it is. May be called more than
+            once.
+
+        Returns
+        -------
+        bool
+            False if there is none.
+        """
+
+        def perform(connection: Any) -> bool:
+            rows = connection.execute(self._lock, (sop_instance_uid,)).fetchall()
+            if not rows:
+                return False
+            state, content = change(_step(rows[0]))
+            connection.execute(self._update, (state, content, to_text(self._clock()), sop_instance_uid))
+            return True
+
+        return self._writer.run(perform)
+
+    def get(self, sop_instance_uid: str) -> PerformedStep | None:
+        """Return a step, None if there is none."""
+        rows = self._read(lambda connection: connection.execute(self._find, (sop_instance_uid,)).fetchall())
+        return _step(rows[0]) if rows else None
+
+    def of_study(self, study_instance_uid: str) -> list[PerformedStep]:
+        """Return the steps of a study, the oldest first."""
+        rows = self._read(lambda connection: connection.execute(self._of_study, (study_instance_uid,)).fetchall())
+        return [_step(row) for row in rows]
+
+    def all(self) -> Iterator[PerformedStep]:
+        """Yield every step, the oldest first."""
+        last = 0
+        while rows := self._read(lambda connection, after: connection.execute(self._page, (after,)).fetchall(), last):
+            yield from (_step(row[1:]) for row in rows)
+            last = rows[-1][0]
+
+
+def _step(row: Sequence[Any]) -> PerformedStep:
+    return PerformedStep(*row[:4], from_text(row[4]), from_text(row[5]))

@@ -1,0 +1,1 @@
+"""Procedures: what modalities report of the work that they do (performed procedure steps). Start with `performed`."""
