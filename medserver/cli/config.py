@@ -7,9 +7,9 @@ import dataclasses
 import click
 
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
-from medserver.config.options import options_of
+from medserver.config.options import Option, options_of
 from medserver.config.settings import Setting
-from medserver.config.values import without_password
+from medserver.config.values import LINES, without_password
 
 
 @click.group()
@@ -43,8 +43,22 @@ def show(invocation: Invocation, as_json: bool) -> None:
         if setting.section != section:
             section = setting.section
             click.echo(f"[{section}]")
-        text = ", ".join(setting.text.split("\n"))
-        click.echo(f"{f'{setting.option} = {text}':<48}  ; {setting.origin}")
+        first, *others = _lines(setting)
+        click.echo(f"{f'{setting.option} = {first}':<48}  ; {setting.origin}")
+        for line in others:
+            click.echo(f"    {line}")
+
+
+def _lines(setting: Setting) -> list[str]:
+    """Return the lines in which a value is written: one, unless the line ends say something."""
+    lines = setting.text.split("\n")
+    option = _option(setting)
+    return lines if option is not None and option.type.name == LINES else [", ".join(lines)]
+
+
+def _option(setting: Setting) -> Option | None:
+    """Return the row of the table, None for an option that is named as an attribute is."""
+    return options_of(setting.section.partition(" ")[0]).get(setting.option)
 
 
 def _without_secrets(setting: Setting) -> Setting:
@@ -56,10 +70,10 @@ def _without_secrets(setting: Setting) -> Setting:
 
 def _described(setting: Setting) -> dict[str, str]:
     """Return a setting with what the table of options says about it."""
-    option = options_of(setting.section.partition(" ")[0])[setting.option]
+    option = _option(setting)
     return {
         **dataclasses.asdict(setting),
-        "type": option.type.name,
-        "unit": option.unit,
-        "help": option.help,
+        "type": option.type.name if option else "key",
+        "unit": option.unit if option else "",
+        "help": option.help if option else "What the attribute of this name has to match, as in a C-FIND.",
     }

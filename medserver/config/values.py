@@ -23,6 +23,9 @@ from medserver.dicom.uids import is_valid_uid
 AE_TITLE_LENGTH_MAX = 16
 PROCESSES_MAX = 64
 
+LINES = "lines"
+"""The name of the types in whose values the line ends say something."""
+
 _SIZE = re.compile(r"([0-9][0-9_]*)\s*(B|KiB|MiB|GiB|TiB)?", re.IGNORECASE)
 _SIZE_FACTORS = {"b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3, "tib": 1024**4}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(s|min|h|d)")
@@ -274,7 +277,7 @@ HOST = ValueType("host", parse_host)
 HOST_AND_PORT = ValueType("host:port", parse_host_and_port)
 NETWORKS = ValueType("networks", parse_networks)
 CHANGES = {
-    name: ValueType("lines", lambda text, name=name: _parse_changes(name, text)) for name in ("set", "remove", "map")
+    name: ValueType(LINES, lambda text, name=name: _parse_changes(name, text)) for name in ("set", "remove", "map")
 }
 HOURS = ValueType("hours", parse_hours)
 NAME_LIST = ValueType("names", parse_names)

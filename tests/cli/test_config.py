@@ -43,7 +43,7 @@ def test_show_gives_every_option_with_its_origin(run):
     ):
         assert expected in lines
     for option in OPTIONS:
-        if option.default is not None and option.section != "ae":
+        if option.default is not None and option.section not in ("ae", "route", "poll"):
             assert any(line.startswith(f"{option.name} =") for line in lines)
 
 
@@ -92,3 +92,29 @@ def test_the_configuration_can_be_named_in_the_environment(tmp_path, config_path
         check=False,
     )
     assert finished.stdout.startswith(str(config_path))
+
+
+def test_show_tells_rules_so_that_they_can_be_read_again(run, config_path):
+    rules = """
+[route CT]
+to = WS
+Modality = CT\\MR
+calling_ae_title = CT*
+set = InstitutionName = Hospital, Ward 1
+    PatientComments = sent on
+remove = AccessionNumber, PatientAge
+[poll WS]
+source = WS
+ModalitiesInStudy = CT
+"""
+    config_path.write_text(config_path.read_text().replace("[ae WS]", "[ae WS]\naddress = 10.0.1.1:104") + rules)
+    shown = run("config", "show")
+    assert shown.returncode == 0, shown.stderr
+    config_path.write_text(shown.stdout)
+    again = run("config", "show")
+    assert again.returncode == 0, again.stderr
+    for text in ("set = InstitutionName = Hospital, Ward 1", "    PatientComments = sent on", "modality = CT\\MR"):
+        assert text in shown.stdout
+        assert text in again.stdout
+    options = json.loads(run("config", "show", "--json").stdout)
+    assert {"modality", "set", "modalitiesinstudy"} <= {one["option"] for one in options}
