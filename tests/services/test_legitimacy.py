@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from pydicom.uid import CTImageStorage
 from pynetdicom.sop_class import (
+    ModalityPerformedProcedureStep,
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
@@ -35,6 +36,7 @@ SOP_CLASSES = {
     "move": StudyRootQueryRetrieveInformationModelMove,
     "get": StudyRootQueryRetrieveInformationModelGet,
     "commit": StorageCommitmentPushModel,
+    "mpps": ModalityPerformedProcedureStep,
 }
 
 
