@@ -8,6 +8,7 @@ committed; then, and only then, success may be answered. A crash in between leav
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import UTC
 from types import TracebackType
 
@@ -122,6 +123,12 @@ class Reception:
         if not self._header_reader.has_enough:
             self._header_reader.feed(fragment)
         self._writer.write(fragment)
+
+    def take(self, fragments: Iterable[bytes | bytearray | memoryview]) -> str:
+        """Take the whole data set, and `commit` it; the errors are those of `write` and `commit`."""
+        for fragment in fragments:
+            self.write(fragment)
+        return self.commit()
 
     def commit(self) -> str:
         """Check the instance, make it durable and enter it into the index.

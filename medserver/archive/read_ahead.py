@@ -18,6 +18,7 @@ from medserver.archive.fetch import READ_AT_ONCE_MAX_BYTES, open_data_set
 from medserver.errors import MedserverError
 from medserver.index import StoredInstance
 from medserver.node import Node
+from medserver.scu.storage import Outgoing
 
 THREADED_MIN_BYTES = 128 * 1024
 """From this size on the digest takes longer than waking the thread that computes it."""
@@ -69,6 +70,30 @@ class ReadAhead:
     def _following(self) -> StoredInstance | None:
         return self._later[0] if self._later else None
 
+    def outgoing(self, instance: StoredInstance) -> Outgoing:
+        """Return the instance whose turn it is as something to send, which knows those that come next."""
+        return Outgoing(
+            instance.sop_class_uid,
+            instance.sop_instance_uid,
+            instance.transfer_syntax_uid,
+            instance.size_bytes,
+            lambda: self.open(instance),
+            self.prepare,
+            instance.digest,
+            lambda count: [self._out_of_turn(each) for each in self.following(count)],
+        )
+
+    def _out_of_turn(self, instance: StoredInstance) -> Outgoing:
+        """Return an instance as something to prepare, by any thread: it is opened beside the one that is sent."""
+        return Outgoing(
+            instance.sop_class_uid,
+            instance.sop_instance_uid,
+            instance.transfer_syntax_uid,
+            instance.size_bytes,
+            lambda: open_data_set(self._node, instance),
+            digest=instance.digest,
+        )
+
     def prepare(self) -> None:
         """Open the instance that follows, if it is a small one; an error shows when it is needed."""
         following = self._following
@@ -88,10 +113,6 @@ class ReadAhead:
             data_set = opened[1]()
         self._begin()
         return data_set
-
-    def open_beside(self, instance: StoredInstance) -> BinaryIO:
-        """Open an instance out of turn, by any thread."""
-        return open_data_set(self._node, instance)
 
     def _begin(self) -> None:
         """Have the thread open the instance that follows, if it is neither small nor one that is read as a stream."""

@@ -205,8 +205,7 @@ def _verify(config: Config, remote: Remote) -> None:
     from medserver.wire.limits import WireLimits
     from medserver.wire.requestor import Address, associate
 
-    address = Address(remote.ae_title, remote.host, remote.port)
-    limits = WireLimits.from_options(config.limits)
+    address, limits = Address.of(remote), WireLimits.from_options(config.limits)
     association = associate(address, [verification.PROPOSAL], config.node.ae_title, limits)
     try:
         response = verification.echo(association)

@@ -9,16 +9,12 @@ from dataclasses import asdict
 
 import click
 
+from medserver.cli.instances import instances_of
 from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
 from medserver.cli.text import CELL_LENGTH_MAX, count_in_words, printable
 from medserver.conditions import SeriesConditions, read_conditions
-from medserver.dicom.conditions import SingleValue
-from medserver.dicom.uids import is_valid_uid
-from medserver.errors import BadUsage, NoSuchInstance
-from medserver.log import escaped
+from medserver.errors import BadUsage
 from medserver.node import open_node
-
-_KEYWORDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 
 @click.command()
@@ -34,15 +30,8 @@ def command(invocation: Invocation, uid: str, as_csv: bool, as_json: bool) -> No
     """
     if as_csv and as_json:
         raise BadUsage("say either --csv or --json")
-    if not is_valid_uid(uid):
-        raise BadUsage(f"{escaped(uid)} is not a UID")
     with closing(open_node(invocation.config_file)) as node:
-        for keyword in _KEYWORDS:
-            if selected := list(node.index.select([SingleValue(keyword, uid)])):
-                found = read_conditions(node, selected)
-                break
-        else:
-            raise NoSuchInstance(f"there is no study, series or instance {uid}")
+        found = read_conditions(node, instances_of(node, uid))
     if as_json:
         echo_json([asdict(one) for one in found])
     elif as_csv:

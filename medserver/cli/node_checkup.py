@@ -183,7 +183,7 @@ def _peers(config: Config) -> Iterator[Step]:
 
 
 def _peer(config: Config, remote: Remote) -> Step:
-    address = Address(remote.ae_title, str(remote.host), int(remote.port or 0))
+    address = Address.of(remote)
     started_at = time.monotonic()
     try:
         _echo(Peer(address, config.node.ae_title, _short_limits(config)))

@@ -17,7 +17,6 @@ from medserver.errors import BadUsage
 from medserver.index import JobFilter
 from medserver.node import Node, open_node
 
-
 _AGE = duration(0, 100 * 366 * 86_400)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from medserver.log import escaped
 from medserver.scu.exchange import Response
 from medserver.wire.association import Association
 from medserver.wire.limits import WireLimits
-from medserver.wire.requestor import Address, Proposal, associate
+from medserver.wire.requestor import Address, Proposal, associated
 
 COMMENT_LENGTH_MAX = 100
 NAMES_LISTED_MAX = 20
@@ -49,10 +49,9 @@ class Peer:
     calling_ae_title: str
     limits: WireLimits
 
-    @contextmanager
     def associated(
         self, proposals: Sequence[Proposal], extended: Mapping[str, bytes] | None = None
-    ) -> Iterator[Association]:
+    ) -> AbstractContextManager[Association]:
         """Open an association for what is done inside; it is aborted when that fails.
 
         Raises
@@ -60,14 +59,7 @@ class Peer:
         RemoteError
             It cannot be opened.
         """
-        association = associate(self.address, proposals, self.calling_ae_title, self.limits, extended)
-        try:
-            yield association
-        except BaseException:  # an operation may be under way, which a release must not interrupt
-            association.abort()
-            association.dul.finish()
-            raise
-        association.release()
+        return associated(self.address, proposals, self.calling_ae_title, self.limits, extended)
 
 
 def failure(peer: Peer, operation: str, response: Response) -> RemoteError:
@@ -152,7 +144,7 @@ def resolve(config: Config, text: str) -> Address:
     if remote is not None:
         if remote.host is None or remote.port is None:
             raise BadUsage(f"[ae {remote.name}] has no address with a port: it only calls us")
-        return Address(remote.ae_title, remote.host, remote.port)
+        return Address.of(remote)
     ae_title, at, place = text.rpartition("@")
     if not at:
         names = [remote.name for remote in config.remotes]

@@ -95,10 +95,11 @@ def status(invocation: Invocation, as_json: bool) -> None:
 
 
 def _poll(invocation: Invocation, name: str) -> Poll:
-    polls = {one.name: one for one in invocation.config.polls}
-    if name not in polls:
-        raise BadUsage(f"there is no [poll {printable(name)}]{closest(name, polls) if polls else ''}")
-    return polls[name]
+    poll = invocation.config.poll(name)
+    if poll is None:
+        names = [one.name for one in invocation.config.polls]
+        raise BadUsage(f"there is no [poll {printable(name)}]{closest(name, names) if names else ''}")
+    return poll
 
 
 def _described(poll: Poll) -> dict[str, object]:

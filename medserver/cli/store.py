@@ -13,17 +13,16 @@ import click
 from medserver.archive import Finding
 from medserver.archive.follow_ups import REPAIR, REPLICATE
 from medserver.backups.catalog import newest_backup_at
+from medserver.cli.instances import instances_of
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
 from medserver.cli.progress import progress
 from medserver.cli.store_report import described, report_lines
 from medserver.cli.text import count_in_words
 from medserver.config.edit import add_volume
 from medserver.config.options import COMPRESSIONS
-from medserver.dicom.conditions import SingleValue
 from medserver.dicom.syntax_names import SHORT_NAMES
-from medserver.dicom.uids import is_valid_uid
-from medserver.errors import BadUsage, NoSuchInstance, StoreFailure
-from medserver.index import JobFilter, StoredInstance, StoredLocation
+from medserver.errors import BadUsage, StoreFailure
+from medserver.index import JobFilter, StoredLocation
 from medserver.log import escaped
 from medserver.node import Node, open_node
 from medserver.safekeeping.compression import queue_compression
@@ -38,8 +37,6 @@ from medserver.safekeeping.replication import copy_now
 from medserver.safekeeping.seeking import missing_on, queue_missing, queue_repairs, restart_seeking
 from medserver.safekeeping.status import status_of
 from medserver.safekeeping.verification import BYTES_PER_MB, verify_copies
-
-_UID_KEYWORDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 
 @contextmanager
@@ -265,7 +262,7 @@ def delete(invocation: Invocation, keys: tuple[str, ...], force: bool, reason: s
     anew.
     """
     with _opened(invocation) as node:
-        instances = {one.sop_instance_uid: one for key in keys for one in _instances(node, key)}
+        instances = {one.sop_instance_uid: one for key in keys for one in instances_of(node, key)}
         objects = [*instances.values(), *asides_of(node, instances.values())]
         amount = count_in_words(len(objects), "object")
         if not force:
@@ -273,16 +270,6 @@ def delete(invocation: Invocation, keys: tuple[str, ...], force: bool, reason: s
         jobs = list(deletion_jobs(objects, by=getpass.getuser(), reason=reason))
         node.index.add_jobs(jobs)
     click.echo(f"{amount} will be deleted by {count_in_words(len(jobs), 'job')} of kind {DELETE}")
-
-
-def _instances(node: Node, uid: str) -> list[StoredInstance]:
-    """Return the instances of the study or series with a UID, or the one that has it."""
-    if not is_valid_uid(uid):
-        raise BadUsage(f"{escaped(uid)} is not a UID")
-    for keyword in _UID_KEYWORDS:
-        if found := list(node.index.select([SingleValue(keyword, uid)])):
-            return found
-    raise NoSuchInstance(f"there is no study, series or instance {uid}")
 
 
 @command.command()

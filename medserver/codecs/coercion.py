@@ -6,19 +6,19 @@ What they were is kept in the Original Attributes Sequence (PS3.3 C.12.1.1.9).
 from __future__ import annotations
 
 import os
-import resource
 import tempfile
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from shutil import copyfileobj
+from typing import Any
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomFileLike
 from pydicom.filereader import read_dataset
-from pydicom.filewriter import write_dataset
 
+from medserver.codecs.conversion import limit_file_size
+from medserver.codecs.data_sets import write_whole
 from medserver.codecs.deflation import Deflater
 from medserver.codecs.elements import Walker
 from medserver.codecs.inflation import inflate
@@ -63,29 +63,27 @@ def coerce(
     CannotTranscode
         The data set is damaged or too large to be held in memory, or cannot have such a value.
     """
-    _, hard_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_max_bytes, hard_limit))
-    syntax = transfer_syntax(transfer_syntax_uid)
+    limit_file_size(size_max_bytes)
+    syntax, encoding = transfer_syntax(transfer_syntax_uid), encoding_of(transfer_syntax_uid)
     with open_region(source_descriptor, offset, size_bytes) as source, tempfile.TemporaryFile(dir=directory) as plain:
         stream = source
         if syntax.deflated:
             stream, size_bytes = plain, inflate(source, size_bytes, plain, size_max_bytes)
             plain.seek(0)
         # pydicom takes a data set that is cut off for one that ends there; this does not.
-        Walker(stream, size_bytes, encoding_of(transfer_syntax_uid), Survey(stream, syntax.encapsulated)).walk()
+        Walker(stream, size_bytes, encoding, Survey(stream, syntax.encapsulated)).walk()
         stream.seek(0)
         dataset = read_dataset(stream, syntax.implicit_vr, syntax.little_endian)
     change(dataset, changes, modifying_system)
     with os.fdopen(output_descriptor, "wb", closefd=False) as output:
         if not syntax.deflated:
-            _write(dataset, output, syntax.implicit_vr, syntax.little_endian)
+            write_whole(dataset, output, encoding)
             return
         with tempfile.TemporaryFile(dir=directory) as plain:
-            _write(dataset, plain, syntax.implicit_vr, syntax.little_endian)
+            write_whole(dataset, plain, encoding)
             plain.seek(0)
             deflater = Deflater(output)
-            while chunk := plain.read(1024 * 1024):
-                deflater.write(chunk)
+            copyfileobj(plain, deflater)
             deflater.finish()
 
 
@@ -133,9 +131,3 @@ def _wanted(dataset: Dataset, changes: Mapping[str, Any]) -> Sequence[tuple[str,
     found += changes.get("set", {}).items()
     found += [(keyword, None) for keyword in changes.get("remove", ())]
     return found
-
-
-def _write(dataset: Dataset, output: BinaryIO, implicit_vr: bool, little_endian: bool) -> None:
-    file = DicomFileLike(output)
-    file.is_implicit_VR, file.is_little_endian = implicit_vr, little_endian
-    write_dataset(file, dataset)

@@ -66,9 +66,7 @@ def convert(
     TransferSyntaxNotSupported
         If a transfer syntax is unknown.
     """
-    # The kernel keeps the bound, however the bytes come about: a write beyond it fails with EFBIG.
-    _, hard_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_max_bytes, hard_limit))
+    limit_file_size(size_max_bytes)
     with (
         open_region(source_descriptor, offset, size_bytes) as source,
         os.fdopen(output_descriptor, "wb", BUFFER_SIZE_BYTES, closefd=False) as output,
@@ -80,6 +78,12 @@ def convert(
             inflated_size_bytes = inflate(source, size_bytes, inflated, size_max_bytes)
             inflated.seek(0)
             return conversion.write(inflated.fileno(), 0, inflated, inflated_size_bytes, output)
+
+
+def limit_file_size(size_max_bytes: int) -> None:
+    """Have the kernel keep the bound, however the bytes come about: a write beyond it fails with EFBIG."""
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_max_bytes, hard_limit))
 
 
 @dataclass(frozen=True, slots=True)

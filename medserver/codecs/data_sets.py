@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
+from typing import BinaryIO
 
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import correct_ambiguous_vr_element, write_data_element
+from pydicom.filebase import DicomBytesIO, DicomFileLike
+from pydicom.filewriter import correct_ambiguous_vr_element, write_data_element, write_dataset
 from pydicom.tag import Tag
 
 from medserver.codecs.elements import Walker
@@ -121,6 +122,13 @@ def write_element(element: DataElement, encoding: Encoding, encodings: Sequence[
         return stream.getvalue()
     items = b"".join(_item(item, encoding, encodings) for item in element.value or ())
     return _header(element.tag, "SQ", len(items), encoding) + items
+
+
+def write_whole(dataset: Dataset, output: BinaryIO, encoding: Encoding) -> None:
+    """Encode a data set into a file, as pydicom does it: what was not touched is written as it was read."""
+    file = DicomFileLike(output)
+    file.is_implicit_VR, file.is_little_endian = encoding.implicit_vr, encoding.little_endian
+    write_dataset(file, dataset)
 
 
 def _item(item: Dataset, encoding: Encoding, encodings: Sequence[str]) -> bytes:

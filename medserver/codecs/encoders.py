@@ -10,7 +10,6 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from types import MappingProxyType
 
 import numpy as np
@@ -18,6 +17,7 @@ from pydicom.pixels import get_encoder
 from pydicom.uid import UID
 
 from medserver.codecs.frames import Image
+from medserver.codecs.installed import is_installed
 from medserver.codecs.syntaxes import targets
 from medserver.dicom.uids import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import CannotTranscode
@@ -67,17 +67,12 @@ class Encoder:
     @property
     def is_available(self) -> bool:
         """Whether what it needs is installed."""
-        return _is_installed(self.module)
+        return is_installed(self.module)
 
     @property
     def decodes_quickly(self) -> bool:
         """Whether `decode` can be called."""
-        return self.decode is not None and _is_installed("imagecodecs")
-
-
-@lru_cache(maxsize=16)
-def _is_installed(module: str) -> bool:
-    return find_spec(module) is not None
+        return self.decode is not None and is_installed("imagecodecs")
 
 
 def _by_pydicom(uid: str, plugin: str) -> Callable[[bytes, Image], bytes]:
@@ -102,7 +97,7 @@ def _jpeg_2000(frame: bytes, image: Image) -> bytes:
     """Encode with pydicom's plug-in, and what is too small for it with imagecodecs, if that is installed."""
     if min(image.rows, image.columns) >= _OPENJPEG_SIZE_MIN:
         return _jpeg_2000_by_pydicom(frame, image)
-    if not _is_installed("imagecodecs"):
+    if not is_installed("imagecodecs"):
         raise CannotTranscode("an image of less than 32 pixels in a dimension needs the extra 'codecs'")
     import imagecodecs
 
@@ -123,18 +118,13 @@ def _jpeg_2000_decoded(stream: bytes, image: Image) -> bytes:
     """Decode with imagecodecs, which needs three quarters of the time that pydicom's plug-in does."""
     import imagecodecs
 
-    return imagecodecs.jpeg2k_decode(stream, numthreads=1).astype(_sample(image), copy=False).tobytes()
+    return imagecodecs.jpeg2k_decode(stream, numthreads=1).astype(image.sample_type, copy=False).tobytes()
 
 
 def _samples(frame: bytes, image: Image) -> np.ndarray:
     """Return a frame as an array, shape (rows, columns[, samples])."""
     colours = [image.samples_per_pixel] if image.samples_per_pixel > 1 else []
-    return np.frombuffer(frame, _sample(image)).reshape(image.rows, image.columns, *colours)
-
-
-def _sample(image: Image) -> str:
-    """Return the type of a sample as numpy spells it."""
-    return f"<{'ui'[image.pixel_representation & 1]}{image.bits_allocated // 8}"
+    return np.frombuffer(frame, image.sample_type).reshape(image.rows, image.columns, *colours)
 
 
 def _htj2k(frame: bytes, image: Image) -> bytes:
@@ -164,7 +154,7 @@ def _htj2k(frame: bytes, image: Image) -> bytes:
 def _htj2k_decoded(stream: bytes, image: Image) -> bytes:
     import imagecodecs
 
-    return imagecodecs.htj2k_decode(stream).astype(_sample(image), copy=False).tobytes()
+    return imagecodecs.htj2k_decode(stream).astype(image.sample_type, copy=False).tobytes()
 
 
 ENCODERS: tuple[Encoder, ...] = (
@@ -220,6 +210,6 @@ def encoder_of(transfer_syntax_uid: str) -> Encoder:
 
 def preload() -> None:
     """Import what the encoders need, so that it does not count as the memory of a job."""
-    if _is_installed("imagecodecs"):
+    if is_installed("imagecodecs"):
         imagecodecs = importlib.import_module("imagecodecs")
         imagecodecs.HTJ2K, imagecodecs.JPEG2K, imagecodecs.JPEG8  # noqa: B018 - they are imported when they are asked for

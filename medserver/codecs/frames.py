@@ -56,6 +56,11 @@ class Image:
         """The size of one decoded frame."""
         return self.rows * self.columns * self.samples_per_pixel * self.bits_allocated // 8
 
+    @property
+    def sample_type(self) -> str:
+        """The type of a native sample, as numpy spells it."""
+        return f"<{'ui'[self.pixel_representation & 1]}{self.bits_allocated // 8}"
+
 
 def image_of(facts: Facts) -> Image:
     """Return the image that the facts of a data set describe.
@@ -170,7 +175,6 @@ def _image_frames(
     """Yield what pydicom decodes: frame, photometric interpretation and planar configuration."""
     syntax = transfer_syntax(transfer_syntax_uid)
     # The plug-ins shrink samples to the precision of the codestream; Bits Allocated says what they were.
-    sample = f"<{'ui'[image.pixel_representation & 1]}{image.bits_allocated // 8}"
     options = {name: getattr(image, name) for name in Image.__slots__}
     frames = get_decoder(UID(transfer_syntax_uid)).iter_array(
         stream,
@@ -186,7 +190,7 @@ def _image_frames(
         photometric_interpretation = str(properties["photometric_interpretation"])
         if photometric_interpretation == "YBR_FULL_422":
             photometric_interpretation = "YBR_FULL"  # decoded samples are not subsampled
-        yield pixels.astype(sample).tobytes(), photometric_interpretation, 0
+        yield pixels.astype(image.sample_type).tobytes(), photometric_interpretation, 0
 
 
 def _plain_frames(

@@ -5,8 +5,6 @@ libjpeg-turbo decodes all of them; it comes with imagecodecs, of the extra ``cod
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,12 +27,6 @@ JPEG = (
 _EOI = b"\xff\xd9"
 _PADDING = b"\0\xff"
 """Behind it, to an even length: 0 by PS3.5 A.4; a converter of the year 2000 has FFH."""
-
-
-@cache
-def is_decodable() -> bool:
-    """Return whether imagecodecs is installed."""
-    return find_spec("imagecodecs") is not None
 
 
 def decode_jpeg(stream: bytes, image: Image, transfer_syntax_uid: str) -> tuple[bytes, str]:

@@ -8,12 +8,12 @@ from typing import BinaryIO
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filebase import DicomFileLike
 from pydicom.filereader import read_dataset
-from pydicom.filewriter import write_dataset
 from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, generate_uid
 
 from medserver.codecs.conversion import convert
+from medserver.codecs.data_sets import write_whole
+from medserver.codecs.syntaxes import EXPLICIT_LITTLE
 from medserver.errors import CannotTranscode
 
 JPEG_2000 = str(JPEG2000)
@@ -71,9 +71,7 @@ def derive_lossy(
     dataset.compress(JPEG2000, j2k_cr=[of_used_bits], encoding_plugin="pylibjpeg", generate_instance_uid=False)
     _describe(dataset, before_bytes / max(len(dataset.PixelData), 1))
     with os.fdopen(output_descriptor, "wb", closefd=False) as output:
-        file = DicomFileLike(output)
-        file.is_little_endian, file.is_implicit_VR = True, False
-        write_dataset(file, dataset)
+        write_whole(dataset, output, EXPLICIT_LITTLE)
     return str(dataset.SOPInstanceUID)
 
 

@@ -9,7 +9,8 @@ from struct import Struct
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from medserver.codecs import jpeg
+from medserver.codecs.installed import is_installed
+from medserver.codecs.jpeg import JPEG
 from medserver.dicom.uids import (
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -102,8 +103,8 @@ def targets(transfer_syntax_uid: str) -> tuple[str, ...]:
 def _is_decodable(transfer_syntax_uid: str) -> bool:
     if transfer_syntax_uid in DECODED_HERE:
         return True
-    if transfer_syntax_uid in jpeg.JPEG:
-        return jpeg.is_decodable()
+    if transfer_syntax_uid in JPEG:
+        return is_installed("imagecodecs")
     return decoding_plugin(transfer_syntax_uid) is not None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -109,14 +109,11 @@ def compress_with_loss(
     TransferSyntaxNotSupported, OutOfResources
         As for `transcode`.
     """
-    with ExitStack() as files:
-        output = files.enter_context(tempfile.TemporaryFile(dir=directory))
-        descriptor, offset = _as_file(source, size_bytes, directory, files)
-        arguments = (offset, size_bytes, from_uid, os.fspath(directory), size_max_bytes, ratio)
-        uid = workers.run(derive_lossy, *arguments, files=(descriptor, output.fileno()))
+    how = (from_uid, os.fspath(directory), size_max_bytes, ratio)
+    with _worked(source, size_bytes, workers, directory, derive_lossy, how) as (descriptor, uid):
         if not is_valid_uid(uid):
             raise CannotTranscode("the worker process gave no proper answer")
-        yield Transcoded(output.fileno()), uid
+        yield Transcoded(descriptor), uid
 
 
 @contextmanager
@@ -154,12 +151,9 @@ def change_attributes(
     OutOfResources
         If the directory is full.
     """
-    with ExitStack() as files:
-        output = files.enter_context(tempfile.TemporaryFile(dir=directory))
-        descriptor, offset = _as_file(source, size_bytes, directory, files)
-        how = (transfer_syntax_uid, os.fspath(directory), size_max_bytes, dict(changes), modifying_system)
-        workers.run(coerce, offset, size_bytes, *how, files=(descriptor, output.fileno()))
-        yield Transcoded(output.fileno())
+    how = (transfer_syntax_uid, os.fspath(directory), size_max_bytes, dict(changes), modifying_system)
+    with _worked(source, size_bytes, workers, directory, coerce, how) as (descriptor, _):
+        yield Transcoded(descriptor)
 
 
 @contextmanager
@@ -215,14 +209,27 @@ def _converted(
     size_max_bytes: int,
     without_bulk_data: bool = False,
 ) -> Iterator[Transcoded]:
-    """Let a worker convert a data set, given as a file."""
+    """Let a worker convert a data set."""
+    how = (from_uid, to_uid, os.fspath(directory), size_max_bytes, without_bulk_data)
+    with _worked(source, size_bytes, workers, directory, convert, how) as (descriptor, pixel_digest):
+        yield Transcoded(descriptor, pixel_digest=pixel_digest)
+
+
+@contextmanager
+def _worked(
+    source: BinaryIO,
+    size_bytes: int,
+    workers: Workers,
+    directory: str | Path,
+    function: Callable,
+    how: tuple[Any, ...],
+) -> Iterator[tuple[int, Any]]:
+    """Let a worker make one file of another; give the new one, and what the function returned."""
     with ExitStack() as files:
         output = files.enter_context(tempfile.TemporaryFile(dir=directory))
         descriptor, offset = _as_file(source, size_bytes, directory, files)
-        region = (offset, size_bytes)
-        how = (from_uid, to_uid, os.fspath(directory), size_max_bytes, without_bulk_data)
-        pixel_digest = workers.run(convert, *region, *how, files=(descriptor, output.fileno()))
-        yield Transcoded(output.fileno(), pixel_digest=pixel_digest)
+        answer = workers.run(function, offset, size_bytes, *how, files=(descriptor, output.fileno()))
+        yield output.fileno(), answer
 
 
 def _as_file(source: BinaryIO, size_bytes: int, directory: str | Path, files: ExitStack) -> tuple[int, int]:

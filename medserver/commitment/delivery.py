@@ -92,7 +92,7 @@ def _associate(node: Node, stored: StoredCommitment) -> Association:
     config = node.config.current
     remote = _remote(node, stored)
     association = associate(
-        Address(remote.ae_title, remote.host, remote.port),
+        Address.of(remote),
         [scu.REPORT_PROPOSAL],
         config.node.ae_title,
         WireLimits.from_options(config.limits),

@@ -20,13 +20,14 @@ from medserver.config.records import (
     VolumeOptions,
 )
 from medserver.config.remote import SERVICES, Remote
-from medserver.config.route import CALLING_AE_TITLE, Route
+from medserver.config.route import CALLING_AE_TITLE, Changes, Route
 from medserver.config.settings import Setting
 
 __all__ = [
     "CALLING_AE_TITLE",
     "SERVICES",
     "BackupOptions",
+    "Changes",
     "Config",
     "ConfigFile",
     "IndexOptions",

@@ -12,6 +12,7 @@ from medserver.config.poll import Poll
 from medserver.config.remote import Remote
 from medserver.config.resolver import HostResolver
 from medserver.config.route import Route
+from medserver.dicom.syntax_names import SHORT_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,19 @@ class Config:
         if self.backup.volume != "auto":
             return next(volume for volume in self.volumes if volume.name == self.backup.volume)
         return next((volume for volume in self.volumes if volume.role == "replica"), self.primary_volume)
+
+    def compress_to(self, remote: Remote) -> str:
+        """Return the transfer syntax that what a remote AE sends is compressed to later; empty if it is not."""
+        name = remote.ingest_transfer_syntax or self.store.compress
+        return "" if name == "none" else SHORT_NAMES[name]
+
+    def route(self, name: str) -> Route | None:
+        """Return the rule of this name."""
+        return next((route for route in self.routes if route.name == name), None)
+
+    def poll(self, name: str) -> Poll | None:
+        """Return the entry of this name of what is collected."""
+        return next((poll for poll in self.polls if poll.name == name), None)
 
     @cached_property
     def _remotes_by_name(self) -> dict[str, Remote]:

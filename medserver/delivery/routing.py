@@ -103,11 +103,11 @@ def _released(payload: Mapping[str, Any], destination: str, rule: Route | None, 
 
 def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Release instances whose study is quiet; the others are held on until it may be."""
-    rules = {rule.name: rule for rule in node.config.current.routes}
+    config = node.config.current
     quiet_at: dict[tuple[str, str], datetime] = {}
     now = node.clock()
     for job in batch:
-        rule, study = rules.get(job.payload["route"]), job.payload["study_instance_uid"]
+        rule, study = config.route(job.payload["route"]), job.payload["study_instance_uid"]
         if rule is not None and (rule.name, study) not in quiet_at:
             last = node.index.last_received_at(study)
             quiet_at[rule.name, study] = last + timedelta(seconds=rule.quiet_s) if last else now  # it was deleted

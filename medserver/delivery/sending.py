@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import NamedTuple
 
 from medserver import archive, codecs
-from medserver.config import Remote, Route
+from medserver.config import Changes, Remote, Route
 from medserver.delivery.routing import DELIVER
 from medserver.dicom import status
 from medserver.errors import AssociationAborted, MedserverError, NoContextAccepted, RemoteError
@@ -39,64 +39,78 @@ GIVE_UP_AFTER = timedelta(days=14)
 logger = logging.getLogger(__name__)
 
 
+class _Entry(NamedTuple):
+    """What is sent, and by which rule; None if that is gone."""
+
+    job: Job
+    instance: StoredInstance
+    rule: Route | None
+
+
 def deliver(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Send a batch of instances to the destination `batch.destination`."""
-    config = node.config.current
+    config, now = node.config.current, node.clock()
     remote = config.remote_by_name(batch.destination)
     if remote is None or not remote.is_destination:
         problem = f"no entry [ae {batch.destination}] with an address and a port"
         yield from (failed(job, problem) for job in batch)
         return
     found = node.index.instances([job.payload["sop_instance_uid"] for job in batch])
-    present = [(job, found[uid]) for job in batch if (uid := job.payload["sop_instance_uid"]) in found]
-    yield from (done(job) for job in batch if job.payload["sop_instance_uid"] not in found)  # it was deleted
-    early = [(job, opening) for job, _ in present if (opening := _opening(node, job)) > node.clock()]
-    yield from (done(job, _later(job, opening)) for job, opening in early)  # the hours ended while it waited
-    waiting = {job.id for job, _ in early}
-    present = [(job, instance) for job, instance in present if job.id not in waiting]
-    lane = Lane(DELIVER, batch.destination)
+    entries: list[_Entry] = []
+    for job in batch:
+        instance, rule = found.get(job.payload["sop_instance_uid"]), config.route(job.payload["route"])
+        if instance is None:  # it was deleted
+            yield done(job)
+        elif rule is not None and not rule.hours.is_open(now):  # they ended while it waited
+            yield done(job, _later(job, rule.hours.next_open(now)))
+        else:
+            entries.append(_Entry(job, instance, rule))
     try:
-        yield from _send(node, remote, present, batch)
+        yield from _send(node, remote, entries, batch)
     except RemoteError as error:
+        lane = Lane(DELIVER, batch.destination)
         until = node.index.jobs.rest(lane, str(error), lambda failures: _rest_until(node, failures))
         logger.warning(
             Event("not delivered", destination=remote.name, waiting_until=f"{until:%H:%M:%S}", reason=str(error))
         )
-        yield from _given_up(node, present, str(error))
+        yield from _given_up(node, entries, str(error))
 
 
-def _send(
-    node: Node, remote: Remote, present: Iterable[tuple[Job, StoredInstance]], batch: Batch
-) -> Iterator[Outcome]:
-    """Send instances one after the other.
+def _send(node: Node, remote: Remote, entries: Iterable[_Entry], batch: Batch) -> Iterator[Outcome]:
+    """Send instances one after the other; those that are changed apart from those that are not.
 
     Raises
     ------
     RemoteError
         The destination cannot be reached, or the association broke: what has no outcome was not delivered.
     """
-    woken = False
-    for preferred, group in groupby(present, key=lambda pair: _preferred(node, remote, pair[0])):
-        pairs = list(group)
-        with ExitStack() as stack:
-            sender = stack.enter_context(_sender(node, remote, preferred, [one for _, one in pairs]))
-            instances = stack.enter_context(archive.ReadAhead(node, [one for _, one in pairs]))
-            for (job, _), instance in zip(pairs, instances, strict=True):
+    is_reached = False
+    for (preferred, changes), group in groupby(entries, key=lambda entry: _manner(remote, entry.rule)):
+        alike = list(group)
+        with (
+            _sender(node, remote, preferred, [entry.instance for entry in alike]) as sender,
+            archive.ReadAhead(node, [entry.instance for entry in alike]) as instances,
+        ):
+            for entry, instance in zip(alike, instances, strict=True):
                 if batch.should_stop:
                     return
-                outcome = _deliver(node, sender, instances, job, instance)
-                if not woken:
-                    _wake(node, remote)
-                    woken = True
+                outcome = _deliver(node, sender, instances, entry.job, instance, changes)
+                if not is_reached:
+                    node.index.jobs.wake(entry.job.lane)
+                    is_reached = True
                 yield outcome
 
 
 def _deliver(
-    node: Node, sender: StorageSender, instances: archive.ReadAhead, job: Job, instance: StoredInstance
+    node: Node,
+    sender: StorageSender,
+    instances: archive.ReadAhead,
+    job: Job,
+    instance: StoredInstance,
+    changes: Changes,
 ) -> Outcome:
-    rule = _rule(node, job)
     try:
-        with _outgoing(node, instances, instance, rule) as outgoing:
+        with _outgoing(node, instances, instance, changes) as outgoing:
             code, comment = sender.deliver(outgoing)
     except (NoContextAccepted, AssociationAborted) as error:
         # Aborted twice: it may be this instance that the destination cannot stand. It must not hold up the others.
@@ -112,34 +126,34 @@ def _deliver(
 
 @contextmanager
 def _outgoing(
-    node: Node, instances: archive.ReadAhead, instance: StoredInstance, rule: Route | None
+    node: Node, instances: archive.ReadAhead, instance: StoredInstance, changes: Changes
 ) -> Iterator[Outgoing]:
     """Give an instance as something to send: as it is stored, or with what its rule changes."""
-    outgoing = Outgoing(
-        instance.sop_class_uid,
-        instance.sop_instance_uid,
-        instance.transfer_syntax_uid,
-        instance.size_bytes,
-        lambda: instances.open(instance),
-        instances.prepare,
-        instance.digest,
-    )
-    if rule is None or not rule.changes:
+    outgoing = instances.outgoing(instance)
+    if not changes:
         yield outgoing
         return
     with (
-        instances.open(instance) as stored,
+        outgoing.open_data_set() as stored,
         codecs.change_attributes(
             stored,
             instance.size_bytes,
             instance.transfer_syntax_uid,
-            rule.changes.as_mapping(),
+            changes.as_mapping(),
             node.config.current.node.ae_title,
             node.transcoder.workers,
             node.transcoder.directory,
         ) as changed,
     ):
-        yield replace(outgoing, size_bytes=changed.size_bytes, open_data_set=changed.open, digest="")
+        # Of this one nothing is remembered, and those that come next are not made ahead: they will be others as well.
+        yield Outgoing(
+            instance.sop_class_uid,
+            instance.sop_instance_uid,
+            instance.transfer_syntax_uid,
+            changed.size_bytes,
+            changed.open,
+            instances.prepare,
+        )
 
 
 def _sender(
@@ -147,7 +161,7 @@ def _sender(
 ) -> StorageSender:
     config = node.config.current
     return StorageSender(
-        Address(remote.ae_title, remote.host, remote.port),
+        Address.of(remote),
         dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in instances),
         config.node.ae_title,
         WireLimits.from_options(config.limits),
@@ -161,27 +175,11 @@ def _later(job: Job, due_at: datetime) -> NewJob:
     return NewJob(job.kind, job.payload, destination=job.destination, priority=job.priority, due_at=due_at)
 
 
-def _opening(node: Node, job: Job) -> datetime:
-    """Return when a job may be done: now, or when the hours of its rule begin."""
-    rule = _rule(node, job)
-    return rule.hours.next_open(node.clock()) if rule is not None else node.clock()
-
-
-def _rule(node: Node, job: Job) -> Route | None:
-    return next((rule for rule in node.config.current.routes if rule.name == job.payload["route"]), None)
-
-
-def _preferred(node: Node, remote: Remote, job: Job) -> tuple[str, ...]:
-    """Return the transfer syntaxes that the rule of a job wants, or else the entry of the destination."""
-    rule = _rule(node, job)
-    return rule.transfer_syntaxes if rule is not None and rule.transfer_syntaxes else remote.transfer_syntaxes
-
-
-def _wake(node: Node, remote: Remote) -> None:
-    """Forget that the destination could not be reached."""
-    for state in node.index.jobs.lanes(DELIVER):
-        if state.lane.destination == remote.name and state.failures:
-            node.index.jobs.wake(state.lane)
+def _manner(remote: Remote, rule: Route | None) -> tuple[tuple[str, ...], Changes]:
+    """Return how something is sent by a rule: its transfer syntaxes, or those of the destination, and its changes."""
+    if rule is None:
+        return remote.transfer_syntaxes, Changes()
+    return rule.transfer_syntaxes or remote.transfer_syntaxes, rule.changes
 
 
 def _rest_until(node: Node, failures: int) -> datetime:
@@ -189,8 +187,8 @@ def _rest_until(node: Node, failures: int) -> datetime:
     return node.clock() + timedelta(seconds=rest_s * random.uniform(0.8, 1.2))
 
 
-def _given_up(node: Node, present: Iterable[tuple[Job, StoredInstance]], problem: str) -> Iterator[Outcome]:
+def _given_up(node: Node, entries: Iterable[_Entry], problem: str) -> Iterator[Outcome]:
     """Yield that what has waited for too long is dead; the rest waits on."""
-    for job, _ in present:
-        if node.clock() - job.created_at > GIVE_UP_AFTER:
-            yield failed(job, problem, final=True)
+    for entry in entries:
+        if node.clock() - entry.job.created_at > GIVE_UP_AFTER:
+            yield failed(entry.job, problem, final=True)

@@ -104,10 +104,15 @@ class LaneTable:
     def rest(self, connection: Any, lane: Lane, reason: str, until: Callable[[int], datetime]) -> datetime:
         """Claim no job of a lane until a moment, which depends on the failures in a row; return it."""
         self.ensure(connection, lane)
-        [[failures]] = connection.execute(self._failures, lane).fetchall()
-        moment = until(failures + 1)
-        connection.execute(self._rest, (to_text(moment), reason, failures + 1, *lane))
+        failures = self.failures(connection, lane) + 1
+        moment = until(failures)
+        connection.execute(self._rest, (to_text(moment), reason, failures, *lane))
         return moment
+
+    def failures(self, connection: Any, lane: Lane) -> int:
+        """Return how often in a row the destination of a lane could not be reached."""
+        rows = connection.execute(self._failures, lane).fetchall()
+        return rows[0][0] if rows else 0
 
     def wake(self, connection: Any, lane: Lane) -> None:
         """Forget the failures of a lane."""

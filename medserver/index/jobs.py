@@ -231,7 +231,9 @@ class Jobs:
         return self._writer.run(lambda connection: self._lanes.rest(connection, lane, reason, until))
 
     def wake(self, lane: Lane) -> None:
-        """End `rest`: the destination can be reached."""
+        """End `rest`, if the lane rests or did: the destination can be reached."""
+        if not self._read(self._lanes.failures, lane):
+            return
         self._writer.run(lambda connection: self._lanes.wake(connection, lane))
         self.announce([lane])
 

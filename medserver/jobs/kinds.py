@@ -35,7 +35,6 @@ from medserver.safekeeping.replication import replicate
 from medserver.safekeeping.schedule import SEEK, SURVEY, SURVEY_INTERVAL_S, VERIFY, seek, survey
 from medserver.safekeeping.verification import verify
 
-
 Function = Callable[[Node, Batch], Iterable[Outcome] | None]
 """Does the jobs of a batch, which are of one kind and destination.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ from medserver.scu.acceptance import storage_groups
 from medserver.wire.association import AcceptedContext, Association
 from medserver.wire.limits import WireLimits
 from medserver.wire.message import Message
-from medserver.wire.requestor import Address, Proposal, associate
+from medserver.wire.requestor import Address, Proposal, associated
 
 UIDS_PER_REQUEST = 200
 """So many instances are asked for by one retrieve: peers have limits for the length of an identifier."""
@@ -216,25 +216,15 @@ class _Collection:
             sop_instance_uid=command_set.get("AffectedSOPInstanceUID", ""),
             transfer_syntax_uid=context.transfer_syntax_uid,
             calling_ae_title=self._remote.ae_title,
+            compress_to=self._config.compress_to(self._remote),
         ) as reception:
-            for fragment in message.fragments():
-                reception.write(fragment)
-            reception.commit()
+            reception.take(message.fragments())
         return status.SUCCESS
 
-    @contextmanager
-    def _associated(self, proposals: list[Proposal]) -> Iterator[Association]:
-        """Open an association; it is released at the end, or aborted after an error."""
-        address = Address(self._remote.ae_title, self._remote.host, self._remote.port)
+    def _associated(self, proposals: list[Proposal]) -> AbstractContextManager[Association]:
+        """Open an association for what is done inside."""
         limits = WireLimits.from_options(self._config.limits)
-        association = associate(address, proposals, self._config.node.ae_title, limits)
-        try:
-            yield association
-        except BaseException:
-            association.abort()
-            association.dul.finish()
-            raise
-        association.release()
+        return associated(Address.of(self._remote), proposals, self._config.node.ae_title, limits)
 
 
 def _valid(found: list[Dataset], keyword: str) -> Iterator[Dataset]:

@@ -66,9 +66,8 @@ def interval_s(poll: Poll, last: LastRun) -> float:
 
 def poll(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Perform entries; what fails comes again at its next time."""
-    polls = {one.name: one for one in node.config.current.polls}
     for job in batch:
-        entry = polls.get(job.payload["poll"])
+        entry = node.config.current.poll(job.payload["poll"])
         if entry is not None:
             perform(node, entry)
         yield done(job)

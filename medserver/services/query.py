@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pydicom.dataset import Dataset
 
 from medserver import archive
+from medserver.archive.header_values import dataset_of, element_of, value_of
 from medserver.dicom import status, uids
 from medserver.dicom.matching import matches_item
 from medserver.errors import StoreFailure
@@ -15,7 +16,6 @@ from medserver.index import Query, StoredInstance
 from medserver.log import Event
 from medserver.node import Node
 from medserver.services.answer import AnswerEncoder
-from medserver.archive.header_values import dataset_of, element_of, value_of
 from medserver.services.identifier import read_identifier
 from medserver.services.model import model_of
 from medserver.services.plan import Plan, make_plan

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pydicom.dataset import Dataset
 
 from medserver import archive
+from medserver.archive.header_values import value_of
 from medserver.codecs import TranscodeAhead
 from medserver.config import Remote
 from medserver.dicom import status, uids
@@ -27,8 +28,7 @@ from medserver.index import Selection, StoredInstance
 from medserver.log import Event
 from medserver.node import Node
 from medserver.scu.sender import StorageSender
-from medserver.scu.storage import Outgoing, send_instance
-from medserver.archive.header_values import value_of
+from medserver.scu.storage import send_instance
 from medserver.services.identifier import read_identifier
 from medserver.services.model import RELATIONAL, InformationModel, check_unique_keys_above, model_of, negotiated
 from medserver.services.request import Request, Response
@@ -53,7 +53,7 @@ def move(request: Request, node: Node) -> Iterator[Response]:
     destination = _destination(request, node)
     originator = (request.association.requestor.ae_title, request.message.message_id)
     sender = StorageSender(
-        Address(destination.ae_title, destination.host, destination.port),
+        Address.of(destination),
         [(sop_class, syntax) for sop_class, syntax, _ in selection.contexts],
         node.config.current.node.ae_title,
         request.association.limits,
@@ -73,7 +73,7 @@ def move(request: Request, node: Node) -> Iterator[Response]:
             request,
             selection.count,
             instances,
-            lambda instance: sender.send(outgoing(instance, instances))[0],
+            lambda instance: sender.send(instances.outgoing(instance))[0],
         )
 
 
@@ -107,38 +107,12 @@ def get(request: Request, node: Node) -> Iterator[Response]:
                 instance,
                 lambda: send_instance(
                     request.association,
-                    outgoing(instance, instances),
+                    instances.outgoing(instance),
                     transcoding,
                     preferred=request.association.peer.transfer_syntaxes,
                 ),
             ),
         )
-
-
-def outgoing(instance: StoredInstance, instances: archive.ReadAhead) -> Outgoing:
-    """Return a stored instance as something to send."""
-    return Outgoing(
-        instance.sop_class_uid,
-        instance.sop_instance_uid,
-        instance.transfer_syntax_uid,
-        instance.size_bytes,
-        lambda: instances.open(instance),
-        instances.prepare,
-        instance.digest,
-        lambda count: [_following(each, instances) for each in instances.following(count)],
-    )
-
-
-def _following(instance: StoredInstance, instances: archive.ReadAhead) -> Outgoing:
-    """Return an instance as something to send later: it is opened beside the one that is sent."""
-    return Outgoing(
-        instance.sop_class_uid,
-        instance.sop_instance_uid,
-        instance.transfer_syntax_uid,
-        instance.size_bytes,
-        lambda: instances.open_beside(instance),
-        digest=instance.digest,
-    )
 
 
 def _send_back(request: Request, instance: StoredInstance, send: Callable[[], int]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from medserver import archive
-from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import DataSetMismatch, InvalidObjectInstance
 from medserver.node import Node
@@ -34,15 +33,7 @@ def store(request: Request, node: Node) -> Response:
         sop_instance_uid=sop_instance_uid,
         transfer_syntax_uid=request.context.transfer_syntax_uid,
         calling_ae_title=request.association.requestor.ae_title,
-        compress_to=_compression(request, node),
+        compress_to=node.config.current.compress_to(request.association.peer),
     ) as reception:
-        for fragment in request.message.fragments():
-            reception.write(fragment)
-        reception.commit()
+        reception.take(request.message.fragments())
     return Response()
-
-
-def _compression(request: Request, node: Node) -> str:
-    """Return the transfer syntax that what this AE sends is compressed to later; empty if it is not."""
-    name = request.association.peer.ingest_transfer_syntax or node.config.current.store.compress
-    return "" if name == "none" else SHORT_NAMES[name]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation, SOPClassExtendedNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation
 
+from medserver.config import Remote
 from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from medserver.errors import AssociationAborted, AssociationRejected, ConnectionFailed, NoContextAccepted
 from medserver.wire.association import Association
@@ -38,6 +40,11 @@ class Address:
     ae_title: str
     host: str
     port: int
+
+    @classmethod
+    def of(cls, remote: Remote) -> Address:
+        """Return where an entry of the configuration is called; it has an address with a port."""
+        return cls(remote.ae_title, remote.host, remote.port)
 
     def __str__(self) -> str:
         return f"{self.ae_title}@{self.host}:{self.port}"
@@ -122,6 +129,28 @@ def associate(
         raise
     association.index_contexts()
     return association
+
+
+@contextmanager
+def associated(
+    address: Address,
+    proposals: Sequence[Proposal],
+    calling_ae_title: str,
+    limits: WireLimits,
+    extended: Mapping[str, bytes] | None = None,
+) -> Iterator[Association]:
+    """Open an association for what is done inside; it is aborted when that fails, and released else.
+
+    Parameters and errors are those of `associate`.
+    """
+    association = associate(address, proposals, calling_ae_title, limits, extended)
+    try:
+        yield association
+    except BaseException:  # an operation may be under way, which a release must not interrupt
+        association.abort()
+        association.dul.finish()
+        raise
+    association.release()
 
 
 def _contexts(proposals: Sequence[Proposal]) -> list[PresentationContext]:

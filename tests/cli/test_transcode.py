@@ -16,7 +16,6 @@ from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import Sample, samples
 from tests.peers.node import Node
 
-
 Transcode = Callable[..., Result]
 
 

@@ -31,14 +31,6 @@ DECODERS = {
 }
 
 
-def compressed(one: StoredObject, uid: str, workers: Workers, folder: Path) -> StoredObject:
-    """Compress an image, or skip the test where the transfer syntax cannot hold it."""
-    try:
-        return one.transcoded(uid, workers, folder)
-    except CannotTranscode as error:
-        pytest.skip(str(error))
-
-
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[3] not in ("YBR_FULL", "PALETTE COLOR")], **_NAMES)
 @pytest.mark.parametrize("uid", DECODERS)
 def test_others_decode_what_was_compressed(kind: tuple, uid: str, workers: Workers, tmp_path: Path) -> None:
@@ -46,7 +38,7 @@ def test_others_decode_what_was_compressed(kind: tuple, uid: str, workers: Worke
     requires(peer)
     one = image(*kind)
     path, raw = tmp_path / "compressed.dcm", tmp_path / "raw.dcm"
-    path.write_bytes(compressed(one, uid, workers, tmp_path).part10())
+    path.write_bytes(one.transcoded(uid, workers, tmp_path).part10())
     run([*command, path, raw]).check()
     dataset = pydicom.dcmread(raw)
     assert not dataset.file_meta.TransferSyntaxUID.is_encapsulated
@@ -61,13 +53,10 @@ def test_openjpeg_decodes_the_code_stream(kind: tuple, uid: str, workers: Worker
     one = image(*kind)
     code_stream, raw = tmp_path / "frame.j2k", tmp_path / "frame.rawl"
     [frame] = pydicom.encaps.generate_frames(
-        compressed(one, uid, workers, tmp_path).read().PixelData, number_of_frames=1
+        one.transcoded(uid, workers, tmp_path).read().PixelData, number_of_frames=1
     )
     code_stream.write_bytes(frame)
-    completed = run(["opj_decompress", "-i", code_stream, "-o", raw])
-    if uid == HTJ2K_LOSSLESS and "HTJ2K" in completed.output:
-        pytest.skip("this opj_decompress is older than HTJ2K")
-    completed.check()
+    run(["opj_decompress", "-i", code_stream, "-o", raw]).check()
     planes = np.frombuffer(raw.read_bytes(), f"<{kind[1]}")
     colours = kind[0][3] if len(kind[0]) > 3 else 1
     assert planes.reshape(colours, -1).T.tobytes() == pixels_of(one)
@@ -135,10 +124,7 @@ def _decoded_by_dcmtk(one: StoredObject, folder: Path) -> pydicom.Dataset:
 def _compressed_by_dcmtk(one: StoredObject, options: tuple[str, ...], folder: Path) -> StoredObject:
     native, compressed = folder / "native.dcm", folder / "by-dcmtk.dcm"
     native.write_bytes(one.part10())
-    completed = run(["dcmcjpeg", "--uid-never", *options, native, compressed])
-    if "no conversion to transfer syntax" in completed.output:
-        pytest.skip("dcmcjpeg does not compress it so")
-    completed.check()
+    run(["dcmcjpeg", "--uid-never", *options, native, compressed]).check()
     return stored_file(compressed)
 
 

@@ -311,3 +311,18 @@ def test_one_instance_that_the_destination_cannot_stand_does_not_hold_up_the_oth
         wait_until(lambda: [one["waiting"] for one in outbox(node)] == [1], what="the one that is left")
     finally:
         server.shutdown()
+
+
+def test_what_is_changed_and_what_is_not_go_side_by_side(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    """Both are compressed ahead of their turn; neither becomes the other."""
+    storescp = dcmtk.start_storescp("ARCHIVE", options=["--accept-all", "--promiscuous"])
+    node = start(storescp.address, transfer_syntaxes="j2k", InstanceNumber="1\\3\\5", set="InstitutionName = Changed")
+    assert node.stop() == 0
+    node.set_section("route rest", {"to": "ARCHIVE", "transfer_syntaxes": "j2k"})
+    node.start()
+    series = make_series(tmp_path / "sent", 6, rows=64, columns=64)
+    send(dcmtk, node, series)
+    wait_for(storescp, series)
+    for dataset in map(pydicom.dcmread, storescp.files()):
+        assert dataset.get("InstitutionName", "") == ("Changed" if dataset.InstanceNumber % 2 else "")
+        assert dataset.file_meta.TransferSyntaxUID == JPEG2000Lossless

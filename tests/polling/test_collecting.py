@@ -87,6 +87,18 @@ def test_it_is_fetched_once(
     assert set(held(node, series[0])) == {sample.sop_instance_uid for sample in series}
 
 
+def test_what_is_collected_is_compressed_as_what_is_sent(
+    make_node: Callable[..., Node], dcmtk: Dcmtk, series: list[Sample]
+) -> None:
+    archive = fill(dcmtk, series)
+    node = make_node()
+    node.add_remote(archive.address, allow=("store",), options={"ingest_transfer_syntax": "rle"})
+    node.set_section("poll there", {"source": "OLD"})
+    assert collected(node)["fetched"] == COUNT
+    jobs = json.loads(node.cli("jobs", "list", "--kind", "compress", "--json").check().output)
+    assert [job["payload"]["to"] for job in jobs] == ["1.2.840.10008.1.2.5"] * COUNT
+
+
 def test_limits_and_keys(make_node: Callable[..., Node], dcmtk: Dcmtk, series: list[Sample], tmp_path: Path) -> None:
     archive = fill(dcmtk, series)
     others = make_series(tmp_path / "old", 1, rows=16, columns=16, study_date="19990101", patient_id="OLD")
