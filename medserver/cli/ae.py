@@ -64,6 +64,7 @@ def list_remotes(invocation: Invocation, as_json: bool) -> None:
     "--ingest-transfer-syntax", type=click.Choice(COMPRESSIONS), help="What the images that it sends are compressed to."
 )
 @click.option("--transfer-syntaxes", metavar="NAMES", help="What it is sent, the best first, such as j2k,explicit.")
+@click.option("--must-commit", is_flag=True, help="What a rule sends it is delivered when it has committed to keep it.")
 @pass_invocation
 def add(
     invocation: Invocation,
@@ -75,6 +76,7 @@ def add(
     private_sop_classes: str | None,
     ingest_transfer_syntax: str | None,
     transfer_syntaxes: str | None,
+    must_commit: bool,
 ) -> None:
     """Add the AE NAME to the configuration.
 
@@ -88,6 +90,7 @@ def add(
         "private_sop_classes": private_sop_classes,
         "ingest_transfer_syntax": ingest_transfer_syntax,
         "transfer_syntaxes": transfer_syntaxes,
+        "must_commit": "yes" if must_commit else None,
     }
     given = {option: text for option, text in options.items() if text is not None}
     remote = add_remote(invocation.config_path, name, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,10 +13,13 @@ from medserver.cli.invocation import Invocation, echo_json, echo_table, json_opt
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import CELL_LENGTH_MAX, duration_in_words, printable
 from medserver.config.values import duration
-from medserver.delivery.routing import DELIVER, HOLD
+from medserver.delivery.routing import CONFIRM, DELIVER, HOLD
 from medserver.errors import BadUsage
-from medserver.index import JobFilter
+from medserver.index import JobCount, JobFilter, LaneState
 from medserver.node import Node, open_node
+
+_KINDS = (DELIVER, CONFIRM, HOLD)
+"""What the outbox consists of."""
 
 _AGE = duration(0, 100 * 366 * 86_400)
 
@@ -28,8 +32,8 @@ class Waiting:
     ----------
     destination : str
         The entry.
-    count, given_up : int
-        How many instances wait or are being sent, and how many failed too often.
+    count, unconfirmed, given_up : int
+        How many instances wait or are being sent, are there but not yet committed to, and failed too often.
     oldest_at : datetime
         Since when the oldest of them waits.
     next_try_at : datetime or None
@@ -40,6 +44,7 @@ class Waiting:
 
     destination: str
     count: int
+    unconfirmed: int
     given_up: int
     oldest_at: datetime
     next_try_at: datetime | None
@@ -58,8 +63,8 @@ class Waiting:
 def command(ctx: click.Context, invocation: Invocation, alarm: str | None, as_json: bool) -> None:
     """Show what waits to be sent: to whom, since when, why, and when it is tried next.
 
-    'medserver jobs list --kind deliver' shows each instance, 'medserver jobs retry --kind deliver' tries at once what
-    has failed or was given up.
+    UNCONFIRMED is what an AE that must commit to it has taken, and not yet committed to. 'medserver jobs list --kind
+    deliver' shows each instance, 'medserver jobs retry --kind deliver' tries at once what has failed or was given up.
     """
     try:
         limit_s = _AGE.parse(alarm) if alarm is not None else None
@@ -72,7 +77,7 @@ def command(ctx: click.Context, invocation: Invocation, alarm: str | None, as_js
     elif not found:
         click.echo("nothing waits to be sent")
     else:
-        header = ("DESTINATION", "WAITING", "GIVEN UP", "OLDEST", "NEXT TRY", "REASON")
+        header = ("DESTINATION", "WAITING", "UNCONFIRMED", "GIVEN UP", "OLDEST", "NEXT TRY", "REASON")
         echo_table(header, [_row(one, now) for one in found])
     if limit_s is not None and any(one.given_up or now - one.oldest_at > timedelta(seconds=limit_s) for one in found):
         ctx.exit(FAILURE)
@@ -80,31 +85,33 @@ def command(ctx: click.Context, invocation: Invocation, alarm: str | None, as_js
 
 def outbox(node: Node) -> list[Waiting]:
     """Return what waits, by destination."""
-    counts: dict[str, dict[str, int]] = {}
-    oldest: dict[str, datetime] = {}
+    counts: dict[str, list[JobCount]] = {}
     for one in node.index.jobs.counts():
-        if one.kind in (DELIVER, HOLD):
-            states = counts.setdefault(one.destination, {})
-            states[one.state] = states.get(one.state, 0) + one.count
-            oldest[one.destination] = min(oldest.get(one.destination, one.oldest_at), one.oldest_at)
-    lanes = {
-        state.lane.destination: state for kind in (HOLD, DELIVER) for state in node.index.jobs.lanes(kind)
-    }  # of two for one destination that of the kind `deliver`
+        if one.kind in _KINDS:
+            counts.setdefault(one.destination, []).append(one)
+    lanes = [state for kind in _KINDS for state in node.index.jobs.lanes(kind)]
     return [
         Waiting(
             destination,
-            states.get("waiting", 0) + states.get("running", 0),
-            states.get("dead", 0),
-            oldest[destination],
-            lanes[destination].due_at,
-            lanes[destination].rest_reason or _last_error(node, destination),
+            sum(one.count for one in of_it if one.kind != CONFIRM and one.state != "dead"),
+            sum(one.count for one in of_it if one.kind == CONFIRM and one.state != "dead"),
+            sum(one.count for one in of_it if one.state == "dead"),
+            min(one.oldest_at for one in of_it),
+            *_outlook(node, destination, [state for state in lanes if state.lane.destination == destination]),
         )
-        for destination, states in counts.items()
+        for destination, of_it in counts.items()
     ]
 
 
-def _last_error(node: Node, destination: str) -> str:
-    first = next(iter(node.index.jobs.list(JobFilter(DELIVER, destination))), None)
+def _outlook(node: Node, destination: str, lanes: Iterable[LaneState]) -> tuple[datetime | None, str]:
+    """Return when the next is tried, None if it is being done, and why what was tried has failed."""
+    due_at = min((state.due_at for state in lanes if state.due_at), default=None)
+    reason = next((state.rest_reason for state in lanes if state.rest_reason), "")
+    return due_at, reason or next(filter(None, (_last_error(node, kind, destination) for kind in _KINDS)), "")
+
+
+def _last_error(node: Node, kind: str, destination: str) -> str:
+    first = next(iter(node.index.jobs.list(JobFilter(kind, destination))), None)
     return (first.last_error or "") if first else ""
 
 
@@ -113,6 +120,7 @@ def _row(one: Waiting, now: datetime) -> tuple[str, ...]:
     return (
         printable(one.destination, CELL_LENGTH_MAX),
         str(one.count),
+        str(one.unconfirmed),
         str(one.given_up),
         duration_in_words((now - one.oldest_at).total_seconds()),
         "-" if wait_s is None else "now" if wait_s <= 0 else f"in {duration_in_words(wait_s)}",
@@ -124,6 +132,7 @@ def _described(one: Waiting) -> dict[str, object]:
     return {
         "destination": one.destination,
         "waiting": one.count,
+        "unconfirmed": one.unconfirmed,
         "given_up": one.given_up,
         "oldest_at": one.oldest_at.isoformat(),
         "next_try_at": one.next_try_at.isoformat() if one.next_try_at else None,

@@ -31,6 +31,7 @@ from medserver.config.values import (
     TOKEN,
     TRANSFER_SYNTAX_LIST,
     UIDS,
+    YES_OR_NO,
     ValueType,
     choice,
     duration,
@@ -369,6 +370,14 @@ OPTIONS: tuple[Option, ...] = (
         "What it is sent, the best first: explicit, implicit, big-endian, deflated, j2k, htj2k, jpegls, rle, or "
         "keywords and UIDs. What it accepts decides. Without any, instances go out as they are stored, else "
         "uncompressed.",
+    ),
+    Option(
+        "ae",
+        "must_commit",
+        YES_OR_NO,
+        "no",
+        "Whether what a rule sends it counts as delivered only when it has committed to keep it (storage commitment); "
+        "it may have to be allowed 'commit', to report to this node.",
     ),
     Option(
         "route",

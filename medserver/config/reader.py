@@ -250,6 +250,7 @@ class _Reader:
             values["private_sop_classes"],
             values["transfer_syntaxes"],
             values["ingest_transfer_syntax"],
+            values["must_commit"],
         )
 
     def _route(self, name: str) -> Route | None:

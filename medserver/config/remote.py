@@ -33,6 +33,8 @@ class Remote:
         What it is to be sent, the best first. Empty: as stored, or uncompressed.
     ingest_transfer_syntax : str or None
         What is made of the images that it sends. None: what the store makes of all.
+    must_commit : bool
+        Whether what a rule sends it counts as delivered only when it has committed to keep it.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Remote:
     private_sop_classes: tuple[str, ...] = ()
     transfer_syntaxes: tuple[str, ...] = ()
     ingest_transfer_syntax: str | None = None
+    must_commit: bool = False
 
     def permits(self, service: str) -> bool:
         """Tell whether this AE may use a service (one of `SERVICES`)."""

@@ -272,6 +272,7 @@ def choice(*choices: str) -> ValueType:
     return ValueType(" | ".join(choices), lambda text: _parse_choice(text, choices))
 
 
+YES_OR_NO = ValueType("yes | no", lambda text: _parse_choice(text, ("yes", "no")) == "yes")
 AE_TITLE = ValueType("AE title", parse_ae_title)
 HOST = ValueType("host", parse_host)
 HOST_AND_PORT = ValueType("host:port", parse_host_and_port)

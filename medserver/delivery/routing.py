@@ -23,9 +23,11 @@ from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 
-__all__ = ["DELIVER", "HOLD", "ROUTE", "Check", "checks", "delivery_job", "hold", "route", "wanted_by", "wants"]
+__all__ = [
+    "CONFIRM", "DELIVER", "HOLD", "ROUTE", "Check", "checks", "delivery_job", "hold", "route", "wanted_by", "wants",
+]  # fmt: skip
 
-DELIVER, HOLD = "deliver", "hold"
+DELIVER, HOLD, CONFIRM = "deliver", "hold", "confirm"
 
 _PRIORITIES: Mapping[str, int] = {"low": LOW, "medium": MEDIUM, "high": HIGH}
 

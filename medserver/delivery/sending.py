@@ -7,36 +7,27 @@ not held up.
 
 from __future__ import annotations
 
-import logging
-import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
 
 from medserver import archive, codecs
 from medserver.config import Changes, Remote, Route
+from medserver.delivery.confirming import confirm_job
+from medserver.delivery.resting import no_destination, rest
 from medserver.delivery.routing import DELIVER
 from medserver.dicom import status
 from medserver.errors import AssociationAborted, MedserverError, NoContextAccepted, RemoteError
 from medserver.index import Job, Lane, NewJob, StoredInstance
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
-from medserver.log import Event
 from medserver.node import Node
 from medserver.scu.sender import StorageSender
 from medserver.scu.storage import Outgoing
 from medserver.wire.limits import WireLimits
 from medserver.wire.requestor import Address
-
-REST_FIRST_S, REST_LONGEST_S = 1.0, 300.0
-"""How long a destination is left alone after the first failure, and at most."""
-
-GIVE_UP_AFTER = timedelta(days=14)
-"""What could not be sent for so long is dead: it waits for an administrator."""
-
-logger = logging.getLogger(__name__)
 
 
 class _Entry(NamedTuple):
@@ -52,8 +43,7 @@ def deliver(node: Node, batch: Batch) -> Iterator[Outcome]:
     config, now = node.config.current, node.clock()
     remote = config.remote_by_name(batch.destination)
     if remote is None or not remote.is_destination:
-        problem = f"no entry [ae {batch.destination}] with an address and a port"
-        yield from (failed(job, problem) for job in batch)
+        yield from no_destination(batch)
         return
     found = node.index.instances([job.payload["sop_instance_uid"] for job in batch])
     entries: list[_Entry] = []
@@ -68,12 +58,7 @@ def deliver(node: Node, batch: Batch) -> Iterator[Outcome]:
     try:
         yield from _send(node, remote, entries, batch)
     except RemoteError as error:
-        lane = Lane(DELIVER, batch.destination)
-        until = node.index.jobs.rest(lane, str(error), lambda failures: _rest_until(node, failures))
-        logger.warning(
-            Event("not delivered", destination=remote.name, waiting_until=f"{until:%H:%M:%S}", reason=str(error))
-        )
-        yield from _given_up(node, entries, str(error))
+        yield from rest(node, Lane(DELIVER, batch.destination), error, [entry.job for entry in entries])
 
 
 def _send(node: Node, remote: Remote, entries: Iterable[_Entry], batch: Batch) -> Iterator[Outcome]:
@@ -94,7 +79,7 @@ def _send(node: Node, remote: Remote, entries: Iterable[_Entry], batch: Batch) -
             for entry, instance in zip(alike, instances, strict=True):
                 if batch.should_stop:
                     return
-                outcome = _deliver(node, sender, instances, entry.job, instance, changes)
+                outcome = _deliver(node, remote, sender, instances, entry.job, instance, changes)
                 if not is_reached:
                     node.index.jobs.wake(entry.job.lane)
                     is_reached = True
@@ -103,6 +88,7 @@ def _send(node: Node, remote: Remote, entries: Iterable[_Entry], batch: Batch) -
 
 def _deliver(
     node: Node,
+    remote: Remote,
     sender: StorageSender,
     instances: archive.ReadAhead,
     job: Job,
@@ -121,7 +107,7 @@ def _deliver(
         return failed(job, str(error))
     if status.is_failure(code):
         return failed(job, f"{status.describe(code)}: {comment}" if comment else status.describe(code))
-    return done(job)
+    return done(job, confirm_job(job)) if remote.must_commit else done(job)
 
 
 @contextmanager
@@ -181,14 +167,3 @@ def _manner(remote: Remote, rule: Route | None) -> tuple[tuple[str, ...], Change
         return remote.transfer_syntaxes, Changes()
     return rule.transfer_syntaxes or remote.transfer_syntaxes, rule.changes
 
-
-def _rest_until(node: Node, failures: int) -> datetime:
-    rest_s = min(REST_FIRST_S * 2 ** min(failures - 1, 32), REST_LONGEST_S)
-    return node.clock() + timedelta(seconds=rest_s * random.uniform(0.8, 1.2))
-
-
-def _given_up(node: Node, entries: Iterable[_Entry], problem: str) -> Iterator[Outcome]:
-    """Yield that what has waited for too long is dead; the rest waits on."""
-    for entry in entries:
-        if node.clock() - entry.job.created_at > GIVE_UP_AFTER:
-            yield failed(entry.job, problem, final=True)

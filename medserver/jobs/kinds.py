@@ -19,7 +19,8 @@ from medserver.commitment.check import check_commitments
 from medserver.commitment.delivery import deliver_reports
 from medserver.commitment.plan import CHECK, PRUNE, REPORT
 from medserver.commitment.retention import prune_commitments
-from medserver.delivery.routing import DELIVER, HOLD, hold, route
+from medserver.delivery.confirming import confirm
+from medserver.delivery.routing import CONFIRM, DELIVER, HOLD, hold, route
 from medserver.delivery.sending import deliver
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome
@@ -154,6 +155,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
         batch_max=128,
         backoff=Backoff(first_s=5.0, longest_s=1800.0),
     ),
+    JobKind(CONFIRM, confirm, _ENDLESS, 15.0, 8, 1, batch_max=1000, backoff=_PATIENT),
     JobKind(COMPRESS, compress, _ENDLESS, _LEASE_S, 2, 2, batch_max=8, backoff=_PATIENT),
     JobKind(RETIRE, retire, concurrency=1, destination_concurrency=1),
     JobKind(CHECK, check_commitments, lease_s=15.0, concurrency=2, destination_concurrency=1),

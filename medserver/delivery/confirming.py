@@ -1,0 +1,157 @@
+"""Delivered means committed: the job ``confirm``, one for each instance that an AE has taken which has to commit to it.
+
+The AE is asked for storage commitment (PS3.4 J) of a batch of them. It may report at once or later, on the association
+of the request or on one of its own to the running node. What it does not commit to is sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from medserver.commitment.asking import Inquiry
+from medserver.config import Remote
+from medserver.delivery.resting import no_destination, rest
+from medserver.delivery.routing import CONFIRM, DELIVER
+from medserver.dicom import status
+from medserver.dicom.storage_commitment import Reference
+from medserver.errors import RemoteError
+from medserver.index import Job, Lane, NewJob, StoredInstance
+from medserver.jobs.batch import Batch
+from medserver.jobs.outcome import Outcome, done, failed
+from medserver.node import Node
+from medserver.scu.commitment import PROPOSAL
+from medserver.wire.limits import WireLimits
+from medserver.wire.requestor import Address, associated
+
+SENDS_MAX = 5
+"""So often an instance is sent to an AE that does not commit to it; then an administrator is wanted."""
+
+SEND_AGAIN_S = 60.0
+"""How long it waits before it is sent again; twice as long each time."""
+
+REPORT_WAIT_S = 3.0
+"""So long the association of a request is left open for the report."""
+
+LOOK_AGAIN_S, LOOK_AGAIN_LONGEST_S = 1.0, 60.0
+"""How soon it is looked for a report, and how seldom at last."""
+
+ASK_AGAIN_AFTER = timedelta(hours=4)
+"""A report that has not come after so long will not come: the AE is asked again."""
+
+
+def confirm_job(delivered: Job) -> NewJob:
+    """Return what asks whether an instance is safe that was delivered by a job."""
+    return NewJob(CONFIRM, delivered.payload, destination=delivered.destination, priority=delivered.priority)
+
+
+def confirm(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Find out which of the instances that were sent to `batch.destination` are safe there."""
+    remote = node.config.current.remote_by_name(batch.destination)
+    if remote is None or not remote.is_destination:
+        yield from no_destination(batch)
+        return
+    reports = _Reports(node)
+    to_ask: list[Job] = []
+    for job in batch:
+        number = job.payload.get("commitment")
+        if not remote.must_commit:  # not any more
+            yield done(job)
+        elif number is None or job.last_error or reports.is_lost(number):
+            to_ask.append(job)
+        else:
+            yield _seen(node, job, reports, number)
+    found = node.index.instances([job.payload["sop_instance_uid"] for job in to_ask])
+    yield from (done(job) for job in to_ask if job.payload["sop_instance_uid"] not in found)  # deleted
+    to_ask = [job for job in to_ask if job.payload["sop_instance_uid"] in found]
+    if not to_ask or batch.should_stop:
+        return
+    try:
+        number = _ask(node, remote, found.values())
+    except RemoteError as error:
+        yield from rest(node, Lane(CONFIRM, batch.destination), error, to_ask)
+        return
+    node.index.jobs.wake(Lane(CONFIRM, batch.destination))
+    yield from (_seen(node, job, reports, number) for job in to_ask)
+
+
+class _Reports:
+    """What is known of transactions, each looked up once."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._reasons: dict[int, Mapping[str, int]] = {}
+
+    def is_lost(self, number: int) -> bool:
+        """Tell whether there will be no report."""
+        stored = self._node.index.commitments.get(number)
+        if stored is None or stored.state == "refused":
+            return True
+        return stored.state != "reported" and self._node.clock() - stored.requested_at > ASK_AGAIN_AFTER
+
+    def reasons(self, number: int) -> Mapping[str, int] | None:
+        """Return the Failure Reason of each instance, 0 for one that is safe; None if there is no report yet.
+
+        One that the report does not mention has no success: PROCESSING_FAILURE.
+        """
+        if number not in self._reasons:
+            if self._node.index.commitments.state(number) != "reported":
+                return None
+            self._reasons[number] = {
+                one.sop_instance_uid: one.reason if is_known else status.PROCESSING_FAILURE
+                for one, is_known in self._node.index.commitments.instances(number)
+            }
+        return self._reasons[number]
+
+
+def _ask(node: Node, remote: Remote, instances: Iterable[StoredInstance]) -> int:
+    """Ask for commitment, wait a little for the report, and return the number of the transaction.
+
+    Raises
+    ------
+    RemoteError
+        The AE cannot be reached, or does not take the request.
+    """
+    config = node.config.current
+    references = [Reference(one.sop_class_uid, one.sop_instance_uid) for one in instances]
+    limits = WireLimits.from_options(config.limits)
+    with associated(Address.of(remote), [PROPOSAL], config.node.ae_title, limits) as association:
+        inquiry = Inquiry(node.index, association, remote.ae_title, remote.name)
+        inquiry.ask(references)
+        inquiry.wait(REPORT_WAIT_S)
+    [number] = inquiry.numbers
+    return number
+
+
+def _seen(node: Node, job: Job, reports: _Reports, number: int) -> Outcome:
+    """Return what becomes of a job: it is done, waits for the report, or the instance is sent again."""
+    reasons = reports.reasons(number)
+    if reasons is None:
+        return done(job, _look_again(node, job, number))
+    reason = reasons.get(job.payload["sop_instance_uid"], status.PROCESSING_FAILURE)
+    if reason == status.SUCCESS:
+        return done(job)
+    sends = 0 if job.last_error else job.payload.get("sends", 1)  # after an error somebody has told us to try again
+    if sends >= SENDS_MAX:
+        return failed(job, f"sent {sends} times, and not committed to: {status.describe(reason)}", final=True)
+    due_at = node.clock() + timedelta(seconds=SEND_AGAIN_S * 2 ** max(0, sends - 1))
+    payload = _without(job.payload, "commitment", "looks") | {"sends": sends + 1}
+    return done(job, NewJob(DELIVER, payload, destination=job.destination, priority=job.priority, due_at=due_at))
+
+
+def _look_again(node: Node, job: Job, number: int) -> NewJob:
+    """Return what looks for the report later."""
+    is_same = job.payload.get("commitment") == number
+    looks = job.payload.get("looks", 0) + 1 if is_same else 0
+    delay_s = min(LOOK_AGAIN_S * 2 ** min(looks, 32), LOOK_AGAIN_LONGEST_S)
+    payload = {**job.payload, "commitment": number, "looks": looks}
+    return NewJob(CONFIRM, payload, destination=job.destination, priority=job.priority, due_at=_after(node, delay_s))
+
+
+def _after(node: Node, delay_s: float) -> datetime:
+    return node.clock() + timedelta(seconds=delay_s)
+
+
+def _without(payload: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in payload.items() if key not in keys}
