@@ -13,6 +13,7 @@ from medserver.cli import main
 from medserver.cli.model import MODELS
 from medserver.conformance.facts import USUAL_STATUSES
 from medserver.conformance.matching_keys import kinds_of_matching, tag_text
+from medserver.delivery import notifying, performed_steps
 from medserver.conformance.roles import USED_SOP_CLASSES
 from medserver.config.options import OPTIONS
 from medserver.dicom import uids
@@ -126,16 +127,19 @@ def test_every_sop_class_is_stated_with_its_roles(document: nodes.document, fact
         _, *rows = tables(document)[title]
         shown |= {uid: (scu, scp) for _, uid, scu, scp in rows}
     offered = {uid for service in SERVICES for uid in service.sop_classes}
-    assert shown.keys() == offered
+    used_only = {one["uid"] for one in facts["used_only"]}
+    assert shown.keys() == offered | used_only == offered | USED_SOP_CLASSES
     assert {uid for uid, (_, scp) in shown.items() if scp == "Y"} == offered
     assert {uid for uid, (scu, _) in shown.items() if scu == "Y"} == USED_SOP_CLASSES
     classes = [one for service in facts["services"] for one in service["sop_classes"]]
-    assert {one["uid"]: ("NY"[one["scu"]], "NY"[one["scp"]]) for one in classes} == shown
+    stated = {one["uid"]: ("NY"[one["scu"]], "NY"[one["scp"]]) for one in classes}
+    assert stated | dict.fromkeys(used_only, ("Y", "N")) == shown
 
 
-def test_what_the_command_line_uses_is_stated() -> None:
+def test_what_commands_and_rules_use_is_stated() -> None:
     used = {uid for model in MODELS.values() for uid in (model.find, model.move, model.get)}
     used |= {uids.VERIFICATION, uids.STORAGE_COMMITMENT_PUSH_MODEL}
+    used |= {performed_steps.SOP_CLASS_UID, notifying.SOP_CLASS_UID}
     assert USED_SOP_CLASSES == used | uids.STORAGE_SOP_CLASSES.keys()
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from medserver.index import HIGH, LOW, NewJob
 from medserver.node import Node
 
-REPLICATE, REPAIR, REMOVE, COMPRESS, ROUTE = "replicate", "repair", "remove", "compress", "route"
+REPLICATE, REPAIR, REMOVE, COMPRESS = "replicate", "repair", "remove", "compress"
+ROUTE, ROUTE_STEP = "route", "route_step"
 
 
 def replication_jobs(node: Node, volume: str, path: str) -> list[NewJob]:
@@ -32,6 +33,11 @@ def replication_job(target: str, volume: str, path: str) -> NewJob:
 def route_job(sop_instance_uid: str, digest: str, calling_ae_title: str) -> NewJob:
     """Return what decides to whom an object is sent that was received from an AE."""
     return NewJob(ROUTE, {"sop_instance_uid": sop_instance_uid, "digest": digest, "from": calling_ae_title})
+
+
+def step_route_job(sop_instance_uid: str) -> NewJob:
+    """Return what decides to whom a performed procedure step is sent."""
+    return NewJob(ROUTE_STEP, {"sop_instance_uid": sop_instance_uid})
 
 
 def compression_job(volume: str, path: str, transfer_syntax_uid: str) -> NewJob:

@@ -13,12 +13,12 @@ from medserver.cli.invocation import Invocation, echo_json, echo_table, json_opt
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import CELL_LENGTH_MAX, duration_in_words, printable
 from medserver.config.values import duration
-from medserver.delivery.routing import CONFIRM, DELIVER, HOLD
+from medserver.delivery.routing import CONFIRM, DELIVER, FORWARD_STEP, HOLD, NOTIFY
 from medserver.errors import BadUsage
 from medserver.index import JobCount, JobFilter, LaneState
 from medserver.node import Node, open_node
 
-_KINDS = (DELIVER, CONFIRM, HOLD)
+_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, CONFIRM, HOLD)
 """What the outbox consists of."""
 
 _AGE = duration(0, 100 * 366 * 86_400)

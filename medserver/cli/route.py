@@ -37,6 +37,7 @@ def list_routes(invocation: Invocation, as_json: bool) -> None:
         (
             route.name,
             ", ".join(route.to),
+            route.send,
             " and ".join(f"{keyword} = {printable(wanted)}" for keyword, wanted, _ in route.conditions) or "everything",
             ", ".join(map(short_name, route.transfer_syntaxes)) or "-",
             route.when,
@@ -45,7 +46,7 @@ def list_routes(invocation: Invocation, as_json: bool) -> None:
         )
         for route in routes
     ]
-    echo_table(("ROUTE", "TO", "WHAT", "AS", "WHEN", "HOURS", "PRIORITY"), rows)
+    echo_table(("ROUTE", "TO", "SEND", "OF WHAT", "AS", "WHEN", "HOURS", "PRIORITY"), rows)
 
 
 def _described(route: Route) -> dict[str, object]:
@@ -53,6 +54,7 @@ def _described(route: Route) -> dict[str, object]:
         "name": route.name,
         "to": list(route.to),
         "conditions": {keyword: wanted for keyword, wanted, _ in route.conditions},
+        "send": route.send,
         "transfer_syntaxes": list(route.transfer_syntaxes),
         "priority": route.priority,
         "when": route.when,

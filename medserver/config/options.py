@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from medserver.config.poll import RETRIEVALS
 from medserver.config.remote import SERVICES
-from medserver.config.route import CALLING_AE_TITLE, MOMENTS
+from medserver.config.route import CALLING_AE_TITLE, MOMENTS, SENDS
 from medserver.config.route import PRIORITIES as ROUTE_PRIORITIES
 from medserver.config.values import (
     AE_TITLE,
@@ -389,6 +389,14 @@ OPTIONS: tuple[Option, ...] = (
         required=True,
     ),
     Option("route", CALLING_AE_TITLE, TEXT, None, "Only what this AE has sent; wild cards are possible."),
+    Option(
+        "route",
+        "send",
+        choice(*SENDS),
+        "instances",
+        "What is sent: the instances; only the conditions of their acquisition, which are performed procedure "
+        "protocols and performed procedure steps (MPPS); both; or only the news that they are available here.",
+    ),
     Option(
         "route",
         "transfer_syntaxes",

@@ -266,6 +266,7 @@ class _Reader:
             name,
             values["to"],
             conditions,
+            values["send"],
             values["transfer_syntaxes"],
             values["priority"],
             values["when"],

@@ -13,6 +13,7 @@ CALLING_AE_TITLE = "calling_ae_title"
 """The option that is not an attribute of the instance: who sent it."""
 
 PRIORITIES = ("low", "medium", "high")
+SENDS = ("instances", "conditions", "both", "availability")
 MOMENTS = ("instance", "study")
 
 
@@ -55,6 +56,9 @@ class Route:
     conditions : tuple of (str, str, Condition)
         For each attribute that decides: its keyword (or `CALLING_AE_TITLE`), what is written in the file, and what
         that means. All of them must be fulfilled; without any, every instance is sent.
+    send : str
+        One of `SENDS`. ``conditions`` are performed procedure protocols and performed procedure steps, ``both`` these
+        steps beside the instances, ``availability`` is only the news that the instances are here.
     transfer_syntaxes : tuple of str
         What is sent, the best first. Empty: as the entry of the destination says.
     priority : str
@@ -72,6 +76,7 @@ class Route:
     name: str
     to: tuple[str, ...]
     conditions: tuple[tuple[str, str, Condition], ...] = ()
+    send: str = "instances"
     transfer_syntaxes: tuple[str, ...] = ()
     priority: str = "medium"
     when: str = "instance"

@@ -152,6 +152,10 @@ def _application_entity() -> Section:
                     "said in 5.2.5.1, with the node as SCU.",
                     "The node opens an association to an AE that has asked for storage commitment, to report; it "
                     "proposes the role of the SCP for itself (PS3.7 D.3.3.4). See 5.2.6.2.",
+                    "For the rules of the configuration it opens one association at a time to a destination for each "
+                    "of these: instances, notifications of their availability, performed procedure steps, requests "
+                    "for storage commitment. It releases it when nothing more waits. After a failure it waits, up to "
+                    "5 minutes.",
                 ),
             ),
             Section(

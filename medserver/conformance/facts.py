@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pydicom.uid import UID
+
 from medserver import __version__, codecs
 from medserver.conformance.matching_keys import kinds_of_matching, tag_text
-from medserver.conformance.roles import ROLES
+from medserver.conformance.roles import ROLES, USED_ONLY
 from medserver.config.options import OPTIONS
 from medserver.dicom import status, uids
 from medserver.dicom.attributes import ATTRIBUTES
@@ -31,6 +33,7 @@ def facts() -> dict[str, object]:
         "implementation_class_uid": uids.IMPLEMENTATION_CLASS_UID,
         "implementation_version_name": uids.IMPLEMENTATION_VERSION_NAME,
         "services": [_service(service) for service in SERVICES],
+        "used_only": [{"uid": uid, "name": UID(uid).name} for uid in USED_ONLY],
         "transfer_syntaxes": [
             {
                 "uid": syntax.uid,

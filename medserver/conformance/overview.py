@@ -6,11 +6,12 @@ from medserver import __version__
 from medserver.conformance.document import Section
 from medserver.conformance.roles import (
     other_syntaxes,
+    other_sop_classes_table,
     services_table,
     sop_classes_table,
     transfer_syntaxes_table,
 )
-from medserver.services.registry import SERVICES, STORAGE
+from medserver.services.registry import STORAGE
 
 NOT_SUPPORTED = "Not supported."
 
@@ -50,9 +51,7 @@ def overview() -> Section:
                 "DIMSE Services",
                 (
                     services_table(),
-                    sop_classes_table(
-                        "SOP classes of the other services", *(one for one in SERVICES if one is not STORAGE)
-                    ),
+                    other_sop_classes_table(),
                 ),
             ),
             Section("1.3", "DICOM Web Services", (NOT_SUPPORTED,)),

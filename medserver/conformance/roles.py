@@ -28,9 +28,14 @@ USED_SOP_CLASSES: frozenset[str] = frozenset({
     uids.PATIENT_STUDY_ONLY_FIND,
     uids.PATIENT_STUDY_ONLY_MOVE,
     uids.PATIENT_STUDY_ONLY_GET,
+    uids.MODALITY_PERFORMED_PROCEDURE_STEP,
+    uids.INSTANCE_AVAILABILITY_NOTIFICATION,
     *uids.STORAGE_SOP_CLASSES,
 })
-"""The SOP classes that are used: the node stores at Move Destinations, the command line does the rest."""
+"""The SOP classes that are used: by the node for C-MOVE and by the rules of the configuration, and by commands."""
+
+USED_ONLY: tuple[str, ...] = (uids.INSTANCE_AVAILABILITY_NOTIFICATION,)
+"""Those of them that are not offered."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,15 @@ def sop_classes_table(title: str, *services: Service) -> Table:
     """Return one row for each SOP class of some services."""
     rows = tuple(role.row() for role in ROLES if role.service in services)
     return Table(title, ("SOP class", "UID", "SCU", "SCP"), rows)
+
+
+def other_sop_classes_table() -> Table:
+    """Return one row for each SOP class outside storage, those that are only used included."""
+    others = sop_classes_table(
+        "SOP classes of the other services", *(one for one in SERVICES if one is not STORAGE)
+    )
+    used = tuple((UID(uid).name, uid, YES, NO) for uid in USED_ONLY)
+    return Table(others.title, others.header, (*others.rows, *used))
 
 
 def transfer_syntaxes_table() -> Table:

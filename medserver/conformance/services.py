@@ -28,10 +28,12 @@ STORAGE_SCP = (
 STORAGE_SCU = (
     "Instances are sent for a C-MOVE, a C-GET, by the rules of the configuration (``[route NAME]``) and by ``medserver "
     "send``. What a rule sends is sent again until it is answered with success or a warning: after failures of the "
-    "association with pauses up to 5 minutes, after a failure status up to 20 times. For each SOP class the transfer "
-    "syntaxes in which instances are stored, and those that ``transfer_syntaxes`` of the receiver's entry names, are "
-    "proposed, each in a presentation context of its own, and one more with the uncompressed transfer syntaxes that "
-    "they can be converted to. More than 128 presentation contexts are spread over several associations.",
+    "association with pauses up to 5 minutes, after a failure status up to 20 times. With ``must_commit`` in the entry "
+    "of the receiver storage commitment is requested of it as well, and what it does not commit to is sent again.",
+    "For each SOP class the transfer syntaxes in which instances are stored, and those that ``transfer_syntaxes`` of "
+    "the receiver's entry names, are proposed, each in a presentation context of its own, and one more with the "
+    "uncompressed transfer syntaxes that they can be converted to. More than 128 presentation contexts are spread "
+    "over several associations.",
 )
 
 TRANSCODING = (
@@ -67,6 +69,17 @@ PERFORMED_STEPS = (
     "COMPLETED or DISCONTINUED, for which it needs its end date and time; then an N-SET is refused (0110, Error ID "
     "A506). Attributes that must not change are left as they are, with the warning 0107. Steps are kept in the index, "
     "with the studies of their Scheduled Step Attributes Sequence.",
+    "By the rules of the configuration (``[route NAME]`` with ``send`` = conditions or both) the node is an SCU as "
+    "well: a step that is final is created in progress at the other AE (N-CREATE) and set to its end (N-SET). One "
+    "that is there already (0111) is set only.",
+)
+
+AVAILABILITY = (
+    "By the rules of the configuration (``[route NAME]`` with ``send = availability``) the node is an SCU: it "
+    "announces instances that it has stored, in one N-CREATE for each study of those that are announced together, "
+    "with the attributes of PS3.4 table R.3.2-1. Instance Availability is ONLINE, Retrieve AE Title that of the node. "
+    "The Referenced Performed Procedure Step Sequence names the steps of the study that the node knows, and may be "
+    "empty. After a failure status the notification is repeated up to 20 times.",
 )
 
 COLLECTION = (
@@ -109,7 +122,7 @@ def service_description() -> Section:
                     Section("5.2.1", "Basic Worklist Management Service", (NOT_SUPPORTED,)),
                     Section("5.2.2", "Modality Performed Procedure Step Service", PERFORMED_STEPS),
                     Section("5.2.3", "Unified Worklist and Procedure Step Service", (NOT_SUPPORTED,)),
-                    Section("5.2.4", "Instance Availability Notification Service", (NOT_SUPPORTED,)),
+                    Section("5.2.4", "Instance Availability Notification Service", AVAILABILITY),
                     _storage(),
                     commitment_section(),
                     _query_retrieve(),

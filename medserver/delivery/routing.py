@@ -16,6 +16,7 @@ from medserver import archive
 from medserver.archive.follow_ups import ROUTE
 from medserver.archive.header_values import value_of
 from medserver.config import CALLING_AE_TITLE, Config, Route
+from medserver.dicom import uids
 from medserver.dicom.matching import matches
 from medserver.errors import StoreFailure
 from medserver.index import HIGH, LOW, MEDIUM, Job, NewJob, StoredInstance
@@ -24,12 +25,15 @@ from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 
 __all__ = [
-    "CONFIRM", "DELIVER", "HOLD", "ROUTE", "Check", "checks", "delivery_job", "hold", "route", "wanted_by", "wants",
+    "CONFIRM", "DELIVER", "FORWARD_STEP", "HOLD", "NOTIFY", "PRIORITIES", "ROUTE", "Check", "checks", "delivery_job",
+    "hold", "route", "wanted_by", "wants",
 ]  # fmt: skip
 
-DELIVER, HOLD, CONFIRM = "deliver", "hold", "confirm"
+DELIVER, HOLD, CONFIRM, NOTIFY, FORWARD_STEP = "deliver", "hold", "confirm", "notify", "forward_step"
 
-_PRIORITIES: Mapping[str, int] = {"low": LOW, "medium": MEDIUM, "high": HIGH}
+PRIORITIES: Mapping[str, int] = {"low": LOW, "medium": MEDIUM, "high": HIGH}
+
+_CONDITIONS = (*uids.PERFORMED_PROCEDURE_PROTOCOLS, uids.MODALITY_PERFORMED_PROCEDURE_STEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,9 @@ def checks(rule: Route, header: Dataset, calling_ae_title: str) -> Iterator[Chec
     for keyword, wanted, condition in rule.conditions:
         value = calling_ae_title if keyword == CALLING_AE_TITLE else value_of(header, keyword)
         yield Check(keyword, wanted, matches(condition, value))
+    if rule.send == "conditions":
+        sop_class_uid = value_of(header, "SOPClassUID")
+        yield Check("SOPClassUID", "a performed protocol", sop_class_uid in _CONDITIONS)
 
 
 def wants(rule: Route, header: Dataset, calling_ae_title: str) -> bool:
@@ -72,35 +79,45 @@ def wants(rule: Route, header: Dataset, calling_ae_title: str) -> bool:
 
 
 def wanted_by(config: Config, header: Dataset, calling_ae_title: str) -> Iterator[tuple[str, Route]]:
-    """Yield each destination of an instance once, with the first rule that names it.
+    """Yield each destination of an instance with the first rule that names it; those that are only told apart.
 
     It does not go back to the AE that it came from: two nodes that send each other what they receive would never end.
     """
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for rule in config.routes:
         if not wants(rule, header, calling_ae_title):
             continue
         for name in rule.to:
-            remote = config.remote_by_name(name)
-            if name not in seen and remote is not None and remote.ae_title != calling_ae_title:
-                seen.add(name)
+            remote, what = config.remote_by_name(name), (name, _kind(rule))
+            if what not in seen and remote is not None and remote.ae_title != calling_ae_title:
+                seen.add(what)
                 yield name, rule
 
 
-def delivery_job(instance: StoredInstance, destination: str, rule: Route, now: datetime) -> NewJob:
-    """Return what sends an instance to a destination, at once or when the rule says so."""
+def _kind(rule: Route) -> str:
+    """Return the job that does what a rule wants."""
+    return NOTIFY if rule.send == "availability" else DELIVER
+
+
+def delivery_job(
+    instance: StoredInstance, series_instance_uid: str, destination: str, rule: Route, now: datetime
+) -> NewJob:
+    """Return what sends an instance to a destination or tells it, at once or when the rule says so."""
+    kind = _kind(rule)
     payload = {"sop_instance_uid": instance.sop_instance_uid, "route": rule.name}
+    if kind == NOTIFY:
+        payload["series_instance_uid"] = series_instance_uid
     if rule.when == "study":
-        payload["study_instance_uid"] = instance.study_instance_uid
+        payload |= {"study_instance_uid": instance.study_instance_uid, "kind": kind}
         due_at = now + timedelta(seconds=rule.quiet_s)
-        return NewJob(HOLD, payload, destination=destination, priority=_PRIORITIES[rule.priority], due_at=due_at)
-    return _released(payload, destination, rule, now)
+        return NewJob(HOLD, payload, destination=destination, priority=PRIORITIES[rule.priority], due_at=due_at)
+    return _released(kind, payload, destination, rule, now)
 
 
-def _released(payload: Mapping[str, Any], destination: str, rule: Route | None, now: datetime) -> NewJob:
+def _released(kind: str, payload: Mapping[str, Any], destination: str, rule: Route | None, now: datetime) -> NewJob:
     """Return what sends an instance: at once, or when the hours of the rule begin."""
-    priority, due_at = (_PRIORITIES[rule.priority], rule.hours.next_open(now)) if rule else (MEDIUM, now)
-    return NewJob(DELIVER, payload, destination=destination, priority=priority, due_at=due_at)
+    priority, due_at = (PRIORITIES[rule.priority], rule.hours.next_open(now)) if rule else (MEDIUM, now)
+    return NewJob(kind, payload, destination=destination, priority=priority, due_at=due_at)
 
 
 def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
@@ -118,7 +135,7 @@ def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
             again = NewJob(HOLD, job.payload, destination=job.destination, priority=job.priority, due_at=until)
             yield done(job, again)
         else:
-            yield done(job, _released(job.payload, job.destination, rule, now))
+            yield done(job, _released(job.payload["kind"], job.payload, job.destination, rule, now))
 
 
 def route(node: Node, batch: Batch) -> Iterator[Outcome]:
@@ -138,8 +155,9 @@ def route(node: Node, batch: Batch) -> Iterator[Outcome]:
             yield failed(job, str(error))
             continue
         calling_ae_title = job.payload["from"]
+        series_instance_uid = str(value_of(header, "SeriesInstanceUID") or "")
         jobs = [
-            delivery_job(instance, name, rule, node.clock())
+            delivery_job(instance, series_instance_uid, name, rule, node.clock())
             for name, rule in wanted_by(config, header, calling_ae_title)
         ]
         yield done(job, *jobs)

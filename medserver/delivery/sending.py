@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from itertools import groupby
-from typing import NamedTuple
 
 from medserver import archive, codecs
 from medserver.config import Changes, Remote, Route
 from medserver.delivery.confirming import confirm_job
+from medserver.delivery.entries import Entry, select
 from medserver.delivery.resting import no_destination, rest
 from medserver.delivery.routing import DELIVER
 from medserver.dicom import status
 from medserver.errors import AssociationAborted, MedserverError, NoContextAccepted, RemoteError
-from medserver.index import Job, Lane, NewJob, StoredInstance
+from medserver.index import Job, Lane, StoredInstance
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
@@ -30,38 +29,21 @@ from medserver.wire.limits import WireLimits
 from medserver.wire.requestor import Address
 
 
-class _Entry(NamedTuple):
-    """What is sent, and by which rule; None if that is gone."""
-
-    job: Job
-    instance: StoredInstance
-    rule: Route | None
-
-
 def deliver(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Send a batch of instances to the destination `batch.destination`."""
-    config, now = node.config.current, node.clock()
-    remote = config.remote_by_name(batch.destination)
+    remote = node.config.current.remote_by_name(batch.destination)
     if remote is None or not remote.is_destination:
         yield from no_destination(batch)
         return
-    found = node.index.instances([job.payload["sop_instance_uid"] for job in batch])
-    entries: list[_Entry] = []
-    for job in batch:
-        instance, rule = found.get(job.payload["sop_instance_uid"]), config.route(job.payload["route"])
-        if instance is None:  # it was deleted
-            yield done(job)
-        elif rule is not None and not rule.hours.is_open(now):  # they ended while it waited
-            yield done(job, _later(job, rule.hours.next_open(now)))
-        else:
-            entries.append(_Entry(job, instance, rule))
+    entries, others = select(node, batch)
+    yield from others
     try:
         yield from _send(node, remote, entries, batch)
     except RemoteError as error:
         yield from rest(node, Lane(DELIVER, batch.destination), error, [entry.job for entry in entries])
 
 
-def _send(node: Node, remote: Remote, entries: Iterable[_Entry], batch: Batch) -> Iterator[Outcome]:
+def _send(node: Node, remote: Remote, entries: Iterable[Entry], batch: Batch) -> Iterator[Outcome]:
     """Send instances one after the other; those that are changed apart from those that are not.
 
     Raises
@@ -154,11 +136,6 @@ def _sender(
         node.transcoder,
         preferred=preferred,
     )
-
-
-def _later(job: Job, due_at: datetime) -> NewJob:
-    """Return a job that does the same later."""
-    return NewJob(job.kind, job.payload, destination=job.destination, priority=job.priority, due_at=due_at)
 
 
 def _manner(remote: Remote, rule: Route | None) -> tuple[tuple[str, ...], Changes]:

@@ -27,7 +27,7 @@ from medserver.index.job_records import (
 )
 from medserver.index.jobs import Jobs
 from medserver.index.originals import ObjectKey, Originals, Superseded
-from medserver.index.performed_steps import PerformedStep, PerformedSteps
+from medserver.index.performed_steps import Change, PerformedStep, PerformedSteps
 from medserver.index.query import Query
 from medserver.index.records import (
     BAD,
@@ -50,6 +50,7 @@ __all__ = [
     "LOW",
     "MEDIUM",
     "Added",
+    "Change",
     "Commitments",
     "Conflict",
     "Counts",

@@ -143,7 +143,9 @@ class Index:
             backend, self._read, self._writer, CommitmentTable(backend), self._job_table, self.jobs, clock
         )
         self.upkeep = Upkeep(backend, self._read, self._writer, self.jobs, self._job_table, clock)
-        self.performed_steps = PerformedSteps(backend, self._read, self._writer, clock)
+        self.performed_steps = PerformedSteps(
+            backend, self._read, self._writer, self.jobs, self._job_table, clock
+        )
         self.originals = Originals(self._read, originals)
         self.tombstones = Tombstones(
             backend, self._read, self._writer, self.jobs, self._job_table, self._locations, clock

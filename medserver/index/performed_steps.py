@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from medserver.index.backend import Backend
+from medserver.index.job_records import NewJob
+from medserver.index.job_table import JobTable
+from medserver.index.jobs import Jobs
 from medserver.index.moments import from_text, to_text
 from medserver.index.writer import Writer
 
@@ -40,6 +43,14 @@ class PerformedStep:
     changed_at: datetime
 
 
+class Change(NamedTuple):
+    """What a step becomes, and the jobs that follow from it."""
+
+    state: str
+    content: str
+    jobs: Sequence[NewJob] = ()
+
+
 class PerformedSteps:
     """The performed procedure steps of an index, `Index.performed_steps`.
 
@@ -47,15 +58,23 @@ class PerformedSteps:
 
     Parameters
     ----------
-    backend, read, writer, clock
+    backend, read, writer, jobs, job_table, clock
         As for `upkeep.Upkeep`.
     """
 
     def __init__(
-        self, backend: Backend, read: Callable[..., Any], writer: Writer, clock: Callable[[], datetime]
+        self,
+        backend: Backend,
+        read: Callable[..., Any],
+        writer: Writer,
+        jobs: Jobs,
+        job_table: JobTable,
+        clock: Callable[[], datetime],
     ) -> None:
         self._read = read
         self._writer = writer
+        self._jobs = jobs
+        self._job_table = job_table
         self._clock = clock
         self._insert = backend.sql(
             f"INSERT INTO performed_steps ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
@@ -95,7 +114,7 @@ class PerformedSteps:
 
         return self._writer.run(perform)
 
-    def change(self, sop_instance_uid: str, change: Callable[[PerformedStep], tuple[str, str]]) -> bool:
+    def change(self, sop_instance_uid: str, change: Callable[[PerformedStep], Change]) -> bool:
         """Change a step, which nobody else changes meanwhile.
 
         Parameters
@@ -103,8 +122,7 @@ class PerformedSteps:
         sop_instance_uid : str
             Which.
         change : callable
-            Takes it and returns its new state and content; what it raises leaves it as it is. May be called more than
-            once.
+            Takes it and returns what it becomes; what it raises leaves it as it is. May be called more than once.
 
         Returns
         -------
@@ -112,15 +130,22 @@ class PerformedSteps:
             False if there is none.
         """
 
-        def perform(connection: Any) -> bool:
+        now = self._clock()
+
+        def perform(connection: Any) -> Change | None:
             rows = connection.execute(self._lock, (sop_instance_uid,)).fetchall()
             if not rows:
-                return False
-            state, content = change(_step(rows[0]))
-            connection.execute(self._update, (state, content, to_text(self._clock()), sop_instance_uid))
-            return True
+                return None
+            changed = change(_step(rows[0]))
+            connection.execute(self._update, (changed.state, changed.content, to_text(now), sop_instance_uid))
+            self._job_table.add(connection, changed.jobs, now)
+            return changed
 
-        return self._writer.run(perform)
+        changed = self._writer.run(perform)
+        if changed is None:
+            return False
+        self._jobs.announce(job.lane for job in changed.jobs)
+        return True
 
     def get(self, sop_instance_uid: str) -> PerformedStep | None:
         """Return a step, None if there is none."""

@@ -20,7 +20,9 @@ from medserver.commitment.delivery import deliver_reports
 from medserver.commitment.plan import CHECK, PRUNE, REPORT
 from medserver.commitment.retention import prune_commitments
 from medserver.delivery.confirming import confirm
-from medserver.delivery.routing import CONFIRM, DELIVER, HOLD, hold, route
+from medserver.delivery.performed_steps import FORWARD_STEP, ROUTE_STEP, forward_steps, route_steps
+from medserver.delivery.notifying import notify
+from medserver.delivery.routing import CONFIRM, DELIVER, HOLD, NOTIFY, hold, route
 from medserver.delivery.sending import deliver
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome
@@ -155,6 +157,9 @@ JOB_KINDS: tuple[JobKind, ...] = (
         batch_max=128,
         backoff=Backoff(first_s=5.0, longest_s=1800.0),
     ),
+    JobKind(ROUTE_STEP, route_steps, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=64),
+    JobKind(FORWARD_STEP, forward_steps, 20, 15.0, 8, 1, batch_max=64, backoff=Backoff(longest_s=1800.0)),
+    JobKind(NOTIFY, notify, 20, 15.0, 8, 1, batch_max=1000, backoff=Backoff(longest_s=1800.0)),
     JobKind(CONFIRM, confirm, _ENDLESS, 15.0, 8, 1, batch_max=1000, backoff=_PATIENT),
     JobKind(COMPRESS, compress, _ENDLESS, _LEASE_S, 2, 2, batch_max=8, backoff=_PATIENT),
     JobKind(RETIRE, retire, concurrency=1, destination_concurrency=1),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
 
+from medserver.archive.follow_ups import step_route_job
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import (
@@ -19,7 +20,7 @@ from medserver.errors import (
     NoLongerUpdatable,
     NoSuchInstance,
 )
-from medserver.index import PerformedStep
+from medserver.index import Change, PerformedStep
 from medserver.node import Node
 
 IN_PROGRESS, COMPLETED, DISCONTINUED = "IN PROGRESS", "COMPLETED", "DISCONTINUED"
@@ -94,7 +95,7 @@ def modify(node: Node, sop_instance_uid: str, modification_list: Dataset) -> lis
     """
     ignored: list[str] = []
 
-    def change(step: PerformedStep) -> tuple[str, str]:
+    def change(step: PerformedStep) -> Change:
         if step.state != IN_PROGRESS:
             raise NoLongerUpdatable(f"the performed procedure step is {step.state}")
         ignored.clear()
@@ -110,7 +111,8 @@ def modify(node: Node, sop_instance_uid: str, modification_list: Dataset) -> lis
             raise InvalidAttributeValue("PerformedProcedureStepStatus")
         if state in FINAL:
             _require(content, REQUIRED_IN_THE_END)
-        return state, _encoded(content)
+        follow_ups = (step_route_job(sop_instance_uid),) if state in FINAL else ()
+        return Change(state, _encoded(content), follow_ups)
 
     if not node.index.performed_steps.change(sop_instance_uid, change):
         raise NoSuchInstance("there is no performed procedure step of this UID")

@@ -1,0 +1,101 @@
+"""Others are told what can be retrieved here: Instance Availability Notification (PS3.4 R), the job ``notify``.
+
+A batch for one AE becomes one notification for each study in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from medserver.delivery.entries import Entry, select
+from medserver.delivery.resting import no_destination, rest
+from medserver.delivery.routing import NOTIFY
+from medserver.dicom import status, uids
+from medserver.errors import RemoteError
+from medserver.index import Lane
+from medserver.jobs.batch import Batch
+from medserver.jobs.outcome import Outcome, done, failed
+from medserver.node import Node
+from medserver.scu.normalized import create_instance, proposal
+from medserver.wire.limits import WireLimits
+from medserver.wire.requestor import Address, associated
+
+SOP_CLASS_UID = uids.INSTANCE_AVAILABILITY_NOTIFICATION
+
+
+def notify(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Tell the AE `batch.destination` of a batch of instances."""
+    config = node.config.current
+    remote = config.remote_by_name(batch.destination)
+    if remote is None or not remote.is_destination:
+        yield from no_destination(batch)
+        return
+    entries, others = select(node, batch)
+    yield from others
+    if not entries:
+        return
+    lane, limits = Lane(NOTIFY, batch.destination), WireLimits.from_options(config.limits)
+    try:
+        with associated(Address.of(remote), [proposal(SOP_CLASS_UID)], config.node.ae_title, limits) as association:
+            node.index.jobs.wake(lane)
+            for study, of_study in _by_study(entries).items():
+                dataset = notification(node, study, of_study)
+                response = create_instance(association, SOP_CLASS_UID, uids.new_uid(), dataset)
+                yield from _outcomes(of_study, response.code, response.comment)
+    except RemoteError as error:
+        yield from rest(node, lane, error, [entry.job for entry in entries])
+
+
+def notification(node: Node, study_instance_uid: str, entries: Iterable[Entry]) -> Dataset:
+    """Return what is said of instances of a study: they are online at this node (PS3.4 table R.3.2-1).
+
+    Nothing else may be said, such as who the patient is.
+    """
+    series: dict[str, list[Dataset]] = {}
+    for entry in entries:
+        item = Dataset()
+        item.ReferencedSOPClassUID = entry.instance.sop_class_uid
+        item.ReferencedSOPInstanceUID = entry.instance.sop_instance_uid
+        item.InstanceAvailability = "ONLINE"
+        item.RetrieveAETitle = node.config.current.node.ae_title
+        series.setdefault(entry.job.payload["series_instance_uid"], []).append(item)
+    dataset = Dataset()
+    dataset.ReferencedPerformedProcedureStepSequence = Sequence(_steps(node, study_instance_uid))
+    dataset.StudyInstanceUID = study_instance_uid
+    dataset.ReferencedSeriesSequence = Sequence(_series(uid, items) for uid, items in series.items())
+    return dataset
+
+
+def _series(series_instance_uid: str, items: list[Dataset]) -> Dataset:
+    dataset = Dataset()
+    dataset.SeriesInstanceUID = series_instance_uid
+    dataset.ReferencedSOPSequence = Sequence(items)
+    return dataset
+
+
+def _steps(node: Node, study_instance_uid: str) -> Iterator[Dataset]:
+    """Yield the performed procedure steps that are known here of a study."""
+    for step in node.index.performed_steps.of_study(study_instance_uid):
+        item = Dataset()
+        item.ReferencedSOPClassUID = uids.MODALITY_PERFORMED_PROCEDURE_STEP
+        item.ReferencedSOPInstanceUID = step.sop_instance_uid
+        item.PerformedWorkitemCodeSequence = Sequence()
+        yield item
+
+
+def _by_study(entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:
+    studies: dict[str, list[Entry]] = {}
+    for entry in entries:
+        studies.setdefault(entry.instance.study_instance_uid, []).append(entry)
+    return studies
+
+
+def _outcomes(entries: Iterable[Entry], code: int, comment: str) -> Iterator[Outcome]:
+    if status.is_failure(code):
+        problem = f"{status.describe(code)}: {comment}" if comment else status.describe(code)
+        yield from (failed(entry.job, problem) for entry in entries)
+    else:
+        yield from (done(entry.job) for entry in entries)

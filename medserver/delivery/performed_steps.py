@@ -1,0 +1,145 @@
+"""Performed procedure steps (MPPS) go to others as conditions of acquisition do, when they are final.
+
+The job ``route_step`` decides to whom one goes, ``forward_step`` creates it there in progress and sets it to its end
+(N-CREATE and N-SET, PS3.4 F.7.2): an SCP takes no step that begins otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from medserver.archive.follow_ups import ROUTE_STEP
+from medserver.config import Config
+from medserver.delivery.entries import postponed
+from medserver.delivery.resting import no_destination, rest
+from medserver.delivery.routing import FORWARD_STEP, PRIORITIES, wants
+from medserver.dicom import status, uids
+from medserver.errors import RemoteError
+from medserver.index import Job, Lane, NewJob, PerformedStep
+from medserver.jobs.batch import Batch
+from medserver.jobs.outcome import Outcome, done, failed
+from medserver.node import Node
+from medserver.procedures.performed import FIXED, IN_PROGRESS, decoded
+from medserver.scu.normalized import create_instance, proposal, set_instance
+from medserver.wire.association import Association
+from medserver.wire.limits import WireLimits
+from medserver.wire.requestor import Address, associated
+
+__all__ = ["FORWARD_STEP", "ROUTE_STEP", "forward_steps", "route_steps"]
+
+SOP_CLASS_UID = uids.MODALITY_PERFORMED_PROCEDURE_STEP
+
+_OF_THE_END = ("PerformedProcedureStepEndDate", "PerformedProcedureStepEndTime")
+
+
+def route_steps(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Put what the rules want of steps into the outbox."""
+    for job in batch:
+        step = node.index.performed_steps.get(job.payload["sop_instance_uid"])
+        yield done(job, *(_forward_jobs(node, step) if step is not None else ()))
+
+
+def _forward_jobs(node: Node, step: PerformedStep) -> Iterator[NewJob]:
+    """Yield what sends a step to each AE that wants the conditions of its acquisition, once, and not back."""
+    config, header = node.config.current, _as_header(decoded(step))
+    seen: set[str] = set()
+    for rule in config.routes:
+        if rule.send not in ("conditions", "both") or not wants(rule, header, step.calling_ae_title):
+            continue
+        for name in rule.to:
+            remote = config.remote_by_name(name)
+            if name not in seen and remote is not None and remote.ae_title != step.calling_ae_title:
+                seen.add(name)
+                payload = {"sop_instance_uid": step.sop_instance_uid, "route": rule.name}
+                due_at = rule.hours.next_open(node.clock())
+                priority = PRIORITIES[rule.priority]
+                yield NewJob(FORWARD_STEP, payload, destination=name, priority=priority, due_at=due_at)
+
+
+def _as_header(content: Dataset) -> Dataset:
+    """Return a step as the rules see an instance: with the study and the request that it was made for."""
+    header = Dataset()
+    for element in [*content.ScheduledStepAttributesSequence[0], *content]:
+        header[element.tag] = element
+    header.SOPClassUID = SOP_CLASS_UID
+    header.StudyDate = content.get("PerformedProcedureStepStartDate")
+    header.StudyTime = content.get("PerformedProcedureStepStartTime")
+    return header
+
+
+def forward_steps(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Report steps to the AE `batch.destination`."""
+    config = node.config.current
+    remote = config.remote_by_name(batch.destination)
+    if remote is None or not remote.is_destination:
+        yield from no_destination(batch)
+        return
+    steps, others = _select(node, config, batch)
+    yield from others
+    if not steps:
+        return
+    lane, limits = Lane(FORWARD_STEP, batch.destination), WireLimits.from_options(config.limits)
+    try:
+        with associated(Address.of(remote), [proposal(SOP_CLASS_UID)], config.node.ae_title, limits) as association:
+            node.index.jobs.wake(lane)
+            for job, step in steps:
+                problem = _forward(association, step)
+                yield failed(job, problem) if problem else done(job)
+    except RemoteError as error:
+        yield from rest(node, lane, error, [job for job, _ in steps])
+
+
+def _select(node: Node, config: Config, batch: Batch) -> tuple[list[tuple[Job, PerformedStep]], list[Outcome]]:
+    """Return the steps that are to be reported now, and what came of the rest."""
+    steps: list[tuple[Job, PerformedStep]] = []
+    others: list[Outcome] = []
+    for job in batch:
+        step = node.index.performed_steps.get(job.payload["sop_instance_uid"])
+        if step is None:
+            others.append(done(job))
+        elif (later := postponed(config, job, node.clock())) is not None:
+            others.append(done(job, later))
+        else:
+            steps.append((job, step))
+    return steps, others
+
+
+def _forward(association: Association, step: PerformedStep) -> str:
+    """Report a step; return what went wrong, empty if nothing did."""
+    created = create_instance(association, SOP_CLASS_UID, step.sop_instance_uid, _beginning(step))
+    # A report that was cut off is made again: then the step is there.
+    is_there = created.code == status.DUPLICATE
+    if status.is_failure(created.code) and not is_there:
+        return _described("N-CREATE", created.code, created.comment)
+    changed = set_instance(association, SOP_CLASS_UID, step.sop_instance_uid, _end(step))
+    if not status.is_failure(changed.code):
+        return ""
+    # It was final already: that is all we wanted (PS3.4 F.7.2.2.4).
+    if is_there and changed.code == status.PROCESSING_FAILURE:
+        return ""
+    return _described("N-SET", changed.code, changed.comment)
+
+
+def _beginning(step: PerformedStep) -> Dataset:
+    """Return a step as it was when it had just begun."""
+    attributes = decoded(step)
+    attributes.PerformedProcedureStepStatus = IN_PROGRESS
+    attributes.PerformedSeriesSequence = Sequence()
+    for keyword in _OF_THE_END:
+        setattr(attributes, keyword, "")
+    return attributes
+
+
+def _end(step: PerformedStep) -> Dataset:
+    """Return what an N-SET may say of a step."""
+    content, attributes = decoded(step), Dataset()
+    attributes.update({element.tag: element for element in content if element.keyword not in FIXED})
+    attributes.SpecificCharacterSet = content.get("SpecificCharacterSet")
+    return attributes
+
+
+def _described(operation: str, code: int, comment: str) -> str:
+    return f"{operation}: {status.describe(code)}" + (f": {comment}" if comment else "")
