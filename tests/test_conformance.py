@@ -13,10 +13,11 @@ from medserver.cli import main
 from medserver.cli.model import MODELS
 from medserver.conformance.facts import USUAL_STATUSES
 from medserver.conformance.matching_keys import kinds_of_matching, tag_text
-from medserver.delivery import notifying, performed_steps
 from medserver.conformance.roles import USED_SOP_CLASSES
 from medserver.config.options import OPTIONS
+from medserver.delivery import notifying, performed_steps
 from medserver.dicom import uids
+from medserver.dicom.acquisition import units
 from medserver.dicom.attributes import ATTRIBUTES, EVERY_LEVEL, Attribute
 from medserver.dicom.matching import (
     PersonNameMatch,
@@ -170,6 +171,16 @@ def test_every_attribute_is_stated(document: nodes.document, facts: dict) -> Non
     assert [one["keyword"] for one in facts["keys"]] == [row.keyword for row in ATTRIBUTES]
 
 
+def test_every_condition_of_acquisition_is_stated_with_its_unit(document: nodes.document, facts: dict) -> None:
+    header, *rows = tables(document)["Conditions of acquisition, keys of the SERIES and IMAGE level"]
+    shown = {row[header.index("Attribute")]: row[header.index("Unit")] for row in rows}
+    assert shown["KVP"] == "kV"
+    assert shown["ConvolutionKernel"] == "none"
+    assert shown == {one["keyword"]: one["unit"] or "none" for one in facts["acquisition_keys"]}
+    kept = {attribute.keyword for attribute in ATTRIBUTES}
+    assert shown.keys() == {keyword for keyword in units() if keyword not in kept}
+
+
 def test_every_status_is_stated(document: nodes.document, facts: dict) -> None:
     expected = sorted({*STATUSES.values(), *USUAL_STATUSES})
     assert [int(code, 16) for code in column(document, "Status codes returned", "Code")] == expected
@@ -208,6 +219,6 @@ def test_the_kinds_of_matching_are_those_of_the_parser(attribute: Attribute) -> 
 
 
 def test_text_of_tables_is_no_markup() -> None:
-    table = conformance.Table("*T_*", ("A|", "B"), (("`x`", "a_b \\ c_"), ("", "[1]_")))
+    table = conformance.Table("*T_*", ("A|", "B"), (("`x`", "a_b \\ c_"), ("", "[1]_"), ("%", "=")))
     document = parse(conformance.to_restructured_text(conformance.Section("", "Title", (table,))))
-    assert tables(document) == {"*T_*": [["A|", "B"], ["`x`", "a_b \\ c_"], ["", "[1]_"]]}
+    assert tables(document) == {"*T_*": [["A|", "B"], ["`x`", "a_b \\ c_"], ["", "[1]_"], ["%", "="]]}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 _UNDERLINES = "=-~^\"'"
 _LINE_LENGTH = 118
 _MARKUP = re.compile(r"([\\*`|_])")
+_LINE = re.compile(r"([!-/:-@[-`{-~])\1*")  # punctuation alone is the line above or below a title
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def to_restructured_text(section: Section) -> str:
 
 def plain(text: str) -> str:
     """Escape what would be markup in a paragraph."""
-    return _MARKUP.sub(r"\\\1", text)
+    escaped = _MARKUP.sub(r"\\\1", text)
+    return rf"\{escaped}" if _LINE.fullmatch(escaped) else escaped
 
 
 def _lines(section: Section, depth: int) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom.uid import UID
 
 from medserver import __version__, codecs
-from medserver.conformance.matching_keys import kinds_of_matching, tag_text
+from medserver.conformance.matching_keys import acquisition_keys, kinds_of_matching, tag_text
 from medserver.conformance.roles import ROLES, USED_ONLY
 from medserver.config.options import OPTIONS
 from medserver.dicom import status, uids
@@ -55,6 +55,10 @@ def facts() -> dict[str, object]:
                 "computed": row.computed,
             }
             for row in ATTRIBUTES
+        ],
+        "acquisition_keys": [
+            {"keyword": key.keyword, "tag": tag_text(key.tag), "vr": key.vr, "unit": key.unit}
+            for key in acquisition_keys()
         ],
         "statuses": [
             {"code": f"0x{code:04X}", "category": status.category(code), "meaning": meaning(code)}

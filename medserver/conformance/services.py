@@ -54,6 +54,11 @@ FIND = (
     "Keys of the level of the query and of those above are matched and returned. At the IMAGE level every "
     "other attribute of the standard is read from the stored header, matched and returned as well. Queries "
     "with another key are answered with FF01, and that key is returned without a value.",
+    "Conditions of acquisition (see the table) are keys at the SERIES level too: one instance of the series has to "
+    "match all of them, and the different values of all its instances are returned, several values of an attribute "
+    "whose multiplicity is 1 included. They are in the index some seconds after the instance was stored, before at the "
+    "IMAGE level only. Those in the functional groups of enhanced objects are matched and returned as if they were "
+    "attributes of the object, and are several values if they differ between frames.",
     "Only ``*`` and ``?`` are wild cards. Texts are compared with regard to case, names without regard to "
     "case and accents. A name key without ``=`` has to match one component group of the name. Several "
     "values in a key that is not a UID: one of them has to match. An attribute without a value matches no "

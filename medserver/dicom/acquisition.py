@@ -116,6 +116,27 @@ CONDITIONS: Mapping[str, tuple[AcquisitionAttribute, ...]] = MappingProxyType({
 MODALITIES_ALIKE: Mapping[str, str] = MappingProxyType({"RF": "XA", "IO": "DX", "PX": "DX", "DG": "RG", "ES": "OT"})
 
 
+def _by_way() -> tuple[frozenset[str], Mapping[str, frozenset[str]]]:
+    plain: set[str] = set()
+    items: dict[str, set[str]] = {}
+    for row in (*_EQUIPMENT, *_PROTOCOL, *(row for rows in CONDITIONS.values() for row in rows)):
+        sequence, _, inner = row.keyword.rpartition(".")
+        (items.setdefault(sequence, set()) if sequence else plain).add(inner)
+    return frozenset(plain), MappingProxyType({sequence: frozenset(inner) for sequence, inner in items.items()})
+
+
+PLAIN_KEYWORDS, ITEM_KEYWORDS = _by_way()
+"""The conditions of all modalities: those that stand by themselves, and those in the items of each sequence."""
+
+
+def units() -> Mapping[str, str]:
+    """Return the unit of every condition of the tables, by keyword, or the way to it with dots; empty for none."""
+    return {
+        row.keyword: row.unit
+        for row in (*_EQUIPMENT, *_PROTOCOL, *(row for rows in CONDITIONS.values() for row in rows))
+    }
+
+
 def conditions_of(modality: str) -> tuple[AcquisitionAttribute, ...]:
     """Return the conditions of a modality; of one that is not in the table, those that all have."""
     own = CONDITIONS.get(MODALITIES_ALIKE.get(modality, modality), ())

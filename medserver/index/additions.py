@@ -125,7 +125,9 @@ class Additions:
             "ON CONFLICT (sop_instance_uid) DO NOTHING RETURNING id"
         )
         changes = ", ".join(f'"{name}" = ?' for name in _INSTANCE)
-        self._update_instance = backend.sql(f"UPDATE instances SET series = ?, {changes} WHERE id = ?")
+        self._update_instance = backend.sql(
+            f"UPDATE instances SET series = ?, {changes}, acquisition = NULL WHERE id = ?"
+        )
         self._find_instance = backend.sql(
             "SELECT id, digest, transfer_syntax_uid, series FROM instances WHERE sop_instance_uid = ?"
             + backend.for_update

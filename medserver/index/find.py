@@ -18,7 +18,7 @@ from peewee import Node
 
 from medserver.dicom.attributes import LEVELS, attribute
 from medserver.dicom.matching import Condition
-from medserver.index import answers, computed
+from medserver.index import acquisitions, answers, computed
 from medserver.index.backend import Backend
 from medserver.index.below import Below
 from medserver.index.connections import Connections
@@ -66,6 +66,7 @@ class Find:
         self._level = query.level
         self._matching = Matching(backend, query.level, query.conditions)
         self._with_location = query.with_location and query.level == "IMAGE"
+        self._with_acquisition = query.with_acquisition and query.level == "IMAGE"
         self._keys = [keyword for keyword in dict.fromkeys(query.return_keys) if self._is_kept(keyword)]
         self._checked = answers.keywords(self._matching.unsure)
         self._converters = [
@@ -128,6 +129,8 @@ class Find:
             for row in attributes
         ]
         levels = [row.level for row in attributes]
+        if self._with_acquisition:
+            columns.append(MODELS["IMAGE"].acquisition)
         if self._with_location:
             levels.append("STUDY")
             columns += LOCATION_COLUMNS
@@ -166,6 +169,8 @@ class Find:
             answer = dict(zip(self._keys, row[1:count]))
             for keyword, convert in self._converters:
                 answer[keyword] = convert(answer[keyword])
+            if self._with_acquisition:
+                answer["acquisition"] = acquisitions.decoded(row[count + len(self._checked)])
             if self._with_location:
                 answer["location"] = located(row[-len(LOCATION_COLUMNS) :])
             yield answer

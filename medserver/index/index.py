@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from medserver.dicom.matching import Condition
 from medserver.index import additions, moments
+from medserver.index.acquisitions import Acquisitions
 from medserver.index.additions import Additions
 from medserver.index.backend import Backend
 from medserver.index.callers import UnknownCaller, UnknownCallers
@@ -111,6 +112,8 @@ class Index:
         What was deleted on purpose.
     performed_steps : PerformedSteps
         What modalities have reported of their work.
+    acquisitions : Acquisitions
+        The conditions under which instances were acquired.
     originals : Originals
         What was replaced by a compressed form of itself.
     """
@@ -146,6 +149,7 @@ class Index:
         self.performed_steps = PerformedSteps(
             backend, self._read, self._writer, self.jobs, self._job_table, clock
         )
+        self.acquisitions = Acquisitions(backend, self._read, self._writer)
         self.originals = Originals(self._read, originals)
         self.tombstones = Tombstones(
             backend, self._read, self._writer, self.jobs, self._job_table, self._locations, clock

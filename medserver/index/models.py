@@ -49,7 +49,7 @@ def _level_models() -> dict[str, type[Model]]:
         "IMAGE": {
             **_texts(("transfer_syntax_uid", "digest", "received_at")),
             "size_bytes": IntegerField(),
-            "calling_ae_title": TextField(null=True),
+            **_texts(("calling_ae_title", "acquisition"), null=True),
         },
     }
     for level in LEVELS:

@@ -36,12 +36,16 @@ class Query:
         index does not keep is left out.
     with_location : bool
         Whether an answer at IMAGE level is to hold, as ``location``, a `StoredInstance`.
+    with_acquisition : bool
+        Whether an answer at IMAGE level is to hold, as ``acquisition``, the conditions of its acquisition, or None if
+        they have not been read (see `acquisitions`).
     """
 
     level: str
     conditions: tuple[Condition, ...] = ()
     return_keys: tuple[str, ...] = ()
     with_location: bool = False
+    with_acquisition: bool = False
 
 
 def level_of(condition: Condition) -> str:

@@ -19,6 +19,8 @@ from medserver.commitment.check import check_commitments
 from medserver.commitment.delivery import deliver_reports
 from medserver.commitment.plan import CHECK, PRUNE, REPORT
 from medserver.commitment.retention import prune_commitments
+from medserver.conditions.indexing import CONDITIONS, index_conditions
+from medserver.conditions.indexing import INTERVAL_S as CONDITIONS_INTERVAL_S
 from medserver.delivery.confirming import confirm
 from medserver.delivery.performed_steps import FORWARD_STEP, ROUTE_STEP, forward_steps, route_steps
 from medserver.delivery.notifying import notify
@@ -176,6 +178,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
         backoff=Backoff(first_s=2.0, longest_s=1800.0),
     ),
     JobKind(PRUNE, prune_commitments, concurrency=1, destination_concurrency=1),
+    JobKind(CONDITIONS, index_conditions, concurrency=1, destination_concurrency=1),
     JobKind(POLL_SURVEY, survey_polls, concurrency=1, destination_concurrency=1),
     JobKind(POLL, poll, concurrency=2, destination_concurrency=1),
     JobKind(BACKUP_SURVEY, survey_backups, concurrency=1, destination_concurrency=1),
@@ -187,6 +190,7 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic(SURVEY, SURVEY, SURVEY_INTERVAL_S),
     Periodic(PRUNE, PRUNE, 24 * 3600.0),
     Periodic(RETIRE, RETIRE, RETIRE_INTERVAL_S),
+    Periodic(CONDITIONS, CONDITIONS, CONDITIONS_INTERVAL_S),
     Periodic(POLL_SURVEY, POLL_SURVEY, POLL_SURVEY_INTERVAL_S),
     Periodic(BACKUP_SURVEY, BACKUP_SURVEY, BACKUP_SURVEY_INTERVAL_S),
 )

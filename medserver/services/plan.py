@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from medserver.archive import REQUEST_ATTRIBUTES_ITEM_KEYWORDS
 from medserver.archive.header_values import value_of
+from medserver.dicom.acquisition import ITEM_KEYWORDS, PLAIN_KEYWORDS
 from medserver.dicom.attributes import EVERY_LEVEL, LEVELS, UNIQUE_KEYS, attribute
 from medserver.dicom.conditions import CombinedRange, Condition
 from medserver.dicom.keys import combine_date_times, parse_key
@@ -24,6 +25,9 @@ from medserver.services.model import (
 
 _NOT_KEYS = frozenset({"QueryRetrieveLevel", "SpecificCharacterSet", "TimezoneOffsetFromUTC", "RetrieveAETitle"})
 
+_ITEM_KEYWORDS = {"RequestAttributesSequence": REQUEST_ATTRIBUTES_ITEM_KEYWORDS, **ITEM_KEYWORDS}
+"""What the index keeps of the items of sequences."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -35,21 +39,21 @@ class Plan:
         The Query/Retrieve Level.
     conditions : tuple of Condition
         What the index matches.
-    header_conditions : tuple of Condition
-        What only the stored header can tell.
+    further_conditions : tuple of Condition
+        What the conditions of acquisition or the stored header have to fulfil.
     keys : tuple of Key
         Everything that was asked for, in the order of tags.
-    header_keywords : frozenset of str
-        Those that are read from the stored header.
+    further_keywords : frozenset of str
+        Those that are looked up there: see `acquisition`.
     supported : bool
         False when a key is neither matched nor returned, so that answers are FF01.
     """
 
     level: str
     conditions: tuple[Condition, ...]
-    header_conditions: tuple[Condition, ...]
+    further_conditions: tuple[Condition, ...]
     keys: tuple[Key, ...]
-    header_keywords: frozenset[str]
+    further_keywords: frozenset[str]
     supported: bool
 
 
@@ -77,7 +81,7 @@ def make_plan(identifier: Dataset, model: InformationModel, extended: bytes) -> 
         check_unique_keys_above(model, level, identifier)
     conditions: list[Condition] = []
     keys: list[Key] = []
-    header_keywords: set[str] = set()
+    further_keywords: set[str] = set()
     supported = True
     for element in identifier:
         keyword = element.keyword
@@ -89,37 +93,37 @@ def make_plan(identifier: Dataset, model: InformationModel, extended: bytes) -> 
         keys.append(Key(int(element.tag), known.vr if known else element.VR, keyword if place else ""))
         if place is None:
             continue
-        if keyword == "RequestAttributesSequence" and _has_keys_beyond_index(element):
+        if _has_keys_beyond_index(element):
             if level == "IMAGE":
-                place = "header"
+                place = "further"
             else:
                 supported = False
                 _remove_keys_beyond_index(element)
-        if place == "header":
-            header_keywords.add(keyword)
+        if place == "further":
+            further_keywords.add(keyword)
         condition = parse_key(keyword, keys[-1].vr, value_of(identifier, keyword), combined=combined)
         if condition is not None:
             conditions.append(condition)
     if combined:
         conditions = list(combine_date_times(conditions))
-    return _divided(level, conditions, keys, header_keywords, supported)
+    return _divided(level, conditions, keys, further_keywords, supported)
 
 
 def _divided(
-    level: str, conditions: Iterable[Condition], keys: Iterable[Key], header_keywords: set[str], supported: bool
+    level: str, conditions: Iterable[Condition], keys: Iterable[Key], further_keywords: set[str], supported: bool
 ) -> Plan:
     """Divide the conditions between the index and the header."""
     of_index: list[Condition] = []
     of_header: list[Condition] = []
     for condition in conditions:
         keywords = _keywords_of(condition)
-        if header_keywords.isdisjoint(keywords):
+        if further_keywords.isdisjoint(keywords):
             of_index.append(condition)
         else:
             # Of a date and its time, both are read where the one of them is that the index does not have.
-            header_keywords |= keywords
+            further_keywords |= keywords
             of_header.append(condition)
-    return Plan(level, tuple(of_index), tuple(of_header), tuple(keys), frozenset(header_keywords), supported)
+    return Plan(level, tuple(of_index), tuple(of_header), tuple(keys), frozenset(further_keywords), supported)
 
 
 def _keywords_of(condition: Condition) -> set[str]:
@@ -129,7 +133,7 @@ def _keywords_of(condition: Condition) -> set[str]:
 
 
 def _place(element: DataElement, level: str, relational: bool) -> str | None:
-    """Tell where a key is found: 'index', 'header', or None where it is not supported.
+    """Tell where a key is found: 'index', 'further', or None where it is not supported.
 
     In a hierarchical query the keys of lower levels do not take part (PS3.4 C.4.1.2.1).
     """
@@ -137,7 +141,8 @@ def _place(element: DataElement, level: str, relational: bool) -> str | None:
         return None
     known = attribute(element.keyword)
     if known is None:
-        return "header" if level == "IMAGE" else None
+        is_condition = element.keyword in PLAIN_KEYWORDS or element.keyword in ITEM_KEYWORDS
+        return "further" if level == "IMAGE" or (level == "SERIES" and is_condition) else None
     if known.level == EVERY_LEVEL:
         return "index"
     is_below = LEVELS.index(known.level) > LEVELS.index(level)
@@ -149,11 +154,10 @@ def _place(element: DataElement, level: str, relational: bool) -> str | None:
 
 
 def _has_keys_beyond_index(element: DataElement) -> bool:
-    """Tell whether the items of a Request Attributes Sequence ask for what the index does not keep of them."""
-    return element.VR == "SQ" and any(
-        inner.keyword not in REQUEST_ATTRIBUTES_ITEM_KEYWORDS and inner.tag.element != 0
-        for item in element.value
-        for inner in item
+    """Tell whether the items of a sequence in the index ask for what that does not keep of them."""
+    kept = _ITEM_KEYWORDS.get(element.keyword)
+    return kept is not None and element.VR == "SQ" and any(
+        inner.keyword not in kept and inner.tag.element != 0 for item in element.value for inner in item
     )
 
 
@@ -161,5 +165,5 @@ def _remove_keys_beyond_index(element: DataElement) -> None:
     """Leave what can be matched: a key that is not supported takes no part in it (PS3.4 C.2.2.1.3)."""
     for item in element.value:
         for inner in list(item):
-            if inner.keyword not in REQUEST_ATTRIBUTES_ITEM_KEYWORDS:
+            if inner.keyword not in _ITEM_KEYWORDS[element.keyword]:
                 del item[inner.tag]

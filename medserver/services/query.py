@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
-from medserver import archive
-from medserver.archive.header_values import dataset_of, element_of, value_of
+from medserver.archive.header_values import dataset_of
 from medserver.dicom import status, uids
-from medserver.dicom.matching import matches_item
-from medserver.errors import StoreFailure
-from medserver.index import Query, StoredInstance
+from medserver.dicom.attributes import UNIQUE_KEYS
+from medserver.index import Query
 from medserver.log import Event
 from medserver.node import Node
+from medserver.services.acquisition import further_values
 from medserver.services.answer import AnswerEncoder
 from medserver.services.identifier import read_identifier
 from medserver.services.model import model_of
@@ -84,36 +83,23 @@ def find(request: Request, node: Node) -> Iterator[Response | None]:
 
 
 def _matches(plan: Plan, node: Node) -> Iterator[dict | None]:
-    """Yield the values of each match, from the index and where it must be from the stored header, or None.
+    """Yield the values of each match, from the index and where it must be from elsewhere, or None.
 
     None stands for an entity that does not match, so that the caller can look up from a long search.
     """
-    needs_header = bool(plan.header_keywords)
-    return_keys = tuple(key.keyword for key in plan.keys if key.keyword not in plan.header_keywords)
+    has_further = bool(plan.further_keywords)
+    return_keys = tuple(key.keyword for key in plan.keys if key.keyword not in plan.further_keywords)
     sequences = [key.keyword for key in plan.keys if key.vr == "SQ" and key.keyword in return_keys]
-    query = Query(plan.level, plan.conditions, return_keys, with_location=needs_header)
+    if has_further:
+        return_keys += (UNIQUE_KEYS[plan.level],)
+    query = Query(plan.level, plan.conditions, return_keys, with_location=has_further, with_acquisition=has_further)
     for values in node.index.find_stepwise(query):
         if values is None:
             yield None
             continue
         values |= {keyword: [dataset_of(item) for item in values[keyword]] for keyword in sequences if keyword}
-        if not needs_header:
-            yield values
-            continue
-        header = _header(node, values["location"])
-        elements = {keyword: element_of(header, keyword) for keyword in plan.header_keywords}
-        readable = Dataset({element.tag: element for element in elements.values() if element is not None})
-        comparable = {keyword: value_of(readable, keyword) for keyword in plan.header_keywords}
-        yield values | elements if matches_item(plan.header_conditions, comparable) else None
-
-
-def _header(node: Node, stored: StoredInstance) -> Dataset:
-    """Read a stored header; one that is damaged tells nothing, and does not keep the others from being found."""
-    try:
-        return archive.read_header(node, stored)
-    except StoreFailure as error:
-        logger.error(Event("header", sop_instance_uid=stored.sop_instance_uid, problem=str(error)))
-        return Dataset()
+        further = further_values(node, plan, values)
+        yield None if further is None else values | further
 
 
 def _requested_character_sets(identifier: Dataset) -> tuple[str, ...]:

@@ -1,0 +1,95 @@
+"""The conditions under which instances were acquired, `Index.acquisitions`: read from headers once, and kept as JSON.
+
+What they are and how they are read is in `medserver.conditions`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from medserver.index.backend import Backend
+from medserver.index.moments import from_text
+from medserver.index.writer import Writer
+
+Values = Mapping[str, Any]
+"""Keyword -> what `medserver.dicom.matching.matches` takes: a text, a list of texts, or of mappings for a sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An instance whose conditions have not been read."""
+
+    sop_instance_uid: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """The conditions of one instance.
+
+    Parameters
+    ----------
+    sop_instance_uid, digest : str
+        Which; what was replaced meanwhile keeps what belongs to it.
+    values : Mapping or None
+        None if the header could not be read: whoever needs them tries again.
+    """
+
+    sop_instance_uid: str
+    digest: str
+    values: Values | None
+
+
+class Acquisitions:
+    """What the index keeps of them. Every method raises `IndexFailure` if the database fails.
+
+    Parameters
+    ----------
+    backend, read, writer
+        As for `upkeep.Upkeep`.
+    """
+
+    def __init__(self, backend: Backend, read: Callable[..., Any], writer: Writer) -> None:
+        self._read = read
+        self._writer = writer
+        self._unread = backend.sql(
+            "SELECT sop_instance_uid, received_at FROM instances WHERE acquisition IS NULL ORDER BY id LIMIT ?"
+        )
+        self._put = backend.sql("UPDATE instances SET acquisition = ? WHERE sop_instance_uid = ? AND digest = ?")
+        self._of_series = backend.sql(
+            "SELECT DISTINCT acquisition FROM instances JOIN series ON series.id = instances.series "
+            "WHERE series_instance_uid = ? AND acquisition IS NOT NULL"
+        )
+
+    def unread(self, limit: int) -> list[Unread]:
+        """Return instances whose conditions have not been read, those first that came first."""
+        rows = self._read(lambda connection: connection.execute(self._unread, (limit,)).fetchall())
+        return [Unread(uid, from_text(moment)) for uid, moment in rows]
+
+    def put(self, acquisitions: Iterable[Acquisition]) -> None:
+        """Keep the conditions of instances."""
+        rows = [(_encoded(one.values), one.sop_instance_uid, one.digest) for one in acquisitions]
+
+        def perform(connection: Any) -> None:
+            for row in rows:
+                connection.execute(self._put, row)
+
+        self._writer.run(perform)
+
+    def of_series(self, series_instance_uid: str) -> list[Values]:
+        """Return the different conditions of the instances of a series, as far as they have been read."""
+        rows = self._read(lambda connection: connection.execute(self._of_series, (series_instance_uid,)).fetchall())
+        return [values for (text,) in rows if (values := decoded(text)) is not None]
+
+
+def decoded(text: str | None) -> Values | None:
+    """Return what the column holds, None if that is nothing."""
+    return json.loads(text) if text else None
+
+
+def _encoded(values: Values | None) -> str:
+    return "" if values is None else json.dumps(values, separators=(",", ":"), ensure_ascii=False)
