@@ -14,6 +14,7 @@ from medserver.archive.request_attributes import sequence_as_json
 from medserver.dicom.attributes import ATTRIBUTES, WANTED_TAGS, Attribute
 from medserver.dicom.character_sets import decode_text, read_specific_character_set
 from medserver.dicom.elements import ScannedElements, inflate_prefix, scan_elements
+from medserver.dicom.non_patient import NON_PATIENT_SOP_CLASSES
 from medserver.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
@@ -37,6 +38,7 @@ _IDENTIFYING = frozenset((_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID
 
 _ROWS: Mapping[int, Attribute] = {row.tag: row for row in ATTRIBUTES if row.column is not None}
 _NO_VALUES: Mapping[str, str | None] = {row.column: None for row in _ROWS.values()}
+_OF_INSTANCE = tuple(row.column for row in _ROWS.values() if row.level == "IMAGE")
 _TEXT_VRS = frozenset(
     ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
 )
@@ -174,6 +176,8 @@ def check_identity(header: Header, sop_class_uid: str, sop_instance_uid: str) ->
             raise DataSetMismatch(f"the data set has no {name} Instance UID")
         if not is_valid_uid(uid):
             raise DataSetMismatch(f"the {name} Instance UID of the data set is not valid")
+        if uid in NON_PATIENT_SOP_CLASSES and uid != sop_class_uid:  # where those objects stand that have none
+            raise DataSetMismatch(f"the {name} Instance UID of the data set is that of a SOP class")
 
 
 def _decoded(scanned: ScannedElements, syntax: TransferSyntax) -> Header:
@@ -185,6 +189,9 @@ def _decoded(scanned: ScannedElements, syntax: TransferSyntax) -> Header:
         if row is not None:
             decode = _remembered_value if len(raw) <= _REMEMBERED_BYTES_MAX else _value
             values[row.column] = decode(tag, vr, raw, character_sets, syntax.uid)
+    if values["sop_class_uid"] in NON_PATIENT_SOP_CLASSES:
+        values = _NO_VALUES | {column: values[column] for column in _OF_INSTANCE}
+        values |= dict.fromkeys(("patient_id", "study_instance_uid", "series_instance_uid"), values["sop_class_uid"])
     return Header(values["sop_class_uid"] or "", values["sop_instance_uid"] or "", values)
 
 

@@ -108,6 +108,15 @@ RETRIEVE = (
     "SOP Instance UID List holds at most the first 1000. A C-CANCEL is looked for between sub-operations.",
 )
 
+NON_PATIENT = (
+    "Hanging protocols, color palettes, implant templates, defined procedure protocols and protocol approvals are "
+    "stored as everything else is. Their queries have one level, without Query/Retrieve Level: every attribute of the "
+    "standard is a key, matched and returned from the stored object; SOP Instance UID and SOP Class UID from the "
+    "index. A retrieve names SOP Instance UIDs, one or a list. The models of patients and studies leave these objects "
+    "out; an object of another class with the UID of one of these SOP classes as that of its study or series is "
+    "refused (A900).",
+)
+
 
 def service_description() -> Section:
     """Return chapter 5."""
@@ -190,7 +199,17 @@ def _query_retrieve() -> Section:
                     Section("5.2.7.2.2", "C-MOVE and C-GET", RETRIEVE),
                 ),
             ),
+            _objects_of_no_patient(),
         ),
+    )
+
+
+def _objects_of_no_patient() -> Section:
+    services = [one for one in SERVICES if one.name.startswith("Non-patient objects")]
+    return Section(
+        "5.2.7.3",
+        "Query/Retrieve of Objects that Belong to No Patient",
+        (*NON_PATIENT, sop_classes_table("SOP classes of objects that belong to no patient", *services)),
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from medserver.dicom.non_patient import NON_PATIENT_SOP_CLASSES
+
 VERIFICATION = "1.2.840.10008.1.1"
 
 INSTANCE_AVAILABILITY_NOTIFICATION = "1.2.840.10008.5.1.4.33"
@@ -240,6 +242,6 @@ RETIRED_STORAGE_SOP_CLASSES: Mapping[str, str] = MappingProxyType({
 """UID -> name of the storage classes that PS3.4 B.6 retired and whose instances still occur in archives."""
 
 STORAGE_SOP_CLASSES: Mapping[str, str] = MappingProxyType(
-    {**CURRENT_STORAGE_SOP_CLASSES, **RETIRED_STORAGE_SOP_CLASSES}
+    {**CURRENT_STORAGE_SOP_CLASSES, **NON_PATIENT_SOP_CLASSES, **RETIRED_STORAGE_SOP_CLASSES}
 )
 """UID -> name of every storage class of the standard that is accepted by C-STORE, the retired ones last."""

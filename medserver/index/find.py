@@ -64,7 +64,7 @@ class Find:
         self._preference = preference
         self._connections = connections
         self._level = query.level
-        self._matching = Matching(backend, query.level, query.conditions)
+        self._matching = Matching(backend, query.level, query.conditions, query.patients_only)
         self._with_location = query.with_location and query.level == "IMAGE"
         self._with_acquisition = query.with_acquisition and query.level == "IMAGE"
         self._keys = [keyword for keyword in dict.fromkeys(query.return_keys) if self._is_kept(keyword)]

@@ -244,22 +244,22 @@ class Index:
         """
         return Find(self.backend, self._connections, query, self._preference).answers()
 
-    def select(self, conditions: Iterable[Condition], level: str = "IMAGE") -> Selection:
+    def select(self, conditions: Iterable[Condition], *, patients_only: bool = False) -> Selection:
         """Select instances to be retrieved.
 
         Parameters
         ----------
         conditions : iterable of Condition
             On attributes of any level; an instance, with its series, study and patient, has to fulfil all.
-        level : str
-            The Query/Retrieve Level of the request. It makes no difference: it is all instances below.
+        patients_only : bool
+            As in `Query`.
 
         Returns
         -------
         Selection
             The instances.
         """
-        return Selection(self.backend, self._connections, conditions, self._preference)
+        return Selection(self.backend, self._connections, conditions, self._preference, patients_only)
 
     # Files
 

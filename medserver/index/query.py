@@ -11,7 +11,8 @@ import peewee
 from peewee import Node
 
 from medserver.dicom.attributes import EVERY_LEVEL, LEVELS, attribute
-from medserver.dicom.matching import CombinedRange, Condition
+from medserver.dicom.matching import CombinedRange, Condition, SingleValue, UIDList
+from medserver.dicom.non_patient import NON_PATIENT_SOP_CLASSES
 from medserver.index import computed
 from medserver.index.backend import Backend
 from medserver.index.below import Below
@@ -39,6 +40,8 @@ class Query:
     with_acquisition : bool
         Whether an answer at IMAGE level is to hold, as ``acquisition``, the conditions of its acquisition, or None if
         they have not been read (see `acquisitions`).
+    patients_only : bool
+        Whether what belongs to no patient stays hidden (see `medserver.dicom.non_patient`).
     """
 
     level: str
@@ -46,6 +49,7 @@ class Query:
     return_keys: tuple[str, ...] = ()
     with_location: bool = False
     with_acquisition: bool = False
+    patients_only: bool = False
 
 
 def level_of(condition: Condition) -> str:
@@ -124,7 +128,7 @@ class Matching:
         The database.
     level : str
         What the query is about.
-    conditions : iterable of Condition
+    conditions, patients_only : iterable of Condition, bool
         See `Query`. Conditions on Retrieve AE Title and Instance Availability say nothing here, and those
         on numbers of related entities below the level neither.
 
@@ -145,8 +149,11 @@ class Matching:
         See `level_of`.
     """
 
-    def __init__(self, backend: Backend, level: str, conditions: Iterable[Condition]) -> None:
+    def __init__(
+        self, backend: Backend, level: str, conditions: Iterable[Condition], patients_only: bool = False
+    ) -> None:
         self.level = level
+        conditions = tuple(conditions)
         own, below = _sort(level, conditions)
         translator = Translator(backend, MODELS)
         parts = [
@@ -157,7 +164,12 @@ class Matching:
         ]
         self.unsure = tuple(row for row, part in zip(own, parts) if not part.exact)
         self.unsure_below: tuple[Condition, ...] = ()
-        self.levels = levels_between(map(level_of, own), level)
+        levels = [level_of(condition) for condition in own]
+        if patients_only and not _names_studies(conditions):
+            hidden = "PATIENT" if level == "PATIENT" else "STUDY"
+            levels.append(hidden)
+            parts.append(Translated(_has_patient(hidden)))
+        self.levels = levels_between(levels, level)
         self.backend = backend
         self.below = tuple(below)
         if below:
@@ -177,6 +189,22 @@ class Matching:
         """
         query = rows_of(levels_between((*self.levels, *levels), self.level), *columns)
         return query.where(reduce(and_, self.where)) if self.where else query
+
+
+def _names_studies(conditions: Iterable[Condition]) -> bool:
+    """Tell whether only certain studies can match, which are none of what belongs to no patient."""
+    for condition in conditions:
+        if isinstance(condition, (SingleValue, UIDList)) and condition.keyword == "StudyInstanceUID":
+            uids = condition.values if isinstance(condition, UIDList) else (condition.value,)
+            if NON_PATIENT_SOP_CLASSES.keys().isdisjoint(uids):
+                return True
+    return False
+
+
+def _has_patient(level: str) -> Node:
+    """Return what holds for the rows of a level that belong to patients."""
+    column = MODELS[level].patient_id if level == "PATIENT" else MODELS[level].study_instance_uid
+    return column.is_null() | column.not_in(list(NON_PATIENT_SOP_CLASSES))
 
 
 def lowest(conditions: Iterable[Condition]) -> str:

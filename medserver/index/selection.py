@@ -36,6 +36,8 @@ class Selection:
         All have to be fulfilled.
     preference : Preference
         Which copy of an instance is told.
+    patients_only : bool
+        As in `Query`.
 
     Attributes
     ----------
@@ -58,6 +60,7 @@ class Selection:
         connections: Connections,
         conditions: Iterable[Condition],
         preference: Preference = Preference(),
+        patients_only: bool = False,
     ) -> None:
         self._backend = backend
         self._connections = connections
@@ -65,7 +68,7 @@ class Selection:
         self._rows: array[int] = array("q")
         counter: Counter[tuple[str, str]] = Counter()
         try:
-            for row, sop_class_uid, transfer_syntax_uid in self._matches(tuple(conditions)):
+            for row, sop_class_uid, transfer_syntax_uid in self._matches(tuple(conditions), patients_only):
                 self._rows.append(row)
                 counter[sop_class_uid, transfer_syntax_uid] += 1
         except backend.errors as error:
@@ -81,9 +84,9 @@ class Selection:
         for start in range(0, len(self._rows), PAGE_ROWS):
             yield from self._page(statement, self._rows[start : start + PAGE_ROWS])
 
-    def _matches(self, conditions: Sequence[Condition]) -> Iterator[tuple[int, str, str]]:
+    def _matches(self, conditions: Sequence[Condition], patients_only: bool) -> Iterator[tuple[int, str, str]]:
         """Yield instance, SOP class and transfer syntax of what matches."""
-        matching = Matching(self._backend, "IMAGE", conditions)
+        matching = Matching(self._backend, "IMAGE", conditions, patients_only)
         checked = answers.keywords(matching.unsure)
         attributes = [row for keyword in checked if (row := attribute(keyword))]
         query = matching.rows(

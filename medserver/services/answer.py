@@ -58,7 +58,7 @@ class AnswerEncoder:
     keys : sequence of Key
         What was asked for.
     level : str
-        The Query/Retrieve Level.
+        The Query/Retrieve Level; empty where it is not relevant, and then from where to retrieve is not said either.
     transfer_syntax_uid : str
         An uncompressed transfer syntax.
     retrieve_ae_title : str
@@ -86,6 +86,7 @@ class AnswerEncoder:
                 (QUERY_RETRIEVE_LEVEL, "CS", level),
                 (RETRIEVE_AE_TITLE, "AE", retrieve_ae_title),
             )
+            if level
         }
         self._parts: list[tuple[int, Key | None, bytes]] = sorted(
             [(tag, None, encoded) for tag, encoded in own.items()]

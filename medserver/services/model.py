@@ -1,4 +1,7 @@
-"""The information models of Query/Retrieve and what an identifier must hold in each (PS3.4 C.3, C.6, Y, Z)."""
+"""The information models of Query/Retrieve and what an identifier must hold in each.
+
+PS3.4 C.3, C.6, U, X, Y, Z, BB, HH, II.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from pydicom.dataset import Dataset
 
 from medserver.dicom import uids
 from medserver.dicom.attributes import UNIQUE_KEYS
+from medserver.dicom.conditions import Condition, UIDList
+from medserver.dicom.non_patient import NON_PATIENT_MODELS
 from medserver.errors import IdentifierMismatch
 
 RELATIONAL = 0
@@ -27,10 +32,23 @@ class InformationModel:
         What the standard calls it.
     levels : tuple of str
         The values of Query/Retrieve Level, from the top down.
+    storage_sop_classes : tuple of str
+        For a model of objects that belong to no patient, whose they are: it has one level, which is not named. Empty
+        for the models of patients and studies, which leave such objects out.
     """
 
     name: str
     levels: tuple[str, ...]
+    storage_sop_classes: tuple[str, ...] = ()
+
+    @property
+    def is_of_patients(self) -> bool:
+        """Whether it is a model of patients and studies."""
+        return not self.storage_sop_classes
+
+    def scope(self) -> tuple[Condition, ...]:
+        """Return what everything in the model fulfils, besides having a patient."""
+        return () if self.is_of_patients else (UIDList("StudyInstanceUID", self.storage_sop_classes),)
 
     def level_of(self, identifier: Dataset) -> str:
         """Return the Query/Retrieve Level of an identifier.
@@ -40,6 +58,8 @@ class InformationModel:
         IdentifierMismatch
             It has none, or one that the model does not have.
         """
+        if not self.is_of_patients:
+            return self.levels[0]  # not relevant, and not present (PS3.4 U.4.2, HH.4.2)
         level = str(identifier.get("QueryRetrieveLevel", "") or "").strip()
         if level not in self.levels:
             raise IdentifierMismatch(f"Query/Retrieve Level must be one of {', '.join(self.levels)}")
@@ -55,7 +75,14 @@ STUDY_ROOT = InformationModel("Study Root", ("STUDY", "SERIES", "IMAGE"))
 PATIENT_STUDY_ONLY = InformationModel("Patient/Study Only", ("PATIENT", "STUDY"))
 COMPOSITE_INSTANCE_ROOT = InformationModel("Composite Instance Root", ("IMAGE",))
 
+_MODELS_OF_NO_PATIENT = {
+    uid: InformationModel(model.name, ("IMAGE",), tuple(model.storage))
+    for model in NON_PATIENT_MODELS
+    for uid in (model.find, model.move, model.get)
+}
+
 _MODELS = {
+    **_MODELS_OF_NO_PATIENT,
     uids.PATIENT_ROOT_FIND: PATIENT_ROOT,
     uids.PATIENT_ROOT_MOVE: PATIENT_ROOT,
     uids.PATIENT_ROOT_GET: PATIENT_ROOT,

@@ -35,6 +35,8 @@ class Plan:
 
     Attributes
     ----------
+    model : InformationModel
+        The model.
     level : str
         The Query/Retrieve Level.
     conditions : tuple of Condition
@@ -49,6 +51,7 @@ class Plan:
         False when a key is neither matched nor returned, so that answers are FF01.
     """
 
+    model: InformationModel
     level: str
     conditions: tuple[Condition, ...]
     further_conditions: tuple[Condition, ...]
@@ -79,7 +82,7 @@ def make_plan(identifier: Dataset, model: InformationModel, extended: bytes) -> 
     combined = negotiated(extended, DATE_TIME_MATCHING)
     if not relational:
         check_unique_keys_above(model, level, identifier)
-    conditions: list[Condition] = []
+    conditions: list[Condition] = list(model.scope())
     keys: list[Key] = []
     further_keywords: set[str] = set()
     supported = True
@@ -87,7 +90,7 @@ def make_plan(identifier: Dataset, model: InformationModel, extended: bytes) -> 
         keyword = element.keyword
         if keyword in _NOT_KEYS or element.tag.element == 0:
             continue
-        place = _place(element, level, relational)
+        place = _place(element, level, relational) if model.is_of_patients else _place_of_object(element)
         supported = supported and place is not None
         known = attribute(keyword)
         keys.append(Key(int(element.tag), known.vr if known else element.VR, keyword if place else ""))
@@ -106,11 +109,16 @@ def make_plan(identifier: Dataset, model: InformationModel, extended: bytes) -> 
             conditions.append(condition)
     if combined:
         conditions = list(combine_date_times(conditions))
-    return _divided(level, conditions, keys, further_keywords, supported)
+    return _divided(model, level, conditions, keys, further_keywords, supported)
 
 
 def _divided(
-    level: str, conditions: Iterable[Condition], keys: Iterable[Key], further_keywords: set[str], supported: bool
+    model: InformationModel,
+    level: str,
+    conditions: Iterable[Condition],
+    keys: Iterable[Key],
+    further_keywords: set[str],
+    supported: bool,
 ) -> Plan:
     """Divide the conditions between the index and the header."""
     of_index: list[Condition] = []
@@ -123,7 +131,9 @@ def _divided(
             # Of a date and its time, both are read where the one of them is that the index does not have.
             further_keywords |= keywords
             of_header.append(condition)
-    return Plan(level, tuple(of_index), tuple(of_header), tuple(keys), frozenset(further_keywords), supported)
+    return Plan(
+        model, level, tuple(of_index), tuple(of_header), tuple(keys), frozenset(further_keywords), supported
+    )
 
 
 def _keywords_of(condition: Condition) -> set[str]:
@@ -151,6 +161,13 @@ def _place(element: DataElement, level: str, relational: bool) -> str | None:
     if known.computed and known.level != level and known.keyword not in UNIQUE_KEYS.values():
         return "index" if LEVELS.index(known.level) < LEVELS.index(level) else None
     return "index"
+
+
+def _place_of_object(element: DataElement) -> str | None:
+    """Tell where a key of an object is found that belongs to no patient: mostly in its header."""
+    if not element.keyword:
+        return None
+    return "index" if element.keyword in ("SOPInstanceUID", "SOPClassUID") else "further"
 
 
 def _has_keys_beyond_index(element: DataElement) -> bool:

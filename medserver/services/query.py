@@ -1,4 +1,4 @@
-"""Query as SCP: C-FIND over the three models (PS3.4 C.4.1)."""
+"""Query as SCP: C-FIND over the models of patients and studies, and of what belongs to no patient (PS3.4 C.4.1)."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ logger = logging.getLogger(__name__)
 def negotiate_extended(sop_class_uid: str, offered: bytes) -> bytes | None:
     """Answer the SOP Class Extended Negotiation of a Query/Retrieve SOP class (PS3.4 C.5)."""
     try:
-        model_of(sop_class_uid)
+        model = model_of(sop_class_uid)
     except KeyError:
+        return None
+    if not model.is_of_patients:  # there is none for them (PS3.4 U.4.1, HH.4.1)
         return None
     supported = _EXTENSIONS_OF_FIND if sop_class_uid in _FIND else _EXTENSIONS_OF_RETRIEVE
     return bytes(int(ours == theirs == 1) for ours, theirs in zip(supported, offered))
@@ -57,7 +59,7 @@ def find(request: Request, node: Node) -> Iterator[Response | None]:
     plan = make_plan(identifier, model, request.extended)
     encoder = AnswerEncoder(
         plan.keys,
-        plan.level,
+        plan.level if model.is_of_patients else "",
         request.context.transfer_syntax_uid,
         node.config.current.node.ae_title,
         _requested_character_sets(identifier),
@@ -92,7 +94,14 @@ def _matches(plan: Plan, node: Node) -> Iterator[dict | None]:
     sequences = [key.keyword for key in plan.keys if key.vr == "SQ" and key.keyword in return_keys]
     if has_further:
         return_keys += (UNIQUE_KEYS[plan.level],)
-    query = Query(plan.level, plan.conditions, return_keys, with_location=has_further, with_acquisition=has_further)
+    query = Query(
+        plan.level,
+        plan.conditions,
+        return_keys,
+        with_location=has_further,
+        with_acquisition=has_further,
+        patients_only=plan.model.is_of_patients,
+    )
     for values in node.index.find_stepwise(query):
         if values is None:
             yield None

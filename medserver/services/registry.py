@@ -12,6 +12,7 @@ from types import MappingProxyType
 from pydicom.uid import UID
 
 from medserver.dicom import uids
+from medserver.dicom.non_patient import NON_PATIENT_MODELS
 from medserver.services import commitment, performed_step, query, retrieve, storage, verification
 from medserver.services.request import Handler
 from medserver.wire.command_set import CommandField
@@ -109,6 +110,30 @@ SERVICES: tuple[Service, ...] = (
             uids.COMPOSITE_INSTANCE_ROOT_RETRIEVE_GET,
             uids.COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET,
         ),
+        {CommandField.C_GET: retrieve.get},
+        UNCOMPRESSED,
+    ),
+    Service(
+        "Non-patient objects - FIND",
+        "PS3.4 U, X, BB, HH, II",
+        "find",
+        _names(*(model.find for model in NON_PATIENT_MODELS)),
+        {CommandField.C_FIND: query.find},
+        UNCOMPRESSED,
+    ),
+    Service(
+        "Non-patient objects - MOVE",
+        "PS3.4 U, X, BB, HH, II",
+        "move",
+        _names(*(model.move for model in NON_PATIENT_MODELS)),
+        {CommandField.C_MOVE: retrieve.move},
+        UNCOMPRESSED,
+    ),
+    Service(
+        "Non-patient objects - GET",
+        "PS3.4 U, X, BB, HH, II",
+        "get",
+        _names(*(model.get for model in NON_PATIENT_MODELS)),
         {CommandField.C_GET: retrieve.get},
         UNCOMPRESSED,
     ),

@@ -147,7 +147,7 @@ def _select(request: Request, node: Node) -> Selection:
     if not negotiated(request.extended, RELATIONAL):
         check_unique_keys_above(model, level, identifier)
     try:
-        return node.index.select(_conditions(identifier, model, level), level)
+        return node.index.select(_conditions(identifier, model, level), patients_only=model.is_of_patients)
     except IndexFailure as error:
         raise CannotCountMatches(str(error)) from error
 
@@ -161,7 +161,7 @@ def _conditions(identifier: Dataset, model: InformationModel, level: str) -> tup
         The unique key of the level is missing, empty or a pattern.
     """
     own = UNIQUE_KEYS[level]
-    conditions = []
+    conditions = list(model.scope())
     for keyword in (*model.unique_keys_above(level), own):
         value = value_of(identifier, keyword)
         if keyword == own and (not value or (isinstance(value, str) and set(value) & set("*?"))):

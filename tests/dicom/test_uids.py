@@ -8,6 +8,7 @@ from pydicom.uid import UID, UID_dictionary
 from pynetdicom import AllStoragePresentationContexts, sop_class
 
 from medserver.dicom import uids
+from medserver.dicom.non_patient import NON_PATIENT_MODELS, NON_PATIENT_SOP_CLASSES
 from medserver.errors import TransferSyntaxNotSupported
 
 OMITTED_TRANSFER_SYNTAXES = {
@@ -110,8 +111,18 @@ def test_storage_classes_hold_all_retired_ones():
     assert uids.RETIRED_STORAGE_SOP_CLASSES.keys() == retired
     assert not uids.RETIRED_STORAGE_SOP_CLASSES.keys() & uids.CURRENT_STORAGE_SOP_CLASSES.keys()
     assert uids.STORAGE_SOP_CLASSES.keys() == (
-        uids.RETIRED_STORAGE_SOP_CLASSES.keys() | uids.CURRENT_STORAGE_SOP_CLASSES.keys()
+        uids.RETIRED_STORAGE_SOP_CLASSES.keys()
+        | uids.CURRENT_STORAGE_SOP_CLASSES.keys()
+        | NON_PATIENT_SOP_CLASSES.keys()
     )
+
+
+def test_the_models_of_what_belongs_to_no_patient_are_those_of_the_standard():
+    for model in NON_PATIENT_MODELS:
+        for uid, operation in ((model.find, "FIND"), (model.move, "MOVE"), (model.get, "GET")):
+            name = UID_dictionary[uid][0]
+            assert name.startswith(model.name), name
+            assert name.removesuffix(" SOP Class").endswith(operation), name
 
 
 def test_names_of_storage_classes():
