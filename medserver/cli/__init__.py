@@ -24,7 +24,7 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("ae", "List and edit the AEs that the node knows."),
     ("backup", "Back the index up, list and verify backups, and bring one back."),
     ("commit", "Ask PEER to commit to the safekeeping of instances, and show what it commits to."),
-    ("conditions", "Show the acquisition conditions of the study, series or instance UID, by series."),
+    ("conditions", "Show under which conditions images were acquired, and compare them."),
     ("config", "Check and show the configuration."),
     ("conformance", "Print the DICOM conformance statement."),
     ("doctor", "Find out what is wrong with this node, or between this node and PEER."),

@@ -11,19 +11,37 @@ import click
 
 from medserver.cli.instances import instances_of
 from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
+from medserver.cli.responses import FAILURE
 from medserver.cli.text import CELL_LENGTH_MAX, count_in_words, printable
-from medserver.conditions import SeriesConditions, read_conditions
+from medserver.conditions import Findings, SeriesConditions, compare_instances, find_outliers, read_conditions
 from medserver.errors import BadUsage
 from medserver.node import open_node
 
 
-@click.command()
+class _ShowByDefault(click.Group):
+    """A group whose subcommand ``show`` need not be named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``show`` before what is no subcommand."""
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ShowByDefault)
+def command() -> None:
+    """Show under which conditions images were acquired, and compare them."""
+
+
+@command.command()
 @click.argument("uid", metavar="UID")
 @click.option("--csv", "as_csv", is_flag=True, help="A line for each condition of each series, for spreadsheets.")
 @json_option
 @pass_invocation
-def command(invocation: Invocation, uid: str, as_csv: bool, as_json: bool) -> None:
+def show(invocation: Invocation, uid: str, as_csv: bool, as_json: bool) -> None:
     """Show the acquisition conditions of the study, series or instance UID, by series.
+
+    'medserver conditions UID' does the same.
 
     They are read from what is stored: exposure, sequence, dose and so on, as the modality has them, those in the
     functional groups of enhanced objects too. A condition that differs between images has all its values.
@@ -39,6 +57,65 @@ def command(invocation: Invocation, uid: str, as_csv: bool, as_json: bool) -> No
     else:
         for one in found:
             _show(one)
+
+
+@command.command()
+@click.argument("uid", metavar="[UID]", required=False)
+@click.option("--protocol", metavar="NAME", help="The series with this Protocol Name, instead of UID.")
+@click.option("--modality", metavar="CODE", help="With --protocol: the modality, such as CT.")
+@json_option
+@pass_invocation
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    invocation: Invocation,
+    uid: str | None,
+    protocol: str | None,
+    modality: str | None,
+    as_json: bool,
+) -> None:
+    """Compare what was performed with what was defined, and with what is usual.
+
+    Of the study, series or instance UID: performed procedure protocols against the defined ones that they refer to, and
+    series against all others with the same Protocol Name and modality. With --protocol all series of a protocol are
+    compared with each other; that takes five at least. The exit code is 1 if something is not as defined or unusual.
+    """
+    if (uid is None) == (protocol is None) or (protocol is None) != (modality is None):
+        raise BadUsage("say either UID, or --protocol and --modality")
+    with closing(open_node(invocation.config_file)) as node:
+        found = compare_instances(node, instances_of(node, uid)) if uid else Findings((), find_outliers(
+            node, str(protocol), str(modality)
+        ))  # fmt: skip
+    if as_json:
+        echo_json(found.described())
+    else:
+        _show_findings(found)
+    if found.outliers or any(one.is_fulfilled is False for each in found.protocols for one in each.comparisons):
+        ctx.exit(FAILURE)
+
+
+def _show_findings(found: Findings) -> None:
+    for protocol in found.protocols:
+        click.echo(f"performed protocol {protocol.performed} against {protocol.defined or 'nothing'}")
+        if protocol.problem:
+            click.echo(protocol.problem)
+            continue
+        answers = {True: "as defined", False: "NOT AS DEFINED", None: "cannot be told"}
+        rows = [
+            (printable(one.keyword, 2 * CELL_LENGTH_MAX), printable(one.constraint, CELL_LENGTH_MAX),
+             printable(one.performed, CELL_LENGTH_MAX), answers[one.is_fulfilled], printable(one.significance))
+            for one in protocol.comparisons
+        ]  # fmt: skip
+        echo_table(("PARAMETER", "DEFINED", "PERFORMED", "", "SIGNIFICANCE"), rows)
+    if found.outliers:
+        outlier_rows = [
+            (one.series_instance_uid, printable(one.protocol, CELL_LENGTH_MAX), one.keyword,
+             printable(one.value, CELL_LENGTH_MAX), printable(one.usual, CELL_LENGTH_MAX), one.unit, str(one.series))
+            for one in found.outliers
+        ]  # fmt: skip
+        echo_table(("SERIES", "PROTOCOL", "CONDITION", "VALUE", "USUAL", "UNIT", "OF"), outlier_rows)
+    else:
+        click.echo("no series is unusual for its protocol")
 
 
 def _show(one: SeriesConditions) -> None:

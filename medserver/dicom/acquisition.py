@@ -36,7 +36,7 @@ def _rows(text: str) -> tuple[AcquisitionAttribute, ...]:
     return tuple(rows)
 
 
-_EQUIPMENT = _rows("Manufacturer ManufacturerModelName StationName DeviceSerialNumber SoftwareVersions")
+EQUIPMENT = _rows("Manufacturer ManufacturerModelName StationName DeviceSerialNumber SoftwareVersions")
 """PS3.3 C.7.5.1."""
 
 _PROTOCOL = _rows("ProtocolName BodyPartExamined PatientPosition ContrastBolusAgent AcquisitionDuration[s]")
@@ -119,7 +119,7 @@ MODALITIES_ALIKE: Mapping[str, str] = MappingProxyType({"RF": "XA", "IO": "DX", 
 def _by_way() -> tuple[frozenset[str], Mapping[str, frozenset[str]]]:
     plain: set[str] = set()
     items: dict[str, set[str]] = {}
-    for row in (*_EQUIPMENT, *_PROTOCOL, *(row for rows in CONDITIONS.values() for row in rows)):
+    for row in (*EQUIPMENT, *_PROTOCOL, *(row for rows in CONDITIONS.values() for row in rows)):
         sequence, _, inner = row.keyword.rpartition(".")
         (items.setdefault(sequence, set()) if sequence else plain).add(inner)
     return frozenset(plain), MappingProxyType({sequence: frozenset(inner) for sequence, inner in items.items()})
@@ -133,11 +133,11 @@ def units() -> Mapping[str, str]:
     """Return the unit of every condition of the tables, by keyword, or the way to it with dots; empty for none."""
     return {
         row.keyword: row.unit
-        for row in (*_EQUIPMENT, *_PROTOCOL, *(row for rows in CONDITIONS.values() for row in rows))
+        for row in (*EQUIPMENT, *_PROTOCOL, *(row for rows in CONDITIONS.values() for row in rows))
     }
 
 
 def conditions_of(modality: str) -> tuple[AcquisitionAttribute, ...]:
     """Return the conditions of a modality; of one that is not in the table, those that all have."""
     own = CONDITIONS.get(MODALITIES_ALIKE.get(modality, modality), ())
-    return (*_EQUIPMENT, *_PROTOCOL, *own)
+    return (*EQUIPMENT, *_PROTOCOL, *own)
