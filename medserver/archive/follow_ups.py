@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from medserver.index import HIGH, LOW, NewJob
 from medserver.node import Node
 
 REPLICATE, REPAIR, REMOVE, COMPRESS = "replicate", "repair", "remove", "compress"
-ROUTE, ROUTE_STEP = "route", "route_step"
+ROUTE, ROUTE_STEP, RELEASE = "route", "route_step", "release"
 
 
 def replication_jobs(node: Node, volume: str, path: str) -> list[NewJob]:
@@ -38,6 +39,18 @@ def route_job(sop_instance_uid: str, digest: str, calling_ae_title: str) -> NewJ
 def step_route_job(sop_instance_uid: str) -> NewJob:
     """Return what decides to whom a performed procedure step is sent."""
     return NewJob(ROUTE_STEP, {"sop_instance_uid": sop_instance_uid})
+
+
+def release_job(study_instance_uid: str) -> NewJob:
+    """Return what looks at once whether what is held of a study can be sent."""
+    return NewJob(RELEASE, {"study_instance_uid": study_instance_uid})
+
+
+def note_complete(node: Node, evidence: str, studies: Iterable[str], at: datetime) -> None:
+    """Note that studies seemed complete at a moment, if a rule goes by that (see `medserver.delivery.evidence`)."""
+    studies = list(dict.fromkeys(studies))
+    if studies and node.config.current.goes_by(evidence):
+        node.index.completions.note(evidence, studies, at, map(release_job, studies))
 
 
 def compression_job(volume: str, path: str, transfer_syntax_uid: str) -> NewJob:

@@ -100,6 +100,11 @@ class Reception:
         self._volume = node.primary_volume
         self._writer: ObjectWriter = self._volume.create(file_meta.encode())
 
+    @property
+    def study_instance_uid(self) -> str:
+        """The study of the instance, once it is there in full."""
+        return self._header_reader.header().values["study_instance_uid"] or ""
+
     def __enter__(self) -> Reception:
         return self
 

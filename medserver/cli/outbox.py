@@ -13,13 +13,10 @@ from medserver.cli.invocation import Invocation, echo_json, echo_table, json_opt
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import CELL_LENGTH_MAX, duration_in_words, printable
 from medserver.config.values import duration
-from medserver.delivery.routing import CONFIRM, DELIVER, FORWARD_STEP, HOLD, NOTIFY
+from medserver.delivery.outbox import CONFIRM, OUTBOX_KINDS
 from medserver.errors import BadUsage
 from medserver.index import JobCount, JobFilter, LaneState
 from medserver.node import Node, open_node
-
-_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, CONFIRM, HOLD)
-"""What the outbox consists of."""
 
 _AGE = duration(0, 100 * 366 * 86_400)
 
@@ -87,9 +84,9 @@ def outbox(node: Node) -> list[Waiting]:
     """Return what waits, by destination."""
     counts: dict[str, list[JobCount]] = {}
     for one in node.index.jobs.counts():
-        if one.kind in _KINDS:
+        if one.kind in OUTBOX_KINDS:
             counts.setdefault(one.destination, []).append(one)
-    lanes = [state for kind in _KINDS for state in node.index.jobs.lanes(kind)]
+    lanes = [state for kind in OUTBOX_KINDS for state in node.index.jobs.lanes(kind)]
     return [
         Waiting(
             destination,
@@ -107,7 +104,7 @@ def _outlook(node: Node, destination: str, lanes: Iterable[LaneState]) -> tuple[
     """Return when the next is tried, None if it is being done, and why what was tried has failed."""
     due_at = min((state.due_at for state in lanes if state.due_at), default=None)
     reason = next((state.rest_reason for state in lanes if state.rest_reason), "")
-    return due_at, reason or next(filter(None, (_last_error(node, kind, destination) for kind in _KINDS)), "")
+    return due_at, reason or next(filter(None, (_last_error(node, kind, destination) for kind in OUTBOX_KINDS)), "")
 
 
 def _last_error(node: Node, kind: str, destination: str) -> str:

@@ -9,7 +9,7 @@ import click
 
 from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
 from medserver.cli.text import CELL_LENGTH_MAX, printable
-from medserver.errors import NoSuchInstance
+from medserver.errors import BadUsage, NoSuchInstance
 from medserver.index import PerformedStep
 from medserver.node import open_node
 from medserver.procedures.performed import decoded
@@ -22,12 +22,16 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--study", "study", metavar="UID", help="Those of this study only.")
+@click.option("--series", "series", metavar="UID", help="Those that name this series only.")
 @json_option
 @pass_invocation
-def list_steps(invocation: Invocation, study: str | None, as_json: bool) -> None:
+def list_steps(invocation: Invocation, study: str | None, series: str | None, as_json: bool) -> None:
     """List the steps, the oldest first."""
+    if study and series:
+        raise BadUsage("say either --study or --series")
     with closing(open_node(invocation.config_file)) as node:
-        steps = node.index.performed_steps.of_study(study) if study else list(node.index.performed_steps.all())
+        known = node.index.performed_steps
+        steps = known.of_study(study) if study else known.of_series(series) if series else list(known.all())
     if as_json:
         echo_json([_described(step) for step in steps])
     elif not steps:

@@ -59,6 +59,7 @@ def _described(route: Route) -> dict[str, object]:
         "priority": route.priority,
         "when": route.when,
         "quiet_s": route.quiet_s,
+        "complete_by": list(route.complete_by),
         "hours": str(route.hours),
     }
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
+from medserver.archive.follow_ups import note_complete
 from medserver.commitment.plan import check_job, number_of, report_job
 from medserver.commitment.safety import failure_reason
 from medserver.dicom import status
@@ -34,7 +35,9 @@ def check_commitments(node: Node, batch: Batch) -> Iterator[Outcome]:
             yield done(job)
             continue
         if stored.state == "pending":
-            missing = _decide_all(node, batch, stored)
+            missing, studies = _decide_all(node, batch, stored)
+            # Who asks for it has sent everything that the request names.
+            note_complete(node, "commitment", studies, stored.requested_at)
             if batch.should_stop:
                 return
             if missing:
@@ -46,19 +49,27 @@ def check_commitments(node: Node, batch: Batch) -> Iterator[Outcome]:
         yield done(job, report_job(stored, node.clock()))
 
 
-def _decide_all(node: Node, batch: Batch, stored: StoredCommitment) -> int:
-    """Decide on all instances that are undecided; return for how many of them copies may still come."""
+def _decide_all(node: Node, batch: Batch, stored: StoredCommitment) -> tuple[int, set[str]]:
+    """Decide on all instances that are undecided.
+
+    Returns
+    -------
+    missing, studies : int, set of str
+        For how many of them copies may still come, and the studies of those that are here.
+    """
     commitments, after, missing = node.index.commitments, -1, 0
+    studies: set[str] = set()
     may_wait = node.clock() < stored.requested_at + timedelta(seconds=COPIES_WAIT_S)
     while page := commitments.undecided(stored.id, after):
         after = max(page)
         known = node.index.instances([one.sop_instance_uid for one in page.values()])
+        studies.update(one.study_instance_uid for one in known.values())
         reasons: dict[int, int] = {}
         noted_at = time.monotonic()
         for position, reference in page.items():
             if batch.should_stop:
                 commitments.decide(stored.id, reasons)
-                return missing
+                return missing, studies
             reason = failure_reason(node, reference, known.get(reference.sop_instance_uid))
             if reason is None and may_wait:
                 missing += 1
@@ -68,4 +79,4 @@ def _decide_all(node: Node, batch: Batch, stored: StoredCommitment) -> int:
                 commitments.decide(stored.id, reasons)
                 reasons, noted_at = {}, time.monotonic()
         commitments.decide(stored.id, reasons)
-    return missing
+    return missing, studies

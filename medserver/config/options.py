@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from medserver.config.poll import RETRIEVALS
 from medserver.config.remote import SERVICES
-from medserver.config.route import CALLING_AE_TITLE, MOMENTS, SENDS
+from medserver.config.route import CALLING_AE_TITLE, EVIDENCE, MOMENTS, SENDS
 from medserver.config.route import PRIORITIES as ROUTE_PRIORITIES
 from medserver.config.values import (
     AE_TITLE,
@@ -34,6 +34,7 @@ from medserver.config.values import (
     YES_OR_NO,
     ValueType,
     choice,
+    choices,
     duration,
     duration_or_never,
     integer,
@@ -416,10 +417,19 @@ OPTIONS: tuple[Option, ...] = (
         "when",
         choice(*MOMENTS),
         "instance",
-        "Whether each instance is sent at once, or when nothing of its study has come for a while; what comes later is "
-        "sent then.",
+        "Whether each instance is sent at once, or when nothing of its series or study has come for a while; what "
+        "comes later is sent then.",
     ),
-    Option("route", "quiet", duration(0.1, 86_400), "1 min", "For how long, with when = study; in s, min, h or d."),
+    Option("route", "quiet", duration(0.1, 86_400), "1 min", "For how long; in s, min, h or d."),
+    Option(
+        "route",
+        "complete_by",
+        choices(*EVIDENCE),
+        "",
+        "What says earlier that a study is complete: mpps (its performed procedure steps are final, and what they name "
+        "has come), commitment (the sender asks for it), count (the sender answers a C-FIND with no more instances "
+        "than have come), association (the sender ends it).",
+    ),
     Option(
         "route",
         "set",

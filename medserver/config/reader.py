@@ -271,6 +271,7 @@ class _Reader:
             values["priority"],
             values["when"],
             values["quiet"],
+            values["complete_by"],
             values["hours"],
             Changes(values["set"] or {}, values["remove"] or (), values["map"] or {}),
         )

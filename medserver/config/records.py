@@ -142,6 +142,10 @@ class Config:
             return next(volume for volume in self.volumes if volume.name == self.backup.volume)
         return next((volume for volume in self.volumes if volume.role == "replica"), self.primary_volume)
 
+    def goes_by(self, evidence: str) -> bool:
+        """Tell whether a rule takes something for evidence that a study is complete."""
+        return any(evidence in route.complete_by for route in self.routes)
+
     def compress_to(self, remote: Remote) -> str:
         """Return the transfer syntax that what a remote AE sends is compressed to later; empty if it is not."""
         name = remote.ingest_transfer_syntax or self.store.compress

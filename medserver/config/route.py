@@ -14,7 +14,8 @@ CALLING_AE_TITLE = "calling_ae_title"
 
 PRIORITIES = ("low", "medium", "high")
 SENDS = ("instances", "conditions", "both", "availability")
-MOMENTS = ("instance", "study")
+MOMENTS = ("instance", "series", "study")
+EVIDENCE = ("mpps", "commitment", "count", "association")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,12 @@ class Route:
     priority : str
         One of `PRIORITIES`.
     when : str
-        One of `MOMENTS`: each instance at once, or when its study seems complete.
+        One of `MOMENTS`: each instance at once, or when its series or study seems complete.
     quiet_s : float
-        A study is taken for complete when nothing of it has come for so long [s].
+        It is taken for complete when nothing of it has come for so long [s].
+    complete_by : tuple of str
+        What says earlier that a study is complete, of `EVIDENCE`: its performed procedure steps, a request for storage
+        commitment, that the sender has no more instances of it, the end of the association.
     hours : Hours
         When it is sent.
     changes : Changes
@@ -81,5 +85,6 @@ class Route:
     priority: str = "medium"
     when: str = "instance"
     quiet_s: float = 60.0
+    complete_by: tuple[str, ...] = ()
     hours: Hours = ALWAYS
     changes: Changes = field(default_factory=Changes)

@@ -272,6 +272,14 @@ def choice(*choices: str) -> ValueType:
     return ValueType(" | ".join(choices), lambda text: _parse_choice(text, choices))
 
 
+def choices(*choices: str) -> ValueType:
+    """Return the type of a list of words, each one of several."""
+    return ValueType(
+        f"list of {', '.join(choices)}",
+        lambda text: tuple(dict.fromkeys(_parse_choice(word, choices).lower() for word in split_list(text))),
+    )
+
+
 YES_OR_NO = ValueType("yes | no", lambda text: _parse_choice(text, ("yes", "no")) == "yes")
 AE_TITLE = ValueType("AE title", parse_ae_title)
 HOST = ValueType("host", parse_host)

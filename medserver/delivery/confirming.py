@@ -12,8 +12,8 @@ from typing import Any
 
 from medserver.commitment.asking import Inquiry
 from medserver.config import Remote
+from medserver.delivery.outbox import CONFIRM, DELIVER
 from medserver.delivery.resting import no_destination, rest
-from medserver.delivery.routing import CONFIRM, DELIVER
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
 from medserver.errors import RemoteError

@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from medserver.delivery.entries import Entry, select
+from medserver.delivery.outbox import NOTIFY
 from medserver.delivery.resting import no_destination, rest
-from medserver.delivery.routing import NOTIFY
 from medserver.dicom import status, uids
 from medserver.errors import RemoteError
 from medserver.index import Lane

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from medserver.archive.follow_ups import ROUTE_STEP
+from medserver.archive.follow_ups import ROUTE_STEP, release_job
 from medserver.config import Config
 from medserver.delivery.entries import postponed
+from medserver.delivery.outbox import FORWARD_STEP, released
 from medserver.delivery.resting import no_destination, rest
-from medserver.delivery.routing import FORWARD_STEP, PRIORITIES, wants
+from medserver.delivery.routing import wants
 from medserver.dicom import status, uids
 from medserver.errors import RemoteError
 from medserver.index import Job, Lane, NewJob, PerformedStep
@@ -36,10 +37,15 @@ _OF_THE_END = ("PerformedProcedureStepEndDate", "PerformedProcedureStepEndTime")
 
 
 def route_steps(node: Node, batch: Batch) -> Iterator[Outcome]:
-    """Put what the rules want of steps into the outbox."""
+    """Put what the rules want of steps into the outbox; what is held of their studies may be complete."""
     for job in batch:
         step = node.index.performed_steps.get(job.payload["sop_instance_uid"])
-        yield done(job, *(_forward_jobs(node, step) if step is not None else ()))
+        if step is None:
+            yield done(job)
+            continue
+        studies = node.index.performed_steps.studies_of(step.sop_instance_uid)
+        releases = map(release_job, studies) if node.config.current.goes_by("mpps") else ()
+        yield done(job, *_forward_jobs(node, step), *releases)
 
 
 def _forward_jobs(node: Node, step: PerformedStep) -> Iterator[NewJob]:
@@ -54,9 +60,7 @@ def _forward_jobs(node: Node, step: PerformedStep) -> Iterator[NewJob]:
             if name not in seen and remote is not None and remote.ae_title != step.calling_ae_title:
                 seen.add(name)
                 payload = {"sop_instance_uid": step.sop_instance_uid, "route": rule.name}
-                due_at = rule.hours.next_open(node.clock())
-                priority = PRIORITIES[rule.priority]
-                yield NewJob(FORWARD_STEP, payload, destination=name, priority=priority, due_at=due_at)
+                yield released(FORWARD_STEP, payload, name, rule, node.clock())
 
 
 def _as_header(content: Dataset) -> Dataset:

@@ -5,33 +5,28 @@ It puts what is to be sent into the outbox, in the transaction that ends it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from pydicom.dataset import Dataset
 
 from medserver import archive
-from medserver.archive.follow_ups import ROUTE
+from medserver.archive.follow_ups import ROUTE, release_job
 from medserver.archive.header_values import value_of
 from medserver.config import CALLING_AE_TITLE, Config, Route
+from medserver.delivery.evidence import Evidence
+from medserver.delivery.holding import hold_job
+from medserver.delivery.outbox import NOTIFY, kind_of, released
 from medserver.dicom import uids
 from medserver.dicom.matching import matches
 from medserver.errors import StoreFailure
-from medserver.index import HIGH, LOW, MEDIUM, Job, NewJob, StoredInstance
+from medserver.index import Job, NewJob, StoredInstance
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 
-__all__ = [
-    "CONFIRM", "DELIVER", "FORWARD_STEP", "HOLD", "NOTIFY", "PRIORITIES", "ROUTE", "Check", "checks", "delivery_job",
-    "hold", "route", "wanted_by", "wants",
-]  # fmt: skip
-
-DELIVER, HOLD, CONFIRM, NOTIFY, FORWARD_STEP = "deliver", "hold", "confirm", "notify", "forward_step"
-
-PRIORITIES: Mapping[str, int] = {"low": LOW, "medium": MEDIUM, "high": HIGH}
+__all__ = ["ROUTE", "Check", "checks", "route", "wanted_by", "wants"]
 
 _CONDITIONS = (*uids.PERFORMED_PROCEDURE_PROTOCOLS, uids.MODALITY_PERFORMED_PROCEDURE_STEP)
 
@@ -88,59 +83,29 @@ def wanted_by(config: Config, header: Dataset, calling_ae_title: str) -> Iterato
         if not wants(rule, header, calling_ae_title):
             continue
         for name in rule.to:
-            remote, what = config.remote_by_name(name), (name, _kind(rule))
+            remote, what = config.remote_by_name(name), (name, kind_of(rule))
             if what not in seen and remote is not None and remote.ae_title != calling_ae_title:
                 seen.add(what)
                 yield name, rule
 
 
-def _kind(rule: Route) -> str:
-    """Return the job that does what a rule wants."""
-    return NOTIFY if rule.send == "availability" else DELIVER
-
-
 def delivery_job(
     instance: StoredInstance, series_instance_uid: str, destination: str, rule: Route, now: datetime
 ) -> NewJob:
-    """Return what sends an instance to a destination or tells it, at once or when the rule says so."""
-    kind = _kind(rule)
+    """Return what sends an instance to a destination, or tells it, at once."""
+    return released(kind_of(rule), _payload(instance, series_instance_uid, rule), destination, rule, now)
+
+
+def _payload(instance: StoredInstance, series_instance_uid: str, rule: Route) -> dict[str, str]:
     payload = {"sop_instance_uid": instance.sop_instance_uid, "route": rule.name}
-    if kind == NOTIFY:
+    if kind_of(rule) == NOTIFY or rule.when != "instance":
         payload["series_instance_uid"] = series_instance_uid
-    if rule.when == "study":
-        payload |= {"study_instance_uid": instance.study_instance_uid, "kind": kind}
-        due_at = now + timedelta(seconds=rule.quiet_s)
-        return NewJob(HOLD, payload, destination=destination, priority=PRIORITIES[rule.priority], due_at=due_at)
-    return _released(kind, payload, destination, rule, now)
-
-
-def _released(kind: str, payload: Mapping[str, Any], destination: str, rule: Route | None, now: datetime) -> NewJob:
-    """Return what sends an instance: at once, or when the hours of the rule begin."""
-    priority, due_at = (PRIORITIES[rule.priority], rule.hours.next_open(now)) if rule else (MEDIUM, now)
-    return NewJob(kind, payload, destination=destination, priority=priority, due_at=due_at)
-
-
-def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
-    """Release instances whose study is quiet; the others are held on until it may be."""
-    config = node.config.current
-    quiet_at: dict[tuple[str, str], datetime] = {}
-    now = node.clock()
-    for job in batch:
-        rule, study = config.route(job.payload["route"]), job.payload["study_instance_uid"]
-        if rule is not None and (rule.name, study) not in quiet_at:
-            last = node.index.last_received_at(study)
-            quiet_at[rule.name, study] = last + timedelta(seconds=rule.quiet_s) if last else now  # it was deleted
-        until = quiet_at[rule.name, study] if rule is not None else now  # the rule is gone, but it was wanted then
-        if until > now:
-            again = NewJob(HOLD, job.payload, destination=job.destination, priority=job.priority, due_at=until)
-            yield done(job, again)
-        else:
-            yield done(job, _released(job.payload["kind"], job.payload, job.destination, rule, now))
+    return payload
 
 
 def route(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Put what the rules want of a batch of instances into the outbox."""
-    config = node.config.current
+    config, evidence = node.config.current, Evidence(node)
     found = node.index.instances([job.payload["sop_instance_uid"] for job in batch])
     for job in batch:
         if batch.should_stop:
@@ -154,13 +119,31 @@ def route(node: Node, batch: Batch) -> Iterator[Outcome]:
         except StoreFailure as error:
             yield failed(job, str(error))
             continue
-        calling_ae_title = job.payload["from"]
-        series_instance_uid = str(value_of(header, "SeriesInstanceUID") or "")
-        jobs = [
-            delivery_job(instance, series_instance_uid, name, rule, node.clock())
-            for name, rule in wanted_by(config, header, calling_ae_title)
-        ]
-        yield done(job, *jobs)
+        yield done(job, *_jobs(node, config, evidence, job, instance, header))
+
+
+def _jobs(
+    node: Node, config: Config, evidence: Evidence, job: Job, instance: StoredInstance, header: Dataset
+) -> Iterator[NewJob]:
+    """Yield what becomes of an instance: it is sent, or held until its study or series is complete."""
+    calling_ae_title, now, is_last = job.payload["from"], node.clock(), False
+    series_instance_uid = str(value_of(header, "SeriesInstanceUID") or "")
+    for name, rule in wanted_by(config, header, calling_ae_title):
+        if rule.when == "instance":
+            yield delivery_job(instance, series_instance_uid, name, rule, now)
+        elif evidence.completes(rule, instance.study_instance_uid, calling_ae_title, job.created_at):
+            is_last = True
+            yield delivery_job(instance, series_instance_uid, name, rule, now)
+        else:
+            payload = _payload(instance, series_instance_uid, rule) | {
+                "study_instance_uid": instance.study_instance_uid,
+                "kind": kind_of(rule),
+                "from": calling_ae_title,
+                "received_at": job.created_at.isoformat(),
+            }
+            yield hold_job(payload, name, rule, now)
+    if is_last:  # the last one that was missing: those before it are held
+        yield release_job(instance.study_instance_uid)
 
 
 def _is_meant(node: Node, job: Job, instance: StoredInstance) -> bool:

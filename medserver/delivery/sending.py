@@ -15,8 +15,8 @@ from medserver import archive, codecs
 from medserver.config import Changes, Remote, Route
 from medserver.delivery.confirming import confirm_job
 from medserver.delivery.entries import Entry, select
+from medserver.delivery.outbox import DELIVER
 from medserver.delivery.resting import no_destination, rest
-from medserver.delivery.routing import DELIVER
 from medserver.dicom import status
 from medserver.errors import AssociationAborted, MedserverError, NoContextAccepted, RemoteError
 from medserver.index import Job, Lane, StoredInstance

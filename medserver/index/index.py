@@ -15,6 +15,7 @@ from medserver.index.backend import Backend
 from medserver.index.callers import UnknownCaller, UnknownCallers
 from medserver.index.commitment_table import CommitmentTable
 from medserver.index.commitments import Commitments
+from medserver.index.completions import Completions
 from medserver.index.conflicts import Conflict, Conflicts
 from medserver.index.connections import Connections
 from medserver.index.copies import CopyTable
@@ -112,6 +113,8 @@ class Index:
         What was deleted on purpose.
     performed_steps : PerformedSteps
         What modalities have reported of their work.
+    completions : Completions
+        When studies seemed complete.
     acquisitions : Acquisitions
         The conditions under which instances were acquired.
     originals : Originals
@@ -147,6 +150,9 @@ class Index:
         )
         self.upkeep = Upkeep(backend, self._read, self._writer, self.jobs, self._job_table, clock)
         self.performed_steps = PerformedSteps(
+            backend, self._read, self._writer, self.jobs, self._job_table, clock
+        )
+        self.completions = Completions(
             backend, self._read, self._writer, self.jobs, self._job_table, clock
         )
         self.acquisitions = Acquisitions(backend, self._read, self._writer)
@@ -387,13 +393,15 @@ class Index:
         """Return instances of the archive by SOP Instance UID: those that there are."""
         return self._read(self._locations.instances, sop_instance_uids)
 
-    def last_received_at(self, study_instance_uid: str) -> datetime | None:
-        """Return when the last instance of a study was received, None if there is no such study."""
+    def last_received_at(self, study_instance_uid: str, series_instance_uid: str = "") -> datetime | None:
+        """Return when the last instance of a study, or of one series of it, was received; None if there is none."""
         statement = self.backend.sql(
             "SELECT MAX(received_at) FROM instances JOIN series ON series.id = instances.series "
-            "JOIN studies ON studies.id = series.study WHERE study_instance_uid = ?"
+            "JOIN studies ON studies.id = series.study WHERE study_instance_uid = ? "
+            "AND (series_instance_uid = ? OR ? = '')"
         )
-        row = self._read(lambda connection: connection.execute(statement, (study_instance_uid,)).fetchone())
+        parameters = (study_instance_uid, series_instance_uid, series_instance_uid)
+        row = self._read(lambda connection: connection.execute(statement, parameters).fetchone())
         return moments.from_text(row[0]) if row[0] else None
 
     # What was noticed

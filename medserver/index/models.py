@@ -133,6 +133,18 @@ PerformedStepStudies = _model(
     key=("study_instance_uid", "sop_instance_uid"),
 )
 
+PerformedStepSeries = _model(
+    "performed_step_series",
+    _texts(("sop_instance_uid", "series_instance_uid")),
+    key=("series_instance_uid", "sop_instance_uid"),
+)
+
+Completions = _model(
+    "completions",
+    _texts(("study_instance_uid", "evidence", "at")),
+    key=("study_instance_uid", "evidence"),
+)
+
 Originals = _model(
     "originals",
     {

@@ -44,11 +44,12 @@ class PerformedStep:
 
 
 class Change(NamedTuple):
-    """What a step becomes, and the jobs that follow from it."""
+    """What a step becomes, the jobs that follow from it, and the Series Instance UIDs that it names."""
 
     state: str
     content: str
     jobs: Sequence[NewJob] = ()
+    series: Sequence[str] = ()
 
 
 class PerformedSteps:
@@ -82,6 +83,18 @@ class PerformedSteps:
         self._insert_study = backend.sql(
             "INSERT INTO performed_step_studies (sop_instance_uid, study_instance_uid) VALUES (?, ?) "
             "ON CONFLICT DO NOTHING"
+        )
+        self._insert_series = backend.sql(
+            "INSERT INTO performed_step_series (sop_instance_uid, series_instance_uid) VALUES (?, ?) "
+            "ON CONFLICT DO NOTHING"
+        )
+        self._delete_series = backend.sql("DELETE FROM performed_step_series WHERE sop_instance_uid = ?")
+        self._studies = backend.sql(
+            "SELECT study_instance_uid FROM performed_step_studies WHERE sop_instance_uid = ?"
+        )
+        self._of_series = backend.sql(
+            f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid IN "
+            "(SELECT sop_instance_uid FROM performed_step_series WHERE series_instance_uid = ?) ORDER BY id"
         )
         self._find = backend.sql(f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid = ?")
         self._lock = backend.sql(
@@ -138,6 +151,9 @@ class PerformedSteps:
                 return None
             changed = change(_step(rows[0]))
             connection.execute(self._update, (changed.state, changed.content, to_text(now), sop_instance_uid))
+            connection.execute(self._delete_series, (sop_instance_uid,))
+            for series in dict.fromkeys(changed.series):
+                connection.execute(self._insert_series, (sop_instance_uid, series))
             self._job_table.add(connection, changed.jobs, now)
             return changed
 
@@ -156,6 +172,16 @@ class PerformedSteps:
         """Return the steps of a study, the oldest first."""
         rows = self._read(lambda connection: connection.execute(self._of_study, (study_instance_uid,)).fetchall())
         return [_step(row) for row in rows]
+
+    def of_series(self, series_instance_uid: str) -> list[PerformedStep]:
+        """Return the steps that name a series, the oldest first."""
+        rows = self._read(lambda connection: connection.execute(self._of_series, (series_instance_uid,)).fetchall())
+        return [_step(row) for row in rows]
+
+    def studies_of(self, sop_instance_uid: str) -> list[str]:
+        """Return the Study Instance UIDs of a step."""
+        rows = self._read(lambda connection: connection.execute(self._studies, (sop_instance_uid,)).fetchall())
+        return [row[0] for row in rows]
 
     def all(self) -> Iterator[PerformedStep]:
         """Yield every step, the oldest first."""

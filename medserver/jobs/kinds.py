@@ -22,9 +22,11 @@ from medserver.commitment.retention import prune_commitments
 from medserver.conditions.indexing import CONDITIONS, index_conditions
 from medserver.conditions.indexing import INTERVAL_S as CONDITIONS_INTERVAL_S
 from medserver.delivery.confirming import confirm
-from medserver.delivery.performed_steps import FORWARD_STEP, ROUTE_STEP, forward_steps, route_steps
+from medserver.delivery.performed_steps import ROUTE_STEP, forward_steps, route_steps
 from medserver.delivery.notifying import notify
-from medserver.delivery.routing import CONFIRM, DELIVER, HOLD, NOTIFY, hold, route
+from medserver.delivery.holding import RELEASE, hold, release
+from medserver.delivery.outbox import CONFIRM, DELIVER, FORWARD_STEP, HOLD, NOTIFY
+from medserver.delivery.routing import route
 from medserver.delivery.sending import deliver
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome
@@ -148,6 +150,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(VERIFY, verify, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
     JobKind(ROUTE, route, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=64),
     JobKind(HOLD, hold, lease_s=15.0, concurrency=2, destination_concurrency=1, batch_max=128),
+    JobKind(RELEASE, release, lease_s=15.0, concurrency=1, destination_concurrency=1, batch_max=128),
     # One batch at a time for a destination, so that the order of receipt is that of delivery.
     JobKind(
         DELIVER,

@@ -112,7 +112,7 @@ def modify(node: Node, sop_instance_uid: str, modification_list: Dataset) -> lis
         if state in FINAL:
             _require(content, REQUIRED_IN_THE_END)
         follow_ups = (step_route_job(sop_instance_uid),) if state in FINAL else ()
-        return Change(state, _encoded(content), follow_ups)
+        return Change(state, _encoded(content), follow_ups, _series(content))
 
     if not node.index.performed_steps.change(sop_instance_uid, change):
         raise NoSuchInstance("there is no performed procedure step of this UID")
@@ -143,6 +143,12 @@ def retrieve(node: Node, sop_instance_uid: str, tags: Iterable[int] = ()) -> Dat
 def decoded(step: PerformedStep) -> Dataset:
     """Return the attributes of a step."""
     return Dataset.from_json(step.content)
+
+
+def _series(content: Dataset) -> list[str]:
+    """Return the series that a step names."""
+    named = (str(item.get("SeriesInstanceUID") or "") for item in content.get("PerformedSeriesSequence") or ())
+    return [uid for uid in named if is_valid_uid(uid)]
 
 
 def _encoded(dataset: Dataset) -> str:

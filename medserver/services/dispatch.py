@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 
+from medserver.archive.follow_ups import note_complete
 from medserver.config import Remote
 from medserver.dicom import status
 from medserver.errors import (
@@ -55,6 +56,7 @@ def serve(association: AcceptedAssociation, node: Node) -> None:
                 return
             message = reporting.next_message(association, lambda request: dispatch(association, request, node))
             if message is None:
+                _note_complete(association, node)
                 return
             association.idle = False
             dispatch(association, message, node)
@@ -63,6 +65,14 @@ def serve(association: AcceptedAssociation, node: Node) -> None:
             raise
     finally:
         reporting.abandon(association)
+
+
+def _note_complete(association: AcceptedAssociation, node: Node) -> None:
+    """Note that the peer has sent what it wanted to send, if a rule goes by that."""
+    try:
+        note_complete(node, "association", association.studies, node.clock())
+    except MedserverError as error:  # then they are complete when they are quiet
+        logger.warning("the end of an association is not noted: %s", error)
 
 
 def dispatch(association: AcceptedAssociation, message: Message, node: Node) -> None:

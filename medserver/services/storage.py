@@ -8,6 +8,9 @@ from medserver.errors import DataSetMismatch, InvalidObjectInstance
 from medserver.node import Node
 from medserver.services.request import Request, Response
 
+STUDIES_MAX = 1000
+"""Of so many studies the end of an association says that they are complete."""
+
 
 def store(request: Request, node: Node) -> Response:
     """Register an instance (C-STORE, PS3.4 B.2).
@@ -36,4 +39,6 @@ def store(request: Request, node: Node) -> Response:
         compress_to=node.config.current.compress_to(request.association.peer),
     ) as reception:
         reception.take(request.message.fragments())
+        if node.config.current.goes_by("association") and len(request.association.studies) < STUDIES_MAX:
+            request.association.studies.add(reception.study_instance_uid)
     return Response()

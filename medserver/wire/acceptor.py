@@ -227,6 +227,8 @@ class AcceptedAssociation(Association):
         Which failed operations are still to be logged.
     reports : list
         What services want to tell the peer as soon as they know it, see `medserver.services.reporting`.
+    studies : set of str
+        The studies of which something has come that the end of the association tells something about.
     """
 
     def __init__(self, acceptor: Acceptor, sock: socket.socket) -> None:
@@ -237,6 +239,7 @@ class AcceptedAssociation(Association):
         self.idle = True
         self.failures = Throttle()
         self.reports: list = []
+        self.studies: set[str] = set()
 
     @property
     def stopping(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from medserver.config.hours import Hours
@@ -76,6 +77,27 @@ def test_a_study_goes_when_it_is_quiet(
     clock.advance(61)
     run_all(node)
     assert len(storescp.files()) == 3
+
+
+def test_a_series_goes_when_it_is_quiet_whatever_comes_of_the_study(
+    opened: Callable[..., Node], clock: Clock, storescp: StoreSCP, series: list[Sample]
+) -> None:
+    node = opened("route r.when=series", "route r.quiet=1 min")
+    receive(node, series[0])
+    run_all(node)
+    clock.advance(40)
+    other = pydicom.dcmread(series[1].path)
+    other.SeriesInstanceUID = "1.2.3.4"
+    other.save_as(series[1].path)
+    receive(node, series[1])
+    run_all(node)
+    clock.advance(30)
+    run_all(node)
+    assert waiting(node) == ["hold"]
+    assert len(storescp.files()) == 1
+    clock.advance(31)
+    run_all(node)
+    assert waiting(node) == []
 
 
 def test_who_removes_the_rule_does_not_lose_what_it_held(

@@ -1,0 +1,79 @@
+"""Instances are held until their study or series is complete: the jobs ``hold`` and ``release``.
+
+It is complete when something says so that the rule goes by (see `evidence`), and in any case when nothing of it has
+come for a while. What comes later is held on its own, and sent on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from medserver.archive.follow_ups import RELEASE
+from medserver.config import Route
+from medserver.delivery.evidence import Evidence
+from medserver.delivery.outbox import HOLD, PRIORITIES, released
+from medserver.index import Job, JobFilter, NewJob
+from medserver.jobs.batch import Batch
+from medserver.jobs.outcome import Outcome, done
+from medserver.node import Node
+
+__all__ = ["RELEASE", "hold", "hold_job", "release"]
+
+COUNT_INTERVAL = timedelta(seconds=10)
+"""How often a sender is asked how many instances it has, by rules that go by that."""
+
+KEPT_FOR = timedelta(days=7)
+"""How long it is kept when a study seemed complete."""
+
+
+def hold_job(payload: dict[str, str], destination: str, rule: Route, now: datetime) -> NewJob:
+    """Return what holds an instance until it may be complete for the first time."""
+    due_at = _not_later(rule, now + timedelta(seconds=rule.quiet_s), now)
+    return NewJob(HOLD, payload, destination=destination, priority=PRIORITIES[rule.priority], due_at=due_at)
+
+
+def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Release instances of what is complete; the others are held on until it may be."""
+    config, now, evidence = node.config.current, node.clock(), Evidence(node, may_ask=True)
+    quiet_at: dict[tuple[str, str, str], datetime] = {}
+    for job in batch:
+        if batch.should_stop:
+            return
+        payload, rule = job.payload, config.route(job.payload["route"])
+        if rule is None or _is_complete(evidence, rule, job):  # it is gone, but it wanted the instance then
+            yield done(job, released(payload["kind"], payload, job.destination, rule, now))
+            continue
+        series = payload["series_instance_uid"] if rule.when == "series" else ""
+        what = (rule.name, payload["study_instance_uid"], series)
+        if what not in quiet_at:
+            last = node.index.last_received_at(payload["study_instance_uid"], series)
+            quiet_at[what] = last + timedelta(seconds=rule.quiet_s) if last else now  # it was deleted
+        if quiet_at[what] <= now:
+            yield done(job, released(payload["kind"], payload, job.destination, rule, now))
+        else:
+            due_at = _not_later(rule, quiet_at[what], now)
+            yield done(job, NewJob(HOLD, payload, destination=job.destination, priority=job.priority, due_at=due_at))
+
+
+def _is_complete(evidence: Evidence, rule: Route, job: Job) -> bool:
+    received_at = datetime.fromisoformat(job.payload["received_at"])
+    return evidence.completes(rule, job.payload["study_instance_uid"], job.payload["from"], received_at)
+
+
+def _not_later(rule: Route, quiet_at: datetime, now: datetime) -> datetime:
+    """Return when it is looked again: when it may be quiet, or the sender is asked."""
+    return min(quiet_at, now + COUNT_INTERVAL) if "count" in rule.complete_by else quiet_at
+
+
+def release(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Look at once at what is held of studies that something was noticed of."""
+    studies = {job.payload["study_instance_uid"] for job in batch}
+    held = [
+        job.id
+        for job in node.index.jobs.list(JobFilter(HOLD))
+        if job.state == "waiting" and job.payload["study_instance_uid"] in studies
+    ]
+    node.index.jobs.retry(held)
+    node.index.completions.prune(node.clock() - KEPT_FOR)
+    yield from (done(job) for job in batch)
