@@ -38,6 +38,7 @@ from medserver.config.values import (
     duration,
     duration_or_never,
     integer,
+    number,
     seconds,
     size,
 )
@@ -379,6 +380,21 @@ OPTIONS: tuple[Option, ...] = (
         "no",
         "Whether what a rule sends it counts as delivered only when it has committed to keep it (storage commitment); "
         "it may have to be allowed 'commit', to report to this node.",
+    ),
+    Option(
+        "ae",
+        "send_associations",
+        integer(1, 16),
+        "1",
+        "Over how many associations at a time rules send to it; the instances of a study stay on one, in their order.",
+    ),
+    Option(
+        "ae",
+        "send_rate_max_mb_per_s",
+        number(0, 100_000),
+        "0",
+        "How fast rules send to it at most, over all its associations, in MB/s; 0 is without limit.",
+        "mb_per_s",
     ),
     Option(
         "route",

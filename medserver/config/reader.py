@@ -251,6 +251,8 @@ class _Reader:
             values["transfer_syntaxes"],
             values["ingest_transfer_syntax"],
             values["must_commit"],
+            values["send_associations"],
+            values["send_rate_max_mb_per_s"],
         )
 
     def _route(self, name: str) -> Route | None:

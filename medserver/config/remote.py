@@ -35,6 +35,10 @@ class Remote:
         What is made of the images that it sends. None: what the store makes of all.
     must_commit : bool
         Whether what a rule sends it counts as delivered only when it has committed to keep it.
+    send_associations : int
+        Over how many associations at a time rules send to it.
+    send_rate_max_mb_per_s : float
+        How fast, over all of them [MB/s]; 0 is without limit.
     """
 
     name: str
@@ -47,6 +51,8 @@ class Remote:
     transfer_syntaxes: tuple[str, ...] = ()
     ingest_transfer_syntax: str | None = None
     must_commit: bool = False
+    send_associations: int = 1
+    send_rate_max_mb_per_s: float = 0.0
 
     def permits(self, service: str) -> bool:
         """Tell whether this AE may use a service (one of `SERVICES`)."""

@@ -84,6 +84,12 @@ def _parse_seconds(text: str, minimum: float, maximum: float) -> float:
     return _within(float(text), minimum, maximum)
 
 
+def _parse_number(text: str, minimum: float, maximum: float) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        raise ValueError(f"'{text}' is not a number")
+    return _within(float(text), minimum, maximum)
+
+
 def _parse_duration(text: str, minimum: float, maximum: float) -> float:
     match = _DURATION.fullmatch(text)
     if match is None:
@@ -218,6 +224,11 @@ def integer(minimum: int, maximum: int) -> ValueType:
 def size(minimum: int, maximum: int) -> ValueType:
     """Return the type of numbers of bytes between two bounds; ``KiB MiB GiB TiB`` may follow."""
     return ValueType("size", lambda text: _parse_size(text, minimum, maximum))
+
+
+def number(minimum: float, maximum: float) -> ValueType:
+    """Return the type of numbers between two bounds."""
+    return ValueType("number", lambda text: _parse_number(text, minimum, maximum))
 
 
 def seconds(minimum: float, maximum: float) -> ValueType:

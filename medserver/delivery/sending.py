@@ -1,15 +1,17 @@
 """The outbox is worked off: the job ``deliver``, one for each instance and destination.
 
-One batch goes over one association, in the order in which the instances were received. A destination that cannot be
-reached is left alone for a while, longer each time, and everything that waits for it stays in its order; others are
-not held up.
+One batch goes over one association, or as many as the entry of the destination says, in the order in which the
+instances of a study were received. A destination that cannot be reached is left alone for a while, longer each time,
+and everything that waits for it stays in its order; others are not held up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
+from zlib import crc32
 
 from medserver import archive, codecs
 from medserver.config import Changes, Remote, Route
@@ -17,6 +19,7 @@ from medserver.delivery.confirming import confirm_job
 from medserver.delivery.entries import Entry, select
 from medserver.delivery.outbox import DELIVER
 from medserver.delivery.resting import no_destination, rest
+from medserver.delivery.side_by_side import Pace, merged
 from medserver.dicom import status
 from medserver.errors import AssociationAborted, MedserverError, NoContextAccepted, RemoteError
 from medserver.index import Job, Lane, StoredInstance
@@ -37,13 +40,24 @@ def deliver(node: Node, batch: Batch) -> Iterator[Outcome]:
         return
     entries, others = select(node, batch)
     yield from others
+    pace = Pace(remote.send_rate_max_mb_per_s * 1e6, lambda: batch.should_stop)
     try:
-        yield from _send(node, remote, entries, batch)
+        yield from merged([
+            partial(_send, node, remote, part, batch, pace) for part in _parts(entries, remote.send_associations)
+        ])
     except RemoteError as error:
         yield from rest(node, Lane(DELIVER, batch.destination), error, [entry.job for entry in entries])
 
 
-def _send(node: Node, remote: Remote, entries: Iterable[Entry], batch: Batch) -> Iterator[Outcome]:
+def _parts(entries: Iterable[Entry], count: int) -> list[list[Entry]]:
+    """Divide what is sent so that a study stays together, and in its order."""
+    parts: list[list[Entry]] = [[] for _ in range(count)]
+    for entry in entries:
+        parts[crc32(entry.instance.study_instance_uid.encode()) % count].append(entry)
+    return [part for part in parts if part]
+
+
+def _send(node: Node, remote: Remote, entries: Iterable[Entry], batch: Batch, pace: Pace) -> Iterator[Outcome]:
     """Send instances one after the other; those that are changed apart from those that are not.
 
     Raises
@@ -59,6 +73,7 @@ def _send(node: Node, remote: Remote, entries: Iterable[Entry], batch: Batch) ->
             archive.ReadAhead(node, [entry.instance for entry in alike]) as instances,
         ):
             for entry, instance in zip(alike, instances, strict=True):
+                pace.wait(instance.size_bytes)
                 if batch.should_stop:
                     return
                 outcome = _deliver(node, remote, sender, instances, entry.job, instance, changes)

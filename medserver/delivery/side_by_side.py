@@ -1,0 +1,81 @@
+"""Several things are done side by side, and what comes of them is told as it comes; and not too fast."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+PAUSE_LONGEST_S = 0.2
+"""How long it is slept at most between two looks whether to stop."""
+
+
+def merged(works: Sequence[Callable[[], Iterator[Item]]]) -> Iterator[Item]:
+    """Yield what several iterators yield, each of which runs in a thread of its own.
+
+    Raises
+    ------
+    Exception
+        The first error of one of them, when all have ended and everything has been yielded.
+    """
+    if len(works) < 2:
+        yield from works[0]() if works else ()
+        return
+    arrived: SimpleQueue[tuple[Item | None, BaseException | None, bool]] = SimpleQueue()
+
+    def run(work: Callable[[], Iterator[Item]]) -> None:
+        error = None
+        try:
+            for item in work():
+                arrived.put((item, None, False))
+        except BaseException as caught:  # noqa: BLE001 - it is raised where the items are wanted
+            error = caught
+        arrived.put((None, error, True))
+
+    first_error: BaseException | None = None
+    with ThreadPoolExecutor(len(works), thread_name_prefix="side by side") as threads:
+        for work in works:
+            threads.submit(run, work)
+        running = len(works)
+        while running:
+            item, error, is_end = arrived.get()
+            first_error = first_error or error
+            if is_end:
+                running -= 1
+            else:
+                yield item  # type: ignore[misc]
+    if first_error is not None:
+        raise first_error
+
+
+class Pace:
+    """Holds back who would send faster than allowed. Used by several threads together.
+
+    Parameters
+    ----------
+    bytes_per_s : float
+        How fast; 0 is without limit.
+    should_stop : callable
+        Tells whether waiting has no sense any more.
+    """
+
+    def __init__(self, bytes_per_s: float, should_stop: Callable[[], bool]) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._should_stop = should_stop
+        self._lock = threading.Lock()
+        self._free_at = time.monotonic()
+
+    def wait(self, size_bytes: int) -> None:
+        """Wait until so many bytes may be sent, counting from what was sent before."""
+        if not self._bytes_per_s:
+            return
+        with self._lock:
+            begin_at = max(self._free_at, time.monotonic())
+            self._free_at = begin_at + size_bytes / self._bytes_per_s
+        while (left_s := begin_at - time.monotonic()) > 0 and not self._should_stop():
+            time.sleep(min(left_s, PAUSE_LONGEST_S))
