@@ -1,7 +1,7 @@
 """The conditions of acquisition go into the index some time after reception: the job ``conditions``.
 
 So reception does not wait for it, and what was stored before, or was entered by a rebuild, comes by the same way.
-While instances arrive it leaves most of the time to them.
+While instances arrive it leaves the time to them, unless they have arrived for long.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from medserver.log import Event
 from medserver.node import Node
 
 CONDITIONS = "conditions"
-INTERVAL_S = 5.0
+INTERVAL_S = 3.0
 
-BUSY_WORK_S, IDLE_WORK_S = 1.0, 30.0
+BUSY_WORK_S, IDLE_WORK_S = 0.5, 30.0
 """So long it works at a time while instances arrive, and else."""
 
-IDLE_AFTER = timedelta(seconds=10)
-"""Instances arrive if the next one to be read came no longer ago."""
+IDLE_AFTER = timedelta(seconds=3)
+"""Instances arrive if the last one came no longer ago."""
+
+URGENT_AFTER = timedelta(seconds=60)
+"""What has waited for so long is read even then."""
 
 PAGE_ROWS = 100
 
@@ -35,14 +38,23 @@ logger = logging.getLogger(__name__)
 def index_conditions(node: Node, batch: Batch) -> None:
     """Read the conditions of instances of which the index does not have them, as many as there is time for."""
     begun_at = time.monotonic()
-    while unread := node.index.acquisitions.unread(PAGE_ROWS):
+    while (work_s := _work_s(node)) and time.monotonic() - begun_at < work_s and not batch.should_stop:
+        unread = node.index.acquisitions.unread(PAGE_ROWS)
         found = node.index.instances([one.sop_instance_uid for one in unread])
         if not found:
             return
         node.index.acquisitions.put([_read(node, instance) for instance in found.values()])
-        is_idle = node.clock() - unread[-1].received_at > IDLE_AFTER
-        if batch.should_stop or time.monotonic() - begun_at > (IDLE_WORK_S if is_idle else BUSY_WORK_S):
-            return
+
+
+def _work_s(node: Node) -> float:
+    """Return for how long it is worked now [s]; 0 if there is nothing to be done, or it can wait."""
+    now, newest_at = node.clock(), node.index.acquisitions.newest_unread_at()
+    if newest_at is None:
+        return 0.0
+    if now - newest_at > IDLE_AFTER:
+        return IDLE_WORK_S
+    [oldest] = node.index.acquisitions.unread(1) or [None]
+    return BUSY_WORK_S if oldest is not None and now - oldest.received_at > URGENT_AFTER else 0.0
 
 
 def _read(node: Node, instance: StoredInstance) -> Acquisition:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from medserver.archive.header_values import value_of
@@ -19,7 +20,10 @@ VALUE_LENGTH_MAX = 1024
 
 _GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 
-Values = "dict[str, str | list[str] | list[dict[str, str]]]"
+# A header has a few of them: they are looked for the other way round.
+_PLAIN_TAGS, _ITEM_TAGS = (
+    {tag_for_keyword(keyword): keyword for keyword in keywords} for keywords in (PLAIN_KEYWORDS, ITEM_KEYWORDS)
+)
 
 
 def conditions_in(header: Dataset) -> dict[str, str | list[str] | list[dict[str, str]]]:
@@ -37,17 +41,17 @@ def conditions_in(header: Dataset) -> dict[str, str | list[str] | list[dict[str,
         groups of several frames and differs; for a sequence a list with keyword -> value for each item.
     """
     found: dict[str, str | list[str] | list[dict[str, str]]] = {}
-    groups: dict[str, list[str]] | None = None
-    for keyword in PLAIN_KEYWORDS:
-        if text := _text(_value(header, keyword)):
-            found[keyword] = text
-    for keyword, inner in ITEM_KEYWORDS.items():
-        items = [_item(item, inner) for item in _value(header, keyword) or ()]
+    present = header.keys()
+    for tag in sorted(_PLAIN_TAGS.keys() & present):
+        if text := _text(_value(header, _PLAIN_TAGS[tag])):
+            found[_PLAIN_TAGS[tag]] = text
+    for tag in sorted(_ITEM_TAGS.keys() & present):
+        keyword = _ITEM_TAGS[tag]
+        items = [_item(item, ITEM_KEYWORDS[keyword]) for item in _value(header, keyword) or ()]
         if any(items):
             found[keyword] = items
     if any(keyword in header for keyword in _GROUPS):
-        groups = _in_groups(header)
-        for keyword, values in groups.items():
+        for keyword, values in _in_groups(header).items():
             if keyword not in found:
                 found[keyword] = values[0] if len(values) == 1 else values
     return found

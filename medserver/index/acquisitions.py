@@ -59,6 +59,9 @@ class Acquisitions:
         self._unread = backend.sql(
             "SELECT sop_instance_uid, received_at FROM instances WHERE acquisition IS NULL ORDER BY id LIMIT ?"
         )
+        self._newest = backend.sql(
+            "SELECT received_at FROM instances WHERE acquisition IS NULL ORDER BY id DESC LIMIT 1"
+        )
         self._put = backend.sql("UPDATE instances SET acquisition = ? WHERE sop_instance_uid = ? AND digest = ?")
         self._of_series = backend.sql(
             "SELECT DISTINCT acquisition FROM instances JOIN series ON series.id = instances.series "
@@ -69,6 +72,11 @@ class Acquisitions:
         """Return instances whose conditions have not been read, those first that came first."""
         rows = self._read(lambda connection: connection.execute(self._unread, (limit,)).fetchall())
         return [Unread(uid, from_text(moment)) for uid, moment in rows]
+
+    def newest_unread_at(self) -> datetime | None:
+        """Return when the last instance came whose conditions have not been read, None if there is none."""
+        row = self._read(lambda connection: connection.execute(self._newest).fetchone())
+        return from_text(row[0]) if row else None
 
     def put(self, acquisitions: Iterable[Acquisition]) -> None:
         """Keep the conditions of instances."""

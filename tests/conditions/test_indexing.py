@@ -16,6 +16,7 @@ from medserver.index import NewJob
 from medserver.jobs.runner import Runner
 from medserver.node import Node as Opened
 from tests.archive.conftest import NodeOpener, open_archive, receive, stored_paths  # noqa: F401 - a fixture
+from tests.jobs.conftest import Clock
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import Sample, make_series
 from tests.peers.node import Node
@@ -132,7 +133,8 @@ def test_those_in_functional_groups_and_sequences(
     assert dcmtk.find(node.address, "SERIES", of_study(dataset, **{key: "1"})).identifiers == ()
 
 
-def index_all(node: Opened) -> None:
+def index_all(node: Opened, clock: Clock) -> None:
+    clock.advance(4)  # nothing has arrived for a while
     node.index.jobs.add([NewJob(CONDITIONS)])
     worker = Runner(node, periodic=())
     while worker.run_due():
@@ -144,23 +146,25 @@ def known(node: Opened, dataset: Dataset) -> list[str]:
 
 
 def test_what_is_replaced_is_read_again(open_archive: NodeOpener, series: list[Sample]) -> None:  # noqa: F811
-    node = open_archive("store.duplicates=replace")
+    clock = Clock()
+    node = open_archive("store.duplicates=replace", clock=clock)
     receive(node, series[0])
-    index_all(node)
+    index_all(node, clock)
     dataset = save(series[0], KVP="100")
     receive(node, series[0])
     assert node.index.acquisitions.of_series(dataset.SeriesInstanceUID) == []
-    index_all(node)
+    index_all(node, clock)
     assert known(node, dataset) == ["100"]
 
 
 def test_what_cannot_be_read_holds_up_nothing(open_archive: NodeOpener, series: list[Sample]) -> None:  # noqa: F811
-    node = open_archive()
+    clock = Clock()
+    node = open_archive(clock=clock)
     receive(node, series[0])
     [path] = stored_paths(node)
     node.primary_volume.delete(path)
     receive(node, series[1])
-    index_all(node)
+    index_all(node, clock)
     assert known(node, pydicom.dcmread(series[1].path)) == ["120"]
     assert node.index.acquisitions.unread(10) == []
 
@@ -169,3 +173,19 @@ def test_values_of_the_table_have_no_backslashes_of_their_own() -> None:
     """So that a backslash always stands between two values."""
     keywords = (*PLAIN_KEYWORDS, *(inner for items in ITEM_KEYWORDS.values() for inner in items))
     assert {dictionary_VR(keyword) for keyword in keywords}.isdisjoint({"ST", "LT", "UT", "UR"})
+
+
+def test_while_instances_arrive_it_waits_but_not_for_ever(
+    open_archive: NodeOpener, series: list[Sample]  # noqa: F811
+) -> None:
+    clock = Clock()
+    node = open_archive(clock=clock)
+    receive(node, series[0])
+    node.index.jobs.add([NewJob(CONDITIONS)])
+    Runner(node, periodic=()).run_due()
+    assert len(node.index.acquisitions.unread(10)) == 1
+    clock.advance(61)
+    receive(node, series[1])
+    node.index.jobs.add([NewJob(CONDITIONS)])
+    Runner(node, periodic=()).run_due()
+    assert node.index.acquisitions.unread(10) == []
