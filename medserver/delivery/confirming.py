@@ -13,7 +13,7 @@ from typing import Any
 from medserver.commitment.asking import Inquiry
 from medserver.config import Remote
 from medserver.delivery.outbox import CONFIRM, DELIVER
-from medserver.delivery.resting import no_destination, rest
+from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
 from medserver.errors import RemoteError
@@ -48,8 +48,8 @@ def confirm_job(delivered: Job) -> NewJob:
 
 def confirm(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Find out which of the instances that were sent to `batch.destination` are safe there."""
-    remote = node.config.current.remote_by_name(batch.destination)
-    if remote is None or not remote.is_destination:
+    remote = destination_of(node, batch)
+    if remote is None:
         yield from no_destination(batch)
         return
     reports = _Reports(node)

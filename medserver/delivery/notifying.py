@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence
 
 from medserver.delivery.entries import Entry, select
 from medserver.delivery.outbox import NOTIFY
-from medserver.delivery.resting import no_destination, rest
+from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.dicom import status, uids
 from medserver.errors import RemoteError
 from medserver.index import Lane
@@ -28,9 +28,8 @@ SOP_CLASS_UID = uids.INSTANCE_AVAILABILITY_NOTIFICATION
 
 def notify(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Tell the AE `batch.destination` of a batch of instances."""
-    config = node.config.current
-    remote = config.remote_by_name(batch.destination)
-    if remote is None or not remote.is_destination:
+    config, remote = node.config.current, destination_of(node, batch)
+    if remote is None:
         yield from no_destination(batch)
         return
     entries, others = select(node, batch)

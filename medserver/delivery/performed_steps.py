@@ -15,7 +15,7 @@ from medserver.archive.follow_ups import ROUTE_STEP, release_job
 from medserver.config import Config
 from medserver.delivery.entries import postponed
 from medserver.delivery.outbox import FORWARD_STEP, released
-from medserver.delivery.resting import no_destination, rest
+from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.delivery.routing import wants
 from medserver.dicom import status, uids
 from medserver.errors import RemoteError
@@ -76,9 +76,8 @@ def _as_header(content: Dataset) -> Dataset:
 
 def forward_steps(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Report steps to the AE `batch.destination`."""
-    config = node.config.current
-    remote = config.remote_by_name(batch.destination)
-    if remote is None or not remote.is_destination:
+    config, remote = node.config.current, destination_of(node, batch)
+    if remote is None:
         yield from no_destination(batch)
         return
     steps, others = _select(node, config, batch)

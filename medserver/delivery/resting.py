@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from medserver.config import Remote
 from medserver.errors import RemoteError
 from medserver.index import Job, Lane
 from medserver.jobs.batch import Batch
@@ -34,6 +35,12 @@ def rest(node: Node, lane: Lane, error: RemoteError, jobs: Iterable[Job]) -> Ite
     for job in jobs:
         if node.clock() - job.created_at > GIVE_UP_AFTER:
             yield failed(job, problem, final=True)
+
+
+def destination_of(node: Node, batch: Batch) -> Remote | None:
+    """Return the AE that the jobs of a batch are for; None if nothing can be sent to it (see `no_destination`)."""
+    remote = node.config.current.remote_by_name(batch.destination)
+    return remote if remote is not None and remote.is_destination else None
 
 
 def no_destination(batch: Batch) -> Iterator[Outcome]:

@@ -18,7 +18,7 @@ from medserver.config import Changes, Remote, Route
 from medserver.delivery.confirming import confirm_job
 from medserver.delivery.entries import Entry, select
 from medserver.delivery.outbox import DELIVER
-from medserver.delivery.resting import no_destination, rest
+from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.delivery.side_by_side import Pace, merged
 from medserver.dicom import status
 from medserver.errors import AssociationAborted, MedserverError, NoContextAccepted, RemoteError
@@ -34,8 +34,8 @@ from medserver.wire.requestor import Address
 
 def deliver(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Send a batch of instances to the destination `batch.destination`."""
-    remote = node.config.current.remote_by_name(batch.destination)
-    if remote is None or not remote.is_destination:
+    remote = destination_of(node, batch)
+    if remote is None:
         yield from no_destination(batch)
         return
     entries, others = select(node, batch)

@@ -6,14 +6,13 @@ What they are and how they are read is in `medserver.conditions`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from medserver.index.backend import Backend
+from medserver.index.access import Access
 from medserver.index.moments import from_text
-from medserver.index.writer import Writer
 
 Values = Mapping[str, Any]
 """Keyword -> what `medserver.dicom.matching.matches` takes: a text, a list of texts, or of mappings for a sequence."""
@@ -49,21 +48,21 @@ class Acquisitions:
 
     Parameters
     ----------
-    backend, read, writer
-        As for `upkeep.Upkeep`.
+    access : Access
+        The ways to the database.
     """
 
-    def __init__(self, backend: Backend, read: Callable[..., Any], writer: Writer) -> None:
-        self._read = read
-        self._writer = writer
-        self._unread = backend.sql(
+    def __init__(self, access: Access) -> None:
+        self._read = access.read
+        self._writer = access.writer
+        self._unread = access.backend.sql(
             "SELECT sop_instance_uid, received_at FROM instances WHERE acquisition IS NULL ORDER BY id LIMIT ?"
         )
-        self._newest = backend.sql(
+        self._newest = access.backend.sql(
             "SELECT received_at FROM instances WHERE acquisition IS NULL ORDER BY id DESC LIMIT 1"
         )
-        self._put = backend.sql("UPDATE instances SET acquisition = ? WHERE sop_instance_uid = ? AND digest = ?")
-        self._of_series = backend.sql(
+        self._put = access.backend.sql("UPDATE instances SET acquisition = ? WHERE sop_instance_uid = ? AND digest = ?")
+        self._of_series = access.backend.sql(
             "SELECT DISTINCT acquisition FROM instances JOIN series ON series.id = instances.series "
             "WHERE series_instance_uid = ? AND acquisition IS NOT NULL"
         )

@@ -12,13 +12,10 @@ from typing import Any, NamedTuple
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
 from medserver.errors import IndexFailure, ResourceLimitation
-from medserver.index.backend import Backend
+from medserver.index.access import Access
 from medserver.index.commitment_records import NewCommitment, StoredCommitment
 from medserver.index.commitment_table import CommitmentTable
 from medserver.index.job_records import NewJob
-from medserver.index.job_table import JobTable
-from medserver.index.jobs import Jobs
-from medserver.index.writer import Writer
 
 
 class Accepted(NamedTuple):
@@ -36,37 +33,20 @@ class Commitments:
 
     Parameters
     ----------
-    backend : Backend
-        The database.
-    read : callable
-        Reads with a connection that is lent.
-    writer : Writer
-        Performs transactions.
+    access : Access
+        The ways to the database.
     table : CommitmentTable
         The SQL.
-    job_table, jobs : JobTable, Jobs
-        Where jobs are added, and who tells of them.
-    clock : callable
-        Tells the present moment.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        read: Callable[..., Any],
-        writer: Writer,
-        table: CommitmentTable,
-        job_table: JobTable,
-        jobs: Jobs,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._backend = backend
-        self._read = read
-        self._writer = writer
+    def __init__(self, access: Access, table: CommitmentTable) -> None:
+        self._backend = access.backend
+        self._read = access.read
+        self._writer = access.writer
         self._table = table
-        self._job_table = job_table
-        self._jobs = jobs
-        self._clock = clock
+        self._job_table = access.job_table
+        self._jobs = access.jobs
+        self._clock = access.clock
 
     # A peer asks us
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from medserver.index.backend import Backend
+from medserver.index.access import Access
 from medserver.index.job_records import NewJob
-from medserver.index.job_table import JobTable
-from medserver.index.jobs import Jobs
 from medserver.index.moments import from_text, to_text
-from medserver.index.writer import Writer
 
 
 class Completions:
@@ -19,30 +16,22 @@ class Completions:
 
     Parameters
     ----------
-    backend, read, writer, jobs, job_table, clock
-        As for `upkeep.Upkeep`.
+    access : Access
+        The ways to the database.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        read: Callable[..., Any],
-        writer: Writer,
-        jobs: Jobs,
-        job_table: JobTable,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._read = read
-        self._writer = writer
-        self._jobs = jobs
-        self._job_table = job_table
-        self._clock = clock
-        self._note = backend.sql(
+    def __init__(self, access: Access) -> None:
+        self._read = access.read
+        self._writer = access.writer
+        self._jobs = access.jobs
+        self._job_table = access.job_table
+        self._clock = access.clock
+        self._note = access.backend.sql(
             'INSERT INTO completions (study_instance_uid, evidence, "at") VALUES (?, ?, ?) '
             'ON CONFLICT (study_instance_uid, evidence) DO UPDATE SET "at" = excluded."at"'
         )
-        self._of_study = backend.sql('SELECT evidence, "at" FROM completions WHERE study_instance_uid = ?')
-        self._prune = backend.sql('DELETE FROM completions WHERE "at" < ?')
+        self._of_study = access.backend.sql('SELECT evidence, "at" FROM completions WHERE study_instance_uid = ?')
+        self._prune = access.backend.sql('DELETE FROM completions WHERE "at" < ?')
 
     def note(self, evidence: str, studies: Iterable[str], at: datetime, jobs: Iterable[NewJob]) -> None:
         """Note that studies seemed complete at a moment, and add the jobs that follow, in one transaction.

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from medserver.dicom.matching import Condition
 from medserver.index import additions, moments
+from medserver.index.access import Access
 from medserver.index.acquisitions import Acquisitions
 from medserver.index.additions import Additions
 from medserver.index.backend import Backend
@@ -145,21 +146,14 @@ class Index:
         )
         self._job_table = JobTable(backend, lanes)
         self.jobs = Jobs(self._read, self._writer, self._job_table, lanes, clock)
-        self.commitments = Commitments(
-            backend, self._read, self._writer, CommitmentTable(backend), self._job_table, self.jobs, clock
-        )
-        self.upkeep = Upkeep(backend, self._read, self._writer, self.jobs, self._job_table, clock)
-        self.performed_steps = PerformedSteps(
-            backend, self._read, self._writer, self.jobs, self._job_table, clock
-        )
-        self.completions = Completions(
-            backend, self._read, self._writer, self.jobs, self._job_table, clock
-        )
-        self.acquisitions = Acquisitions(backend, self._read, self._writer)
+        access = Access(backend, self._read, self._writer, self.jobs, self._job_table, clock)
+        self.commitments = Commitments(access, CommitmentTable(backend))
+        self.upkeep = Upkeep(access)
+        self.performed_steps = PerformedSteps(access)
+        self.completions = Completions(access)
+        self.acquisitions = Acquisitions(access)
         self.originals = Originals(self._read, originals)
-        self.tombstones = Tombstones(
-            backend, self._read, self._writer, self.jobs, self._job_table, self._locations, clock
-        )
+        self.tombstones = Tombstones(access, self._locations)
 
     def close(self) -> None:
         """Wait for transactions that are under way, then close all connections."""

@@ -111,7 +111,7 @@ class Originals:
     Parameters
     ----------
     read : callable
-        As for `upkeep.Upkeep`.
+        As for `access.Access`.
     table : OriginalTable
         The table.
     """

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from medserver.index.backend import Backend
+from medserver.index.access import Access
 from medserver.index.job_records import NewJob
-from medserver.index.job_table import JobTable
-from medserver.index.jobs import Jobs
 from medserver.index.moments import from_text, to_text
-from medserver.index.writer import Writer
 
 PAGE_ROWS = 500
 
@@ -59,54 +56,46 @@ class PerformedSteps:
 
     Parameters
     ----------
-    backend, read, writer, jobs, job_table, clock
-        As for `upkeep.Upkeep`.
+    access : Access
+        The ways to the database.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        read: Callable[..., Any],
-        writer: Writer,
-        jobs: Jobs,
-        job_table: JobTable,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._read = read
-        self._writer = writer
-        self._jobs = jobs
-        self._job_table = job_table
-        self._clock = clock
-        self._insert = backend.sql(
+    def __init__(self, access: Access) -> None:
+        self._read = access.read
+        self._writer = access.writer
+        self._jobs = access.jobs
+        self._job_table = access.job_table
+        self._clock = access.clock
+        self._insert = access.backend.sql(
             f"INSERT INTO performed_steps ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
         )
-        self._insert_study = backend.sql(
+        self._insert_study = access.backend.sql(
             "INSERT INTO performed_step_studies (sop_instance_uid, study_instance_uid) VALUES (?, ?) "
             "ON CONFLICT DO NOTHING"
         )
-        self._insert_series = backend.sql(
+        self._insert_series = access.backend.sql(
             "INSERT INTO performed_step_series (sop_instance_uid, series_instance_uid) VALUES (?, ?) "
             "ON CONFLICT DO NOTHING"
         )
-        self._delete_series = backend.sql("DELETE FROM performed_step_series WHERE sop_instance_uid = ?")
-        self._studies = backend.sql(
+        self._delete_series = access.backend.sql("DELETE FROM performed_step_series WHERE sop_instance_uid = ?")
+        self._studies = access.backend.sql(
             "SELECT study_instance_uid FROM performed_step_studies WHERE sop_instance_uid = ?"
         )
-        self._of_series = backend.sql(
+        self._of_series = access.backend.sql(
             f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid IN "
             "(SELECT sop_instance_uid FROM performed_step_series WHERE series_instance_uid = ?) ORDER BY id"
         )
-        self._find = backend.sql(f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid = ?")
-        self._lock = backend.sql(
-            f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid = ?" + backend.for_update
+        self._find = access.backend.sql(f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid = ?")
+        self._lock = access.backend.sql(
+            f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid = ?" + access.backend.for_update
         )
-        self._update = backend.sql(
+        self._update = access.backend.sql(
             "UPDATE performed_steps SET state = ?, content = ?, changed_at = ? WHERE sop_instance_uid = ?"
         )
-        self._page = backend.sql(
+        self._page = access.backend.sql(
             f"SELECT id, {_COLUMNS} FROM performed_steps WHERE id > ? ORDER BY id LIMIT {PAGE_ROWS}"
         )
-        self._of_study = backend.sql(
+        self._of_study = access.backend.sql(
             f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid IN "
             "(SELECT sop_instance_uid FROM performed_step_studies WHERE study_instance_uid = ?) ORDER BY id"
         )

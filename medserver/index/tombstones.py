@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from medserver.index.backend import Backend
+from medserver.index.access import Access
 from medserver.index.job_records import NewJob
-from medserver.index.job_table import JobTable
-from medserver.index.jobs import Jobs
 from medserver.index.locations import LocationTable
 from medserver.index.moments import from_text, to_text
 from medserver.index.records import InstanceRecord, StoredLocation
-from medserver.index.writer import Writer
 
 PAGE_ROWS = 500
 
@@ -50,39 +47,30 @@ class Tombstones:
 
     Parameters
     ----------
-    backend, read, writer, jobs, job_table, clock
-        As for `upkeep.Upkeep`.
+    access : Access
+        The ways to the database.
     locations : LocationTable
         Forgets the copies of what is deleted.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        read: Callable[..., Any],
-        writer: Writer,
-        jobs: Jobs,
-        job_table: JobTable,
-        locations: LocationTable,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._read = read
-        self._writer = writer
-        self._jobs = jobs
-        self._job_table = job_table
+    def __init__(self, access: Access, locations: LocationTable) -> None:
+        self._read = access.read
+        self._writer = access.writer
+        self._jobs = access.jobs
+        self._job_table = access.job_table
         self._locations = locations
-        self._clock = clock
-        self._insert = backend.sql(
+        self._clock = access.clock
+        self._insert = access.backend.sql(
             f"INSERT INTO tombstones ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (sop_instance_uid, digest, transfer_syntax_uid) DO UPDATE SET "
             "deleted_at = excluded.deleted_at, deleted_by = excluded.deleted_by, reason = excluded.reason "
             "WHERE excluded.deleted_at > tombstones.deleted_at"
         )
-        self._find = backend.sql(
+        self._find = access.backend.sql(
             "SELECT 1 FROM tombstones WHERE sop_instance_uid = ? AND digest = ? AND transfer_syntax_uid = ? "
             "AND deleted_at >= ?"
         )
-        self._page = backend.sql(
+        self._page = access.backend.sql(
             f"SELECT id, {_COLUMNS} FROM tombstones WHERE id > ? ORDER BY id LIMIT {PAGE_ROWS}"
         )
 

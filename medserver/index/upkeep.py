@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from medserver.index.access import Access
 from medserver.index.backend import Backend
 from medserver.index.job_records import NewJob
-from medserver.index.job_table import JobTable
-from medserver.index.jobs import Jobs
 from medserver.index.locations import SELECT_LOCATIONS, location_of
 from medserver.index.moments import from_text, to_text
 from medserver.index.records import StoredLocation
 from medserver.index.upkeep_records import Cursor, Tally, VolumeTally
-from medserver.index.writer import Writer
 
 PAGE_ROWS = 500
 WINDOW_ROWS = 2000
@@ -31,37 +29,19 @@ class Upkeep:
 
     Parameters
     ----------
-    backend : Backend
-        The database.
-    read : callable
-        Reads with a connection that is lent.
-    writer : Writer
-        Performs transactions.
-    jobs : Jobs
-        Told of jobs that are added here.
-    job_table : JobTable
-        The SQL of that.
-    clock : callable
-        Tells the present moment.
+    access : Access
+        The ways to the database.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        read: Read,
-        writer: Writer,
-        jobs: Jobs,
-        job_table: JobTable,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._read = read
-        self._writer = writer
-        self._jobs = jobs
-        self._job_table = job_table
-        self._clock = clock
-        self._prepare_seeking(backend)
-        self._prepare_verification(backend)
-        self._prepare_tallies(backend)
+    def __init__(self, access: Access) -> None:
+        self._read = access.read
+        self._writer = access.writer
+        self._jobs = access.jobs
+        self._job_table = access.job_table
+        self._clock = access.clock
+        self._prepare_seeking(access.backend)
+        self._prepare_verification(access.backend)
+        self._prepare_tallies(access.backend)
 
     def _prepare_seeking(self, backend: Backend) -> None:
         self._window = {

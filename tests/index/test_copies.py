@@ -46,7 +46,7 @@ def test_an_instance_with_several_copies_comes_once(index: Index) -> None:
             add_everywhere(index, record(number=number))
         else:
             index.add(record(number=number))
-    selection = index.select(conditions(StudyInstanceUID="1.2.1"), "STUDY")
+    selection = index.select(conditions(StudyInstanceUID="1.2.1"))
     assert selection.count == len(list(selection)) == count
     assert {stored.volume for stored in selection} == {"main"}
     assert selection.contexts[0][2] == count

@@ -16,6 +16,7 @@ from medserver.index.columns import TABLES, match_columns
 from medserver.index.database import MIGRATIONS, open_backend
 from medserver.index.models import (
     MODELS,
+    Completions,
     Conflicts,
     Duplicates,
     JobKinds,
@@ -23,14 +24,20 @@ from medserver.index.models import (
     Jobs,
     JobSchedule,
     Locations,
+    Originals,
+    PerformedSteps,
+    PerformedStepSeries,
+    PerformedStepStudies,
     Progress,
+    Tombstones,
     UnknownCallers,
 )
 from medserver.index.sqlite import check_version
 from tests.index.samples import record
 
 ALL_MODELS = [
-    *MODELS.values(), Duplicates, Locations, Conflicts, UnknownCallers, Progress, Jobs, JobKinds, JobLanes, JobSchedule
+    *MODELS.values(), Duplicates, Locations, Conflicts, UnknownCallers, Progress, Jobs, JobKinds, JobLanes, JobSchedule,
+    Originals, Tombstones, PerformedSteps, PerformedStepSeries, PerformedStepStudies, Completions,
 ]
 
 

@@ -12,7 +12,7 @@ def test_instances_come_by_study_series_and_number(index: Index) -> None:
         for series in (1, 2):
             for number in (10, 9, 2, 1):
                 index.add(record(study, series, number, patient_id="P", patient_name="A"))
-    selection = index.select(conditions(PatientID="P"), "PATIENT")
+    selection = index.select(conditions(PatientID="P"))
     assert [stored.sop_instance_uid for stored in selection] == [
         f"1.2.{study}.{series}.{number}" for study in (1, 2) for series in (1, 2) for number in (1, 2, 9, 10)
     ]
@@ -24,7 +24,7 @@ def test_contexts_count_what_has_to_be_sent(index: Index) -> None:
     index.add(record(number=3))
     index.add(record(number=4))
     index.add(record(study=2))
-    selection = index.select(conditions(StudyInstanceUID="1.2.1"), "STUDY")
+    selection = index.select(conditions(StudyInstanceUID="1.2.1"))
     assert selection.count == len(selection) == 4
     assert selection.contexts[0] == (CT, EXPLICIT, 2)
     assert set(selection.contexts[1:]) == {(MR, EXPLICIT, 1), (CT, IMPLICIT, 1)}
