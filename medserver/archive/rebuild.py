@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from medserver.archive.findings import Finding, Problem
 from medserver.archive.follow_ups import removal_job
 from medserver.archive.marks import Mark, Marks
+from medserver.archive.performed_steps import load_steps
 from medserver.archive.receipts import records_in_order
 from medserver.archive.tombstones import load_tombstones
 from medserver.errors import StoreFailure
@@ -55,6 +56,7 @@ def rebuild(
     """
     _marks(node, not verify).clear()
     load_tombstones(node)
+    load_steps(node)
     marks = _marks(node, verify)
     mark = _mark(node, verify)
     marks.set(mark)

@@ -12,7 +12,7 @@ from itertools import islice
 from medserver.errors import OutOfResources, StoreFailure
 from medserver.index import Tombstone
 from medserver.node import Node
-from medserver.store import Volume
+from medserver.store import TOMBSTONES, Volume
 
 _PAGE = 500
 
@@ -32,7 +32,7 @@ def write_tombstones(node: Node, tombstones: Iterable[Tombstone]) -> None:
     written = 0
     for volume in node.volumes.values():
         try:
-            volume.bury(content)
+            volume.note(TOMBSTONES, content)
             written += 1
         except (StoreFailure, OutOfResources) as error:
             logger.warning("no tombstones on volume %s: %s", volume.name, error)
@@ -48,7 +48,7 @@ def read_tombstones(volume: Volume) -> Iterator[Tombstone]:
     StoreFailure
         They cannot be read.
     """
-    for content in volume.tombstones():
+    for content in volume.notes(TOMBSTONES):
         for line in content.splitlines():
             try:
                 fields = json.loads(line)

@@ -15,6 +15,7 @@ from medserver.archive import Finding, Problem
 from medserver.archive.check import pairs
 from medserver.archive.follow_ups import removal_job
 from medserver.archive.receipts import records_in_order
+from medserver.archive.performed_steps import load_steps
 from medserver.archive.tombstones import load_tombstones
 from medserver.index import GOOD, InstanceRecord, JobFilter
 from medserver.node import Node
@@ -55,6 +56,7 @@ def replay(node: Node, made_at: datetime, progress: Progress = lambda count: Non
     conditions = {name: volume.condition() for name, volume in node.volumes.items()}
     present = [node.volumes[name] for name, one in sorted(conditions.items()) if one.state not in (AWAY, EMPTY)]
     load_tombstones(node)
+    load_steps(node)
     _forget_deleted(node, made_at)
     _drop_done_deletions(node)
     for volume in node.volumes.values():

@@ -43,8 +43,7 @@ def route_steps(node: Node, batch: Batch) -> Iterator[Outcome]:
         if step is None:
             yield done(job)
             continue
-        studies = node.index.performed_steps.studies_of(step.sop_instance_uid)
-        releases = map(release_job, studies) if node.config.current.goes_by("mpps") else ()
+        releases = map(release_job, step.studies) if node.config.current.goes_by("mpps") else ()
         yield done(job, *_forward_jobs(node, step), *releases)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -30,6 +30,8 @@ class PerformedStep:
         Who created it.
     created_at, changed_at : datetime
         When it was created, and last changed.
+    studies, series : tuple of str
+        The Study Instance UIDs that it belongs to, and the Series Instance UIDs that it names.
     """
 
     sop_instance_uid: str
@@ -38,6 +40,8 @@ class PerformedStep:
     calling_ae_title: str
     created_at: datetime
     changed_at: datetime
+    studies: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
 
 
 class Change(NamedTuple):
@@ -81,6 +85,9 @@ class PerformedSteps:
         self._studies = access.backend.sql(
             "SELECT study_instance_uid FROM performed_step_studies WHERE sop_instance_uid = ?"
         )
+        self._series = access.backend.sql(
+            "SELECT series_instance_uid FROM performed_step_series WHERE sop_instance_uid = ?"
+        )
         self._of_series = access.backend.sql(
             f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid IN "
             "(SELECT sop_instance_uid FROM performed_step_series WHERE series_instance_uid = ?) ORDER BY id"
@@ -91,6 +98,11 @@ class PerformedSteps:
         )
         self._update = access.backend.sql(
             "UPDATE performed_steps SET state = ?, content = ?, changed_at = ? WHERE sop_instance_uid = ?"
+        )
+        self._restore = access.backend.sql(
+            f"INSERT INTO performed_steps ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (sop_instance_uid) "
+            "DO UPDATE SET state = excluded.state, content = excluded.content, changed_at = excluded.changed_at "
+            "WHERE excluded.changed_at > performed_steps.changed_at RETURNING id"
         )
         self._page = access.backend.sql(
             f"SELECT id, {_COLUMNS} FROM performed_steps WHERE id > ? ORDER BY id LIMIT {PAGE_ROWS}"
@@ -110,11 +122,33 @@ class PerformedSteps:
         def perform(connection: Any) -> bool:
             if not connection.execute(self._insert, row).fetchall():
                 return False
-            for study in dict.fromkeys(studies):
-                connection.execute(self._insert_study, (sop_instance_uid, study))
+            self._note_studies(connection, sop_instance_uid, studies)
             return True
 
         return self._writer.run(perform)
+
+    def restore(self, steps: Iterable[PerformedStep]) -> None:
+        """Enter steps that were in another index, as far as this one does not know them in that state or a later."""
+        steps = list(steps)
+
+        def perform(connection: Any) -> None:
+            for step in steps:
+                moments = (to_text(step.created_at), to_text(step.changed_at))
+                row = (step.sop_instance_uid, step.state, step.content, step.calling_ae_title, *moments)
+                if connection.execute(self._restore, row).fetchall():
+                    self._note_studies(connection, step.sop_instance_uid, step.studies)
+                    self._note_series(connection, step.sop_instance_uid, step.series)
+
+        self._writer.run(perform)
+
+    def _note_studies(self, connection: Any, sop_instance_uid: str, studies: Iterable[str]) -> None:
+        for study in dict.fromkeys(studies):
+            connection.execute(self._insert_study, (sop_instance_uid, study))
+
+    def _note_series(self, connection: Any, sop_instance_uid: str, series: Iterable[str]) -> None:
+        connection.execute(self._delete_series, (sop_instance_uid,))
+        for uid in dict.fromkeys(series):
+            connection.execute(self._insert_series, (sop_instance_uid, uid))
 
     def change(self, sop_instance_uid: str, change: Callable[[PerformedStep], Change]) -> bool:
         """Change a step, which nobody else changes meanwhile.
@@ -140,9 +174,7 @@ class PerformedSteps:
                 return None
             changed = change(_step(rows[0]))
             connection.execute(self._update, (changed.state, changed.content, to_text(now), sop_instance_uid))
-            connection.execute(self._delete_series, (sop_instance_uid,))
-            for series in dict.fromkeys(changed.series):
-                connection.execute(self._insert_series, (sop_instance_uid, series))
+            self._note_series(connection, sop_instance_uid, changed.series)
             self._job_table.add(connection, changed.jobs, now)
             return changed
 
@@ -153,9 +185,19 @@ class PerformedSteps:
         return True
 
     def get(self, sop_instance_uid: str) -> PerformedStep | None:
-        """Return a step, None if there is none."""
-        rows = self._read(lambda connection: connection.execute(self._find, (sop_instance_uid,)).fetchall())
-        return _step(rows[0]) if rows else None
+        """Return a step with its studies and series, None if there is none."""
+
+        def read(connection: Any) -> PerformedStep | None:
+            rows = connection.execute(self._find, (sop_instance_uid,)).fetchall()
+            if not rows:
+                return None
+            studies, series = (
+                tuple(row[0] for row in connection.execute(sql, (sop_instance_uid,)).fetchall())
+                for sql in (self._studies, self._series)
+            )
+            return replace(_step(rows[0]), studies=studies, series=series)
+
+        return self._read(read)
 
     def of_study(self, study_instance_uid: str) -> list[PerformedStep]:
         """Return the steps of a study, the oldest first."""
@@ -166,11 +208,6 @@ class PerformedSteps:
         """Return the steps that name a series, the oldest first."""
         rows = self._read(lambda connection: connection.execute(self._of_series, (series_instance_uid,)).fetchall())
         return [_step(row) for row in rows]
-
-    def studies_of(self, sop_instance_uid: str) -> list[str]:
-        """Return the Study Instance UIDs of a step."""
-        rows = self._read(lambda connection: connection.execute(self._studies, (sop_instance_uid,)).fetchall())
-        return [row[0] for row in rows]
 
     def all(self) -> Iterator[PerformedStep]:
         """Yield every step, the oldest first."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pydicom.dataset import Dataset
 
 from medserver.archive.follow_ups import step_route_job
+from medserver.archive.performed_steps import write_step
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import (
@@ -60,6 +61,8 @@ def create(node: Node, sop_instance_uid: str, attribute_list: Dataset, calling_a
         An attribute is not there or empty that must have a value, or the step is not in progress.
     DuplicateInstance
         There is a step of this UID.
+    StoreFailure
+        It cannot be written to any volume.
     """
     if not is_valid_uid(sop_instance_uid):
         raise InvalidObjectInstance("the SOP Instance UID is not a valid UID")
@@ -74,6 +77,7 @@ def create(node: Node, sop_instance_uid: str, attribute_list: Dataset, calling_a
         sop_instance_uid, IN_PROGRESS, _encoded(attribute_list), calling_ae_title, studies
     ):
         raise DuplicateInstance("there is a performed procedure step of this UID")
+    _write(node, sop_instance_uid)
 
 
 def modify(node: Node, sop_instance_uid: str, modification_list: Dataset) -> list[str]:
@@ -92,6 +96,8 @@ def modify(node: Node, sop_instance_uid: str, modification_list: Dataset) -> lis
         It is completed or discontinued.
     InvalidAttributeValue, MissingAttribute, MissingAttributeValue
         It cannot have such a status, or not without something that is missing.
+    StoreFailure
+        It cannot be written to any volume.
     """
     ignored: list[str] = []
 
@@ -116,6 +122,7 @@ def modify(node: Node, sop_instance_uid: str, modification_list: Dataset) -> lis
 
     if not node.index.performed_steps.change(sop_instance_uid, change):
         raise NoSuchInstance("there is no performed procedure step of this UID")
+    _write(node, sop_instance_uid)
     return [keyword for keyword in ignored if keyword != "SpecificCharacterSet"]
 
 
@@ -143,6 +150,13 @@ def retrieve(node: Node, sop_instance_uid: str, tags: Iterable[int] = ()) -> Dat
 def decoded(step: PerformedStep) -> Dataset:
     """Return the attributes of a step."""
     return Dataset.from_json(step.content)
+
+
+def _write(node: Node, sop_instance_uid: str) -> None:
+    """Write a step to the volumes as it is in the index, for one that is made anew."""
+    step = node.index.performed_steps.get(sop_instance_uid)
+    assert step is not None  # they are never deleted
+    write_step(node, step)
 
 
 def _series(content: Dataset) -> list[str]:

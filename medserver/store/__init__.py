@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from medserver.store.condition import AWAY, EMPTY, FULL, READ_ONLY, READY, Condition
 from medserver.store.directory import DirectoryVolume
+from medserver.store.notes import PERFORMED_STEPS, TOMBSTONES
 from medserver.store.shelf import Shelf
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject, Volume
 
@@ -15,8 +16,10 @@ __all__ = [
     "AWAY",
     "EMPTY",
     "FULL",
+    "PERFORMED_STEPS",
     "READY",
     "READ_ONLY",
+    "TOMBSTONES",
     "Condition",
     "DirectoryVolume",
     "ObjectStat",

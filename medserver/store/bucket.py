@@ -21,12 +21,13 @@ from medserver.store.bucket_file import BucketFile
 from medserver.store.bucket_shelf import BucketShelf
 from medserver.store.bucket_writer import BucketWriter
 from medserver.store.condition import AWAY, EMPTY, READY, Condition
+from medserver.store.notes import TOMBSTONES
 from medserver.store.verification import verify
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject
 
 __all__ = ["BucketVolume", "Place"]
 
-_TOMBSTONES, _TOMBSTONES_SUFFIX = "tombstones", ".jsonl"
+_NOTES_SUFFIX = ".jsonl"
 
 ABANDONED_AFTER = timedelta(days=1)
 """So old is a temporary object that nobody writes any more."""
@@ -94,24 +95,24 @@ class BucketVolume:
         import obstore
 
         with self._connection.asking("begin anew") as store:
-            obstore.put(store, f"{_TOMBSTONES}/founded", b"")
+            obstore.put(store, f"{TOMBSTONES}/founded", b"")
 
-    def bury(self, tombstones: bytes) -> None:
+    def note(self, kind: str, content: bytes) -> None:
         """Keep a text beside the objects."""
         import obstore
 
-        name = f"{_TOMBSTONES}/{time.time_ns():020}-{secrets.token_hex(8)}{_TOMBSTONES_SUFFIX}"
-        with self._connection.asking("bury", name) as store:
-            obstore.put(store, name, tombstones)
+        name = f"{kind}/{time.time_ns():020}-{secrets.token_hex(8)}{_NOTES_SUFFIX}"
+        with self._connection.asking("note", name) as store:
+            obstore.put(store, name, content)
 
-    def tombstones(self) -> Iterator[bytes]:
-        """Yield every text that `bury` was given."""
+    def notes(self, kind: str) -> Iterator[bytes]:
+        """Yield every text of a kind, the oldest first."""
         import obstore
 
-        with self._connection.asking("read the tombstones") as store:
-            for page in obstore.list(store, prefix=_TOMBSTONES):
+        with self._connection.asking("read the notes", kind) as store:
+            for page in obstore.list(store, prefix=kind):
                 for found in page:
-                    if found["path"].endswith(_TOMBSTONES_SUFFIX):
+                    if found["path"].endswith(_NOTES_SUFFIX):
                         yield bytes(obstore.get(store, found["path"]).bytes())
 
     def open(self, path: str) -> BinaryIO:

@@ -27,8 +27,8 @@ from medserver.store.files import Files
 from medserver.store.incoming import Incoming
 from medserver.store.journal import SEGMENT_BYTES, Journal
 from medserver.store.journaled import Allowance, JournaledWriter
+from medserver.store.notes import NOTES, Notes
 from medserver.store.placement import QUIET_S, Placement
-from medserver.store.tombs import Tombs
 from medserver.store.verification import verify
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject
 from medserver.store.writer import DirectoryWriter
@@ -86,7 +86,9 @@ class DirectoryVolume:
         self._segment_bytes = segment_bytes
         self._journal = Journal(journal_directory, self._files, segment_bytes) if journaled else None
         self._allowance = Allowance()
-        self._tombs = Tombs(str(self.root), self._incoming, self._files)
+        self._notes = {
+            kind: Notes(kind, str(self.root), self._incoming, self._files) for kind in NOTES
+        }
         self.backups = DirectoryShelf(
             name, str(self.root), "backups", self._incoming, self._files, self._directories.ensure_root
         )
@@ -275,15 +277,15 @@ class DirectoryVolume:
             self._files.unlink(temporary)
             self._files.flush_directory(str(self.root))
 
-    def bury(self, tombstones: bytes) -> None:
+    def note(self, kind: str, content: bytes) -> None:
         """Keep a text beside the objects."""
-        with translating(f"bury on volume {self.name}"):
-            self._tombs.add(tombstones)
+        with translating(f"note {kind} on volume {self.name}"):
+            self._notes[kind].add(content)
 
-    def tombstones(self) -> Iterator[bytes]:
-        """Yield every text that `bury` was given."""
-        with translating(f"read the tombstones of volume {self.name}"):
-            yield from self._tombs.all()
+    def notes(self, kind: str) -> Iterator[bytes]:
+        """Yield every text of a kind, the oldest first."""
+        with translating(f"read the {kind} of volume {self.name}"):
+            yield from self._notes[kind].all()
 
     def sweep(self) -> int:
         """Remove what dead processes left unfinished; return the number of files removed."""

@@ -215,8 +215,13 @@ class Volume(Protocol):
             It cannot be made.
         """
 
-    def bury(self, tombstones: bytes) -> None:
-        """Keep a text beside the objects, durably, for `tombstones`.
+    def note(self, kind: str, content: bytes) -> None:
+        """Keep a text beside the objects, durably, for `notes`.
+
+        Parameters
+        ----------
+        kind : str
+            One of `notes.NOTES`.
 
         Raises
         ------
@@ -224,8 +229,8 @@ class Volume(Protocol):
             It cannot be kept.
         """
 
-    def tombstones(self) -> Iterator[bytes]:
-        """Yield every text that `bury` was given.
+    def notes(self, kind: str) -> Iterator[bytes]:
+        """Yield every text of a kind that `note` was given, the oldest first.
 
         Raises
         ------

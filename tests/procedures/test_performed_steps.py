@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
@@ -104,6 +105,28 @@ def test_a_step_from_beginning_to_end(node: Node) -> None:
     assert "Head and neck" in node.cli("procedures", "list").check().output
     shown = json.loads(node.cli("procedures", "show", uid).check().output)
     assert (shown["state"], shown["calling_ae_title"]) == ("COMPLETED", "MODALITY")
+
+
+def test_a_rebuild_brings_them_back_as_they_were(make_node: Callable[..., Node], tmp_path: Path) -> None:
+    replica = {"volume backup.path": tmp_path / "backup", "volume backup.role": "replica"}
+    node = make_node(clients=("MODALITY",), options=replica)
+    node.start()
+    with associated(node) as association:
+        _, begun = create(association)
+        _, ended = create(association)
+        assert change(association, ended, end()).Status == 0x0000
+    before = [shown(node, uid) for uid in (begun, ended)]
+    assert node.stop() == 0
+    node.cli("index", "rebuild").check()
+    assert [shown(node, uid) for uid in (begun, ended)] == before
+    assert [one["state"] for one in before] == ["IN PROGRESS", "COMPLETED"]
+    [of_series] = json.loads(node.cli("procedures", "list", "--series", "1.2.3.5", "--json").check().output)
+    assert of_series["sop_instance_uid"] == ended
+    assert steps(node) == {begun, ended}
+
+
+def shown(node: Node, uid: str) -> dict:
+    return json.loads(node.cli("procedures", "show", uid).check().output)
 
 
 def test_only_what_is_asked_for(node: Node) -> None:

@@ -41,8 +41,8 @@ def test_tombstones_are_no_objects(site):
     volume = site.open()
     volume.found()
     for text in (b"first\n", b"second\n"):
-        volume.bury(text)
-    assert list(site.open().tombstones()) == [b"first\n", b"second\n"]
+        volume.note("tombstones", text)
+    assert list(site.open().notes("tombstones")) == [b"first\n", b"second\n"]
     assert list(volume.walk()) == []
 
 

@@ -1,4 +1,4 @@
-"""Small texts beside the objects of a directory volume: what was deleted there on purpose."""
+"""Small texts beside the objects of a directory volume: what only an index would know else."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ from contextlib import suppress
 from medserver.store.files import Files
 from medserver.store.incoming import Incoming
 
+TOMBSTONES, PERFORMED_STEPS = "tombstones", "performed-steps"
+NOTES = (TOMBSTONES, PERFORMED_STEPS)
+"""The kinds of notes, which are the names of their directories."""
+
 _SUFFIX = ".jsonl"
 _SIZE_MAX_BYTES = 16 * 1024 * 1024
 
 
-class Tombs:
-    """The directory ``tombstones`` of a volume; its files are written once.
+class Notes:
+    """A directory of a volume, of one kind of notes; its files are written once.
 
     Parameters
     ----------
+    kind : str
+        Its name.
     root : str
         Absolute path of the volume.
     incoming : Incoming
@@ -27,9 +33,9 @@ class Tombs:
         The file system.
     """
 
-    def __init__(self, root: str, incoming: Incoming, files: Files) -> None:
+    def __init__(self, kind: str, root: str, incoming: Incoming, files: Files) -> None:
         self._root = root
-        self._directory = f"{root}/tombstones"
+        self._directory = f"{root}/{kind}"
         self._incoming = incoming
         self._files = files
 
