@@ -6,8 +6,12 @@ import os
 import statistics
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pynetdicom import AE
 
 from scripts.benchmarks import clients
 from scripts.benchmarks.candidates import MEDSERVER, Candidate
@@ -37,7 +41,7 @@ class Forwarding(Stage):
             sink, running = self._started(candidate, stack)
             paths = self.material.study(cell.subject or "CT").paths
             if cell.operation == "delay":
-                return statistics.median(self._delay_ms(running, sink, path) for path in paths[:SINGLE_IMAGES])
+                return statistics.median(_delays_ms(running, sink, paths[:SINGLE_IMAGES]))
             paths = paths[:IMAGES_MAX]
             begin = time.perf_counter()
             clients.store(running.address, [paths])
@@ -55,13 +59,23 @@ class Forwarding(Stage):
         running.settle()
         return sink, running
 
-    def _delay_ms(self, running: Candidate, sink: Sink, path: Path) -> float:
-        """Return the time from success to the arrival of one image."""
-        count = sink.count()
-        clients.store(running.address, [[path]])
-        begin = time.perf_counter()
-        sink.wait_for(count + 1)
-        return (time.perf_counter() - begin) * 1000
+
+def _delays_ms(running: Candidate, sink: Sink, paths: Iterable[Path]) -> Iterator[float]:
+    """Yield the time from success to the arrival of each of some images, sent one by one on one association."""
+    client = AE("STORESCU")
+    client.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    remote = running.address
+    association = client.associate(remote.host, remote.port, ae_title=remote.ae_title)
+    try:
+        for count, path in enumerate(paths, start=1):
+            answer = association.send_c_store(path)
+            begin = time.perf_counter()
+            if answer.get("Status") != 0x0000:
+                raise PeerFailed(f"an image was not taken: {answer}")
+            sink.wait_for(count)
+            yield (time.perf_counter() - begin) * 1000
+    finally:
+        association.release()
 
 
 class Sink:
