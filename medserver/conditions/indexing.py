@@ -6,6 +6,7 @@ While instances arrive it leaves the time to them, unless they have arrived for 
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from datetime import timedelta
@@ -31,6 +32,9 @@ URGENT_AFTER = timedelta(seconds=60)
 """What has waited for so long is read even then."""
 
 PAGE_ROWS = 100
+
+CONTENT_LENGTH_MAX = 64 * 1024
+"""What is longer is no description of an acquisition; a query reads it from the header."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +62,15 @@ def _work_s(node: Node) -> float:
 
 
 def _read(node: Node, instance: StoredInstance) -> Acquisition:
+    values, problem = None, ""
     try:
-        values = conditions_in(archive.read_header(node, instance))
+        found = conditions_in(archive.read_header(node, instance))
+        if len(json.dumps(found)) > CONTENT_LENGTH_MAX:
+            problem = "they are too long"
+        else:
+            values = found
     except (StoreFailure, CannotUnderstand) as error:
-        logger.warning(Event("conditions not read", sop_instance_uid=instance.sop_instance_uid, reason=str(error)))
-        values = None
+        problem = str(error)
+    if problem:
+        logger.warning(Event("conditions not kept", sop_instance_uid=instance.sop_instance_uid, reason=problem))
     return Acquisition(instance.sop_instance_uid, instance.digest, values)

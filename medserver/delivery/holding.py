@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from medserver.archive.follow_ups import RELEASE
 from medserver.config import Route
 from medserver.delivery.evidence import Evidence
-from medserver.delivery.outbox import HOLD, PRIORITIES, released
+from medserver.delivery.outbox import DELIVER, HOLD, PRIORITIES, released
 from medserver.index import Job, JobFilter, NewJob
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done
@@ -41,24 +41,28 @@ def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
         if batch.should_stop:
             return
         payload, rule = job.payload, config.route(job.payload["route"])
+        kind = payload.get("kind", DELIVER)
         if rule is None or _is_complete(evidence, rule, job):  # it is gone, but it wanted the instance then
-            yield done(job, released(payload["kind"], payload, job.destination, rule, now))
+            yield done(job, released(kind, payload, job.destination, rule, now))
             continue
-        series = payload["series_instance_uid"] if rule.when == "series" else ""
+        series = payload.get("series_instance_uid", "") if rule.when == "series" else ""
         what = (rule.name, payload["study_instance_uid"], series)
         if what not in quiet_at:
             last = node.index.last_received_at(payload["study_instance_uid"], series)
             quiet_at[what] = last + timedelta(seconds=rule.quiet_s) if last else now  # it was deleted
         if quiet_at[what] <= now:
-            yield done(job, released(payload["kind"], payload, job.destination, rule, now))
+            yield done(job, released(kind, payload, job.destination, rule, now))
         else:
             due_at = _not_later(rule, quiet_at[what], now)
             yield done(job, NewJob(HOLD, payload, destination=job.destination, priority=job.priority, due_at=due_at))
 
 
 def _is_complete(evidence: Evidence, rule: Route, job: Job) -> bool:
-    received_at = datetime.fromisoformat(job.payload["received_at"])
-    return evidence.completes(rule, job.payload["study_instance_uid"], job.payload["from"], received_at)
+    payload = job.payload
+    if "received_at" not in payload:  # it was held before there was evidence
+        return False
+    received_at = datetime.fromisoformat(payload["received_at"])
+    return evidence.completes(rule, payload["study_instance_uid"], payload["from"], received_at)
 
 
 def _not_later(rule: Route, quiet_at: datetime, now: datetime) -> datetime:

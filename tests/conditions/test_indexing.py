@@ -189,3 +189,25 @@ def test_while_instances_arrive_it_waits_but_not_for_ever(
     node.index.jobs.add([NewJob(CONDITIONS)])
     Runner(node, periodic=()).run_due()
     assert node.index.acquisitions.unread(10) == []
+
+
+def test_conditions_without_end_are_not_kept(
+    open_archive: NodeOpener, series: list[Sample], caplog: pytest.LogCaptureFixture  # noqa: F811
+) -> None:
+    """Whatever a peer puts into its functional groups, the index does not grow by megabytes."""
+    clock = Clock()
+    node = open_archive(clock=clock)
+    keywords = [keyword for keyword in sorted(PLAIN_KEYWORDS) if dictionary_VR(keyword) == "FD"][:12]
+    frames = []
+    for number in range(500):
+        details, frame = Dataset(), Dataset()
+        for keyword in keywords:
+            setattr(details, keyword, number + 1 / 3)
+        frame.CTExposureSequence = [details]
+        frames.append(frame)
+    dataset = save(series[0], PerFrameFunctionalGroupsSequence=frames)
+    receive(node, series[0])
+    index_all(node, clock)
+    assert node.index.acquisitions.unread(10) == []
+    assert node.index.acquisitions.of_series(dataset.SeriesInstanceUID) == []
+    assert "too long" in caplog.text
