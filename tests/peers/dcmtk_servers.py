@@ -85,11 +85,24 @@ class QueryRetrieveSCP:
         self.address = Address(ae_title, free_port())
         self.area = directory / "area"
         self.area.mkdir(parents=True)
-        configuration = directory / "dcmqrscp.cfg"
-        configuration.write_text(self.configuration(remotes))
-        self.server = Server(
-            ["dcmqrscp", "-v", *options, "-c", configuration], log=directory / "dcmqrscp.log"
-        )
+        self._configuration_path = directory / "dcmqrscp.cfg"
+        self._configuration_path.write_text(self.configuration(remotes))
+        self._options = options
+        self.server = self._started()
+
+    def _started(self) -> Server:
+        command = ["dcmqrscp", "-v", *self._options, "-c", self._configuration_path]
+        return Server(command, log=self._configuration_path.with_suffix(".log"))
+
+    def restart(self) -> None:
+        """Kill it, with the associations that it has, and start it again on the same port and images."""
+        self.server.kill()
+        self.server = self._started()
+        self.server.wait_for_port(self.address)
+
+    def files(self) -> list[Path]:
+        """Return the files of its images."""
+        return sorted(self.area.glob("*.dcm"))
 
     def configuration(self, remotes: Sequence[Address]) -> str:
         """Return the text of its configuration file."""

@@ -49,7 +49,18 @@ class Orthanc:
         configuration = self._configuration(http_port, remotes or {}) | dict(options or {})
         path = directory / "orthanc.json"
         path.write_text(json.dumps(configuration, indent=2))
-        self.server = Server(["Orthanc", path], log=directory / "orthanc.log", directory=directory)
+        self._configuration_path = path
+        self.server = self._started()
+
+    def _started(self) -> Server:
+        log = self.directory / "orthanc.log"
+        return Server(["Orthanc", self._configuration_path], log=log, directory=self.directory)
+
+    def restart(self) -> None:
+        """Kill it, with the associations that it has, and start it again on the same ports and images."""
+        self.server.kill()
+        self.server = self._started()
+        self.wait_until_ready()
 
     def _configuration(self, http_port: int, remotes: Mapping[str, Address]) -> dict[str, object]:
         return {
