@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from medserver.archive.follow_ups import RELEASE
+from medserver.archive.follow_ups import RELEASE, release_job
 from medserver.config import Route
 from medserver.delivery.evidence import Evidence
 from medserver.delivery.outbox import DELIVER, HOLD, PRIORITIES, released
@@ -20,8 +20,9 @@ from medserver.node import Node
 
 __all__ = ["RELEASE", "hold", "hold_job", "release"]
 
-COUNT_INTERVAL = timedelta(seconds=10)
-"""How often a sender is asked how many instances it has, by rules that go by that."""
+LOOK_AGAIN_S, LOOK_AGAIN_FACTOR, LOOK_AGAIN_LONGEST_S = 2.0, 5.0, 300.0
+"""When it is looked for evidence: soon, then more and more seldom. Most evidence is told by `release`; but it may come
+while an instance is just being held, and the number of instances at the sender has to be asked for."""
 
 KEPT_FOR = timedelta(days=7)
 """How long it is kept when a study seemed complete."""
@@ -29,7 +30,7 @@ KEPT_FOR = timedelta(days=7)
 
 def hold_job(payload: dict[str, str], destination: str, rule: Route, now: datetime) -> NewJob:
     """Return what holds an instance until it may be complete for the first time."""
-    due_at = _not_later(rule, now + timedelta(seconds=rule.quiet_s), now)
+    due_at = _not_later(rule, now + timedelta(seconds=rule.quiet_s), now, 0)
     return NewJob(HOLD, payload, destination=destination, priority=PRIORITIES[rule.priority], due_at=due_at)
 
 
@@ -37,13 +38,20 @@ def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Release instances of what is complete; the others are held on until it may be."""
     config, now, evidence = node.config.current, node.clock(), Evidence(node, may_ask=True)
     quiet_at: dict[tuple[str, str, str], datetime] = {}
+    told: set[str] = set()
     for job in batch:
         if batch.should_stop:
             return
         payload, rule = job.payload, config.route(job.payload["route"])
         kind = payload.get("kind", DELIVER)
-        if rule is None or _is_complete(evidence, rule, job):  # it is gone, but it wanted the instance then
+        if rule is None:  # it is gone, but it wanted the instance then
             yield done(job, released(kind, payload, job.destination, rule, now))
+            continue
+        if _is_complete(evidence, rule, job):
+            # The others of its study are looked at too, whenever they would be.
+            others = () if payload["study_instance_uid"] in told else (release_job(payload["study_instance_uid"]),)
+            told.add(payload["study_instance_uid"])
+            yield done(job, released(kind, payload, job.destination, rule, now), *others)
             continue
         series = payload.get("series_instance_uid", "") if rule.when == "series" else ""
         what = (rule.name, payload["study_instance_uid"], series)
@@ -53,8 +61,10 @@ def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
         if quiet_at[what] <= now:
             yield done(job, released(kind, payload, job.destination, rule, now))
         else:
-            due_at = _not_later(rule, quiet_at[what], now)
-            yield done(job, NewJob(HOLD, payload, destination=job.destination, priority=job.priority, due_at=due_at))
+            looks = payload.get("looks", 0) + 1
+            due_at = _not_later(rule, quiet_at[what], now, looks)
+            again = {**payload, "looks": looks}
+            yield done(job, NewJob(HOLD, again, destination=job.destination, priority=job.priority, due_at=due_at))
 
 
 def _is_complete(evidence: Evidence, rule: Route, job: Job) -> bool:
@@ -65,9 +75,12 @@ def _is_complete(evidence: Evidence, rule: Route, job: Job) -> bool:
     return evidence.completes(rule, payload["study_instance_uid"], payload["from"], received_at)
 
 
-def _not_later(rule: Route, quiet_at: datetime, now: datetime) -> datetime:
-    """Return when it is looked again: when it may be quiet, or the sender is asked."""
-    return min(quiet_at, now + COUNT_INTERVAL) if "count" in rule.complete_by else quiet_at
+def _not_later(rule: Route, quiet_at: datetime, now: datetime, looks: int) -> datetime:
+    """Return when it is looked again: when it may be quiet, or for evidence."""
+    if not rule.complete_by:
+        return quiet_at
+    delay_s = min(LOOK_AGAIN_S * LOOK_AGAIN_FACTOR ** min(looks, 32), LOOK_AGAIN_LONGEST_S)
+    return min(quiet_at, now + timedelta(seconds=delay_s))
 
 
 def release(node: Node, batch: Batch) -> Iterator[Outcome]:

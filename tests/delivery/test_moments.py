@@ -100,6 +100,31 @@ def test_a_series_goes_when_it_is_quiet_whatever_comes_of_the_study(
     assert waiting(node) == []
 
 
+def test_evidence_that_came_while_it_was_being_held(
+    opened: Callable[..., Node], clock: Clock, storescp: StoreSCP, series: list[Sample]
+) -> None:
+    """Nobody is told of it, as if it had been noted between the look for it and the end of the job."""
+    node = opened("route r.when=study", "route r.quiet=1 h", "route r.complete_by=association")
+    receive(node, series[0])
+    receive(node, series[1])
+    run_all(node)
+    assert waiting(node) == ["hold", "hold"]
+    clock.advance(1)
+    study = next(iter(node.index.select([]))).study_instance_uid
+    node.index.completions.note("association", [study], clock.now, [])
+    run_all(node)
+    assert waiting(node) == ["hold", "hold"]
+    clock.advance(2)
+    run_all(node)
+    assert waiting(node) == []
+    assert len(storescp.files()) == 2
+    receive(node, series[2])  # after the evidence
+    run_all(node)
+    clock.advance(2)
+    run_all(node)
+    assert waiting(node) == ["hold"]
+
+
 def test_who_removes_the_rule_does_not_lose_what_it_held(
     opened: Callable[..., Node], clock: Clock, storescp: StoreSCP, series: list[Sample], open_archive  # noqa: F811
 ) -> None:
