@@ -89,21 +89,23 @@ def receive(
 
 
 class Reception:
-    """One instance on its way into the archive, see `receive`. Used by one thread."""
+    """One instance on its way into the archive, see `receive`. Used by one thread.
+
+    Attributes
+    ----------
+    study_instance_uid : str
+        Its study; empty before `commit`.
+    """
 
     def __init__(self, node: Node, file_meta: FileMeta, compress_to: str = "") -> None:
         self._node = node
         self._compress_to = compress_to
+        self.study_instance_uid = ""
         self._file_meta = file_meta
         self._size_max_bytes = node.config.current.limits.object_size_max_bytes
         self._header_reader = HeaderReader(transfer_syntax(file_meta.transfer_syntax_uid))
         self._volume = node.primary_volume
         self._writer: ObjectWriter = self._volume.create(file_meta.encode())
-
-    @property
-    def study_instance_uid(self) -> str:
-        """The study of the instance, once it is there in full."""
-        return self._header_reader.header().values["study_instance_uid"] or ""
 
     def __enter__(self) -> Reception:
         return self
@@ -156,6 +158,7 @@ class Reception:
         """
         header = self._header_reader.header()
         check_identity(header, self._file_meta.sop_class_uid, self._file_meta.sop_instance_uid)
+        self.study_instance_uid = header.values["study_instance_uid"] or ""
         crash_point("object received")
         stored = self._writer.seal(self._node.clock())
         crash_point("object sealed")

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
-from itertools import islice
+from typing import Any
 
-from medserver.errors import OutOfResources, StoreFailure
+from medserver.archive.notes import load_notes, write_notes
 from medserver.index import PerformedStep
 from medserver.node import Node
-from medserver.store import PERFORMED_STEPS, Volume
+from medserver.store import PERFORMED_STEPS
 
-_PAGE = 500
 _MOMENTS = ("created_at", "changed_at")
-
-logger = logging.getLogger(__name__)
+_LISTS = ("studies", "series")
 
 
 def write_step(node: Node, step: PerformedStep) -> None:
@@ -28,36 +23,7 @@ def write_step(node: Node, step: PerformedStep) -> None:
     StoreFailure
         That is none.
     """
-    fields = asdict(step) | {name: getattr(step, name).isoformat() for name in _MOMENTS}
-    content = (json.dumps(fields) + "\n").encode()
-    written = 0
-    for volume in node.volumes.values():
-        try:
-            volume.note(PERFORMED_STEPS, content)
-            written += 1
-        except (StoreFailure, OutOfResources) as error:
-            logger.warning("no performed procedure step on volume %s: %s", volume.name, error)
-    if not written:
-        raise StoreFailure("a performed procedure step cannot be written to any volume")
-
-
-def read_steps(volume: Volume) -> Iterator[PerformedStep]:
-    """Yield the steps of a volume, each once for each change; a line that is none is left out, and logged.
-
-    Raises
-    ------
-    StoreFailure
-        They cannot be read.
-    """
-    for content in volume.notes(PERFORMED_STEPS):
-        for line in content.splitlines():
-            try:
-                fields = json.loads(line)
-                moments = {name: datetime.fromisoformat(fields.pop(name)) for name in _MOMENTS}
-                lists = {name: tuple(map(str, fields.pop(name))) for name in ("studies", "series")}
-                yield PerformedStep(**{name: str(text) for name, text in fields.items()}, **moments, **lists)
-            except (ValueError, TypeError, KeyError, AttributeError):
-                logger.error("volume %s: a damaged performed procedure step: %.200r", volume.name, line)
+    write_notes(node, PERFORMED_STEPS, [asdict(step) | {name: getattr(step, name).isoformat() for name in _MOMENTS}])
 
 
 def load_steps(node: Node) -> None:
@@ -68,10 +34,10 @@ def load_steps(node: Node) -> None:
     IndexFailure
         The index does not work.
     """
-    for volume in node.volumes.values():
-        found = read_steps(volume)
-        try:
-            while page := list(islice(found, _PAGE)):
-                node.index.performed_steps.restore(page)
-        except StoreFailure as error:  # its objects cannot be read either
-            logger.warning("the performed procedure steps of volume %s are not known: %s", volume.name, error)
+    load_notes(node, PERFORMED_STEPS, _step, node.index.performed_steps.restore)
+
+
+def _step(fields: dict[str, Any]) -> PerformedStep:
+    moments = {name: datetime.fromisoformat(fields.pop(name)) for name in _MOMENTS}
+    lists = {name: tuple(map(str, fields.pop(name))) for name in _LISTS}
+    return PerformedStep(**{name: str(text) for name, text in fields.items()}, **moments, **lists)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
-from itertools import islice
+from typing import Any
 
-from medserver.errors import OutOfResources, StoreFailure
+from medserver.archive.notes import load_notes, write_notes
+from medserver.errors import StoreFailure
 from medserver.index import Tombstone
 from medserver.node import Node
-from medserver.store import TOMBSTONES, Volume
-
-_PAGE = 500
-
-logger = logging.getLogger(__name__)
+from medserver.store import TOMBSTONES
 
 
 def write_tombstones(node: Node, tombstones: Iterable[Tombstone]) -> None:
@@ -27,35 +22,11 @@ def write_tombstones(node: Node, tombstones: Iterable[Tombstone]) -> None:
     StoreFailure
         That is none.
     """
-    lines = (json.dumps(asdict(each) | {"deleted_at": each.deleted_at.isoformat()}) + "\n" for each in tombstones)
-    content = "".join(lines).encode()
-    written = 0
-    for volume in node.volumes.values():
-        try:
-            volume.note(TOMBSTONES, content)
-            written += 1
-        except (StoreFailure, OutOfResources) as error:
-            logger.warning("no tombstones on volume %s: %s", volume.name, error)
-    if not written:
-        raise StoreFailure("tombstones cannot be written to any volume: nothing is deleted")
-
-
-def read_tombstones(volume: Volume) -> Iterator[Tombstone]:
-    """Yield the tombstones of a volume; a line that is none is left out, and logged.
-
-    Raises
-    ------
-    StoreFailure
-        They cannot be read.
-    """
-    for content in volume.notes(TOMBSTONES):
-        for line in content.splitlines():
-            try:
-                fields = json.loads(line)
-                moment = datetime.fromisoformat(fields.pop("deleted_at"))
-                yield Tombstone(**{name: str(text) for name, text in fields.items()}, deleted_at=moment)
-            except (ValueError, TypeError, KeyError, AttributeError):
-                logger.error("volume %s: a damaged tombstone: %.200r", volume.name, line)
+    records = (asdict(each) | {"deleted_at": each.deleted_at.isoformat()} for each in tombstones)
+    try:
+        write_notes(node, TOMBSTONES, records)
+    except StoreFailure as error:
+        raise StoreFailure(f"{error}: nothing is deleted") from error
 
 
 def load_tombstones(node: Node) -> None:
@@ -66,10 +37,9 @@ def load_tombstones(node: Node) -> None:
     IndexFailure
         The index does not work.
     """
-    for volume in node.volumes.values():
-        found = read_tombstones(volume)
-        try:
-            while page := list(islice(found, _PAGE)):
-                node.index.tombstones.add(page)
-        except StoreFailure as error:  # its objects cannot be read either
-            logger.warning("the tombstones of volume %s are not known: %s", volume.name, error)
+    load_notes(node, TOMBSTONES, _tombstone, node.index.tombstones.add)
+
+
+def _tombstone(fields: dict[str, Any]) -> Tombstone:
+    moment = datetime.fromisoformat(fields.pop("deleted_at"))
+    return Tombstone(**{name: str(text) for name, text in fields.items()}, deleted_at=moment)

@@ -64,9 +64,8 @@ class Peer:
 
 def failure(peer: Peer, operation: str, response: Response) -> RemoteError:
     """Return an exception that says with which status an operation ended."""
-    text = f"{peer.address} answered the {operation} with {status.describe(response.code)}"
-    comment = printable(response.comment, COMMENT_LENGTH_MAX)
-    return RemoteError(f"{text}: {comment}" if comment else text)
+    answer = status.describe(response.code, printable(response.comment, COMMENT_LENGTH_MAX))
+    return RemoteError(f"{peer.address} answered the {operation} with {answer}")
 
 
 def peer_argument(function: Callable[..., Any]) -> Callable[..., Any]:

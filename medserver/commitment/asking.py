@@ -66,10 +66,8 @@ class Inquiry:
             response = self._requestor.request(Commitment(transaction_uid, some))
             if response.code != status.SUCCESS:
                 self._index.commitments.finish(number, "refused")
-                raise RemoteError(
-                    f"{self._ae_title} answered the N-ACTION with {status.describe(response.code)}"
-                    + (f": {response.comment}" if response.comment else "")
-                )
+                answer = status.describe(response.code, response.comment)
+                raise RemoteError(f"{self._ae_title} answered the N-ACTION with {answer}")
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until everything is reported, here or to the running node; False if that takes too long."""

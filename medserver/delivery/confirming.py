@@ -7,12 +7,12 @@ of the request or on one of its own to the running node. What it does not commit
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from medserver.commitment.asking import Inquiry
 from medserver.config import Remote
-from medserver.delivery.outbox import CONFIRM, DELIVER
+from medserver.delivery.outbox import CONFIRM, DELIVER, follow_up
 from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
@@ -22,8 +22,7 @@ from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 from medserver.scu.commitment import PROPOSAL
-from medserver.wire.limits import WireLimits
-from medserver.wire.requestor import Address, associated
+from medserver.wire.requestor import associated_with
 
 SENDS_MAX = 5
 """So often an instance is sent to an AE that does not commit to it; then an administrator is wanted."""
@@ -43,7 +42,7 @@ ASK_AGAIN_AFTER = timedelta(hours=4)
 
 def confirm_job(delivered: Job) -> NewJob:
     """Return what asks whether an instance is safe that was delivered by a job."""
-    return NewJob(CONFIRM, delivered.payload, destination=delivered.destination, priority=delivered.priority)
+    return follow_up(delivered, CONFIRM, delivered.payload)
 
 
 def confirm(node: Node, batch: Batch) -> Iterator[Outcome]:
@@ -81,10 +80,16 @@ class _Reports:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._reasons: dict[int, Mapping[str, int]] = {}
+        self._lost: dict[int, bool] = {}
+        self._reasons: dict[int, Mapping[str, int] | None] = {}
 
     def is_lost(self, number: int) -> bool:
         """Tell whether there will be no report."""
+        if number not in self._lost:
+            self._lost[number] = self._look_for(number)
+        return self._lost[number]
+
+    def _look_for(self, number: int) -> bool:
         stored = self._node.index.commitments.get(number)
         if stored is None or stored.state == "refused":
             return True
@@ -96,13 +101,16 @@ class _Reports:
         One that the report does not mention has no success: PROCESSING_FAILURE.
         """
         if number not in self._reasons:
-            if self._node.index.commitments.state(number) != "reported":
-                return None
-            self._reasons[number] = {
-                one.sop_instance_uid: one.reason if is_known else status.PROCESSING_FAILURE
-                for one, is_known in self._node.index.commitments.instances(number)
-            }
+            self._reasons[number] = self._read(number)
         return self._reasons[number]
+
+    def _read(self, number: int) -> Mapping[str, int] | None:
+        if self._node.index.commitments.state(number) != "reported":
+            return None
+        return {
+            one.sop_instance_uid: one.reason if is_known else status.PROCESSING_FAILURE
+            for one, is_known in self._node.index.commitments.instances(number)
+        }
 
 
 def _ask(node: Node, remote: Remote, instances: Iterable[StoredInstance]) -> int:
@@ -113,10 +121,8 @@ def _ask(node: Node, remote: Remote, instances: Iterable[StoredInstance]) -> int
     RemoteError
         The AE cannot be reached, or does not take the request.
     """
-    config = node.config.current
     references = [Reference(one.sop_class_uid, one.sop_instance_uid) for one in instances]
-    limits = WireLimits.from_options(config.limits)
-    with associated(Address.of(remote), [PROPOSAL], config.node.ae_title, limits) as association:
+    with associated_with(node.config.current, remote, [PROPOSAL]) as association:
         inquiry = Inquiry(node.index, association, remote.ae_title, remote.name)
         inquiry.ask(references)
         inquiry.wait(REPORT_WAIT_S)
@@ -137,7 +143,7 @@ def _seen(node: Node, job: Job, reports: _Reports, number: int) -> Outcome:
         return failed(job, f"sent {sends} times, and not committed to: {status.describe(reason)}", final=True)
     due_at = node.clock() + timedelta(seconds=SEND_AGAIN_S * 2 ** max(0, sends - 1))
     payload = _without(job.payload, "commitment", "looks") | {"sends": sends + 1}
-    return done(job, NewJob(DELIVER, payload, destination=job.destination, priority=job.priority, due_at=due_at))
+    return done(job, follow_up(job, DELIVER, payload, due_at))
 
 
 def _look_again(node: Node, job: Job, number: int) -> NewJob:
@@ -146,11 +152,7 @@ def _look_again(node: Node, job: Job, number: int) -> NewJob:
     looks = job.payload.get("looks", 0) + 1 if is_same else 0
     delay_s = min(LOOK_AGAIN_S * 2 ** min(looks, 32), LOOK_AGAIN_LONGEST_S)
     payload = {**job.payload, "commitment": number, "looks": looks}
-    return NewJob(CONFIRM, payload, destination=job.destination, priority=job.priority, due_at=_after(node, delay_s))
-
-
-def _after(node: Node, delay_s: float) -> datetime:
-    return node.clock() + timedelta(seconds=delay_s)
+    return follow_up(job, CONFIRM, payload, node.clock() + timedelta(seconds=delay_s))
 
 
 def _without(payload: Mapping[str, Any], *keys: str) -> dict[str, Any]:

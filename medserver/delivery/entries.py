@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from medserver.config import Config, Route
+from medserver.delivery.outbox import follow_up
 from medserver.index import Job, NewJob, StoredInstance
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done
@@ -43,4 +44,4 @@ def postponed(config: Config, job: Job, now: datetime) -> NewJob | None:
     if rule is None or rule.hours.is_open(now):
         return None
     due_at = rule.hours.next_open(now)
-    return NewJob(job.kind, job.payload, destination=job.destination, priority=job.priority, due_at=due_at)
+    return follow_up(job, job.kind, job.payload, due_at)

@@ -18,8 +18,7 @@ from medserver.log import Event
 from medserver.node import Node
 from medserver.procedures.performed import FINAL, decoded
 from medserver.scu import query
-from medserver.wire.limits import WireLimits
-from medserver.wire.requestor import Address, associated
+from medserver.wire.requestor import associated_with
 
 logger = logging.getLogger(__name__)
 
@@ -112,10 +111,8 @@ def _count_at(node: Node, remote: Remote, study: str) -> int:
     identifier = Dataset()
     identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", study
     identifier.NumberOfStudyRelatedInstances = None
-    config = node.config.current
-    limits, proposals = WireLimits.from_options(config.limits), [query.proposal(uids.STUDY_ROOT_FIND)]
     count = 0
-    with associated(Address.of(remote), proposals, config.node.ae_title, limits) as association:
+    with associated_with(node.config.current, remote, [query.proposal(uids.STUDY_ROOT_FIND)]) as association:
         for response in query.find(association, uids.STUDY_ROOT_FIND, identifier):
             if status.is_pending(response.code) and response.identifier is not None:
                 try:

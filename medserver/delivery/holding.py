@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from medserver.archive.follow_ups import RELEASE, release_job
 from medserver.config import Route
 from medserver.delivery.evidence import Evidence
-from medserver.delivery.outbox import DELIVER, HOLD, PRIORITIES, released
+from medserver.delivery.outbox import DELIVER, HOLD, PRIORITIES, follow_up, released
 from medserver.index import Job, JobFilter, NewJob
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done
@@ -64,7 +64,7 @@ def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
             looks = payload.get("looks", 0) + 1
             due_at = _not_later(rule, quiet_at[what], now, looks)
             again = {**payload, "looks": looks}
-            yield done(job, NewJob(HOLD, again, destination=job.destination, priority=job.priority, due_at=due_at))
+            yield done(job, follow_up(job, HOLD, again, due_at))
 
 
 def _is_complete(evidence: Evidence, rule: Route, job: Job) -> bool:

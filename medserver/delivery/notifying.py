@@ -20,15 +20,14 @@ from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 from medserver.scu.normalized import create_instance, proposal
-from medserver.wire.limits import WireLimits
-from medserver.wire.requestor import Address, associated
+from medserver.wire.requestor import associated_with
 
 SOP_CLASS_UID = uids.INSTANCE_AVAILABILITY_NOTIFICATION
 
 
 def notify(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Tell the AE `batch.destination` of a batch of instances."""
-    config, remote = node.config.current, destination_of(node, batch)
+    remote = destination_of(node, batch)
     if remote is None:
         yield from no_destination(batch)
         return
@@ -36,9 +35,9 @@ def notify(node: Node, batch: Batch) -> Iterator[Outcome]:
     yield from others
     if not entries:
         return
-    lane, limits = Lane(NOTIFY, batch.destination), WireLimits.from_options(config.limits)
+    lane = Lane(NOTIFY, batch.destination)
     try:
-        with associated(Address.of(remote), [proposal(SOP_CLASS_UID)], config.node.ae_title, limits) as association:
+        with associated_with(node.config.current, remote, [proposal(SOP_CLASS_UID)]) as association:
             node.index.jobs.wake(lane)
             for study, of_study in _by_study(entries).items():
                 dataset = notification(node, study, of_study)
@@ -94,7 +93,6 @@ def _by_study(entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:
 
 def _outcomes(entries: Iterable[Entry], code: int, comment: str) -> Iterator[Outcome]:
     if status.is_failure(code):
-        problem = f"{status.describe(code)}: {comment}" if comment else status.describe(code)
-        yield from (failed(entry.job, problem) for entry in entries)
+        yield from (failed(entry.job, status.describe(code, comment)) for entry in entries)
     else:
         yield from (done(entry.job) for entry in entries)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from medserver.config import Route
-from medserver.index import HIGH, LOW, MEDIUM, NewJob
+from medserver.index import HIGH, LOW, MEDIUM, Job, NewJob
 
 DELIVER, HOLD, CONFIRM, NOTIFY, FORWARD_STEP = "deliver", "hold", "confirm", "notify", "forward_step"
 
@@ -25,3 +25,8 @@ def released(kind: str, payload: Mapping[str, Any], destination: str, rule: Rout
     """Return what sends something: at once, or when the hours of the rule begin; if that is gone, at once."""
     priority, due_at = (PRIORITIES[rule.priority], rule.hours.next_open(now)) if rule else (MEDIUM, now)
     return NewJob(kind, payload, destination=destination, priority=priority, due_at=due_at)
+
+
+def follow_up(job: Job, kind: str, payload: Mapping[str, Any], due_at: datetime | None = None) -> NewJob:
+    """Return what comes after a job, for the same destination with the same priority."""
+    return NewJob(kind, payload, destination=job.destination, priority=job.priority, due_at=due_at)

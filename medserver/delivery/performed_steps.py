@@ -12,11 +12,11 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from medserver.archive.follow_ups import ROUTE_STEP, release_job
-from medserver.config import Config
+from medserver.config import Config, Route
 from medserver.delivery.entries import postponed
 from medserver.delivery.outbox import FORWARD_STEP, released
 from medserver.delivery.resting import destination_of, no_destination, rest
-from medserver.delivery.routing import wants
+from medserver.delivery.routing import wanted_by
 from medserver.dicom import status, uids
 from medserver.errors import RemoteError
 from medserver.index import Job, Lane, NewJob, PerformedStep
@@ -26,8 +26,7 @@ from medserver.node import Node
 from medserver.procedures.performed import FIXED, IN_PROGRESS, decoded
 from medserver.scu.normalized import create_instance, proposal, set_instance
 from medserver.wire.association import Association
-from medserver.wire.limits import WireLimits
-from medserver.wire.requestor import Address, associated
+from medserver.wire.requestor import associated_with
 
 __all__ = ["FORWARD_STEP", "ROUTE_STEP", "forward_steps", "route_steps"]
 
@@ -48,18 +47,16 @@ def route_steps(node: Node, batch: Batch) -> Iterator[Outcome]:
 
 
 def _forward_jobs(node: Node, step: PerformedStep) -> Iterator[NewJob]:
-    """Yield what sends a step to each AE that wants the conditions of its acquisition, once, and not back."""
+    """Yield what sends a step to each AE that wants the conditions of its acquisition."""
     config, header = node.config.current, _as_header(decoded(step))
-    seen: set[str] = set()
-    for rule in config.routes:
-        if rule.send not in ("conditions", "both") or not wants(rule, header, step.calling_ae_title):
-            continue
-        for name in rule.to:
-            remote = config.remote_by_name(name)
-            if name not in seen and remote is not None and remote.ae_title != step.calling_ae_title:
-                seen.add(name)
-                payload = {"sop_instance_uid": step.sop_instance_uid, "route": rule.name}
-                yield released(FORWARD_STEP, payload, name, rule, node.clock())
+    for name, rule in wanted_by(config, header, step.calling_ae_title, _kind_of):
+        payload = {"sop_instance_uid": step.sop_instance_uid, "route": rule.name}
+        yield released(FORWARD_STEP, payload, name, rule, node.clock())
+
+
+def _kind_of(rule: Route) -> str | None:
+    """Return the job that does what a rule wants done with a step, None if it wants none."""
+    return FORWARD_STEP if rule.send in ("conditions", "both") else None
 
 
 def _as_header(content: Dataset) -> Dataset:
@@ -83,9 +80,9 @@ def forward_steps(node: Node, batch: Batch) -> Iterator[Outcome]:
     yield from others
     if not steps:
         return
-    lane, limits = Lane(FORWARD_STEP, batch.destination), WireLimits.from_options(config.limits)
+    lane = Lane(FORWARD_STEP, batch.destination)
     try:
-        with associated(Address.of(remote), [proposal(SOP_CLASS_UID)], config.node.ae_title, limits) as association:
+        with associated_with(config, remote, [proposal(SOP_CLASS_UID)]) as association:
             node.index.jobs.wake(lane)
             for job, step in steps:
                 problem = _forward(association, step)
@@ -115,14 +112,14 @@ def _forward(association: Association, step: PerformedStep) -> str:
     # A report that was cut off is made again: then the step is there.
     is_there = created.code == status.DUPLICATE
     if status.is_failure(created.code) and not is_there:
-        return _described("N-CREATE", created.code, created.comment)
+        return f"N-CREATE: {status.describe(created.code, created.comment)}"
     changed = set_instance(association, SOP_CLASS_UID, step.sop_instance_uid, _end(step))
     if not status.is_failure(changed.code):
         return ""
     # It was final already: that is all we wanted (PS3.4 F.7.2.2.4).
     if is_there and changed.code == status.PROCESSING_FAILURE:
         return ""
-    return _described("N-SET", changed.code, changed.comment)
+    return f"N-SET: {status.describe(changed.code, changed.comment)}"
 
 
 def _beginning(step: PerformedStep) -> Dataset:
@@ -141,7 +138,3 @@ def _end(step: PerformedStep) -> Dataset:
     attributes.update({element.tag: element for element in content if element.keyword not in FIXED})
     attributes.SpecificCharacterSet = content.get("SpecificCharacterSet")
     return attributes
-
-
-def _described(operation: str, code: int, comment: str) -> str:
-    return f"{operation}: {status.describe(code)}" + (f": {comment}" if comment else "")

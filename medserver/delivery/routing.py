@@ -5,7 +5,7 @@ It puts what is to be sent into the outbox, in the transaction that ends it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,17 +73,30 @@ def wants(rule: Route, header: Dataset, calling_ae_title: str) -> bool:
     return all(check.is_fulfilled for check in checks(rule, header, calling_ae_title))
 
 
-def wanted_by(config: Config, header: Dataset, calling_ae_title: str) -> Iterator[tuple[str, Route]]:
-    """Yield each destination of an instance with the first rule that names it; those that are only told apart.
+def wanted_by(
+    config: Config, header: Dataset, calling_ae_title: str, kind_of: Callable[[Route], str | None] = kind_of
+) -> Iterator[tuple[str, Route]]:
+    """Yield each destination of something with the first rule that names it; those that are only told apart.
 
     It does not go back to the AE that it came from: two nodes that send each other what they receive would never end.
+
+    Parameters
+    ----------
+    header : Dataset
+        The attributes of an instance, or what the rules see of something else.
+    calling_ae_title : str
+        Who sent it.
+    kind_of : callable
+        Returns the kind of job that does what a rule wants done with it, None if it wants nothing done; the default is
+        for instances. One AE may want several.
     """
     seen: set[tuple[str, str]] = set()
     for rule in config.routes:
-        if not wants(rule, header, calling_ae_title):
+        kind = kind_of(rule)
+        if kind is None or not wants(rule, header, calling_ae_title):
             continue
         for name in rule.to:
-            remote, what = config.remote_by_name(name), (name, kind_of(rule))
+            remote, what = config.remote_by_name(name), (name, kind)
             if what not in seen and remote is not None and remote.ae_title != calling_ae_title:
                 seen.add(what)
                 yield name, rule

@@ -103,7 +103,7 @@ def _deliver(
     except MedserverError as error:  # it cannot be read, or not be brought into what is accepted
         return failed(job, str(error))
     if status.is_failure(code):
-        return failed(job, f"{status.describe(code)}: {comment}" if comment else status.describe(code))
+        return failed(job, status.describe(code, comment))
     return done(job, confirm_job(job)) if remote.must_commit else done(job)
 
 

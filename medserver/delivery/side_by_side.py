@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -13,6 +14,13 @@ Item = TypeVar("Item")
 
 PAUSE_LONGEST_S = 0.2
 """How long it is slept at most between two looks whether to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """One of the iterators has ended, or failed with an error."""
+
+    error: BaseException | None
 
 
 def merged(works: Sequence[Callable[[], Iterator[Item]]]) -> Iterator[Item]:
@@ -26,16 +34,16 @@ def merged(works: Sequence[Callable[[], Iterator[Item]]]) -> Iterator[Item]:
     if len(works) < 2:
         yield from works[0]() if works else ()
         return
-    arrived: SimpleQueue[tuple[Item | None, BaseException | None, bool]] = SimpleQueue()
+    arrived: SimpleQueue[Item | _End] = SimpleQueue()
 
     def run(work: Callable[[], Iterator[Item]]) -> None:
         error = None
         try:
             for item in work():
-                arrived.put((item, None, False))
+                arrived.put(item)
         except BaseException as caught:  # noqa: BLE001 - it is raised where the items are wanted
             error = caught
-        arrived.put((None, error, True))
+        arrived.put(_End(error))
 
     first_error: BaseException | None = None
     with ThreadPoolExecutor(len(works), thread_name_prefix="side by side") as threads:
@@ -43,12 +51,12 @@ def merged(works: Sequence[Callable[[], Iterator[Item]]]) -> Iterator[Item]:
             threads.submit(run, work)
         running = len(works)
         while running:
-            item, error, is_end = arrived.get()
-            first_error = first_error or error
-            if is_end:
+            item = arrived.get()
+            if isinstance(item, _End):
+                first_error = first_error or item.error
                 running -= 1
             else:
-                yield item  # type: ignore[misc]
+                yield item
     if first_error is not None:
         raise first_error
 

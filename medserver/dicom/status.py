@@ -136,10 +136,10 @@ def is_failure(code: int) -> bool:
     return category(code) == "failure"
 
 
-def describe(code: int) -> str:
-    """Return a status in words for people, with its code: ``0xA702 out of resources: ...``."""
+def describe(code: int, comment: str = "") -> str:
+    """Return a status in words for people, with its code: ``0xA702 out of resources: ...``; and the Error Comment."""
     meaning = _MEANINGS.get(code)
     if meaning is None:
         ranges = (text for first, last, text in _MEANINGS_OF_RANGES if first <= code <= last)
         meaning = next(ranges, "a status that DICOM does not define")
-    return f"0x{code:04X} {meaning}"
+    return f"0x{code:04X} {meaning}" + (f": {comment}" if comment else "")

@@ -25,9 +25,8 @@ from medserver.node import Node
 from medserver.scu import query, retrieve
 from medserver.scu.acceptance import storage_groups
 from medserver.wire.association import AcceptedContext, Association
-from medserver.wire.limits import WireLimits
 from medserver.wire.message import Message
-from medserver.wire.requestor import Address, Proposal, associated
+from medserver.wire.requestor import Proposal, associated_with
 
 UIDS_PER_REQUEST = 200
 """So many instances are asked for by one retrieve: peers have limits for the length of an identifier."""
@@ -223,8 +222,7 @@ class _Collection:
 
     def _associated(self, proposals: list[Proposal]) -> AbstractContextManager[Association]:
         """Open an association for what is done inside."""
-        limits = WireLimits.from_options(self._config.limits)
-        return associated(Address.of(self._remote), proposals, self._config.node.ae_title, limits)
+        return associated_with(self._config, self._remote, proposals)
 
 
 def _valid(found: list[Dataset], keyword: str) -> Iterator[Dataset]:

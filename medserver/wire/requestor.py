@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation, SOPClassExtendedNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation
 
-from medserver.config import Remote
+from medserver.config import Config, Remote
 from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from medserver.errors import AssociationAborted, AssociationRejected, ConnectionFailed, NoContextAccepted
 from medserver.wire.association import Association
@@ -151,6 +151,14 @@ def associated(
         association.dul.finish()
         raise
     association.release()
+
+
+def associated_with(
+    config: Config, remote: Remote, proposals: Sequence[Proposal]
+) -> AbstractContextManager[Association]:
+    """Open an association to an entry of the configuration, as `associated` does, with the limits that stand there."""
+    limits = WireLimits.from_options(config.limits)
+    return associated(Address.of(remote), proposals, config.node.ae_title, limits)
 
 
 def _contexts(proposals: Sequence[Proposal]) -> list[PresentationContext]:
