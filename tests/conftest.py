@@ -1,11 +1,14 @@
-"""Fixtures: the peers, and the node as a process."""
+"""Fixtures: the peers, a database server, and the node as a process."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,7 +18,53 @@ from tests.peers.gdcm import Gdcm
 from tests.peers.node import Node
 from tests.peers.orthanc import Orthanc
 
+if TYPE_CHECKING:
+    from tests.index.cluster import Cluster
+
 NodeFactory = Callable[..., Node]
+MakeDirectory = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def make_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeDirectory]:
+    """Give a function that makes folders, by name; they are deleted after the last test of the file."""
+    with ExitStack() as directories:
+
+        def make(name: str) -> Path:
+            directory = tmp_path_factory.mktemp(name)
+            directories.callback(shutil.rmtree, directory)
+            return directory
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Give a running PostgreSQL."""
+    from tests.index.cluster import Cluster, find_programs
+
+    programs = find_programs()
+    if programs is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("PostgreSQL is missing")
+        pytest.skip("PostgreSQL is missing (Debian package postgresql)")
+    server = Cluster(programs)
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="module")
+def new_database(cluster: Cluster) -> Iterator[Callable[[], str]]:
+    """Give a function that creates an empty database and returns its URL; it goes after the last test of the file."""
+    with ExitStack() as databases:
+
+        def create() -> str:
+            url = cluster.new_database()
+            databases.callback(cluster.drop_database, url)
+            return url
+
+        yield create
 
 
 @pytest.fixture
@@ -30,10 +79,10 @@ def dcmtk(tmp_path: Path) -> Iterator[Dcmtk]:
 
 
 @pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+def orthanc(make_directory: MakeDirectory) -> Iterator[Orthanc]:
     """Give an Orthanc that runs for the tests of one file: what one stores is there for the next."""
     requires("orthanc")
-    running = Orthanc(tmp_path_factory.mktemp("orthanc"))
+    running = Orthanc(make_directory("orthanc"))
     try:
         running.wait_until_ready()
         yield running

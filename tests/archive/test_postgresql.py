@@ -10,16 +10,15 @@ from medserver import archive
 from medserver.archive.findings import Problem
 from medserver.archive.reconcile import Reconciliation
 from tests.archive.conftest import receive, stored_paths
-from tests.index.conftest import cluster as cluster  # noqa: PLC0414
 from tests.peers.files import make_small, samples
 
 
 @pytest.fixture
-def node(open_archive, cluster):
-    return open_archive(f"index.url={cluster.new_database()}")
+def node(open_archive, new_database):
+    return open_archive(f"index.url={new_database()}")
 
 
-def test_everything_that_is_stored_is_found_and_can_be_rebuilt(node, open_archive, cluster, tmp_path):
+def test_everything_that_is_stored_is_found_and_can_be_rebuilt(node, open_archive, new_database, tmp_path):
     several = [*samples(), *make_small(tmp_path / "made", 20)]
     outcomes = [receive(node, sample) for sample in several]
     assert outcomes.count("stored") == node.index.counts().instances
@@ -27,7 +26,7 @@ def test_everything_that_is_stored_is_found_and_can_be_rebuilt(node, open_archiv
     assert archive.reconcile(node) == Reconciliation()
     for instance in node.index.select([]):
         assert archive.read_header(node, instance).SOPInstanceUID == instance.sop_instance_uid
-    new = open_archive(index_url=cluster.new_database())
+    new = open_archive(index_url=new_database())
     assert list(archive.rebuild(new)) == []
     assert list(new.index.locations()) == list(node.index.locations())
     assert new.index.counts() == node.index.counts()

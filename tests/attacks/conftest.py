@@ -10,6 +10,7 @@ import pytest
 
 from tests.attacks import legitimate
 from tests.attacks.siege import Siege
+from tests.conftest import MakeDirectory
 from tests.peers.node import CLIENTS, Node
 
 OPTIONS = {"limits.acse_timeout_s": 2, "limits.network_timeout_s": 3, "jobs.workers": 0}
@@ -19,7 +20,7 @@ SiegeFactory = Callable[..., Siege]
 
 
 @pytest.fixture(scope="module")
-def besiege(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiegeFactory]:
+def besiege(make_directory: MakeDirectory) -> Iterator[SiegeFactory]:
     """Give a function that starts a node and besieges it; a second argument prepares the node before it starts."""
     with ExitStack() as stack:
 
@@ -27,7 +28,7 @@ def besiege(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiegeFactory]:
             options: Mapping[str, object] | None = None, prepare: Callable[[Node], object] | None = None
         ) -> Siege:
             node = Node(
-                tmp_path_factory.mktemp("node"),
+                make_directory("node"),
                 options=OPTIONS | dict(options or {}),
                 clients=(*CLIENTS, legitimate.AE_TITLE),
             )

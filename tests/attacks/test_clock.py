@@ -15,6 +15,7 @@ from medserver.dicom import uids
 from tests.attacks import exchange, legitimate, raw
 from tests.attacks.conftest import OPTIONS
 from tests.attacks.siege import Siege, SlowEcho
+from tests.conftest import MakeDirectory
 from tests.peers import requires
 from tests.peers.node import CLIENTS, Node
 from tests.peers.wall_clock import WallClock
@@ -31,10 +32,10 @@ LATE_S = 2.5
 
 
 @pytest.fixture(scope="module")
-def clock(tmp_path_factory: pytest.TempPathFactory) -> WallClock:
+def clock(make_directory: MakeDirectory) -> WallClock:
     """Give the wall clock of the node."""
     requires("faketime")
-    return WallClock(tmp_path_factory.mktemp("clock"))
+    return WallClock(make_directory("clock"))
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +45,9 @@ def right(clock: WallClock) -> None:
 
 
 @pytest.fixture(scope="module")
-def siege(clock: WallClock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Siege]:
+def siege(clock: WallClock, make_directory: MakeDirectory) -> Iterator[Siege]:
     """Give a node that sees the clock."""
-    directory = tmp_path_factory.mktemp("node")
+    directory = make_directory("node")
     node = Node(directory, options=OPTIONS, clients=(*CLIENTS, legitimate.AE_TITLE))
     with ExitStack() as stack:
         stack.callback(lambda: sys.stdout.write(node.output[-20_000:]))

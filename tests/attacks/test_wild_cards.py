@@ -15,7 +15,6 @@ from tests.attacks import exchange, raw
 from tests.attacks.conftest import SiegeFactory
 from tests.attacks.hostile import element, query
 from tests.attacks.siege import Siege
-from tests.index.conftest import cluster as cluster  # noqa: PLC0414
 from tests.services import corpus
 from tests.services.client import Client
 
@@ -44,7 +43,7 @@ def siege(request: pytest.FixtureRequest, besiege: SiegeFactory) -> Siege:
     """Give a node with an index in each of the databases."""
     if request.param == "sqlite":
         return besiege()
-    return besiege({"index.url": request.getfixturevalue("cluster").new_database()})
+    return besiege({"index.url": request.getfixturevalue("new_database")()})
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,7 +10,6 @@ import pytest
 from medserver.jobs.runner import Runner
 from medserver.node import Node
 from tests.archive.conftest import open_archive  # noqa: F401 - a fixture
-from tests.index.conftest import cluster  # noqa: F401 - a fixture
 from tests.jobs.conftest import Clock
 from tests.safekeeping.conftest import quick, run_all  # noqa: F401 - a fixture
 
@@ -27,7 +26,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """The URL of the index of the node."""
     if request.param == "sqlite":
         return "sqlite:///index.db"
-    return request.getfixturevalue("cluster").new_database()
+    return request.getfixturevalue("new_database")()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from itertools import count
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psycopg
 
@@ -67,6 +67,11 @@ class Cluster:
         with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return self._url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Delete the database of a URL, whoever is still connected."""
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {urlsplit(url).path[1:]} WITH (FORCE)")
 
     def _url(self, database: str) -> str:
         return f"postgresql:///{database}?host={quote(str(self.folder), safe='')}&user={self._user}"

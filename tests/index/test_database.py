@@ -154,8 +154,8 @@ def test_every_indexed_attribute_has_an_index(index: Index) -> None:
                     assert set(match_columns(attribute)) <= first, attribute.keyword
 
 
-def test_postgresql_compares_by_code_point(cluster, tmp_path: Path) -> None:
-    url = cluster.new_database()
+def test_postgresql_compares_by_code_point(new_database, tmp_path: Path) -> None:
+    url = new_database()
     with open_index(url, base=tmp_path) as index:
         connection = index.backend.connect()
         rows = connection.execute(

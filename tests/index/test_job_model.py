@@ -124,7 +124,7 @@ class JobMachine(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("database", EXAMPLES)
 def test_the_jobs_are_those_of_the_model(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = "sqlite:///index.db" if database == "sqlite" else request.getfixturevalue("cluster").new_database()
+    url = "sqlite:///index.db" if database == "sqlite" else request.getfixturevalue("new_database")()
     clock = [NOON]
     with open_index(url, base=tmp_path, clock=lambda: clock[0]) as index:
         machine = type("Machine", (JobMachine,), {"index": index, "clock": clock})

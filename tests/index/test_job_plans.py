@@ -11,6 +11,7 @@ import pytest
 from medserver.index import Index, Lane, open_index
 from medserver.index.job_order import Order, OrderKey
 from medserver.index.moments import to_text
+from tests.conftest import MakeDirectory
 from tests.index.samples import NOON
 
 JOBS = {"sqlite": 100_000, "postgresql": 50_000}
@@ -31,10 +32,10 @@ _NUMBERS = {
 
 
 @pytest.fixture(scope="module", params=JOBS)
-def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    base: Path = tmp_path_factory.mktemp("plans")
+def filled(request: pytest.FixtureRequest, make_directory: MakeDirectory) -> Iterator[Index]:
+    base: Path = make_directory("plans")
     kind = request.param
-    url = "sqlite:///index.db" if kind == "sqlite" else request.getfixturevalue("cluster").new_database()
+    url = "sqlite:///index.db" if kind == "sqlite" else request.getfixturevalue("new_database")()
     with open_index(url, base=base, clock=lambda: NOON) as index:
         connection = index.backend.connect(writing=True)
         insert_lane = index.backend.sql("INSERT INTO job_lanes (kind, destination, paused) VALUES (?, ?, 0)")

@@ -10,6 +10,7 @@ import pytest
 from medserver.index import Index, open_index
 from medserver.index.models import MODELS
 from medserver.index.query import Matching, compiled
+from tests.conftest import MakeDirectory
 from tests.index.samples import conditions, record
 
 STUDIES = 400
@@ -58,8 +59,8 @@ def fill(index: Index) -> None:
 
 
 @pytest.fixture(scope="module", params=["without statistics", "with statistics"])
-def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Index:
-    base: Path = tmp_path_factory.mktemp("plans")
+def filled(request: pytest.FixtureRequest, make_directory: MakeDirectory) -> Index:
+    base: Path = make_directory("plans")
     with open_index("sqlite:///index.db", base=base) as index:
         fill(index)
         if request.param == "with statistics":

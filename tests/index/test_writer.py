@@ -177,8 +177,10 @@ def test_a_series_that_another_process_deleted_is_made_anew(index_url: str, tmp_
         assert find(theirs, "IMAGE", "SOPInstanceUID", PatientID="P1") == ["1.2.1.1.2"]
 
 
-def test_a_server_that_restarts_is_found_again(cluster: Cluster, tmp_path: Path) -> None:
-    with open_index(cluster.new_database(), base=tmp_path) as index:
+def test_a_server_that_restarts_is_found_again(
+    cluster: Cluster, new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    with open_index(new_database(), base=tmp_path) as index:
         index.add(record(number=1))
         find(index, "IMAGE", "SOPInstanceUID")
         cluster.stop()

@@ -11,7 +11,6 @@ import pytest
 
 from medserver.config import ConfigFile
 from medserver.node import Node, open_node, utc_now
-from tests.index.conftest import cluster  # noqa: F401 - a fixture
 from tests.jobs.redis import Redis
 
 BACKENDS = ("sqlite", "postgresql", "redis")
@@ -51,7 +50,7 @@ def write_config(request: pytest.FixtureRequest, directory: Path, backend: str) 
     if backend == "redis":
         lines.append(f"url = {request.getfixturevalue('redis').new_database()}")
     if backend == "postgresql":
-        lines += ["[index]", f"url = {request.getfixturevalue('cluster').new_database()}"]
+        lines += ["[index]", f"url = {request.getfixturevalue('new_database')()}"]
     path = directory / "config.ini"
     path.write_text("\n".join(lines) + "\n")
     return path

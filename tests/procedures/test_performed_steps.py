@@ -14,14 +14,15 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ModalityPerformedProcedureStep, ModalityPerformedProcedureStepRetrieve
 
+from tests.conftest import MakeDirectory
 from tests.peers.node import Node
 
 STUDY = "1.2.3.4"
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    one = Node(tmp_path_factory.mktemp("node"), clients=("MODALITY",))
+def node(make_directory: MakeDirectory) -> Iterator[Node]:
+    one = Node(make_directory("node"), clients=("MODALITY",))
     one.start()
     yield one
     one.kill()

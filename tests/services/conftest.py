@@ -10,6 +10,7 @@ import pytest
 from medserver.dicom import uids
 from pydicom.uid import MRImageStorage
 
+from tests.conftest import MakeDirectory
 from tests.peers.node import Node
 from tests.services.client import Client
 from tests.services.corpus import Object, make_study
@@ -19,12 +20,12 @@ ReceiverFactory = Callable[..., Receiver]
 
 
 @pytest.fixture(scope="module")
-def start_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Node]]:
+def start_node(make_directory: MakeDirectory) -> Iterator[Callable[..., Node]]:
     """Give a function that starts a node, which runs for the tests of one file."""
     with ExitStack() as nodes:
 
         def start(**arguments: object) -> Node:
-            node = Node(tmp_path_factory.mktemp("node"), **arguments)
+            node = Node(make_directory("node"), **arguments)
             nodes.callback(lambda: sys.stdout.write(node.output))
             nodes.callback(node.kill)
             return node.start()

@@ -16,6 +16,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from tests.conftest import MakeDirectory
 from tests.peers import files
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import Sample
@@ -32,9 +33,9 @@ def node(start_node: Callable[..., Node]) -> Node:
 
 
 @pytest.fixture(scope="module")
-def sent(node: Node, tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+def sent(node: Node, make_directory: MakeDirectory) -> list[Sample]:
     """Give a CT series that was registered uncompressed."""
-    series = files.make_series(tmp_path_factory.mktemp("sent"), COUNT, rows=128, columns=128, patient_id="J2K")
+    series = files.make_series(make_directory("sent"), COUNT, rows=128, columns=128, patient_id="J2K")
     assert Client(node.address).store(*series) == [0] * COUNT
     return series
 

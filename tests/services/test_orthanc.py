@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import MakeDirectory
 from tests.peers import files
 from tests.peers.files import Sample
 from tests.peers.node import Node
@@ -107,8 +108,8 @@ def test_it_queries_us(
 
 
 @pytest.fixture(scope="module")
-def queried(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    sent, _ = series(tmp_path_factory.mktemp("queried"), "QUERIED")
+def queried(client: Client, make_directory: MakeDirectory) -> Sample:
+    sent, _ = series(make_directory("queried"), "QUERIED")
     assert client.store(*sent) == [0] * 4
     return sent[0]
 
