@@ -6,7 +6,6 @@ While instances arrive it leaves the time to them, unless they have arrived for 
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from datetime import timedelta
@@ -62,15 +61,12 @@ def _work_s(node: Node) -> float:
 
 
 def _read(node: Node, instance: StoredInstance) -> Acquisition:
-    values, problem = None, ""
     try:
-        found = conditions_in(archive.read_header(node, instance))
-        if len(json.dumps(found)) > CONTENT_LENGTH_MAX:
-            problem = "they are too long"
-        else:
-            values = found
+        acquisition = Acquisition.of(instance, conditions_in(archive.read_header(node, instance)))
+        if len(acquisition.content) <= CONTENT_LENGTH_MAX:
+            return acquisition
+        problem = "they are too long"
     except (StoreFailure, CannotUnderstand) as error:
         problem = str(error)
-    if problem:
-        logger.warning(Event("conditions not kept", sop_instance_uid=instance.sop_instance_uid, reason=problem))
-    return Acquisition(instance.sop_instance_uid, instance.digest, values)
+    logger.warning(Event("conditions not kept", sop_instance_uid=instance.sop_instance_uid, reason=problem))
+    return Acquisition.of(instance, None)

@@ -10,7 +10,7 @@ from datetime import datetime
 from pydicom.dataset import Dataset
 
 from medserver.config import Remote, Route
-from medserver.dicom import status, uids
+from medserver.dicom import uids
 from medserver.dicom.conditions import SingleValue
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.errors import MedserverError
@@ -106,17 +106,11 @@ def _count_at(node: Node, remote: Remote, study: str) -> int:
     Raises
     ------
     RemoteError, CannotUnderstand
-        It cannot be asked.
+        It cannot be asked, or does not answer.
     """
     identifier = Dataset()
     identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", study
     identifier.NumberOfStudyRelatedInstances = None
-    count = 0
     with associated_with(node.config.current, remote, [query.proposal(uids.STUDY_ROOT_FIND)]) as association:
-        for response in query.find(association, uids.STUDY_ROOT_FIND, identifier):
-            if status.is_pending(response.code) and response.identifier is not None:
-                try:
-                    count = int(response.identifier.get("NumberOfStudyRelatedInstances") or 0)
-                except (ValueError, TypeError):
-                    count = 0
-    return count
+        found = query.matches(association, uids.STUDY_ROOT_FIND, identifier)
+    return max(map(query.study_related_instances, found), default=0)

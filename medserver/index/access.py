@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from medserver.index.backend import Backend
+from medserver.index.job_records import Lane, NewJob
 from medserver.index.job_table import JobTable
 from medserver.index.jobs import Jobs
 from medserver.index.writer import Writer
+
+Result = TypeVar("Result")
+AddJobs = Callable[[Iterable[NewJob]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +43,39 @@ class Access:
     jobs: Jobs
     job_table: JobTable
     clock: Callable[[], datetime]
+
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Sequence[Any]]:
+        """Return all rows that a statement of `Backend.sql` selects."""
+        return self.read(lambda connection: connection.execute(statement, parameters).fetchall())
+
+    def transact(self, perform: Callable[[Any, AddJobs], Result], order: tuple[str, ...] = ()) -> Result:
+        """Perform a transaction that may add jobs; who waits for jobs is told of them after the commit.
+
+        Parameters
+        ----------
+        perform : callable
+            Takes the connection and a function that adds jobs, and returns the result. May be called more than once,
+            as for `Writer.run`.
+        order : tuple of str
+            As for `Writer.run`.
+
+        Returns
+        -------
+        Result
+            What `perform` returned; it is durable.
+        """
+        now, lanes = self.clock(), set[Lane]()
+
+        def task(connection: Any) -> Result:
+            lanes.clear()
+
+            def add(jobs: Iterable[NewJob]) -> None:
+                added = list(jobs)
+                self.job_table.add(connection, added, now)
+                lanes.update(job.lane for job in added)
+
+            return perform(connection, add)
+
+        result = self.writer.run(task, order)
+        self.jobs.announce(lanes)
+        return result

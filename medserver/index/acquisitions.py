@@ -13,6 +13,7 @@ from typing import Any
 
 from medserver.index.access import Access
 from medserver.index.moments import from_text
+from medserver.index.records import InstanceRecord, StoredInstance
 
 Values = Mapping[str, Any]
 """Keyword -> what `medserver.dicom.matching.matches` takes: a text, a list of texts, or of mappings for a sequence."""
@@ -34,13 +35,19 @@ class Acquisition:
     ----------
     sop_instance_uid, digest : str
         Which; what was replaced meanwhile keeps what belongs to it.
-    values : Mapping or None
-        None if the header could not be read: whoever needs them tries again.
+    content : str
+        As JSON; empty if they are not kept: whoever needs them reads the header.
     """
 
     sop_instance_uid: str
     digest: str
-    values: Values | None
+    content: str
+
+    @classmethod
+    def of(cls, instance: StoredInstance | InstanceRecord, values: Values | None) -> Acquisition:
+        """Return the conditions of an instance, or with None that they are not kept."""
+        content = "" if values is None else json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+        return cls(instance.sop_instance_uid, instance.digest, content)
 
 
 class Acquisitions:
@@ -53,8 +60,7 @@ class Acquisitions:
     """
 
     def __init__(self, access: Access) -> None:
-        self._read = access.read
-        self._writer = access.writer
+        self._access = access
         self._unread = access.backend.sql(
             "SELECT sop_instance_uid, received_at FROM instances WHERE acquisition IS NULL ORDER BY id LIMIT ?"
         )
@@ -69,34 +75,30 @@ class Acquisitions:
 
     def unread(self, limit: int) -> list[Unread]:
         """Return instances whose conditions have not been read, those first that came first."""
-        rows = self._read(lambda connection: connection.execute(self._unread, (limit,)).fetchall())
+        rows = self._access.rows(self._unread, (limit,))
         return [Unread(uid, from_text(moment)) for uid, moment in rows]
 
     def newest_unread_at(self) -> datetime | None:
         """Return when the last instance came whose conditions have not been read, None if there is none."""
-        row = self._read(lambda connection: connection.execute(self._newest).fetchone())
+        row = self._access.read(lambda connection: connection.execute(self._newest).fetchone())
         return from_text(row[0]) if row else None
 
     def put(self, acquisitions: Iterable[Acquisition]) -> None:
         """Keep the conditions of instances."""
-        rows = [(_encoded(one.values), one.sop_instance_uid, one.digest) for one in acquisitions]
+        rows = [(one.content, one.sop_instance_uid, one.digest) for one in acquisitions]
 
         def perform(connection: Any) -> None:
             for row in rows:
                 connection.execute(self._put, row)
 
-        self._writer.run(perform)
+        self._access.writer.run(perform)
 
     def of_series(self, series_instance_uid: str) -> list[Values]:
         """Return the different conditions of the instances of a series, as far as they have been read."""
-        rows = self._read(lambda connection: connection.execute(self._of_series, (series_instance_uid,)).fetchall())
+        rows = self._access.rows(self._of_series, (series_instance_uid,))
         return [values for (text,) in rows if (values := decoded(text)) is not None]
 
 
 def decoded(text: str | None) -> Values | None:
     """Return what the column holds, None if that is nothing."""
     return json.loads(text) if text else None
-
-
-def _encoded(values: Values | None) -> str:
-    return "" if values is None else json.dumps(values, separators=(",", ":"), ensure_ascii=False)

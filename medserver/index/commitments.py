@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
 from medserver.errors import IndexFailure, ResourceLimitation
-from medserver.index.access import Access
+from medserver.index.access import Access, AddJobs
 from medserver.index.commitment_records import NewCommitment, StoredCommitment
 from medserver.index.commitment_table import CommitmentTable
 from medserver.index.job_records import NewJob
@@ -40,13 +40,8 @@ class Commitments:
     """
 
     def __init__(self, access: Access, table: CommitmentTable) -> None:
-        self._backend = access.backend
-        self._read = access.read
-        self._writer = access.writer
+        self._access = access
         self._table = table
-        self._job_table = access.job_table
-        self._jobs = access.jobs
-        self._clock = access.clock
 
     # A peer asks us
 
@@ -70,9 +65,9 @@ class Commitments:
         ResourceLimitation
             There are so many.
         """
-        now, fingerprint = self._clock(), new.fingerprint()
+        now, fingerprint = self._access.clock(), new.fingerprint()
 
-        def perform(connection: Any) -> Accepted:
+        def perform(connection: Any, add_jobs: AddJobs) -> Accepted:
             self._table.lock(connection, new.role, new.ae_title)
             present = self._table.with_uid(connection, new.role, new.ae_title, new.transaction_uid)
             if fingerprint in present:
@@ -81,27 +76,25 @@ class Commitments:
                 raise ResourceLimitation(f"{outstanding_max} requests for storage commitment are unfinished")
             reason = status.DUPLICATE_TRANSACTION_UID if present else None
             number = self._table.add(connection, new, now, reason)
-            self._job_table.add(connection, [job_of(number)], now)
+            add_jobs([job_of(number)])
             return Accepted(number, True)
 
-        accepted = self._writer.run(perform)
+        accepted = self._access.transact(perform)
         self._flush()
-        if accepted.is_new:
-            self._jobs.announce([job_of(accepted.number).lane])
         return accepted
 
     def undecided(self, number: int, after: int = -1) -> dict[int, Reference]:
         """Return the next instances after a position of which nobody knows yet whether they are safe, by position."""
-        return self._read(self._table.undecided, number, after)
+        return self._access.read(self._table.undecided, number, after)
 
     def decide(self, number: int, reasons: Mapping[int, int]) -> None:
         """Note what is known of instances: position -> Failure Reason, or 0 for one that is safe."""
         if reasons:
-            self._writer.run(lambda connection: self._table.decide(connection, number, reasons))
+            self._access.writer.run(lambda connection: self._table.decide(connection, number, reasons))
 
     def finish_check(self, number: int) -> None:
         """Note that all instances are decided: it can be reported."""
-        self._writer.run(lambda connection: self._table.set_state(connection, number, "checked", None))
+        self._access.writer.run(lambda connection: self._table.set_state(connection, number, "checked", None))
 
     def claim(self, number: int, until: datetime) -> bool:
         """Reserve the report for the association of the request until a moment.
@@ -111,11 +104,11 @@ class Commitments:
         bool
             False if it is not ready, acknowledged already, or was taken over.
         """
-        return self._writer.run(lambda connection: self._table.claim(connection, number, until))
+        return self._access.writer.run(lambda connection: self._table.claim(connection, number, until))
 
     def let_go(self, number: int) -> None:
         """Note that it will not be reported on the association of the request: that has ended, or did not work."""
-        self._writer.run(lambda connection: self._table.let_go(connection, number))
+        self._access.writer.run(lambda connection: self._table.let_go(connection, number))
 
     def take_over(self, number: int) -> bool:
         """Take the report from the association of the request, for good.
@@ -125,20 +118,20 @@ class Commitments:
         bool
             False if it is not ready, acknowledged already, or being reported there just now.
         """
-        now = self._clock()
-        return self._writer.run(lambda connection: self._table.take_over(connection, number, now))
+        now = self._access.clock()
+        return self._access.writer.run(lambda connection: self._table.take_over(connection, number, now))
 
     def finish(self, number: int, state: str = "reported") -> bool:
         """Note that the peer has acknowledged the report, or refused our request; False if it was finished."""
-        now = self._clock()
-        return self._writer.run(lambda connection: self._table.set_state(connection, number, state, now))
+        now = self._access.clock()
+        return self._access.writer.run(lambda connection: self._table.set_state(connection, number, state, now))
 
     # We ask a peer
 
     def ask(self, new: NewCommitment) -> int:
         """Add what we are about to ask of a peer, and return its number."""
-        now = self._clock()
-        return self._writer.run(lambda connection: self._table.add(connection, new, now))
+        now = self._access.clock()
+        return self._access.writer.run(lambda connection: self._table.add(connection, new, now))
 
     def record_report(self, ae_title: str, transaction_uid: str, references: Sequence[Reference]) -> int | None:
         """Note what a peer reports; what it does not mention of what we asked stays unknown.
@@ -149,7 +142,7 @@ class Commitments:
             The number of the transaction; None if we have asked nothing of that kind. A report that comes again
             changes nothing.
         """
-        now = self._clock()
+        now = self._access.clock()
         reasons = {one.sop_instance_uid: one.reason for one in references}
 
         def perform(connection: Any) -> int | None:
@@ -165,14 +158,14 @@ class Commitments:
                 self._table.decide(connection, number, positions)
             return number
 
-        number = self._writer.run(perform)
+        number = self._access.writer.run(perform)
         self._flush()
         return number
 
     def _flush(self) -> None:
         """Make durable what cannot be made again: unlike an object, a request or report is only in the index."""
         try:
-            self._backend.flush()
+            self._access.backend.flush()
         except OSError as error:
             raise IndexFailure(f"index: {error}") from error
 
@@ -186,31 +179,31 @@ class Commitments:
 
     def state(self, number: int) -> str | None:
         """Return the state of a transaction; None if there is none of this number."""
-        return self._read(self._table.state, number)
+        return self._access.read(self._table.state, number)
 
     def get(self, number: int) -> StoredCommitment | None:
         """Return a transaction; None if there is none of this number."""
-        return self._read(self._table.get, number)
+        return self._access.read(self._table.get, number)
 
     def with_uid(self, transaction_uid: str) -> list[int]:
         """Return the numbers of the transactions that have a Transaction UID."""
-        return self._read(self._table.numbers, transaction_uid)
+        return self._access.read(self._table.numbers, transaction_uid)
 
     def list(self) -> Iterator[StoredCommitment]:
         """Yield all transactions, the oldest first."""
         after = 0
-        while page := self._read(self._table.page, after):
+        while page := self._access.read(self._table.page, after):
             yield from page
             after = page[-1].id
 
     def instances(self, number: int) -> Iterator[tuple[Reference, bool]]:
         """Yield the instances in the order of the request, each with whether it is known if it is safe."""
         after = -1
-        while page := self._read(self._table.instances, number, after):
+        while page := self._access.read(self._table.instances, number, after):
             for _, sop_class_uid, sop_instance_uid, reason in page:
                 yield Reference(sop_class_uid, sop_instance_uid, reason or 0), reason is not None
             after = page[-1][0]
 
     def prune(self, before: datetime) -> int:
         """Delete what was finished before a moment; return how many transactions that were."""
-        return self._writer.run(lambda connection: self._table.prune(connection, before))
+        return self._access.writer.run(lambda connection: self._table.prune(connection, before))

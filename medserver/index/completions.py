@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from medserver.index.access import Access
+from medserver.index.access import Access, AddJobs
 from medserver.index.job_records import NewJob
 from medserver.index.moments import from_text, to_text
 
@@ -21,11 +21,7 @@ class Completions:
     """
 
     def __init__(self, access: Access) -> None:
-        self._read = access.read
-        self._writer = access.writer
-        self._jobs = access.jobs
-        self._job_table = access.job_table
-        self._clock = access.clock
+        self._access = access
         self._note = access.backend.sql(
             'INSERT INTO completions (study_instance_uid, evidence, "at") VALUES (?, ?, ?) '
             'ON CONFLICT (study_instance_uid, evidence) DO UPDATE SET "at" = excluded."at"'
@@ -43,21 +39,20 @@ class Completions:
         studies : iterable of str
             Study Instance UIDs.
         """
-        rows, jobs, now = [(study, evidence, to_text(at)) for study in studies], list(jobs), self._clock()
+        rows, jobs = [(study, evidence, to_text(at)) for study in studies], list(jobs)
 
-        def perform(connection: Any) -> None:
+        def perform(connection: Any, add_jobs: AddJobs) -> None:
             for row in rows:
                 connection.execute(self._note, row)
-            self._job_table.add(connection, jobs, now)
+            add_jobs(jobs)
 
-        self._writer.run(perform)
-        self._jobs.announce(job.lane for job in jobs)
+        self._access.transact(perform)
 
     def of_study(self, study_instance_uid: str) -> Mapping[str, datetime]:
         """Return when a study seemed complete, by each evidence."""
-        rows = self._read(lambda connection: connection.execute(self._of_study, (study_instance_uid,)).fetchall())
+        rows = self._access.rows(self._of_study, (study_instance_uid,))
         return {evidence: from_text(at) for evidence, at in rows}
 
     def prune(self, before: datetime) -> None:
         """Forget what was noticed before a moment."""
-        self._writer.run(lambda connection: connection.execute(self._prune, (to_text(before),)))
+        self._access.writer.run(lambda connection: connection.execute(self._prune, (to_text(before),)))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from medserver.dicom.matching import Condition
 from medserver.index import additions, moments
-from medserver.index.access import Access
+from medserver.index.access import Access, AddJobs
 from medserver.index.acquisitions import Acquisitions
 from medserver.index.additions import Additions
 from medserver.index.backend import Backend
@@ -144,9 +144,9 @@ class Index:
             on_commit=lambda: [each.committed() for each in remembering],
             on_rollback=lambda: [each.forget() for each in remembering],
         )
-        self._job_table = JobTable(backend, lanes)
-        self.jobs = Jobs(self._read, self._writer, self._job_table, lanes, clock)
-        access = Access(backend, self._read, self._writer, self.jobs, self._job_table, clock)
+        job_table = JobTable(backend, lanes)
+        self.jobs = Jobs(self._read, self._writer, job_table, lanes, clock)
+        self._access = access = Access(backend, self._read, self._writer, self.jobs, job_table, clock)
         self.commitments = Commitments(access, CommitmentTable(backend))
         self.upkeep = Upkeep(access)
         self.performed_steps = PerformedSteps(access)
@@ -191,24 +191,15 @@ class Index:
         OutOfResources
             If there was no space.
         """
-        addition = additions.prepare(record)
-        jobs = list(jobs)
-        if not jobs:
-            return self._writer.run(
-                lambda connection: self._additions.add(connection, addition), order=addition.order
-            )
-        now = self._clock()
+        addition, jobs = additions.prepare(record), list(jobs)
 
-        def perform(connection: Any) -> Added:
+        def perform(connection: Any, add_jobs: AddJobs) -> Added:
             added = self._additions.add(connection, addition)
             if added.outcome in _KEPT:
-                self._job_table.add(connection, jobs, now)
+                add_jobs(jobs)
             return added
 
-        added = self._writer.run(perform, order=addition.order)
-        if added.outcome in _KEPT:
-            self.jobs.announce(job.lane for job in jobs)
-        return added
+        return self._access.transact(perform, addition.order)
 
     def add_jobs(self, jobs: Iterable[NewJob]) -> list[int]:
         """Add jobs that follow from nothing else that is written, and return their numbers."""

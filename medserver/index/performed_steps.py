@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from medserver.index.access import Access
+from medserver.index.access import Access, AddJobs
 from medserver.index.job_records import NewJob
 from medserver.index.moments import from_text, to_text
 
@@ -65,11 +65,7 @@ class PerformedSteps:
     """
 
     def __init__(self, access: Access) -> None:
-        self._read = access.read
-        self._writer = access.writer
-        self._jobs = access.jobs
-        self._job_table = access.job_table
-        self._clock = access.clock
+        self._access = access
         self._insert = access.backend.sql(
             f"INSERT INTO performed_steps ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
         )
@@ -116,7 +112,7 @@ class PerformedSteps:
         self, sop_instance_uid: str, state: str, content: str, calling_ae_title: str, studies: Sequence[str]
     ) -> bool:
         """Add a step that belongs to studies; False if there is one of this UID."""
-        moment = to_text(self._clock())
+        moment = to_text(self._access.clock())
         row = (sop_instance_uid, state, content, calling_ae_title, moment, moment)
 
         def perform(connection: Any) -> bool:
@@ -125,7 +121,7 @@ class PerformedSteps:
             self._note_studies(connection, sop_instance_uid, studies)
             return True
 
-        return self._writer.run(perform)
+        return self._access.writer.run(perform)
 
     def restore(self, steps: Iterable[PerformedStep]) -> None:
         """Enter steps that were in another index, as far as this one does not know them in that state or a later."""
@@ -139,7 +135,7 @@ class PerformedSteps:
                     self._note_studies(connection, step.sop_instance_uid, step.studies)
                     self._note_series(connection, step.sop_instance_uid, step.series)
 
-        self._writer.run(perform)
+        self._access.writer.run(perform)
 
     def _note_studies(self, connection: Any, sop_instance_uid: str, studies: Iterable[str]) -> None:
         for study in dict.fromkeys(studies):
@@ -165,24 +161,19 @@ class PerformedSteps:
         bool
             False if there is none.
         """
+        moment = to_text(self._access.clock())
 
-        now = self._clock()
-
-        def perform(connection: Any) -> Change | None:
+        def perform(connection: Any, add_jobs: AddJobs) -> bool:
             rows = connection.execute(self._lock, (sop_instance_uid,)).fetchall()
             if not rows:
-                return None
+                return False
             changed = change(_step(rows[0]))
-            connection.execute(self._update, (changed.state, changed.content, to_text(now), sop_instance_uid))
+            connection.execute(self._update, (changed.state, changed.content, moment, sop_instance_uid))
             self._note_series(connection, sop_instance_uid, changed.series)
-            self._job_table.add(connection, changed.jobs, now)
-            return changed
+            add_jobs(changed.jobs)
+            return True
 
-        changed = self._writer.run(perform)
-        if changed is None:
-            return False
-        self._jobs.announce(job.lane for job in changed.jobs)
-        return True
+        return self._access.transact(perform)
 
     def get(self, sop_instance_uid: str) -> PerformedStep | None:
         """Return a step with its studies and series, None if there is none."""
@@ -197,22 +188,22 @@ class PerformedSteps:
             )
             return replace(_step(rows[0]), studies=studies, series=series)
 
-        return self._read(read)
+        return self._access.read(read)
 
     def of_study(self, study_instance_uid: str) -> list[PerformedStep]:
         """Return the steps of a study, the oldest first."""
-        rows = self._read(lambda connection: connection.execute(self._of_study, (study_instance_uid,)).fetchall())
+        rows = self._access.rows(self._of_study, (study_instance_uid,))
         return [_step(row) for row in rows]
 
     def of_series(self, series_instance_uid: str) -> list[PerformedStep]:
         """Return the steps that name a series, the oldest first."""
-        rows = self._read(lambda connection: connection.execute(self._of_series, (series_instance_uid,)).fetchall())
+        rows = self._access.rows(self._of_series, (series_instance_uid,))
         return [_step(row) for row in rows]
 
     def all(self) -> Iterator[PerformedStep]:
         """Yield every step, the oldest first."""
         last = 0
-        while rows := self._read(lambda connection, after: connection.execute(self._page, (after,)).fetchall(), last):
+        while rows := self._access.rows(self._page, (last,)):
             yield from (_step(row[1:]) for row in rows)
             last = rows[-1][0]
 

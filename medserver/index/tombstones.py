@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from medserver.index.access import Access
+from medserver.index.access import Access, AddJobs
 from medserver.index.job_records import NewJob
 from medserver.index.locations import LocationTable
 from medserver.index.moments import from_text, to_text
@@ -54,12 +54,8 @@ class Tombstones:
     """
 
     def __init__(self, access: Access, locations: LocationTable) -> None:
-        self._read = access.read
-        self._writer = access.writer
-        self._jobs = access.jobs
-        self._job_table = access.job_table
+        self._access = access
         self._locations = locations
-        self._clock = access.clock
         self._insert = access.backend.sql(
             f"INSERT INTO tombstones ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (sop_instance_uid, digest, transfer_syntax_uid) DO UPDATE SET "
@@ -88,28 +84,27 @@ class Tombstones:
         jobs : iterable of NewJob
             What is to be done with their files.
         """
-        copies, jobs, now = list(copies), list(jobs), self._clock()
+        copies, jobs = list(copies), list(jobs)
 
-        def perform(connection: Any) -> None:
+        def perform(connection: Any, add_jobs: AddJobs) -> None:
             for each in tombstones:
                 row = (each.sop_instance_uid, each.digest, each.transfer_syntax_uid)
                 connection.execute(self._insert, (*row, to_text(each.deleted_at), each.deleted_by, each.reason))
             for copy in copies:
                 self._locations.remove(connection, copy.volume, copy.path)
-            self._job_table.add(connection, jobs, now)
+            add_jobs(jobs)
 
-        self._writer.run(perform)
-        self._jobs.announce(job.lane for job in jobs)
+        self._access.transact(perform)
 
     def is_deleted(self, record: InstanceRecord) -> bool:
         """Whether an object was deleted after it was received."""
         key = (record.sop_instance_uid, record.digest, record.transfer_syntax_uid, to_text(record.received_at))
-        return self._read(lambda connection: bool(connection.execute(self._find, key).fetchall()))
+        return bool(self._access.rows(self._find, key))
 
     def all(self) -> Iterator[Tombstone]:
         """Yield every tombstone, the oldest first."""
         last = 0
-        while page := self._read(self._rows, last):
+        while page := self._access.read(self._rows, last):
             for row in page:
                 yield Tombstone(*row[1:4], from_text(row[4]), *row[5:])
             last = page[-1][0]

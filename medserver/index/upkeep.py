@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from medserver.index.access import Access
+from medserver.index.access import Access, AddJobs
 from medserver.index.backend import Backend
 from medserver.index.job_records import NewJob
 from medserver.index.locations import SELECT_LOCATIONS, location_of
@@ -34,11 +34,7 @@ class Upkeep:
     """
 
     def __init__(self, access: Access) -> None:
-        self._read = access.read
-        self._writer = access.writer
-        self._jobs = access.jobs
-        self._job_table = access.job_table
-        self._clock = access.clock
+        self._access = access
         self._prepare_seeking(access.backend)
         self._prepare_verification(access.backend)
         self._prepare_tallies(access.backend)
@@ -137,16 +133,16 @@ class Upkeep:
             rows = connection.execute(self._missing[after.role], (after.number, last, volume)).fetchall()
             return [location_of(row) for row in rows], Cursor(after.role, last)
 
-        return self._read(read)
+        return self._access.read(read)
 
     def has_objects(self, volume: str) -> bool:
         """Whether there should be anything on a volume."""
-        return self._read(lambda connection: bool(connection.execute(self._any_on, (volume,)).fetchall()))
+        return bool(self._access.rows(self._any_on, (volume,)))
 
     def bad(self) -> Iterator[StoredLocation]:
         """Yield the copies that are bad, in the order of volume and path."""
         after = ("", "")
-        while page := self._read(self._bad_page, after):
+        while page := self._access.read(self._bad_page, after):
             yield from page
             after = (page[-1].volume, page[-1].path)
 
@@ -155,7 +151,7 @@ class Upkeep:
 
     def mark_volume_bad(self, volume: str) -> None:
         """Note that there is nothing any more on a volume."""
-        self._writer.run(lambda connection: connection.execute(self._mark_all, (volume,)) and None)
+        self._access.writer.run(lambda connection: connection.execute(self._mark_all, (volume,)) and None)
 
     # What is to be verified
 
@@ -165,11 +161,11 @@ class Upkeep:
         Pages are read as they are needed; what was verified meanwhile may still come.
         """
         number = 0
-        while page := self._read(self._page, self._never_verified, (volume, number)):
+        while page := self._access.read(self._page, self._never_verified, (volume, number)):
             yield from (location for _, location in page)
             number = page[-1][0]
         moment, last = to_text(before), ("", 0)
-        while page := self._read(self._page, self._verified_before, (volume, moment, *last)):
+        while page := self._access.read(self._page, self._verified_before, (volume, moment, *last)):
             yield from (location for _, location in page)
             last = (to_text(page[-1][1].verified_at), page[-1][0])  # type: ignore[arg-type]
 
@@ -195,7 +191,7 @@ class Upkeep:
             found = (location_of(rows[number]) for number in sorted(rows))
             return [one for one in found if volume in (None, one.volume)]
 
-        return self._read(read)
+        return self._access.read(read)
 
     def note_verified(self, copies: Sequence[StoredLocation], at: datetime) -> None:
         """Note that copies were read and are what was stored."""
@@ -206,7 +202,7 @@ class Upkeep:
                 connection.execute(self._note_verified, (moment, copy.volume, copy.path))
 
         if copies:
-            self._writer.run(perform)
+            self._access.writer.run(perform)
 
     def _page(self, connection: Any, statement: str, parameters: tuple) -> list[tuple[int, StoredLocation]]:
         return [(row[0], location_of(row)) for row in connection.execute(statement, parameters).fetchall()]
@@ -215,7 +211,7 @@ class Upkeep:
 
     def tally(self) -> Tally:
         """Count objects by the number of their good copies, and copies by volume."""
-        return self._read(self._tally)
+        return self._access.read(self._tally)
 
     def _tally(self, connection: Any) -> Tally:
         copies: dict[int, int] = {}
@@ -257,18 +253,15 @@ class Upkeep:
 
     def report_bad(self, volume: str, path: str, jobs: Iterable[NewJob]) -> bool:
         """Note that a copy is bad, and add jobs if that is news; return whether it is."""
-        jobs, now = list(jobs), self._clock()
+        jobs = list(jobs)
 
-        def perform(connection: Any) -> bool:
+        def perform(connection: Any, add_jobs: AddJobs) -> bool:
             if not connection.execute(self._report, (volume, path)).fetchall():
                 return False
-            self._job_table.add(connection, jobs, now)
+            add_jobs(jobs)
             return True
 
-        is_news = self._writer.run(perform)
-        if is_news:
-            self._jobs.announce(job.lane for job in jobs)
-        return is_news
+        return self._access.transact(perform)
 
 
 _TABLES = {"instance": "instances", "duplicate": "duplicates"}

@@ -19,7 +19,7 @@ from medserver import archive
 from medserver.config import Poll, Remote
 from medserver.dicom import status, uids
 from medserver.dicom.conditions import SingleValue
-from medserver.errors import DataSetMismatch, NoContextAccepted, RemoteError, UnknownRemote
+from medserver.errors import DataSetMismatch, NoContextAccepted, UnknownRemote
 from medserver.log import Event
 from medserver.node import Node
 from medserver.scu import query, retrieve
@@ -111,23 +111,19 @@ class _Collection:
         identifier.StudyDate = f"{first:%Y%m%d}-"
         for keyword, value in self._poll.keys:
             setattr(identifier, keyword, value)
-        yield from _valid(self._found(asking, identifier), "StudyInstanceUID")
+        yield from _found(asking, identifier, "StudyInstanceUID")
 
     def _is_complete(self, study: Dataset) -> bool:
         """Tell whether we have as many instances of a study as the AE says that it has."""
-        try:
-            count = int(study.get("NumberOfStudyRelatedInstances") or 0)
-        except (ValueError, TypeError):
-            return False
         here = self._node.index.select([SingleValue("StudyInstanceUID", str(study.StudyInstanceUID))])
-        return 0 < count == here.count
+        return 0 < query.study_related_instances(study) == here.count
 
     def _missing(self, asking: Association, study: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         """Yield the series of a study with what we lack of it: SOP Instance UIDs and SOP Class UIDs."""
         identifier = Dataset()
         identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "SERIES", study
         identifier.SeriesInstanceUID = None
-        series = [str(one.SeriesInstanceUID) for one in _valid(self._found(asking, identifier), "SeriesInstanceUID")]
+        series = [str(one.SeriesInstanceUID) for one in _found(asking, identifier, "SeriesInstanceUID")]
         for each in series:
             identifier = Dataset()
             identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "IMAGE", study
@@ -135,7 +131,7 @@ class _Collection:
             identifier.SOPInstanceUID = identifier.SOPClassUID = None
             there = {
                 str(one.SOPInstanceUID): str(one.get("SOPClassUID") or "")
-                for one in _valid(self._found(asking, identifier), "SOPInstanceUID")
+                for one in _found(asking, identifier, "SOPInstanceUID")
             }
             here = self._node.index.instances(list(there))
             missing = [(uid, sop_class) for uid, sop_class in there.items() if uid not in here]
@@ -143,22 +139,6 @@ class _Collection:
                 self._run, instances=self._run.instances + len(there), missing=self._run.missing + len(missing)
             )
             yield each, missing
-
-    def _found(self, asking: Association, identifier: Dataset) -> list[Dataset]:
-        """Return the matches of a query.
-
-        Raises
-        ------
-        RemoteError
-            The AE does not answer it.
-        """
-        found = []
-        for response in query.find(asking, uids.STUDY_ROOT_FIND, identifier):
-            if status.is_pending(response.code) and response.identifier is not None:
-                found.append(response.identifier)
-        if response.code != status.SUCCESS:
-            raise RemoteError(f"{self._remote.name} answered the C-FIND with {status.describe(response.code)}")
-        return found
 
     # What we lack
 
@@ -225,8 +205,8 @@ class _Collection:
         return associated_with(self._config, self._remote, proposals)
 
 
-def _valid(found: list[Dataset], keyword: str) -> Iterator[Dataset]:
-    """Yield the answers that name something; they come from a peer."""
-    for dataset in found:
-        if uids.is_valid_uid(str(dataset.get(keyword) or "")):
+def _found(asking: Association, identifier: Dataset, named: str) -> Iterator[Dataset]:
+    """Yield the matches of a query that name something, by a UID; they come from a peer."""
+    for dataset in query.matches(asking, uids.STUDY_ROOT_FIND, identifier):
+        if uids.is_valid_uid(str(dataset.get(named) or "")):
             yield dataset

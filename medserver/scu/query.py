@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pydicom.dataset import Dataset
 
 from medserver.dicom import status, uids
+from medserver.errors import RemoteError
 from medserver.scu.exchange import (
     PRIORITY_MEDIUM,
     Response,
@@ -64,3 +65,28 @@ def find(
         count += is_match
         if is_match and count == matches_max:
             cancel(association, context, message_id)
+
+
+def matches(association: Association, sop_class_uid: str, identifier: Dataset) -> list[Dataset]:
+    """Send a C-FIND and return the identifiers of all matches.
+
+    Raises
+    ------
+    RemoteError
+        The remote AE does not answer it, or ends it with anything but success: there may be more of them.
+    """
+    found = []
+    for response in find(association, sop_class_uid, identifier):
+        if status.is_pending(response.code) and response.identifier is not None:
+            found.append(response.identifier)
+    if response.code != status.SUCCESS:
+        raise RemoteError(f"the C-FIND was answered with {status.describe(response.code)}")
+    return found
+
+
+def study_related_instances(match: Dataset) -> int:
+    """Return Number of Study Related Instances (0020,1208) of a match, 0 if it has none that is a number."""
+    try:
+        return int(match.get("NumberOfStudyRelatedInstances") or 0)
+    except (ValueError, TypeError):
+        return 0

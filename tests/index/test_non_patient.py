@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from medserver.dicom.non_patient import NON_PATIENT_SOP_CLASSES
@@ -62,13 +64,13 @@ def test_conditions_of_acquisition_are_kept_with_the_instance(index: Index) -> N
     assert [one.sop_instance_uid for one in index.acquisitions.unread(10)] == ["1.2.1.1.1", "1.2.1.1.2"]
     values = {"KVP": "120", "FocalSpots": ["0.6", "1.2"]}
     index.acquisitions.put([
-        Acquisition(first.sop_instance_uid, first.digest, values),
-        Acquisition(second.sop_instance_uid, "another digest", {"KVP": "80"}),
+        Acquisition.of(first, values),
+        replace(Acquisition.of(second, {"KVP": "80"}), digest="another digest"),
     ])
     assert index.acquisitions.of_series("1.2.1.1") == [values]
     assert [one.sop_instance_uid for one in index.acquisitions.unread(10)] == [second.sop_instance_uid]
     assert index.acquisitions.newest_unread_at() == second.received_at
-    index.acquisitions.put([Acquisition(second.sop_instance_uid, second.digest, None)])
+    index.acquisitions.put([Acquisition.of(second, None)])
     assert index.acquisitions.newest_unread_at() is None
     answers = {
         answer["SOPInstanceUID"]: answer["acquisition"]
