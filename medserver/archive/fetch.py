@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
 
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
 
 from medserver.archive.checked_stream import CheckedStream
 from medserver.archive.copies import Copies, Copy, as_stored
-from medserver.dicom.character_sets import python_codecs, read_specific_character_set
+from medserver.archive.undecoded import undecoded
 from medserver.dicom.elements import ScannedElements, inflate_prefix, scan_elements
 from medserver.dicom.transfer_syntaxes import TransferSyntax, transfer_syntax
 from medserver.errors import DamagedObject, IndexFailure, StoreFailure
@@ -39,8 +37,6 @@ HEADER_DEPTH_MAX = 64
 HEADER_ELEMENTS_MAX = 10_000
 # Most headers are within the first of these; the last bounds what a strange object can cost.
 _HEADER_SIZES_BYTES = (64 * 1024, 512 * 1024, 4 * 1024 * 1024)
-
-_SPECIFIC_CHARACTER_SET = 0x00080005
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +148,7 @@ def read_header(node: Node, stored: Copy, *, verified: bool = False) -> Dataset:
         with _open_at(node, copy, 0)[1] as file, translating(f"read {copy.volume}:{copy.path}"):
             return _scan_header(file, syntax, stored.size_bytes)
 
-    return _as_dataset(Copies(node, stored).next(read), syntax)
+    return undecoded(Copies(node, stored).next(read), syntax)
 
 
 def _scan_header(file: BinaryIO, syntax: TransferSyntax, data_set_bytes: int) -> ScannedElements:
@@ -244,16 +240,3 @@ def _verify(node: Node, copy: Copy) -> None:
     node.volume(copy.volume).verify(as_stored(copy))
     with suppress(IndexFailure):  # it is good all the same
         node.index.mark_location(copy.volume, copy.path, GOOD, verified_at=node.clock())
-
-
-def _as_dataset(scanned: ScannedElements, syntax: TransferSyntax) -> Dataset:
-    """Return encoded elements as pydicom keeps what it has read but not decoded."""
-    elements = {}
-    for number, (vr, value) in scanned.values.items():
-        tag = Tag(number)
-        elements[tag] = RawDataElement(tag, vr or None, len(value), value, 0, not vr, syntax.little_endian)
-    dataset = Dataset(elements)
-    _, raw = scanned.values.get(_SPECIFIC_CHARACTER_SET, ("CS", b""))
-    encodings = python_codecs(read_specific_character_set(raw))
-    dataset.set_original_encoding(syntax.implicit_vr, syntax.little_endian, encodings)
-    return dataset

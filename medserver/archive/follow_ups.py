@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from medserver.index import HIGH, LOW, NewJob
+from medserver.index import HIGH, LOW, InstanceRecord, NewJob
 from medserver.node import Node
 
 REPLICATE, REPAIR, REMOVE, COMPRESS = "replicate", "repair", "remove", "compress"
@@ -31,9 +31,10 @@ def replication_job(target: str, volume: str, path: str) -> NewJob:
     return NewJob(REPLICATE, {"volume": volume, "path": path}, destination=target)
 
 
-def route_job(sop_instance_uid: str, digest: str, calling_ae_title: str) -> NewJob:
-    """Return what decides to whom an object is sent that was received from an AE."""
-    return NewJob(ROUTE, {"sop_instance_uid": sop_instance_uid, "digest": digest, "from": calling_ae_title})
+def route_job_of(record: InstanceRecord) -> NewJob:
+    """Return what decides to whom an object is sent, if that was not decided when it came."""
+    sender = record.calling_ae_title or ""
+    return NewJob(ROUTE, {"sop_instance_uid": record.sop_instance_uid, "digest": record.digest, "from": sender})
 
 
 def step_route_job(sop_instance_uid: str) -> NewJob:

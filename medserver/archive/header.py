@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
 
+from pydicom.dataset import Dataset
+
 from medserver.archive.request_attributes import sequence_as_json
+from medserver.archive.undecoded import SPECIFIC_CHARACTER_SET, undecoded
 from medserver.dicom.attributes import ATTRIBUTES, WANTED_TAGS, Attribute
 from medserver.dicom.character_sets import decode_text, read_specific_character_set
 from medserver.dicom.elements import ScannedElements, inflate_prefix, scan_elements
@@ -31,7 +34,6 @@ from medserver.errors import CannotUnderstand, DataSetMismatch
 HEADER_SIZE_BYTES = 64 * 1024
 HEADER_SIZE_MAX_BYTES = 1024 * 1024
 
-_SPECIFIC_CHARACTER_SET = 0x00080005
 _SOP_CLASS_UID, _SOP_INSTANCE_UID = 0x00080016, 0x00080018
 _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID = 0x0020000D, 0x0020000E
 _IDENTIFYING = frozenset((_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID))
@@ -43,6 +45,7 @@ _TEXT_VRS = frozenset(
     ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
 )
 _REMEMBERED_BYTES_MAX = 256
+_ATTRIBUTE_BYTES_MAX = 1024
 _UNSIGNED_SHORT = {True: Struct("<H"), False: Struct(">H")}
 
 
@@ -77,6 +80,7 @@ class HeaderReader:
         self._prefix = bytearray()
         self._size_max_bytes = HEADER_SIZE_BYTES
         self._scanned: ScannedElements | None = None
+        self._is_whole = False
 
     @property
     def has_enough(self) -> bool:
@@ -108,9 +112,35 @@ class HeaderReader:
             They are one in another transfer syntax.
         """
         if self._scanned is None:
+            self._is_whole = True
             self._scanned = self._scan()
         self._check_encoding(self._scanned)
         return _decoded(self._scanned, self._syntax)
+
+    def attributes(self, tags: frozenset[int]) -> Dataset | None:
+        """Return attributes of the data set, not decoded, for somebody who has little time. After `header`.
+
+        Parameters
+        ----------
+        tags : frozenset of int
+            Which, ``group << 16 | element``.
+
+        Returns
+        -------
+        Dataset or None
+            Those of them that are there. None if that is not certain, since they may lie behind what was kept, or if
+            one of them is a sequence or strangely long.
+        """
+        if not tags:
+            return Dataset()
+        elements = _elements(self._prefix, self._syntax)
+        scanned = scan_elements(elements, self._syntax, tags | {SPECIFIC_CHARACTER_SET})
+        ends_here = self._is_whole and scanned.problem is None and not self._syntax.deflated
+        if not (scanned.complete or ends_here):
+            return None
+        if any(vr == "SQ" or len(value) > _ATTRIBUTE_BYTES_MAX for vr, value in scanned.values.values()):
+            return None
+        return undecoded(scanned, self._syntax)
 
     def _decide(self) -> None:
         """Go on to the larger limit if the identifying attributes are not found and may still come."""
@@ -181,7 +211,7 @@ def check_identity(header: Header, sop_class_uid: str, sop_instance_uid: str) ->
 
 
 def _decoded(scanned: ScannedElements, syntax: TransferSyntax) -> Header:
-    _, raw = scanned.values.get(_SPECIFIC_CHARACTER_SET, ("CS", b""))
+    _, raw = scanned.values.get(SPECIFIC_CHARACTER_SET, ("CS", b""))
     character_sets = read_specific_character_set(raw)
     values = dict(_NO_VALUES)
     for tag, (vr, raw) in scanned.values.items():

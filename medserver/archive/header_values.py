@@ -1,4 +1,4 @@
-"""Values of a data set in the form that matching compares: text, lists of text, lists of mappings."""
+"""Elements of a stored header, decoded with care, and data sets of what the index keeps of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filewriter import correct_ambiguous_vr_element
-from pydicom.multival import MultiValue
 
 from medserver.archive.fetch import HEADER_DEPTH_MAX
 from medserver.codecs.data_sets import is_too_long, read_sequence
@@ -17,46 +16,6 @@ from medserver.errors import CannotUnderstand
 
 SEQUENCE_ELEMENTS_MAX = 20_000
 """How many elements and items a sequence of a stored header may have."""
-
-Value = "None | str | list[str] | list[dict]"
-
-
-def value_of(dataset: Dataset, keyword: str) -> None | str | list[str] | list[dict]:
-    """Return the value of an attribute.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        An identifier or a stored header.
-    keyword : str
-        The attribute.
-
-    Returns
-    -------
-    None, str, list of str, or list of dict
-        None when it is absent or empty; a list when it has several values; for a sequence one mapping of keyword to
-        value for each item.
-    """
-    if keyword not in dataset:
-        return None
-    element = dataset[keyword]
-    if element.VR == "SQ":
-        return [_mapping(item) for item in element.value]
-    if element.value is None or element.value == "":
-        return None
-    if isinstance(element.value, (MultiValue, list)):
-        return [_text(one, element.VR) for one in element.value]
-    if isinstance(element.value, bytes):
-        return None
-    return _text(element.value, element.VR)
-
-
-def _text(value: object, vr: str) -> str:
-    """Return a single value as text, without the nulls that the index leaves out as well.
-
-    A UID with one in its midst is none, and must not become another one.
-    """
-    return str(value) if vr == "UI" else str(value).replace("\0", "")
 
 
 def element_of(header: Dataset, keyword: str) -> DataElement | None:
@@ -106,7 +65,3 @@ def dataset_of(item: Mapping[str, Mapping]) -> Dataset:
     for tag, element in item.items():
         dataset.add_new(int(tag, 16), element["vr"], "\\".join(element.get("Value", ())) or None)
     return dataset
-
-
-def _mapping(item: Dataset) -> dict:
-    return {element.keyword: value_of(item, element.keyword) for element in item if element.keyword}

@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from datetime import UTC
 from types import TracebackType
 
-from medserver.archive.follow_ups import compression_job, replication_jobs, route_job
+from medserver.archive.follow_ups import compression_job, replication_jobs, route_job_of
 from medserver.archive.header import Header, HeaderReader, check_identity
 from medserver.archive.safekeeping import require_copies
 from medserver.crash import crash_point
 from medserver.dicom.conditions import SingleValue
 from medserver.dicom.part10 import FileMeta
+from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.dicom.transfer_syntaxes import transfer_syntax
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import (
@@ -28,8 +29,10 @@ from medserver.errors import (
     OutOfResources,
     StoreFailure,
 )
-from medserver.index import BAD, Added, InstanceRecord, StoredLocation
+from medserver.index import BAD, Added, InstanceRecord, NewJob, StoredLocation
 from medserver.node import Node
+from medserver.routing.plan import Arrival, jobs_of
+from medserver.routing.rules import tags_of
 from medserver.store import ObjectWriter, StoredObject
 
 logger = logging.getLogger(__name__)
@@ -104,6 +107,7 @@ class Reception:
         self._file_meta = file_meta
         self._size_max_bytes = node.config.current.limits.object_size_max_bytes
         self._header_reader = HeaderReader(transfer_syntax(file_meta.transfer_syntax_uid))
+        self._config = node.config.current
         self._volume = node.primary_volume
         self._writer: ObjectWriter = self._volume.create(file_meta.encode())
 
@@ -176,15 +180,33 @@ class Reception:
 
     def _enter(self, record: InstanceRecord) -> Added:
         jobs = replication_jobs(self._node, record.volume, record.path)
-        if self._node.config.current.routes:
-            jobs.append(route_job(record.sop_instance_uid, record.digest, self._file_meta.source_ae_title))
         if self._compress_to:
             jobs.append(compression_job(record.volume, record.path, self._compress_to))
         try:
-            return self._node.index.add(record, jobs)
+            return self._node.index.add(record, jobs, self._routed(record))
         except MedserverError:
             self._take_back(record)
             raise
+
+    def _routed(self, record: InstanceRecord) -> list[NewJob]:
+        """Return what the rules want done with the instance, or what decides that later."""
+        if not self._config.routes:
+            return []
+        now = self._node.clock()
+        try:
+            attributes = self._header_reader.attributes(tags_of(self._config.routes))
+            if attributes is not None:
+                arrival = Arrival(
+                    record.sop_instance_uid,
+                    record.values["study_instance_uid"] or "",
+                    record.values["series_instance_uid"] or "",
+                    self._file_meta.source_ae_title,
+                    now,
+                )
+                return list(jobs_of(self._config, arrival, attributes, now))
+        except PYDICOM_ERRORS as error:  # a value that cannot be decoded is no reason to refuse the instance
+            logger.info("the rules cannot be applied yet: %s", error)
+        return [route_job_of(record)]
 
     def _forget_damaged(self, record: InstanceRecord) -> bool:
         """Remove the row of a stored instance whose file is gone, cut or known to be bad: the new one replaces it.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from medserver.archive.findings import Finding
-from medserver.archive.follow_ups import replication_jobs
+from medserver.archive.follow_ups import replication_jobs, route_job_of
 from medserver.archive.receipts import records_in_order
 from medserver.node import Node
 from medserver.store import Volume, paths
@@ -94,7 +94,9 @@ def _adopt(node: Node, volume: Volume, done: Reconciliation) -> None:
             volume.delete(record.path)
             done.removed += 1
             continue
-        added = node.index.add(record, replication_jobs(node, volume.name, record.path))
+        # Its sender has had no success and sends it again; that will be the same, and nothing follows from it any more.
+        routed = [route_job_of(record)] if recent is not None and node.config.current.routes else []
+        added = node.index.add(record, replication_jobs(node, volume.name, record.path), routed)
         if added.file_needed:
             done.adopted += 1
         else:

@@ -14,8 +14,8 @@ from medserver import archive
 from medserver.archive import Finding, Problem
 from medserver.archive.check import pairs
 from medserver.archive.follow_ups import removal_job
-from medserver.archive.receipts import records_in_order
 from medserver.archive.performed_steps import load_steps
+from medserver.archive.receipts import records_in_order
 from medserver.archive.tombstones import load_tombstones
 from medserver.index import GOOD, InstanceRecord, JobFilter
 from medserver.node import Node

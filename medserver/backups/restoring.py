@@ -21,7 +21,6 @@ from medserver.index.backend import Backend
 from medserver.node import Node, open_node, utc_now
 from medserver.store.failures import translating
 
-
 Begin = Callable[[int], Callable[[int], None]]
 
 

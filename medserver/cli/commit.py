@@ -16,6 +16,7 @@ from medserver.cli.responses import FAILURE
 from medserver.cli.text import CELL_LENGTH_MAX, printable
 from medserver.commitment.asking import Inquiry
 from medserver.config import Config
+from medserver.dicom.dataset_values import value_of
 from medserver.dicom.keys import parse_key
 from medserver.dicom.storage_commitment import Reference
 from medserver.dicom.uids import is_valid_uid
@@ -24,7 +25,6 @@ from medserver.index import Index
 from medserver.node import Node, open_node
 from medserver.scu.commitment import PROPOSAL
 from medserver.scu.files import find_instances
-from medserver.archive.header_values import value_of
 from medserver.wire.requestor import associate
 
 

@@ -13,10 +13,10 @@ from medserver.cli.invocation import Invocation, echo_json, echo_table, json_opt
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import CELL_LENGTH_MAX, duration_in_words, printable
 from medserver.config.values import duration
-from medserver.delivery.outbox import CONFIRM, OUTBOX_KINDS
 from medserver.errors import BadUsage
 from medserver.index import JobCount, JobFilter, LaneState
 from medserver.node import Node, open_node
+from medserver.routing.outbox import CONFIRM, OUTBOX_KINDS
 
 _AGE = duration(0, 100 * 366 * 86_400)
 

@@ -12,8 +12,8 @@ from medserver.cli.responses import FAILURE
 from medserver.cli.text import printable
 from medserver.config import CALLING_AE_TITLE, Route
 from medserver.delivery.file_header import header_of_file
-from medserver.delivery.routing import checks
 from medserver.dicom.syntax_names import short_name
+from medserver.routing.rules import checks
 
 
 @click.group()

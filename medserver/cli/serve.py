@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from medserver.cli.invocation import Invocation, pass_invocation
 from medserver import log
+from medserver.cli.invocation import Invocation, pass_invocation
 
 
 @click.command()

@@ -9,10 +9,10 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from medserver import archive
-from medserver.archive.header_values import value_of
 from medserver.conditions.constraints import Comparison, compare
 from medserver.conditions.outliers import Outlier, find_outliers
 from medserver.dicom import uids
+from medserver.dicom.dataset_values import value_of
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.index import StoredInstance
 from medserver.node import Node

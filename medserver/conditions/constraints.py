@@ -9,7 +9,7 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from medserver.archive.header_values import value_of
+from medserver.dicom.dataset_values import value_of
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.errors import CannotUnderstand
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
-from medserver.archive.header_values import value_of
 from medserver.dicom.acquisition import ITEM_KEYWORDS, PLAIN_KEYWORDS
+from medserver.dicom.dataset_values import value_of
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.errors import CannotUnderstand
 

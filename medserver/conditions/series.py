@@ -9,9 +9,9 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from medserver import archive
-from medserver.archive.header_values import value_of
 from medserver.conditions.reading import conditions_in
 from medserver.dicom.acquisition import AcquisitionAttribute, conditions_of
+from medserver.dicom.dataset_values import value_of
 from medserver.index import StoredInstance
 from medserver.node import Node
 

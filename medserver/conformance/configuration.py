@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from medserver.config.options import NAMED_SECTIONS, OPTIONS, SECTIONS, Option, options_of
 from medserver.conformance.document import Section, Table
 from medserver.conformance.overview import NOT_SUPPORTED
-from medserver.config.options import NAMED_SECTIONS, OPTIONS, SECTIONS, Option, options_of
 
 _GENERAL = tuple(section for section in SECTIONS if section not in ("store", "ae"))
 

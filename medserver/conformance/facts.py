@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydicom.uid import UID
 
 from medserver import __version__, codecs
+from medserver.config.options import OPTIONS
 from medserver.conformance.matching_keys import acquisition_keys, kinds_of_matching, tag_text
 from medserver.conformance.roles import ROLES, USED_ONLY
-from medserver.config.options import OPTIONS
 from medserver.dicom import status, uids
 from medserver.dicom.attributes import ATTRIBUTES
 from medserver.dicom.character_sets import SINGLE_BYTE_CHARACTER_SETS, UNICODE_UTF_8

@@ -5,8 +5,8 @@ from __future__ import annotations
 from medserver import __version__
 from medserver.conformance.document import Section
 from medserver.conformance.roles import (
-    other_syntaxes,
     other_sop_classes_table,
+    other_syntaxes,
     services_table,
     sop_classes_table,
     transfer_syntaxes_table,

@@ -12,7 +12,6 @@ from typing import Any
 
 from medserver.commitment.asking import Inquiry
 from medserver.config import Remote
-from medserver.delivery.outbox import CONFIRM, DELIVER, follow_up
 from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
@@ -21,6 +20,7 @@ from medserver.index import Job, Lane, NewJob, StoredInstance
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
+from medserver.routing.outbox import CONFIRM, DELIVER, follow_up
 from medserver.scu.commitment import PROPOSAL
 from medserver.wire.requestor import associated_with
 

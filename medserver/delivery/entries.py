@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from medserver.config import Config, Route
-from medserver.delivery.outbox import follow_up
 from medserver.index import Job, NewJob, StoredInstance
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done
 from medserver.node import Node
+from medserver.routing.outbox import follow_up
 
 
 class Entry(NamedTuple):

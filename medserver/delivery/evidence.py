@@ -30,18 +30,17 @@ class Evidence:
     ----------
     node : Node
         Whose index.
-    may_ask : bool
-        Whether the sender may be asked how many instances it has: that takes an association.
     """
 
-    def __init__(self, node: Node, *, may_ask: bool = False) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
-        self._may_ask = may_ask
         self._noted: dict[str, dict[str, datetime]] = {}
         self._performed: dict[str, bool] = {}
         self._counted: dict[tuple[str, str], bool] = {}
 
-    def completes(self, rule: Route, study_instance_uid: str, sender: str, received_at: datetime) -> bool:
+    def completes(
+        self, rule: Route, study_instance_uid: str, sender: str, received_at: datetime, *, may_ask: bool
+    ) -> bool:
         """Tell whether something that a rule goes by says that a study was complete after an instance had come.
 
         Parameters
@@ -50,16 +49,20 @@ class Evidence:
             The AE title that sent the instance.
         received_at : datetime
             When it came.
+        may_ask : bool
+            Whether the sender may be asked how many instances it has: that takes an association.
         """
-        return any(self._says(evidence, study_instance_uid, sender, received_at) for evidence in rule.complete_by)
+        return any(
+            self._says(evidence, study_instance_uid, sender, received_at, may_ask) for evidence in rule.complete_by
+        )
 
-    def _says(self, evidence: str, study: str, sender: str, received_at: datetime) -> bool:
+    def _says(self, evidence: str, study: str, sender: str, received_at: datetime, may_ask: bool) -> bool:
         if evidence == "mpps":
             if study not in self._performed:
                 self._performed[study] = _is_performed(self._node, study)
             return self._performed[study]
         if evidence == "count":
-            if self._may_ask and (study, sender) not in self._counted:
+            if may_ask and (study, sender) not in self._counted:
                 self._counted[study, sender] = _is_counted(self._node, study, sender)
             return self._counted.get((study, sender), False)
         if study not in self._noted:

@@ -12,31 +12,25 @@ from datetime import datetime, timedelta
 from medserver.archive.follow_ups import RELEASE, release_job
 from medserver.config import Route
 from medserver.delivery.evidence import Evidence
-from medserver.delivery.outbox import DELIVER, HOLD, PRIORITIES, follow_up, released
-from medserver.index import Job, JobFilter, NewJob
+from medserver.index import Job, JobFilter
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done
 from medserver.node import Node
+from medserver.routing.outbox import DELIVER, HOLD, follow_up, released
 
-__all__ = ["RELEASE", "hold", "hold_job", "release"]
+__all__ = ["RELEASE", "hold", "release"]
 
 LOOK_AGAIN_S, LOOK_AGAIN_FACTOR, LOOK_AGAIN_LONGEST_S = 2.0, 5.0, 300.0
-"""When it is looked for evidence: soon, then more and more seldom. Most evidence is told by `release`; but it may come
-while an instance is just being held, and the number of instances at the sender has to be asked for."""
+"""When it is looked for evidence after the first time, which is at once: soon, then more and more seldom. Most evidence
+is told by `release`; but the number of instances at the sender has to be asked for."""
 
 KEPT_FOR = timedelta(days=7)
 """How long it is kept when a study seemed complete."""
 
 
-def hold_job(payload: dict[str, str], destination: str, rule: Route, now: datetime) -> NewJob:
-    """Return what holds an instance until it may be complete for the first time."""
-    due_at = _not_later(rule, now + timedelta(seconds=rule.quiet_s), now, 0)
-    return NewJob(HOLD, payload, destination=destination, priority=PRIORITIES[rule.priority], due_at=due_at)
-
-
 def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Release instances of what is complete; the others are held on until it may be."""
-    config, now, evidence = node.config.current, node.clock(), Evidence(node, may_ask=True)
+    config, now, evidence = node.config.current, node.clock(), Evidence(node)
     quiet_at: dict[tuple[str, str, str], datetime] = {}
     told: set[str] = set()
     for job in batch:
@@ -61,9 +55,9 @@ def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
         if quiet_at[what] <= now:
             yield done(job, released(kind, payload, job.destination, rule, now))
         else:
-            looks = payload.get("looks", 0) + 1
+            looks = payload.get("looks", 0)
             due_at = _not_later(rule, quiet_at[what], now, looks)
-            again = {**payload, "looks": looks}
+            again = {**payload, "looks": looks + 1}
             yield done(job, follow_up(job, HOLD, again, due_at))
 
 
@@ -72,7 +66,9 @@ def _is_complete(evidence: Evidence, rule: Route, job: Job) -> bool:
     if "received_at" not in payload:  # it was held before there was evidence
         return False
     received_at = datetime.fromisoformat(payload["received_at"])
-    return evidence.completes(rule, payload["study_instance_uid"], payload["from"], received_at)
+    # Instances are still coming when it is looked for the first time: it is too early to ask how many there are.
+    may_ask = payload.get("looks", 0) > 0
+    return evidence.completes(rule, payload["study_instance_uid"], payload["from"], received_at, may_ask=may_ask)
 
 
 def _not_later(rule: Route, quiet_at: datetime, now: datetime, looks: int) -> datetime:

@@ -11,7 +11,6 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from medserver.delivery.entries import Entry, select
-from medserver.delivery.outbox import NOTIFY
 from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.dicom import status, uids
 from medserver.errors import RemoteError
@@ -19,6 +18,7 @@ from medserver.index import Lane
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
+from medserver.routing.outbox import NOTIFY
 from medserver.scu.normalized import create_instance, proposal
 from medserver.wire.requestor import associated_with
 

@@ -14,9 +14,7 @@ from pydicom.sequence import Sequence
 from medserver.archive.follow_ups import ROUTE_STEP, release_job
 from medserver.config import Config, Route
 from medserver.delivery.entries import postponed
-from medserver.delivery.outbox import FORWARD_STEP, released
 from medserver.delivery.resting import destination_of, no_destination, rest
-from medserver.delivery.routing import wanted_by
 from medserver.dicom import status, uids
 from medserver.errors import RemoteError
 from medserver.index import Job, Lane, NewJob, PerformedStep
@@ -24,6 +22,8 @@ from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 from medserver.procedures.performed import FIXED, IN_PROGRESS, decoded
+from medserver.routing.outbox import FORWARD_STEP, released
+from medserver.routing.rules import wanted_by
 from medserver.scu.normalized import create_instance, proposal, set_instance
 from medserver.wire.association import Association
 from medserver.wire.requestor import associated_with

@@ -17,7 +17,6 @@ from medserver import archive, codecs
 from medserver.config import Changes, Remote, Route
 from medserver.delivery.confirming import confirm_job
 from medserver.delivery.entries import Entry, select
-from medserver.delivery.outbox import DELIVER
 from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.delivery.side_by_side import Pace, merged
 from medserver.dicom import status
@@ -26,6 +25,7 @@ from medserver.index import Job, Lane, StoredInstance
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
+from medserver.routing.outbox import DELIVER
 from medserver.scu.sender import StorageSender
 from medserver.scu.storage import Outgoing
 from medserver.wire.limits import WireLimits

@@ -43,7 +43,8 @@ from medserver.index.writer import Writer
 Clock = Callable[[], datetime]
 Item = TypeVar("Item")
 
-_KEPT = ("stored", "aside", "replaced")
+_CURRENT = ("stored", "replaced")
+_KEPT = (*_CURRENT, "aside")
 
 _COUNTS = (
     "SELECT (SELECT COUNT(*) FROM patients), (SELECT COUNT(*) FROM studies), (SELECT COUNT(*) FROM series), "
@@ -168,7 +169,9 @@ class Index:
 
     # Objects
 
-    def add(self, record: InstanceRecord, jobs: Iterable[NewJob] = ()) -> Added:
+    def add(
+        self, record: InstanceRecord, jobs: Iterable[NewJob] = (), jobs_of_instance: Iterable[NewJob] = ()
+    ) -> Added:
         """Add an object that lies in a volume.
 
         Parameters
@@ -178,6 +181,8 @@ class Index:
         jobs : iterable of NewJob
             What is to be done with it. They are added in the same transaction if the archive keeps the object:
             if it is stored, aside or replaced.
+        jobs_of_instance : iterable of NewJob
+            What is to be done with the instance that it is: not if it is put aside.
 
         Returns
         -------
@@ -191,12 +196,14 @@ class Index:
         OutOfResources
             If there was no space.
         """
-        addition, jobs = additions.prepare(record), list(jobs)
+        addition, jobs, jobs_of_instance = additions.prepare(record), list(jobs), list(jobs_of_instance)
 
         def perform(connection: Any, add_jobs: AddJobs) -> Added:
             added = self._additions.add(connection, addition)
             if added.outcome in _KEPT:
                 add_jobs(jobs)
+            if added.outcome in _CURRENT:
+                add_jobs(jobs_of_instance)
             return added
 
         return self._access.transact(perform, addition.order)

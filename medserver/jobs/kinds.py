@@ -22,10 +22,9 @@ from medserver.commitment.retention import prune_commitments
 from medserver.conditions.indexing import CONDITIONS, index_conditions
 from medserver.conditions.indexing import INTERVAL_S as CONDITIONS_INTERVAL_S
 from medserver.delivery.confirming import confirm
-from medserver.delivery.performed_steps import ROUTE_STEP, forward_steps, route_steps
-from medserver.delivery.notifying import notify
 from medserver.delivery.holding import RELEASE, hold, release
-from medserver.delivery.outbox import CONFIRM, DELIVER, FORWARD_STEP, HOLD, NOTIFY
+from medserver.delivery.notifying import notify
+from medserver.delivery.performed_steps import ROUTE_STEP, forward_steps, route_steps
 from medserver.delivery.routing import route
 from medserver.delivery.sending import deliver
 from medserver.jobs.batch import Batch
@@ -34,6 +33,7 @@ from medserver.node import Node
 from medserver.polling.schedule import POLL, POLL_SURVEY, poll
 from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL_S
 from medserver.polling.schedule import survey as survey_polls
+from medserver.routing.outbox import CONFIRM, DELIVER, FORWARD_STEP, HOLD, NOTIFY
 from medserver.safekeeping.compression import RETIRE, RETIRE_INTERVAL_S, compress, retire
 from medserver.safekeeping.deletion import DELETE, delete, remove
 from medserver.safekeeping.draining import DRAIN, drain

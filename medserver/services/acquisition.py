@@ -15,8 +15,9 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 
 from medserver import archive
-from medserver.archive.header_values import element_of, value_of
+from medserver.archive.header_values import element_of
 from medserver.dicom.acquisition import PLAIN_KEYWORDS
+from medserver.dicom.dataset_values import value_of
 from medserver.dicom.matching import matches_item
 from medserver.errors import StoreFailure
 from medserver.index import StoredInstance

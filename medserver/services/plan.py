@@ -9,10 +9,10 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from medserver.archive import REQUEST_ATTRIBUTES_ITEM_KEYWORDS
-from medserver.archive.header_values import value_of
 from medserver.dicom.acquisition import ITEM_KEYWORDS, PLAIN_KEYWORDS
 from medserver.dicom.attributes import EVERY_LEVEL, LEVELS, UNIQUE_KEYS, attribute
 from medserver.dicom.conditions import CombinedRange, Condition
+from medserver.dicom.dataset_values import value_of
 from medserver.dicom.keys import combine_date_times, parse_key
 from medserver.services.answer import Key
 from medserver.services.model import (

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from pydicom.dataset import Dataset
 
 from medserver import archive
-from medserver.archive.header_values import value_of
 from medserver.codecs import TranscodeAhead
 from medserver.config import Remote
 from medserver.dicom import status, uids
 from medserver.dicom.attributes import UNIQUE_KEYS
 from medserver.dicom.conditions import Condition
+from medserver.dicom.dataset_values import value_of
 from medserver.dicom.keys import parse_key
 from medserver.errors import (
     AssociationAborted,

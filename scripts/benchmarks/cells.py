@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from scripts.benchmarks.candidates import (
     ALONE,
     CP,
@@ -145,15 +147,15 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
     Forwarding: (
         *(
             Cell(
-                f"forward-{modality.lower()}",
-                f"{modality} received and sent on by a rule",
+                f"forward-{modality.lower()}-{count}",
+                f"{modality} received and sent on by a rule, {count} images",
                 "images/s",
                 (MEDSERVER, ORTHANC),
                 (Requirement(1.0, 2.0, ORTHANC),),
-                "forward",
+                str(count),
                 modality,
             )
-            for modality in ("CT", "MR")
+            for modality, count in product(("CT", "MR"), (200, 500))
         ),
         _alone("forward-delay", "delay of a single CT image", "ms", 100, 50, "delay"),
     ),

@@ -20,7 +20,6 @@ from scripts.benchmarks.stage import Stage
 from tests.peers import PeerFailed
 from tests.peers.dcmtk_servers import StoreSCP
 
-IMAGES_MAX = 200
 SINGLE_IMAGES = 20
 PATIENCE_S = 120
 LOOK_EVERY_S = 0.002
@@ -42,7 +41,7 @@ class Forwarding(Stage):
             paths = self.material.study(cell.subject or "CT").paths
             if cell.operation == "delay":
                 return statistics.median(_delays_ms(running, sink, paths[:SINGLE_IMAGES]))
-            paths = paths[:IMAGES_MAX]
+            paths = paths[: int(cell.operation)]
             begin = time.perf_counter()
             clients.store(running.address, [paths])
             sink.wait_for(len(paths))

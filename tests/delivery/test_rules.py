@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from medserver.config import Config, read_config
-from medserver.delivery.routing import wanted_by, wants
+from medserver.routing.rules import wanted_by, wants
 
 MODALITIES = ("CT", "MR", "US", "PT")
 DATES = ("20241231", "20250101", "20250615", "20251231", "20260101")
