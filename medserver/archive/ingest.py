@@ -18,7 +18,6 @@ from medserver.archive.safekeeping import require_copies
 from medserver.crash import crash_point
 from medserver.dicom.conditions import SingleValue
 from medserver.dicom.part10 import FileMeta
-from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.dicom.transfer_syntaxes import transfer_syntax
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import (
@@ -192,21 +191,18 @@ class Reception:
         """Return what the rules want done with the instance, or what decides that later."""
         if not self._config.routes:
             return []
+        attributes = self._header_reader.attributes(tags_of(self._config.routes))
+        if attributes is None:
+            return [route_job_of(record)]
         now = self._node.clock()
-        try:
-            attributes = self._header_reader.attributes(tags_of(self._config.routes))
-            if attributes is not None:
-                arrival = Arrival(
-                    record.sop_instance_uid,
-                    record.values["study_instance_uid"] or "",
-                    record.values["series_instance_uid"] or "",
-                    self._file_meta.source_ae_title,
-                    now,
-                )
-                return list(jobs_of(self._config, arrival, attributes, now))
-        except PYDICOM_ERRORS as error:  # a value that cannot be decoded is no reason to refuse the instance
-            logger.info("the rules cannot be applied yet: %s", error)
-        return [route_job_of(record)]
+        arrival = Arrival(
+            record.sop_instance_uid,
+            record.values["study_instance_uid"] or "",
+            record.values["series_instance_uid"] or "",
+            self._file_meta.source_ae_title,
+            now,
+        )
+        return list(jobs_of(self._config, arrival, attributes, now))
 
     def _forget_damaged(self, record: InstanceRecord) -> bool:
         """Remove the row of a stored instance whose file is gone, cut or known to be bad: the new one replaces it.

@@ -1,6 +1,6 @@
 """What is received goes by itself to where it is wanted: the rules of config.ini, and the outbox.
 
-Start with `routing` (which rule wants what) and `outbox` (the kinds of jobs that wait), then `sending` (instances go),
-`confirming` (and are safe there), `notifying` and `performed_steps` (what else is told). `holding` waits for complete
-studies, by `evidence`.
+What the rules want is decided in `medserver.routing`, when an instance comes; here it is done. Start with `sending`
+(instances go), then `confirming` (and are safe there), `notifying` and `performed_steps` (what else is told). `holding`
+waits for complete studies, by `evidence`; `routing` decides what could not be decided at once.
 """

@@ -12,6 +12,7 @@ from medserver.config import CALLING_AE_TITLE, Config, Route
 from medserver.dicom import uids
 from medserver.dicom.dataset_values import value_of
 from medserver.dicom.matching import matches
+from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.routing.outbox import kind_of
 
 _CONDITIONS = (*uids.PERFORMED_PROCEDURE_PROTOCOLS, uids.MODALITY_PERFORMED_PROCEDURE_STEP)
@@ -47,11 +48,18 @@ def checks(rule: Route, header: Dataset, calling_ae_title: str) -> Iterator[Chec
         Who sent it; empty if nobody knows.
     """
     for keyword, wanted, condition in rule.conditions:
-        value = calling_ae_title if keyword == CALLING_AE_TITLE else value_of(header, keyword)
+        value = calling_ae_title if keyword == CALLING_AE_TITLE else _value(header, keyword)
         yield Check(keyword, wanted, matches(condition, value))
     if rule.send == "conditions":
-        sop_class_uid = value_of(header, "SOPClassUID")
-        yield Check("SOPClassUID", "a performed protocol", sop_class_uid in _CONDITIONS)
+        yield Check("SOPClassUID", "a performed protocol", _value(header, "SOPClassUID") in _CONDITIONS)
+
+
+def _value(header: Dataset, keyword: str) -> None | str | list[str] | list[dict]:
+    """Return a value; what cannot be decoded is none, and fulfils no condition that wants one."""
+    try:
+        return value_of(header, keyword)
+    except PYDICOM_ERRORS:
+        return None
 
 
 def tags_of(rules: Iterable[Route]) -> frozenset[int]:

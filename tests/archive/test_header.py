@@ -9,16 +9,21 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
 
-from medserver.archive.header import HEADER_SIZE_MAX_BYTES, HeaderReader, check_identity
+from medserver.archive.header import HEADER_SIZE_BYTES, HEADER_SIZE_MAX_BYTES, HeaderReader, check_identity
 from medserver.dicom.attributes import ATTRIBUTES
+from medserver.dicom.dataset_values import value_of
 from medserver.dicom.transfer_syntaxes import TRANSFER_SYNTAXES, transfer_syntax
 from medserver.errors import CannotUnderstand, DataSetMismatch, RequestError
 from tests.peers.files import Sample, samples
 
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
 def header_of(data_set: bytes, uid: str, fragment_size: int = 10**9):
@@ -64,6 +69,53 @@ def test_values_are_those_that_pydicom_reads(sample: Sample, fragment_size):
             assert [part.strip() for part in read.split("\\")] == [
                 part.strip() for part in wanted.split("\\")
             ]
+
+
+ASKED_FOR = ("KVP", "BodyPartExamined", "ContrastBolusAgent", "RequestedProcedureDescription", "PatientName", "Rows")
+
+
+@pytest.mark.parametrize("sample", samples(), ids=lambda sample: sample.path.name)
+def test_attributes_are_those_that_pydicom_reads(sample: Sample):
+    """Any attributes, not only those of the index: all of them, or none if some may lie behind what was kept."""
+    reader = HeaderReader(transfer_syntax(sample.transfer_syntax_uid))
+    reader.feed(sample.data_set())
+    reader.header()
+    attributes = reader.attributes(frozenset(map(tag_for_keyword, ASKED_FOR)))
+    expected = pydicom.dcmread(sample.path)
+    if attributes is None:
+        assert sample.transfer_syntax_uid == DEFLATED or len(sample.data_set()) > HEADER_SIZE_BYTES
+        return
+    for keyword in ASKED_FOR:
+        assert value_of(attributes, keyword) == value_of(expected, keyword)
+
+
+def test_attributes_that_lie_too_far_back_are_not_guessed():
+    dataset = dataset_with(StudyID="1", KVP="120")
+    dataset.private_block(0x0021, "MEDSERVER TEST", create=True).add_new(1, "OB", bytes(HEADER_SIZE_BYTES))
+    dataset.RequestedProcedureDescription = "Abdomen"
+    reader = HeaderReader(transfer_syntax(EXPLICIT))
+    reader.feed(encoded(dataset, EXPLICIT))
+    reader.header()
+    asked = {keyword: frozenset({tag_for_keyword(keyword)}) for keyword in ("KVP", "RequestedProcedureDescription")}
+    assert reader.attributes(asked["KVP"]).KVP == 120
+    assert reader.attributes(asked["RequestedProcedureDescription"]) is None
+    assert reader.attributes(frozenset()) == Dataset()
+
+
+@pytest.mark.parametrize("value", [b"1" * 2000, b""])
+def test_attributes_that_are_strange_are_left_to_others(value: bytes):
+    """A sequence in the place of a text, or a text without end, may take long to decode."""
+    tag = tag_for_keyword("KVP")
+    for vr in ("SQ", "UN", "DS"):
+        dataset = dataset_with()
+        dataset[tag] = RawDataElement(BaseTag(tag), vr, len(value), value, 0, False, True)
+        buffer = io.BytesIO()
+        pydicom.dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True)
+        reader = HeaderReader(transfer_syntax(EXPLICIT))
+        reader.feed(buffer.getvalue())
+        reader.header()
+        strange = vr == "SQ" or bool(value)
+        assert (reader.attributes(frozenset({tag})) is None) == strange
 
 
 @pytest.mark.parametrize("uid", [IMPLICIT, EXPLICIT, BIG_ENDIAN])

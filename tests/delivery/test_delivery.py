@@ -172,6 +172,24 @@ def test_what_cannot_be_sent_waits_and_survives_a_kill(start: Start, dcmtk: Dcmt
     assert uids_of(up.files()) == sorted(sample.sop_instance_uid for sample in series)
 
 
+@pytest.mark.parametrize("point", ["journal flushed", "object sealed", "row committed"])
+def test_what_came_just_before_a_kill_arrives(start: Start, dcmtk: Dcmtk, tmp_path: Path, point: str) -> None:
+    """The sender had no success and sends it again: it is there already then, but has to be sent on all the same."""
+    storescp = dcmtk.start_storescp("ARCHIVE")
+    node = start(storescp.address)
+    series = make_series(tmp_path / "sent", 3, rows=64, columns=64)
+    send(dcmtk, node, series[:1])
+    wait_for(storescp, series[:1])
+    assert node.stop() == 0
+    node.start(environment={"MEDSERVER_CRASH_POINT": f"{point}:2"})
+    assert dcmtk.store(node.address, *[sample.path for sample in series[1:]]).exit_code != 0
+    node.kill()
+    node.start()
+    send(dcmtk, node, series[1:])
+    wait_for(storescp, series)
+    wait_until_empty(node)
+
+
 def test_one_that_flaps_loses_nothing_and_stops_nobody(
     make_node: Callable[..., Node], dcmtk: Dcmtk, tmp_path: Path
 ) -> None:
