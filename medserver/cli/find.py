@@ -33,6 +33,17 @@ USUAL_RETURN_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType({
 })  # fmt: skip
 """What is asked for when the command line names no return key."""
 
+USUAL_RETURN_KEYS_OF_MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "hanging-protocol": ("HangingProtocolName", "HangingProtocolDescription"),
+    "color-palette": ("ContentLabel", "ContentDescription"),
+    "generic-implant-template": ("Manufacturer", "ImplantName", "ImplantPartNumber"),
+    "implant-assembly-template": ("ImplantAssemblyTemplateName", "Manufacturer"),
+    "implant-template-group": ("ImplantTemplateGroupName", "ImplantTemplateGroupDescription"),
+    "defined-procedure-protocol": ("ContentLabel", "ContentDescription", "Modality"),
+    "protocol-approval": ("ContentLabel", "ContentDescription"),
+})
+"""The same for a model of objects that belong to no patient, besides their UIDs."""
+
 
 @click.command()
 @peer_argument
@@ -66,7 +77,11 @@ def _with_usual_return_keys(target: Target) -> list[BaseTag]:
     """Ask for the usual attributes if for none by name; return the columns of the table."""
     tags = list(target.tags)
     if target.only_matching:
-        for keyword in USUAL_RETURN_KEYS[target.level]:
+        if target.model.storage_sop_classes:
+            usual = (*USUAL_RETURN_KEYS_OF_MODELS[target.model.name], "SOPClassUID", "SOPInstanceUID")
+        else:
+            usual = USUAL_RETURN_KEYS[target.level]
+        for keyword in usual:
             if keyword not in target.identifier:
                 setattr(target.identifier, keyword, None)
             if Tag(keyword) not in tags:

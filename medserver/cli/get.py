@@ -116,6 +116,8 @@ def _decompress(paths: list[Path]) -> None:
 
 def _sop_classes(peer: Peer, target: Target) -> set[str] | None:
     """Ask which SOP classes will come; None if the remote AE does not tell."""
+    if target.model.storage_sop_classes:
+        return set(target.model.storage_sop_classes)
     unique = [UNIQUE_KEYS[level] for level in LEVELS]
     keys = {key: target.identifier[key].value for key in unique if target.identifier.get(key)}
     find = target.model.find

@@ -15,13 +15,14 @@ from pydicom.tag import BaseTag, Tag
 from medserver.cli.keys import key_option, parse_keys
 from medserver.dicom import uids
 from medserver.dicom.attributes import LEVELS, UNIQUE_KEYS
+from medserver.dicom.non_patient import NON_PATIENT_MODELS
 from medserver.errors import BadUsage
 from medserver.scu.query import RELATIONAL
 
 
 @dataclass(frozen=True)
 class Model:
-    """One Query/Retrieve information model (PS3.4 C.3).
+    """One Query/Retrieve information model (PS3.4 C.3, or the clause of `NonPatientModel`).
 
     Parameters
     ----------
@@ -31,6 +32,9 @@ class Model:
         The levels that it has.
     find, move, get : str
         Its SOP classes.
+    storage_sop_classes : tuple of str
+        Whose instances it is about, if those belong to no patient: then it has one level, which is not named. Empty for
+        the models of patients and studies.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Model:
     find: str
     move: str
     get: str
+    storage_sop_classes: tuple[str, ...] = ()
 
 
 MODELS: Mapping[str, Model] = MappingProxyType(
@@ -52,6 +57,12 @@ MODELS: Mapping[str, Model] = MappingProxyType(
                 uids.PATIENT_STUDY_ONLY_FIND,
                 uids.PATIENT_STUDY_ONLY_MOVE,
                 uids.PATIENT_STUDY_ONLY_GET,
+            ),
+            *(
+                Model(
+                    one.name.lower().replace(" ", "-"), ("IMAGE",), one.find, one.move, one.get, tuple(one.storage)
+                )
+                for one in NON_PATIENT_MODELS
             ),
         )
     }
@@ -110,7 +121,7 @@ def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "model_name",
         type=click.Choice(list(MODELS), case_sensitive=False),
         show_default="study; patient at its level",
-        help="The information model.",
+        help="The information model; those of protocols, palettes and templates have one level.",
     )
     @click.option(
         "--relational", is_flag=True, help="Leave unique keys of higher levels out, if PEER agrees."
@@ -140,6 +151,11 @@ def make_target(level: str | None, model_name: str | None, relational: bool, key
     """
     parsed = parse_keys(keys)
     identifier = parsed.identifier
+    if model_name in MODELS and MODELS[model_name].storage_sop_classes:
+        model = MODELS[model_name]
+        if relational or level not in (None, "image") or "QueryRetrieveLevel" in identifier:
+            raise BadUsage(f"the model {model.name} has a single level, which is not named")
+        return Target(model, "IMAGE", identifier, parsed.tags, parsed.only_matching, relational)
     level = _level(level, identifier)
     model = MODELS[model_name or ("patient" if level == "PATIENT" else "study")]
     if level not in model.levels:
