@@ -12,6 +12,7 @@ from pydicom.uid import UID
 from medserver import codecs
 from medserver.conformance.document import Table
 from medserver.dicom import uids
+from medserver.dicom.non_patient import NON_PATIENT_MODELS
 from medserver.services.registry import SERVICES, STORAGE, UNCOMPRESSED, Service
 
 YES, NO = "Y", "N"
@@ -30,6 +31,7 @@ USED_SOP_CLASSES: frozenset[str] = frozenset({
     uids.PATIENT_STUDY_ONLY_GET,
     uids.MODALITY_PERFORMED_PROCEDURE_STEP,
     uids.INSTANCE_AVAILABILITY_NOTIFICATION,
+    *(uid for model in NON_PATIENT_MODELS for uid in (model.find, model.move, model.get)),
     *uids.STORAGE_SOP_CLASSES,
 })
 """The SOP classes that are used: by the node for C-MOVE and by the rules of the configuration, and by commands."""
