@@ -47,6 +47,7 @@ def test_new_subscribers_are_taken_over(path):
 
 
 def test_everything_else_waits_for_the_next_start(path, caplog):
+    caplog.set_level(logging.INFO)
     file = ConfigFile(path)
     replace(path, "[node]\nport = 2\n" + ENTRY.format("B"))
     assert file.current.node.port == 1

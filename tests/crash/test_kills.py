@@ -12,7 +12,7 @@ from tests.crash import test_compression, test_safekeeping
 from tests.crash.campaign import Campaign
 from tests.peers.node import REPOSITORY
 
-RANDOM_KILLS = 12
+RANDOM_KILLS = 8
 SEED = 20261123
 
 ELSEWHERE = {*test_safekeeping.POINTS, *test_compression.POINTS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 
@@ -9,10 +10,15 @@ import socket
 # connection of another test takes the port between this check and the start of the peer.
 PORTS = range(15_000, 32_000)
 
+# The processes of pytest-xdist must not take each other's, either.
+_NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_COUNT = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_OURS = PORTS[_NUMBER::_COUNT]
+
 
 def free_port() -> int:
     """Return a port of the loopback address on which nobody listens."""
-    for port in random.SystemRandom().sample(PORTS, 100):
+    for port in random.SystemRandom().sample(_OURS, 100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

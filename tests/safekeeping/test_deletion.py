@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from medserver import archive, errors
@@ -48,6 +50,7 @@ def rebuilt(open_volumes, *names: str) -> dict[str, bytes]:
 
 
 def test_every_copy_goes_and_a_tombstone_stays(kept, worker, samples, open_volumes, caplog):
+    caplog.set_level(logging.INFO)
     delete(kept, *samples[:3])
     run_all(worker)
     assert states(kept) == all_good(9)

@@ -97,14 +97,18 @@ def test_any_single_failing_call_leaves_nothing_and_is_reported(tmp_path, error_
         stored = store_one(volume)  # the volume recovers when its disk does
         volume.verify(stored)
         assert leftovers(root) == [stored.path]
+        volume.close()
 
 
 def test_when_everything_fails_from_some_call_on_no_object_is_half(tmp_path):
     count = len(calls_of_one_object(tmp_path))
     for fail_at in range(count):
         root = tmp_path / f"{fail_at}"
+        files = FailingFiles(fail_at, errno.EIO, persistent=True)
         with pytest.raises(errors.StoreFailure):
-            store_one(DirectoryVolume("main", root, FailingFiles(fail_at, errno.EIO, persistent=True)))
+            store_one(failing := DirectoryVolume("main", root, files))
+        files.fail_at = None
+        failing.close()
         healthy = DirectoryVolume("main", root)
         for path in healthy.walk():
             assert healthy.stat(path).size_bytes == len(META) + len(BIG) + 4
