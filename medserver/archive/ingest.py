@@ -104,9 +104,9 @@ class Reception:
         self._compress_to = compress_to
         self.study_instance_uid = ""
         self._file_meta = file_meta
-        self._size_max_bytes = node.config.current.limits.object_size_max_bytes
-        self._header_reader = HeaderReader(transfer_syntax(file_meta.transfer_syntax_uid))
         self._config = node.config.current
+        self._size_max_bytes = self._config.limits.object_size_max_bytes
+        self._header_reader = HeaderReader(transfer_syntax(file_meta.transfer_syntax_uid))
         self._volume = node.primary_volume
         self._writer: ObjectWriter = self._volume.create(file_meta.encode())
 

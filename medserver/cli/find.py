@@ -39,8 +39,8 @@ USUAL_RETURN_KEYS_OF_MODELS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "generic-implant-template": ("Manufacturer", "ImplantName", "ImplantPartNumber"),
     "implant-assembly-template": ("ImplantAssemblyTemplateName", "Manufacturer"),
     "implant-template-group": ("ImplantTemplateGroupName", "ImplantTemplateGroupDescription"),
-    "defined-procedure-protocol": ("ContentLabel", "ContentDescription", "Modality"),
-    "protocol-approval": ("ContentLabel", "ContentDescription"),
+    "defined-procedure-protocol": ("ProtocolName", "EquipmentModality"),
+    "protocol-approval": (),
 })
 """The same for a model of objects that belong to no patient, besides their UIDs."""
 
