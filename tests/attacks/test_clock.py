@@ -18,6 +18,7 @@ from tests.attacks.siege import Siege, SlowEcho
 from tests.conftest import MakeDirectory
 from tests.peers import requires
 from tests.peers.node import CLIENTS, Node
+from tests.peers.process import run
 from tests.peers.wall_clock import WallClock
 from tests.services import corpus
 from tests.services.client import Client
@@ -65,6 +66,13 @@ def withstands(siege: Siege, attack: Callable[[], None]) -> None:
     with suppress(SlowEcho), siege.withstood():
         attack()
     assert siege.slowest_s < ECHO_MAX_S
+
+
+def test_the_node_can_sleep(clock: WallClock) -> None:
+    """Whatever its clock says; without `true_sleep` it cannot."""
+    clock.set(HOUR_S)
+    program = "import time; begin = time.monotonic(); time.sleep(0.02); assert time.monotonic() - begin >= 0.02"
+    run([sys.executable, "-c", program], environment=clock.environment).check()
 
 
 # -- open associations ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from itertools import product
 from tests.attacks import raw
 from tests.attacks.acceptor import RELEASE_RESPONSE, accept
 from tests.attacks.siege import Siege
-from tests.attacks.state_table import ASSOCIATE_AC, P_DATA_TF, RELEASE_RP, TRANSITIONS, A_ABORT
+from tests.attacks.state_table import A_ABORT, ASSOCIATE_AC, P_DATA_TF, RELEASE_RP, TRANSITIONS
 from tests.peers import Address
 
 Bring = Callable[[Address], socket.socket]

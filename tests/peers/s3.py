@@ -7,7 +7,6 @@ import urllib.request
 from pathlib import Path
 
 from medserver.store.bucket import BucketVolume, Place
-
 from tests.peers import Address
 from tests.peers.ports import free_port
 from tests.peers.process import Server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from glob import glob
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tests.peers import PeerFailed
 
 LIBRARY = "faketime/libfaketimeMT.so.1"
 DIRECTORIES = ("/usr/lib/*", "/usr/lib", "/usr/local/lib")
+_MODULES = (Path(__file__).parent / "true_sleep", Path(__file__).resolve().parents[2])
 
 
 class WallClock:
@@ -46,6 +48,7 @@ class WallClock:
             raise PeerFailed(f"{LIBRARY} is not installed")
         return {
             "LD_PRELOAD": libraries[0],
+            "PYTHONPATH": os.pathsep.join(map(str, _MODULES)),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
