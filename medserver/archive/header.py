@@ -80,7 +80,6 @@ class HeaderReader:
         self._prefix = bytearray()
         self._size_max_bytes = HEADER_SIZE_BYTES
         self._scanned: ScannedElements | None = None
-        self._is_whole = False
 
     @property
     def has_enough(self) -> bool:
@@ -112,7 +111,6 @@ class HeaderReader:
             They are one in another transfer syntax.
         """
         if self._scanned is None:
-            self._is_whole = True
             self._scanned = self._scan()
         self._check_encoding(self._scanned)
         return _decoded(self._scanned, self._syntax)
@@ -135,7 +133,8 @@ class HeaderReader:
             return Dataset()
         elements = _elements(self._prefix, self._syntax)
         scanned = scan_elements(elements, self._syntax, tags | {SPECIFIC_CHARACTER_SET})
-        ends_here = self._is_whole and scanned.problem is None and not self._syntax.deflated
+        is_whole = len(self._prefix) < self._size_max_bytes
+        ends_here = is_whole and scanned.problem is None and not self._syntax.deflated
         if not (scanned.complete or ends_here):
             return None
         if any(vr == "SQ" or len(value) > _ATTRIBUTE_BYTES_MAX for vr, value in scanned.values.values()):

@@ -80,8 +80,8 @@ class Acquisitions:
 
     def newest_unread_at(self) -> datetime | None:
         """Return when the last instance came whose conditions have not been read, None if there is none."""
-        row = self._access.read(lambda connection: connection.execute(self._newest).fetchone())
-        return from_text(row[0]) if row else None
+        rows = self._access.rows(self._newest)
+        return from_text(rows[0][0]) if rows else None
 
     def put(self, acquisitions: Iterable[Acquisition]) -> None:
         """Keep the conditions of instances."""

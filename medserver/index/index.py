@@ -393,8 +393,8 @@ class Index:
             "AND (series_instance_uid = ? OR ? = '')"
         )
         parameters = (study_instance_uid, series_instance_uid, series_instance_uid)
-        row = self._read(lambda connection: connection.execute(statement, parameters).fetchone())
-        return moments.from_text(row[0]) if row[0] else None
+        [[last]] = self._access.rows(statement, parameters)
+        return moments.from_text(last) if last else None
 
     # What was noticed
 
@@ -432,7 +432,7 @@ class Index:
     def progress_get(self, name: str) -> str | None:
         """Return what `progress_set` noted, or None."""
         statement = self.backend.sql("SELECT value FROM progress WHERE name = ?")
-        rows = self._read(lambda connection: connection.execute(statement, (name,)).fetchall())
+        rows = self._access.rows(statement, (name,))
         return rows[0][0] if rows else None
 
     def progress_set(self, name: str, value: str | None) -> None:

@@ -80,7 +80,8 @@ def matches(association: Association, sop_class_uid: str, identifier: Dataset) -
         if status.is_pending(response.code) and response.identifier is not None:
             found.append(response.identifier)
     if response.code != status.SUCCESS:
-        raise RemoteError(f"the C-FIND was answered with {status.describe(response.code)}")
+        ae_title = association.acceptor.ae_title
+        raise RemoteError(f"{ae_title} answered the C-FIND with {status.describe(response.code)}")
     return found
 
 

@@ -7,10 +7,11 @@ from glob import glob
 from pathlib import Path
 
 from tests.peers import PeerFailed
+from tests.peers.node import REPOSITORY
 
 LIBRARY = "faketime/libfaketimeMT.so.1"
 DIRECTORIES = ("/usr/lib/*", "/usr/lib", "/usr/local/lib")
-_MODULES = (Path(__file__).parent / "true_sleep", Path(__file__).resolve().parents[2])
+_MODULES = (Path(__file__).parent / "true_sleep", REPOSITORY)
 
 
 class WallClock:

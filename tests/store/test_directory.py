@@ -107,11 +107,11 @@ def test_when_everything_fails_from_some_call_on_no_object_is_half(tmp_path):
         files = FailingFiles(fail_at, errno.EIO, persistent=True)
         with pytest.raises(errors.StoreFailure):
             store_one(failing := DirectoryVolume("main", root, files))
-        files.fail_at = None
-        failing.close()
         healthy = DirectoryVolume("main", root)
         for path in healthy.walk():
             assert healthy.stat(path).size_bytes == len(META) + len(BIG) + 4
+        files.fail_at = None
+        failing.close()
 
 
 def test_second_object_fails_alone(tmp_path):
