@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from medserver.wire.admission import Admission
-from medserver.wire.connection import PDU_HEADER_BYTES, ConnectionEnded
+from medserver.wire.connection import PDU_HEADER_BYTES, ConnectionEnded, acknowledge
 from medserver.wire.throttle import Throttle
 from medserver.wire.upper_layer import ASSOCIATE_PDU_LENGTH_MAX, ASSOCIATE_RQ
 
@@ -64,6 +64,7 @@ class Newcomer:
             try:
                 piece = self.sock.recv(min(missing, RECEIVE_MAX_BYTES))
             except BlockingIOError:
+                acknowledge(self.sock)
                 return False
             except OSError as error:
                 raise ConnectionEnded(str(error)) from error

@@ -1,8 +1,8 @@
 """The servers that are compared, each with what it has by default and on a disk of its own.
 
-Where a default only limits the network, the peers get the better value: PDUs of 128 KiB, and no Nagle
-algorithm (`tests.peers.process.ENVIRONMENT`). Orthanc is configured as Debian ships it, with its index and
-its fsync.
+Where a default only limits the network, the peers get the better value: PDUs of 128 KiB and, but for the cells
+with default sockets, no Nagle algorithm (see `stage`). Orthanc is configured as Debian ships it, with its index
+and its fsync.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 from scripts.benchmarks.candidates import (
@@ -18,6 +19,12 @@ from scripts.benchmarks.candidates import (
 )
 from scripts.benchmarks.cell import Cell, Requirement
 from scripts.benchmarks.compressed import OverLink, StoredCompressed
+from scripts.benchmarks.default_sockets import (
+    QueryingDefaultSockets,
+    RetrievingDefaultSockets,
+    StoringDefaultSockets,
+    VerifyingDefaultSockets,
+)
 from scripts.benchmarks.forwarding import Forwarding
 from scripts.benchmarks.idling import Idling
 from scripts.benchmarks.large_object import LargeObject
@@ -114,6 +121,27 @@ def _over_link(subject: str) -> Cell:
     )
 
 
+def _default_sockets(cell: Cell, floor: float, goal: float) -> Cell:
+    """Return a cell with the sockets that clients and servers have by default, compared with Orthanc only."""
+    return replace(
+        cell,
+        name=f"default-{cell.name}",
+        title=f"{cell.title}, default sockets",
+        candidates=(MEDSERVER, ORTHANC),
+        requirements=(Requirement(floor, goal, ORTHANC),),
+        rounds_max=(),
+    )
+
+
+_FIND_ALL = Cell(
+    "find-all",
+    "C-FIND of all studies",
+    "answers/s",
+    (MEDSERVER, ORTHANC),
+    (Requirement(0.5, 1.5, ORTHANC),),
+)
+
+
 STAGES: dict[type[Stage], tuple[Cell, ...]] = {
     Storing: (
         _store("CT", 1),
@@ -165,15 +193,7 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
         _retrieve("C-MOVE", "CT"),
         _retrieve("C-MOVE", "MR"),
     ),
-    Querying: (
-        Cell(
-            "find-all",
-            "C-FIND of all studies",
-            "answers/s",
-            (MEDSERVER, ORTHANC),
-            (Requirement(0.5, 1.5, ORTHANC),),
-        ),
-    ),
+    Querying: (_FIND_ALL,),
     Verifying: (
         Cell(
             "echo",
@@ -182,6 +202,20 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
             (MEDSERVER, ORTHANC, STORESCP),
             (Requirement(0.5, 0.2),),
         ),
+    ),
+    StoringDefaultSockets: (
+        *(_default_sockets(_store("CT", count), 1.2, 2.0) for count in (1, 4)),
+        *(_default_sockets(_store("MR", count), 20.0, 40.0) for count in (1, 4)),
+    ),
+    RetrievingDefaultSockets: (
+        _default_sockets(_retrieve("C-GET", "CT"), 0.8, 1.5),
+        _default_sockets(_retrieve("C-GET", "MR"), 20.0, 40.0),
+        _default_sockets(_retrieve("C-MOVE", "CT"), 0.8, 1.5),
+        _default_sockets(_retrieve("C-MOVE", "MR"), 20.0, 40.0),
+    ),
+    QueryingDefaultSockets: (_default_sockets(_FIND_ALL, 0.5, 1.5),),
+    VerifyingDefaultSockets: (
+        _default_sockets(Cell("echo", "C-ECHO on an open association", "answers/s", (), ()), 20.0, 40.0),
     ),
     Idling: (_alone("idle", "idle associations", "% CPU", 15, 5),),
     LargeObject: (

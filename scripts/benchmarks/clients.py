@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import time
@@ -11,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.peers import Address, PeerFailed
-from tests.peers.process import ENVIRONMENT, command_line, run
+from tests.peers.process import command_line, run
 
 TIMEOUT_S = 600
 LARGE_PDU = ("--max-pdu", "131072")
@@ -37,10 +36,7 @@ def store(address: Address, parts: Sequence[Sequence[Path]], *, j2k: bool = Fals
     ]
     with ExitStack() as stack:
         begin = time.perf_counter()
-        senders = [
-            subprocess.Popen(command, stdin=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT})
-            for command in commands
-        ]
+        senders = [subprocess.Popen(command, stdin=subprocess.DEVNULL) for command in commands]
         for sender in senders:
             stack.callback(sender.wait)
             stack.callback(sender.kill)
@@ -75,6 +71,11 @@ def find(address: Address, count: int | None = None) -> float:
     if count not in (None, answers):
         raise PeerFailed(f"{address.ae_title} answered {answers} studies of {count}\n{output[-2000:]}")
     return seconds
+
+
+def echo(address: Address, count: int) -> float:
+    """Send C-ECHO requests, one after the other, on one association of echoscu; return the seconds."""
+    return _run("echoscu", address, ["--repeat", str(count)], [], False)[1]
 
 
 def _retrieve(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -33,6 +33,8 @@ class Sizes:
         For how long.
     object_bytes : int
         The size of the large object.
+    few : int
+        How many of each where a peer needs 45 ms for each message.
     """
 
     ct_images: int
@@ -42,10 +44,11 @@ class Sizes:
     associations: int
     idle_s: float
     object_bytes: int
+    few: int
 
 
-FULL = Sizes(500, 2_000, 20_000, 2_000, 500, 10.0, 2 * 2**30)
-QUICK = Sizes(50, 200, 1_000, 200, 100, 2.0, 64 * 2**20)
+FULL = Sizes(500, 2_000, 20_000, 2_000, 500, 10.0, 2 * 2**30, 100)
+QUICK = Sizes(50, 200, 1_000, 200, 100, 2.0, 64 * 2**20, 20)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,10 @@ class Study:
     def parts(self, count: int) -> list[list[Path]]:
         """Return the files dealt out to `count` senders."""
         return [self.paths[index::count] for index in range(count)]
+
+    def first(self, count: int) -> Study:
+        """Return the same study with its first files only."""
+        return replace(self, paths=self.paths[:count])
 
     def load(self) -> None:
         """Read every file, so that it is in the page cache for whoever sends it."""
@@ -83,6 +90,13 @@ class Material:
     def study(self, modality: str) -> Study:
         """Return the study of CT or of MR images."""
         return {"CT": self._ct, "MR": self._mr}[modality]
+
+    @cached_property
+    def few(self) -> Material:
+        """The same, but only few of each."""
+        few = self.sizes.few
+        sizes = replace(self.sizes, ct_images=few, mr_images=few, studies=few, echoes=few)
+        return Material(self.folder / "few", sizes)
 
     @cached_property
     def _ct(self) -> Study:

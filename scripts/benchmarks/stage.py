@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -24,7 +25,14 @@ class Stage:
         What is exchanged.
     folder : Path
         Where the servers keep things.
+
+    Attributes
+    ----------
+    no_delay : bool
+        Whether the programs of DCMTK and Orthanc switch Nagle's algorithm off, which they do not by default.
     """
+
+    no_delay = True
 
     def __init__(self, material: Material, folder: Path) -> None:
         self.material = material
@@ -33,6 +41,10 @@ class Stage:
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
+        if self.no_delay:
+            os.environ["TCP_NODELAY"] = "1"  # DCMTK reads it, and Orthanc through DCMTK
+        else:
+            os.environ.pop("TCP_NODELAY", None)
         return self
 
     def __exit__(self, *_: object) -> None:

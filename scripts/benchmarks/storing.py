@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from scripts.benchmarks import clients
 from scripts.benchmarks.cell import Cell
+from scripts.benchmarks.material import Study
 from scripts.benchmarks.stage import Stage
 
 
@@ -16,7 +17,7 @@ class Storing(Stage):
 
     def measure(self, cell: Cell, candidate: str) -> float:
         """Return the images stored in a second."""
-        study = self.material.study(cell.subject)
+        study = self.study(cell)
         study.load()
         with ExitStack() as stack:
             running = self.start(candidate, stack)
@@ -25,3 +26,7 @@ class Storing(Stage):
             seconds = clients.store(running.address, study.parts(cell.associations))
         shutil.rmtree(self.folder)
         return len(study.paths) / seconds
+
+    def study(self, cell: Cell) -> Study:
+        """Return what is stored."""
+        return self.material.study(cell.subject)

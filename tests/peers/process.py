@@ -17,9 +17,6 @@ from typing import TypeVar
 
 from tests.peers import Address, PeerFailed, find_program
 
-# Without it Nagle and delayed acknowledgements cost the DCMTK programs and Orthanc about 90 ms a message.
-ENVIRONMENT = {"TCP_NODELAY": "1"}
-
 POLL_INTERVAL_S = 0.02
 
 T = TypeVar("T")
@@ -81,7 +78,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **ENVIRONMENT, **(environment or {})},
+            env={**os.environ, **(environment or {})},
             timeout=timeout_s,
             check=False,
         )
@@ -155,7 +152,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **ENVIRONMENT, **(environment or {})},
+                env={**os.environ, **(environment or {})},
                 cwd=directory,
                 start_new_session=True,  # a process group of its own, so that `kill` reaches its children
             )

@@ -8,20 +8,19 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from contextlib import contextmanager
 
 import pytest
 
 from medserver.dicom import uids
 from medserver.errors import AssociationAborted, AssociationRejected, ConnectionFailed
 from medserver.scu import verification
-from medserver.wire.acceptor import Acceptor, bind, listen
-from medserver.wire.admission import Admission, AdmissionLimits
-from medserver.wire.command_set import NO_DATA_SET, RESPONSE, CommandField, encode_command_set
+from medserver.wire.admission import AdmissionLimits
+from medserver.wire.command_set import CommandField, encode_command_set
 from medserver.wire.limits import WireLimits
 from medserver.wire.negotiation import CALLING_AE_TITLE_NOT_RECOGNISED, Acceptance, Support
 from medserver.wire.pdata import pdata_pieces
 from medserver.wire.requestor import Address, Proposal, associate
+from tests.wire.serving import running, success
 
 LIMITS = WireLimits(acse_timeout_s=1.0, network_timeout_s=1.0, dimse_timeout_s=5.0, drain_max_bytes=1_000_000)
 SYNTAXES = (uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN)
@@ -46,33 +45,9 @@ class CountingPolicy:
             while (message := association.next_message()) is not None:
                 size = sum(len(fragment) for fragment in message.fragments())
                 self.received.append((message.command_field, size))
-                association.send_message(message.context_id, _success(message))
+                association.send_message(message.context_id, success(message))
         finally:
             self.ended.release()
-
-
-def _success(message) -> bytes:
-    return encode_command_set({
-        "AffectedSOPClassUID": message.command_set["AffectedSOPClassUID"],
-        "CommandField": message.command_field | RESPONSE,
-        "MessageIDBeingRespondedTo": message.message_id,
-        "CommandDataSetType": NO_DATA_SET,
-        "Status": 0,
-    })
-
-
-@contextmanager
-def running(policy, limits=LIMITS, admission_limits=AdmissionLimits()):
-    admission = Admission(admission_limits)
-    listener = bind("127.0.0.1", 0)
-    listen(listener)
-    acceptor = Acceptor(listener, "ACCEPTOR", limits, admission, policy)
-    acceptor.start()
-    try:
-        yield Address("ACCEPTOR", "127.0.0.1", acceptor.port)
-    finally:
-        acceptor.stop(drain_s=2.0)
-        assert admission.counts == (0, 0)
 
 
 @pytest.fixture
@@ -82,7 +57,7 @@ def policy():
 
 @pytest.fixture
 def address(policy):
-    with running(policy) as address:
+    with running(policy, LIMITS) as address:
         yield address
 
 
@@ -239,7 +214,7 @@ def test_a_peer_that_stops_within_a_data_set_is_aborted(address, policy):
 
 
 def test_silent_connections_do_not_keep_others_out(policy):
-    with running(policy, admission_limits=AdmissionLimits(waiting_max=8)) as address:
+    with running(policy, LIMITS, AdmissionLimits(waiting_max=8)) as address:
         silent = [socket.create_connection((address.host, address.port)) for _ in range(50)]
         association = _associate(address)
         assert verification.echo(association).code == 0
@@ -249,7 +224,7 @@ def test_silent_connections_do_not_keep_others_out(policy):
 
 
 def test_stopping_ends_open_associations_quickly(policy):
-    with running(policy) as address:
+    with running(policy, LIMITS) as address:
         associations = [_associate(address) for _ in range(20)]
     for association in associations:
         with pytest.raises(AssociationAborted):
