@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from medserver.cli.invocation import LOOK_EVERY_S
 from tests.peers import Address
+from tests.peers.command_line import invoke
 from tests.peers.ports import free_port
+from tests.peers.preloaded import PROGRAM, PreloadedServer
 from tests.peers.process import Completed, Server, run, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -118,8 +119,12 @@ class Node:
         self._write_config()
 
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Node:
-        """Start it with more arguments of `medserver serve`, wait until it listens, and return itself."""
-        self.server = Server(
+        """Start it with more arguments of `medserver serve`, wait until it listens, and return itself.
+
+        With an `environment` of its own the interpreter is started anew, else it has the imports behind it.
+        """
+        start = Server if environment else PreloadedServer
+        self.server = start(
             [*self._command(), "serve", *arguments],
             log=self.log,
             environment=_environment() | dict(environment or {}),
@@ -138,12 +143,16 @@ class Node:
         if self.server is not None:
             self.server.kill()
 
-    def cli(self, *arguments: str | Path, timeout_s: float = 120) -> Completed:
-        """Run `medserver --config config.ini` with these arguments to its end."""
-        return run([*self._command(), *arguments], timeout_s=timeout_s, environment=_environment())
+    def cli(self, *arguments: str | Path) -> Completed:
+        """Run `medserver --config config.ini` with these arguments to its end, in this process."""
+        return invoke("--config", self.config, *arguments)
+
+    def program(self, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> Completed:
+        """Run `medserver --config config.ini` with these arguments to its end, in a process of its own."""
+        return run([*self._command(), *arguments], environment=_environment() | dict(environment or {}))
 
     def _command(self) -> list[str | Path]:
-        return [sys.executable, "-m", "medserver", "--config", self.config]
+        return [*PROGRAM, "--config", self.config]
 
     def _write_config(self) -> None:
         lines = []

@@ -144,15 +144,18 @@ class Server:
     ) -> None:
         self.arguments = command_line(arguments)
         self.log = log
+        self.process = self._started({**os.environ, **(environment or {})}, directory)
+
+    def _started(self, environment: Mapping[str, str], directory: Path | None) -> subprocess.Popen:
         # A file and not a pipe: nobody need read it for the program to go on. Appended to, as a restarted
         # server does.
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
+        with self.log.open("ab") as output:
+            return subprocess.Popen(
                 self.arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
+                env=environment,
                 cwd=directory,
                 start_new_session=True,  # a process group of its own, so that `kill` reaches its children
             )

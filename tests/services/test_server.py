@@ -198,7 +198,7 @@ def test_nobody_is_left_when_the_supervisor_is_killed(start_node: Callable[..., 
 
 def test_port_in_use_is_one_line(start_node: Callable[..., Node]) -> None:
     node = start_node()
-    completed = node.cli("serve", timeout_s=20)
+    completed = node.program("serve")
     assert completed.exit_code != 0
     [line] = completed.output.strip().splitlines()
     assert str(node.address.port) in line
@@ -216,7 +216,7 @@ def test_port_in_use_is_one_line(start_node: Callable[..., Node]) -> None:
 )
 def test_what_cannot_be_used_is_one_line(make_node: Callable[..., Node], override: str) -> None:
     node = make_node()
-    completed = node.cli("--set", override, "serve", timeout_s=20)
+    completed = node.program("--set", override, "serve")
     assert completed.exit_code != 0
     assert len(completed.output.strip().splitlines()) == 1, completed.output
     assert "Traceback" not in completed.output

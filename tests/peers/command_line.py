@@ -1,0 +1,45 @@
+"""The command line of medserver in the process of the test: a call costs milliseconds and not the start of Python.
+
+Where the process is the point (signals, locks, permissions, crash points, pipes, the entry point) a test starts one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from medserver.cli import main
+from tests.peers.process import Completed
+
+
+def invoke(*arguments: str | Path) -> Completed:
+    """Run `medserver` with these arguments to its end. One thread at a time can do so.
+
+    Raises
+    ------
+    Exception
+        What the program let through: its error boundary has a gap.
+    """
+    texts = tuple(map(str, arguments))
+    with _logging_restored():
+        result = CliRunner().invoke(main, texts, prog_name="medserver")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Completed(("medserver", *texts), result.exit_code, result.output)
+
+
+@contextmanager
+def _logging_restored() -> Iterator[None]:
+    """Take back what a command does to logging: its stream ends with it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.captureWarnings(False)
