@@ -1,4 +1,4 @@
-"""README.rst works as written: every console block is run, in order, against a real node."""
+"""README.rst and the manual work as written: every console block is run against a real node."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from docutils import nodes
 from pydicom.uid import JPEG2000Lossless
 
 from medserver.cli import SUBCOMMANDS
+from medserver.cli.manual import pages
 from medserver.config import read_config
 from tests.documents import parse
 from tests.peers import Address, is_installed, requires
@@ -27,6 +28,7 @@ from tests.peers.ports import free_port
 from tests.peers.process import Server, run
 
 README = (REPOSITORY / "README.rst").read_text()
+DOCUMENTS = [README, *(pages()[topic] for topic in re.findall(r"^``(\w+)``  ", README, re.MULTILINE))]
 POSTGRESQL_URL = "postgresql://medserver@localhost/medserver"
 NODE_PORT, DESTINATION_PORT = "11112", "11113"
 RECEIVED_IN = ("moved", "fetched", "got")
@@ -48,7 +50,7 @@ class Example:
 def examples() -> list[Example]:
     """Return the commands of all console blocks."""
     found = []
-    for block in parse(README).findall(nodes.literal_block):
+    for block in (block for text in DOCUMENTS for block in parse(text).findall(nodes.literal_block)):
         if "console" in block["classes"]:
             text = re.sub(r"\\\n\s*", "", block.astext())
             for command, shown in re.findall(r"^\$ (.*)\n?((?:(?!\$ ).*\n?)*)", text, re.MULTILINE):
@@ -184,21 +186,26 @@ def test_the_examples_are_found() -> None:
     assert [example.fails for example in examples()].count(True) == 1
 
 
+def test_every_topic_of_the_manual_is_named_with_its_title() -> None:
+    named = re.findall(r"^``(\w+)``  +(.*)$", README, re.MULTILINE)
+    assert sorted(named) == [(name, text.splitlines()[0]) for name, text in pages().items()]
+
+
 def test_the_two_commands_exist() -> None:
     for name in ("scripts/serve", "scripts/test", "scripts/environment"):
-        assert name in README
+        assert name in "\n".join(DOCUMENTS)
         assert os.access(REPOSITORY / name, os.X_OK)
 
 
 def test_every_subcommand_is_mentioned_and_no_other() -> None:
-    mentioned = set(re.findall(r"(?:``|\$ )medserver (?:--\S+ \S+ )*([a-z]+)", README))
+    mentioned = set(re.findall(r"(?:``|\$ )medserver (?:--\S+ \S+ )*([a-z]+)", "\n".join(DOCUMENTS)))
     names = {name for name, _ in SUBCOMMANDS}
     assert mentioned <= names
     assert names <= mentioned
 
 
 def test_files_that_are_named_exist() -> None:
-    named = set(re.findall(r"``((?:services|archive|wire|dicom|tests)/[a-z_/]+\.py)``", README))
+    named = set(re.findall(r"``((?:services|archive|wire|dicom|tests)/[a-z_/]+\.py)``", "\n".join(DOCUMENTS)))
     assert len(named) > 5
     for name in named:
         assert (REPOSITORY / name).exists() or (REPOSITORY / "medserver" / name).exists(), name
@@ -206,7 +213,8 @@ def test_files_that_are_named_exist() -> None:
 
 def test_the_examples_of_rules_are_right() -> None:
     shipped = (REPOSITORY / "config.ini").read_text()
-    blocks = [block.astext() for block in parse(README).findall(nodes.literal_block) if "ini" in block["classes"]]
+    blocks = [block for text in DOCUMENTS for block in parse(text).findall(nodes.literal_block)]
+    blocks = [block.astext() for block in blocks if "ini" in block["classes"]]
     blocks = [text for text in blocks if text.startswith(("[route ", "[poll "))]
     config = read_config("\n".join([shipped, *blocks]), base=REPOSITORY).config
     assert config.routes

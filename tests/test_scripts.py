@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from medserver.cli.manual import pages
 from scripts.benchmarks import report
 from scripts.benchmarks.__main__ import chosen
 from scripts.benchmarks.cell import Cell, Requirement
@@ -25,8 +26,9 @@ ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.e
 BENCH = [sys.executable, "-m", "scripts.benchmarks", "--quick"]
 
 
-def test_every_script_that_the_readme_names_is_there() -> None:
-    named = set(re.findall(r"scripts/[a-z_]+(?![a-z_./])", (REPOSITORY / "README.rst").read_text()))
+def test_every_script_that_the_documentation_names_is_there() -> None:
+    documentation = "\n".join([(REPOSITORY / "README.rst").read_text(), *pages().values()])
+    named = set(re.findall(r"scripts/[a-z_]+(?![a-z_./])", documentation))
     assert {"scripts/serve", "scripts/test", "scripts/bench", "scripts/flips"} <= named
     assert [name for name in sorted(named) if not os.access(REPOSITORY / name, os.X_OK)] == []
 

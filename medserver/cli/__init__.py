@@ -33,6 +33,7 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("get", "Fetch patients, studies, series or images from PEER into DIRECTORY."),
     ("index", "Look into the index, compare it with the store, make it anew."),
     ("jobs", "Look at what the node does later, and at what has failed; try it again, or drop it."),
+    ("manual", "Print TOPIC of the manual, or list the topics."),
     ("move", "Have PEER send patients, studies, series or images to another AE."),
     ("outbox", "Show what waits to be sent: to whom, since when, why, and when it is tried next."),
     ("poll", "Collect what AEs have and the node lacks: show the [poll NAME] entries, perform one now."),
