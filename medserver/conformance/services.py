@@ -61,7 +61,8 @@ FIND = (
     "attributes of the object, and are several values if they differ between frames.",
     "Only ``*`` and ``?`` are wild cards. Texts are compared with regard to case, names without regard to "
     "case and accents. A name key without ``=`` has to match one component group of the name. Several "
-    "values in a key that is not a UID: one of them has to match. An attribute without a value matches no "
+    "values in a key that is not a UID: one of them has to match; of Patient ID and Issuer of Patient ID they are "
+    "refused with A900. An attribute without a value matches no "
     "key but the universal one.",
     "Retrieve AE Title is always the AE title of the node, Instance Availability always ONLINE; neither is "
     "matched. A C-CANCEL is looked for between answers.",
@@ -96,8 +97,9 @@ COLLECTION = (
 
 RETRIEVE = (
     "The unique key of the level must be given: one value, or a list of UIDs. The unique keys of the "
-    "levels above must be given unless relational retrieval was negotiated. Other keys are ignored, except "
-    "Issuer of Patient ID at the PATIENT level.",
+    "levels above must be given unless relational retrieval was negotiated, and have one value each; so has Patient ID "
+    "at its own level. What has more is refused with A900. Other keys are ignored, except Issuer of Patient ID at the "
+    "PATIENT level, which has one value too.",
     "Composite Instance Root Retrieve works on whole instances: frames cannot be selected. Composite "
     "Instance Retrieve Without Bulk Data leaves out the attributes of PS3.4 Z.1.3 and nothing else: private "
     "attributes are sent. It takes any transfer syntax of the SOP class, Deflated too; an instance that cannot be "

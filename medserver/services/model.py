@@ -22,6 +22,9 @@ DATE_TIME_MATCHING = 1
 """Byte of the extended negotiation for combined date-time matching."""
 
 
+_PATIENT_KEYS = (UNIQUE_KEYS["PATIENT"], "IssuerOfPatientID")
+
+
 @dataclass(frozen=True)
 class InformationModel:
     """One information model.
@@ -108,8 +111,15 @@ def negotiated(extended: bytes, option: int) -> bool:
     return len(extended) > option and extended[option] == 1
 
 
-def check_unique_keys_above(model: InformationModel, level: str, identifier: Dataset) -> None:
+def check_unique_keys_above(
+    model: InformationModel, level: str, identifier: Dataset, *, required: bool = True
+) -> None:
     """Check that each level above is pinned to one entity (PS3.4 C.4.1.2.1, C.4.2.2.1).
+
+    Parameters
+    ----------
+    required : bool
+        Whether each must be given: not where relational queries or retrievals were agreed on.
 
     Raises
     ------
@@ -118,9 +128,28 @@ def check_unique_keys_above(model: InformationModel, level: str, identifier: Dat
     """
     for keyword in model.unique_keys_above(level):
         value = str(identifier.get(keyword, "") or "")
-        if not value or "\\" in value or "*" in value or "?" in value or not _is_single(identifier, keyword):
+        if not value and not required:
+            continue
+        if not value or "*" in value or "?" in value or _has_several_values(identifier, keyword):
             raise IdentifierMismatch(f"{keyword} must have one value at {level} level")
 
 
-def _is_single(identifier: Dataset, keyword: str) -> bool:
-    return identifier[keyword].VM == 1
+def check_patient_keys(identifier: Dataset) -> None:
+    r"""Check that no list says who the patient is: lists are for UIDs (PS3.4 C.4.2.1.4.1).
+
+    ``AB\CD`` may have been typed as one ID, and would find the patients *AB* and *CD*.
+
+    Raises
+    ------
+    IdentifierMismatch
+        One of the keys has several values.
+    """
+    for keyword in _PATIENT_KEYS:
+        if keyword in identifier and _has_several_values(identifier, keyword):
+            raise IdentifierMismatch(f"{keyword} must have one value: a backslash is between two")
+
+
+def _has_several_values(identifier: Dataset, keyword: str) -> bool:
+    """Tell whether a key is a list, also of one value and an empty one."""
+    element = identifier[keyword]
+    return element.VM > 1 or "\\" in str(element.value)

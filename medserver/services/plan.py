@@ -19,6 +19,7 @@ from medserver.services.model import (
     DATE_TIME_MATCHING,
     RELATIONAL,
     InformationModel,
+    check_patient_keys,
     check_unique_keys_above,
     negotiated,
 )
@@ -80,6 +81,7 @@ def make_plan(identifier: Dataset, model: InformationModel, extended: bytes) -> 
     level = model.level_of(identifier)
     relational = negotiated(extended, RELATIONAL)
     combined = negotiated(extended, DATE_TIME_MATCHING)
+    check_patient_keys(identifier)
     if not relational:
         check_unique_keys_above(model, level, identifier)
     conditions: list[Condition] = list(model.scope())

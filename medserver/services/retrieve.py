@@ -30,7 +30,14 @@ from medserver.node import Node
 from medserver.scu.sender import StorageSender
 from medserver.scu.storage import send_instance
 from medserver.services.identifier import read_identifier
-from medserver.services.model import RELATIONAL, InformationModel, check_unique_keys_above, model_of, negotiated
+from medserver.services.model import (
+    RELATIONAL,
+    InformationModel,
+    check_patient_keys,
+    check_unique_keys_above,
+    model_of,
+    negotiated,
+)
 from medserver.services.request import Request, Response
 from medserver.services.suboperations import perform, refuse
 from medserver.services.without_bulk_data import send_without_bulk_data
@@ -144,8 +151,9 @@ def _select(request: Request, node: Node) -> Selection:
     identifier = read_identifier(request, node)
     model = model_of(request.sop_class_uid)
     level = model.level_of(identifier)
-    if not negotiated(request.extended, RELATIONAL):
-        check_unique_keys_above(model, level, identifier)
+    if level == "PATIENT":
+        check_patient_keys(identifier)
+    check_unique_keys_above(model, level, identifier, required=not negotiated(request.extended, RELATIONAL))
     try:
         return node.index.select(_conditions(identifier, model, level), patients_only=model.is_of_patients)
     except IndexFailure as error:

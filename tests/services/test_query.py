@@ -180,6 +180,9 @@ def test_universal_matching_finds_everything(client: Client, archive: list[Datas
         ("STUDY", "SERIES", {"StudyInstanceUID": ["1.2", "1.3"], "SeriesInstanceUID": ""}),
         ("STUDY", "IMAGE", {"StudyInstanceUID": "1.2", "SOPInstanceUID": ""}),
         ("STUDY", "STUDY", {"StudyDate": "20260101-20250101"}),
+        ("PATIENT", "PATIENT", {"PatientID": ["P1", "P2"]}),
+        ("PATIENT", "PATIENT", {"PatientID": "P1", "IssuerOfPatientID": ["A", "B"]}),
+        ("STUDY", "STUDY", {"StudyInstanceUID": "", "PatientID": ["P1", "P2"]}),
     ],
 )
 def test_identifier_that_does_not_fit_the_model(client: Client, model: str, level: str, keys: dict) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from medserver.scu import query, retrieve
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, MRImageStorage
 from pynetdicom import evt
@@ -21,8 +22,8 @@ from tests.peers import files
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.node import Node
 from tests.services import corpus
-from tests.services.client import Client, identifier_of
-from tests.services.corpus import BIG_ENDIAN, EXPLICIT, IMPLICIT, kinds_of
+from tests.services.client import GET, Client, identifier_of
+from tests.services.corpus import BIG_ENDIAN, EXPLICIT, IMPLICIT, kinds_of, make_study
 from tests.services.peer import associated
 from tests.services.retrieval import LEVELS, keys_of
 from tests.services.transcoding import check_same_image, read
@@ -101,6 +102,12 @@ def test_nothing_matches(client: Client, tree: list[corpus.Object]) -> None:
         ),
         ("COMPOSITE", "STUDY", {"StudyInstanceUID": "1.2"}),
         ("COMPOSITE", "IMAGE", {"SOPInstanceUID": ""}),
+        # A list is for UIDs: of these the first or the second value is a patient that is here.
+        ("PATIENT", "PATIENT", {"PatientID": ["TREE", "B"]}),
+        ("PATIENT", "PATIENT", {"PatientID": ["A", "TREE"]}),
+        ("PATIENT", "PATIENT", {"PatientID": ["TREE", ""]}),
+        ("PATIENT_STUDY_ONLY", "PATIENT", {"PatientID": ["TREE", "TREE"]}),
+        ("PATIENT", "PATIENT", {"PatientID": "TREE", "IssuerOfPatientID": ["A", "B"]}),
     ],
 )
 def test_identifier_that_does_not_fit_the_model(
@@ -108,7 +115,41 @@ def test_identifier_that_does_not_fit_the_model(
 ) -> None:
     fetched = client.get(level, keys, kinds_of(tree), model=model)
     assert fetched.statuses == (0xA900,)
+    assert fetched.comment
     assert not fetched.received
+
+
+def test_patient_id_with_a_backslash_never_fetches_another_patient(client: Client) -> None:
+    r"""An ID that was typed ``TWO\VALUES`` at a modality; the study is retrieved by its UID."""
+    own, other = make_study(1, PatientID=["TWO", "VALUES"]), make_study(1, PatientID="TWO")
+    assert client.store(*own, *other) == [0, 0]
+    answer = client.find("STUDY", {"StudyInstanceUID": own[0].dataset.StudyInstanceUID, "PatientID": ""})
+    patient_id = answer.identifiers[0].PatientID
+    assert list(patient_id) == ["TWO", "VALUES"]
+    for model, level in (("PATIENT", "PATIENT"), ("PATIENT", "STUDY")):
+        keys = {"PatientID": patient_id, "StudyInstanceUID": own[0].dataset.StudyInstanceUID}
+        fetched = client.get(level, keys, kinds_of(own), model=model)
+        assert (fetched.statuses, fetched.received) == ((0xA900,), {})
+        assert "PatientID" in fetched.comment
+    fetched = client.get("STUDY", keys, kinds_of(own))
+    assert list(fetched.received) == [own[0].sop_instance_uid]
+
+
+@pytest.mark.parametrize(
+    ("above", "several"), [("PatientID", ("TREE", "B")), ("StudyInstanceUID", ("", "1.2")), ("PatientID", ("T*",))]
+)
+def test_relational_retrieve_with_a_list_above_its_level(
+    client: Client, tree: list[corpus.Object], above: str, several: tuple[str, ...]
+) -> None:
+    """A unique key above the level may be left out, but is never a list or a pattern (PS3.4 C.4.2.2.1)."""
+    model = GET["PATIENT"]
+    keys = keys_of(tree[0], "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
+    keys[above] = [value or keys[above] for value in several]
+    with client.associated([query.proposal(model)], {model: b"\x01"}) as association:
+        identifier = identifier_of("SERIES", keys)
+        responses = list(retrieve.get(association, model, identifier, lambda context, message: 0))
+    assert [one.code for one in responses] == [0xA900]
+    assert above in responses[0].comment
 
 
 def test_relational_retrieve_is_negotiated(node: Node, tree: list[corpus.Object]) -> None:

@@ -98,6 +98,7 @@ def test_nothing_matches(client: Client, start_receiver: ReceiverFactory) -> Non
         ("STUDY", {"StudyInstanceUID": ""}),
         ("SERIES", {"SeriesInstanceUID": "1.2"}),
         ("PATIENT", {"PatientID": "1"}),
+        ("SERIES", {"StudyInstanceUID": ["1.2", "1.3"], "SeriesInstanceUID": "1.2"}),
     ],
 )
 def test_identifier_that_does_not_fit_the_model(
@@ -105,6 +106,16 @@ def test_identifier_that_does_not_fit_the_model(
 ) -> None:
     receiver = start_receiver("MISFIT", CT_AND_MR)
     assert client.move("MISFIT", level, keys).statuses == (0xA900,)
+    assert not receiver.received
+
+
+def test_patient_id_of_two_values(
+    client: Client, tree: list[corpus.Object], start_receiver: ReceiverFactory
+) -> None:
+    receiver = start_receiver("TWOPATIENTS", CT_AND_MR)
+    moved = client.move("TWOPATIENTS", "PATIENT", {"PatientID": ["TREE", "B"]}, model="PATIENT")
+    assert moved.statuses == (0xA900,)
+    assert "PatientID" in moved.comment
     assert not receiver.received
 
 
