@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from medserver.archive.notes import load_notes, write_notes
-from medserver.errors import StoreFailure
 from medserver.index import Tombstone
 from medserver.node import Node
 from medserver.store import TOMBSTONES
@@ -23,10 +22,7 @@ def write_tombstones(node: Node, tombstones: Iterable[Tombstone]) -> None:
         That is none.
     """
     records = (asdict(each) | {"deleted_at": each.deleted_at.isoformat()} for each in tombstones)
-    try:
-        write_notes(node, TOMBSTONES, records)
-    except StoreFailure as error:
-        raise StoreFailure(f"{error}: nothing is deleted") from error
+    write_notes(node, TOMBSTONES, records)
 
 
 def load_tombstones(node: Node) -> None:

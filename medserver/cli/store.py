@@ -258,8 +258,8 @@ def _drop_dead_repairs(node: Node) -> None:
 def delete(invocation: Invocation, keys: tuple[str, ...], force: bool, reason: str) -> None:
     """Delete studies, series or instances by their UIDs, with every copy.
 
-    Workers do it. Tombstones stay, so that what is deleted does not come back by mistake; who sends it again stores it
-    anew.
+    Workers do it. Tombstones stay, so that what is deleted does not come back by mistake. Who sends it again stores it
+    anew; what is sent again before the workers come to it stays.
     """
     with _opened(invocation) as node:
         instances = {one.sop_instance_uid: one for key in keys for one in instances_of(node, key)}
@@ -267,7 +267,7 @@ def delete(invocation: Invocation, keys: tuple[str, ...], force: bool, reason: s
         amount = count_in_words(len(objects), "object")
         if not force:
             raise BadUsage(f"this removes the last verified copy of {amount}: --force does it all the same")
-        jobs = list(deletion_jobs(objects, by=getpass.getuser(), reason=reason))
+        jobs = deletion_jobs(node, objects, by=getpass.getuser(), reason=reason)
         node.index.add_jobs(jobs)
     click.echo(f"{amount} will be deleted by {count_in_words(len(jobs), 'job')} of kind {DELETE}")
 

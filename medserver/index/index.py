@@ -21,6 +21,7 @@ from medserver.index.conflicts import Conflict, Conflicts
 from medserver.index.connections import Connections
 from medserver.index.copies import CopyTable
 from medserver.index.database import migrate, open_backend
+from medserver.index.deletions import Deletions, OrderTable
 from medserver.index.dump import DumpContent, ShouldStop
 from medserver.index.find import Find
 from medserver.index.hierarchy import Hierarchy
@@ -36,7 +37,7 @@ from medserver.index.pruning import Pruning
 from medserver.index.query import Query
 from medserver.index.records import Added, Counts, Duplicate, InstanceRecord, StoredInstance, StoredLocation
 from medserver.index.selection import Selection
-from medserver.index.tombstones import Tombstones
+from medserver.index.tombstones import Tombstones, TombstoneTable
 from medserver.index.upkeep import Upkeep
 from medserver.index.writer import Writer
 
@@ -45,6 +46,8 @@ Item = TypeVar("Item")
 
 _CURRENT = ("stored", "replaced")
 _KEPT = (*_CURRENT, "aside")
+_RECEIVED_AGAIN = ("same", "aside")
+"""Success is answered for what is there already, or what is found beside it: it must not go."""
 
 _COUNTS = (
     "SELECT (SELECT COUNT(*) FROM patients), (SELECT COUNT(*) FROM studies), (SELECT COUNT(*) FROM series), "
@@ -113,6 +116,8 @@ class Index:
         Which copies are to be seen to.
     tombstones : Tombstones
         What was deleted on purpose.
+    deletions : Deletions
+        What is to be deleted.
     performed_steps : PerformedSteps
         What modalities have reported of their work.
     completions : Completions
@@ -135,6 +140,7 @@ class Index:
         originals = OriginalTable(backend)
         self._additions = Additions(backend, hierarchy, pruning, originals)
         self._locations = LocationTable(backend, pruning)
+        self._orders = OrderTable(backend)
         self._preference = Preference(volumes)
         self._copies = CopyTable(backend, self._preference)
         self._callers = UnknownCallers(backend)
@@ -154,7 +160,9 @@ class Index:
         self.completions = Completions(access)
         self.acquisitions = Acquisitions(access)
         self.originals = Originals(self._read, originals)
-        self.tombstones = Tombstones(access, self._locations)
+        tombstones = TombstoneTable(backend)
+        self.tombstones = Tombstones(access, tombstones, self._locations)
+        self.deletions = Deletions(access, self._orders, tombstones, self._locations)
 
     def close(self) -> None:
         """Wait for transactions that are under way, then close all connections."""
@@ -200,6 +208,8 @@ class Index:
 
         def perform(connection: Any, add_jobs: AddJobs) -> Added:
             added = self._additions.add(connection, addition)
+            if added.outcome in _RECEIVED_AGAIN:
+                self._orders.withdraw(connection, record.sop_instance_uid)
             if added.outcome in _KEPT:
                 add_jobs(jobs)
             if added.outcome in _CURRENT:

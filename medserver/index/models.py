@@ -119,6 +119,12 @@ Tombstones = _model(
     },
 )
 
+Deletions = _model(
+    "deletions",
+    _texts(("sop_instance_uid", "digest", "transfer_syntax_uid")),
+    key=("sop_instance_uid", "digest", "transfer_syntax_uid"),
+)
+
 PerformedSteps = _model(
     "performed_steps",
     {

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from medserver.index.access import Access, AddJobs
+from medserver.index.backend import Backend
 from medserver.index.job_records import NewJob
 from medserver.index.locations import LocationTable
 from medserver.index.moments import from_text, to_text
@@ -39,6 +40,34 @@ class Tombstone:
     deleted_by: str
     reason: str
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """SOP Instance UID, digest and transfer syntax."""
+        return self.sop_instance_uid, self.digest, self.transfer_syntax_uid
+
+
+class TombstoneTable:
+    """The table of tombstones.
+
+    Parameters
+    ----------
+    backend : Backend
+        The database.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._insert = backend.sql(
+            f"INSERT INTO tombstones ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (sop_instance_uid, digest, transfer_syntax_uid) DO UPDATE SET "
+            "deleted_at = excluded.deleted_at, deleted_by = excluded.deleted_by, reason = excluded.reason "
+            "WHERE excluded.deleted_at > tombstones.deleted_at"
+        )
+
+    def add(self, connection: Any, tombstone: Tombstone) -> None:
+        """Note that an object is deleted; of two tombstones for one object the later one counts."""
+        moment = to_text(tombstone.deleted_at)
+        connection.execute(self._insert, (*tombstone.key, moment, tombstone.deleted_by, tombstone.reason))
+
 
 class Tombstones:
     """The tombstones of an index, `Index.tombstones`.
@@ -49,22 +78,28 @@ class Tombstones:
     ----------
     access : Access
         The ways to the database.
+    table : TombstoneTable
+        The table.
     locations : LocationTable
         Forgets the copies of what is deleted.
     """
 
-    def __init__(self, access: Access, locations: LocationTable) -> None:
+    def __init__(self, access: Access, table: TombstoneTable, locations: LocationTable) -> None:
         self._access = access
+        self._table = table
         self._locations = locations
-        self._insert = access.backend.sql(
-            f"INSERT INTO tombstones ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (sop_instance_uid, digest, transfer_syntax_uid) DO UPDATE SET "
-            "deleted_at = excluded.deleted_at, deleted_by = excluded.deleted_by, reason = excluded.reason "
-            "WHERE excluded.deleted_at > tombstones.deleted_at"
-        )
         self._find = access.backend.sql(
             "SELECT 1 FROM tombstones WHERE sop_instance_uid = ? AND digest = ? AND transfer_syntax_uid = ? "
             "AND deleted_at >= ?"
+        )
+        key = "({0}.sop_instance_uid, {0}.digest, {0}.transfer_syntax_uid)"
+        self._final = access.backend.sql(
+            "SELECT 1 FROM tombstones WHERE sop_instance_uid = ? AND digest = ? AND transfer_syntax_uid = ? "
+            "AND deleted_at = ? "
+            + " ".join(
+                f"AND NOT EXISTS (SELECT 1 FROM {table} WHERE {key.format(table)} = {key.format('tombstones')})"
+                for table in ("instances", "duplicates")
+            )
         )
         self._page = access.backend.sql(
             f"SELECT id, {_COLUMNS} FROM tombstones WHERE id > ? ORDER BY id LIMIT {PAGE_ROWS}"
@@ -88,8 +123,7 @@ class Tombstones:
 
         def perform(connection: Any, add_jobs: AddJobs) -> None:
             for each in tombstones:
-                row = (each.sop_instance_uid, each.digest, each.transfer_syntax_uid)
-                connection.execute(self._insert, (*row, to_text(each.deleted_at), each.deleted_by, each.reason))
+                self._table.add(connection, each)
             for copy in copies:
                 self._locations.remove(connection, copy.volume, copy.path)
             add_jobs(jobs)
@@ -100,6 +134,10 @@ class Tombstones:
         """Whether an object was deleted after it was received."""
         key = (record.sop_instance_uid, record.digest, record.transfer_syntax_uid, to_text(record.received_at))
         return bool(self._access.rows(self._find, key))
+
+    def unwritten(self, ordered: Sequence[Tombstone]) -> list[Tombstone]:
+        """Return those of some orders that were carried out, of objects that are not there again."""
+        return [each for each in ordered if self._access.rows(self._final, (*each.key, to_text(each.deleted_at)))]
 
     def all(self) -> Iterator[Tombstone]:
         """Yield every tombstone, the oldest first."""

@@ -93,7 +93,7 @@ def retire(node: Node, batch: Batch) -> Iterator[Outcome]:
             ready += [one for _, one in page if _is_safe(node, one)]
             after = page[-1][0]
         originals = [one.original for one in ready]
-        yield done(job, *deletion_jobs(originals, by=BY, reason=REASON))
+        yield done(job, *deletion_jobs(node, originals, by=BY, reason=REASON))
 
 
 def _is_safe(node: Node, superseded: Superseded) -> bool:

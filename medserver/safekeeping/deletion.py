@@ -1,7 +1,9 @@
 """Objects are deleted, on purpose and never otherwise: the jobs ``delete`` and ``remove``.
 
-First the tombstones lie on the volumes, then the rows are gone (and the jobs are there that remove the files), then the
-files. A crash in between leaves an object that is found until its deletion goes on, or files that nobody takes in.
+First the rows are gone for good (with the order, and the jobs are there that remove the files), then the tombstones
+lie on the volumes, then the files are gone. A crash in between leaves files that nobody takes in. What is received
+again before its row is gone withdraws the order for it; afterwards it is stored anew, and a worker that repeats a
+deletion finds no order for it.
 """
 
 from __future__ import annotations
@@ -34,19 +36,24 @@ logger = logging.getLogger(__name__)
 Stored = StoredInstance | StoredLocation | Duplicate
 
 
-def deletion_jobs(objects: Sequence[Stored], *, by: str, reason: str) -> Iterator[NewJob]:
-    """Yield the jobs that delete objects, with every copy of them.
+def deletion_jobs(node: Node, objects: Sequence[Stored], *, by: str, reason: str) -> list[NewJob]:
+    """Order the deletion of objects, and return the jobs that delete them, with every copy of them.
 
     Parameters
     ----------
+    node : Node
+        Where they are.
     objects : sequence of StoredInstance, StoredLocation or Duplicate
         What is deleted.
     by, reason : str
         Who wants it, and why.
     """
+    node.index.deletions.order(objects)
     keys = [[one.sop_instance_uid, one.digest, one.transfer_syntax_uid] for one in objects]
-    for first in range(0, len(keys), OBJECTS_PER_JOB):
-        yield NewJob(DELETE, {"objects": keys[first : first + OBJECTS_PER_JOB], "by": by, "reason": reason})
+    return [
+        NewJob(DELETE, {"objects": keys[first : first + OBJECTS_PER_JOB], "by": by, "reason": reason})
+        for first in range(0, len(keys), OBJECTS_PER_JOB)
+    ]
 
 
 def removal_jobs(copies: Iterable[StoredLocation]) -> Iterator[NewJob]:
@@ -65,33 +72,35 @@ def delete(node: Node, batch: Batch) -> None:
     Raises
     ------
     StoreFailure
-        No tombstone could be written; nothing was deleted.
+        No tombstone could be written. The job writes them when it comes again.
     """
     for job in batch:
         _delete(node, job)
 
 
 def _delete(node: Node, job: Job) -> None:
-    tombstones = [
+    ordered = [
         Tombstone(*key, deleted_at=job.created_at, deleted_by=job.payload["by"], reason=job.payload["reason"])
         for key in job.payload["objects"]
     ]
-    copies = [copy for each in tombstones for copy in node.index.copies_of(each)]
-    present = {(copy.sop_instance_uid, copy.digest, copy.transfer_syntax_uid) for copy in copies}
-    gone = [each for each in tombstones if (each.sop_instance_uid, each.digest, each.transfer_syntax_uid) in present]
-    if not gone:
-        return
-    write_tombstones(node, gone)
-    crash_point("tombstones written")
-    node.index.tombstones.add(gone, copies, removal_jobs(copies))
-    for each in gone:
+    deleted = node.index.deletions.perform(ordered, removal_jobs)
+    crash_point("rows deleted")
+    for each in deleted:
         node.transcoder.forget(each.digest, each.transfer_syntax_uid)
-    for each in gone:
         logger.warning(
             Event("deleted", sop_instance_uid=each.sop_instance_uid, digest=each.digest, by=each.deleted_by,
                   reason=each.reason)
         )  # fmt: skip
-    crash_point("rows deleted")
+    unwritten = node.index.tombstones.unwritten(ordered)  # also those of an attempt that was interrupted
+    if unwritten:
+        write_tombstones(node, unwritten)
+    crash_point("tombstones written")
+    for each in ordered:
+        if node.index.copies_of(each):
+            logger.warning(
+                Event("not deleted", sop_instance_uid=each.sop_instance_uid, digest=each.digest,
+                      reason="it was received again after the deletion was ordered")
+            )  # fmt: skip
 
 
 def remove(node: Node, batch: Batch) -> Iterator[Outcome]:

@@ -259,7 +259,7 @@ def test_what_was_deleted_stays_deleted(node, open_node, clock, tmp_path):
     backup = back_up(node)
     clock.advance(120)
     [gone] = [one for one in node.index.select([]) if one.sop_instance_uid == made[0].sop_instance_uid]
-    node.index.add_jobs(deletion_jobs([gone], by="test", reason=""))
+    node.index.add_jobs(deletion_jobs(node, [gone], by="test", reason=""))
     work(node)
     expected = rows(node)
     done, node = restored(node, open_node, backup)
@@ -272,7 +272,7 @@ def test_what_was_deleted_stays_deleted(node, open_node, clock, tmp_path):
 def test_a_deletion_that_waited_does_not_delete_what_came_again(node, open_node, clock, tmp_path):
     made = store(node, tmp_path, 2)
     [gone] = [one for one in node.index.select([]) if one.sop_instance_uid == made[0].sop_instance_uid]
-    node.index.add_jobs(deletion_jobs([gone], by="test", reason=""))
+    node.index.add_jobs(deletion_jobs(node, [gone], by="test", reason=""))
     backup = back_up(node)
     work(node)
     clock.advance(120)

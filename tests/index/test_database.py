@@ -18,6 +18,7 @@ from medserver.index.models import (
     MODELS,
     Completions,
     Conflicts,
+    Deletions,
     Duplicates,
     JobKinds,
     JobLanes,
@@ -37,7 +38,7 @@ from tests.index.samples import record
 
 ALL_MODELS = [
     *MODELS.values(), Duplicates, Locations, Conflicts, UnknownCallers, Progress, Jobs, JobKinds, JobLanes, JobSchedule,
-    Originals, Tombstones, PerformedSteps, PerformedStepSeries, PerformedStepStudies, Completions,
+    Originals, Tombstones, PerformedSteps, PerformedStepSeries, PerformedStepStudies, Completions, Deletions,
 ]
 
 

@@ -216,7 +216,7 @@ def test_deletion_takes_everything(node: Node, worker: Runner, series: list[Samp
 
     run_all(worker)
     found = list(instances(node).values())
-    node.index.add_jobs(deletion_jobs([*found, *asides_of(node, found)], by="test", reason=""))
+    node.index.add_jobs(deletion_jobs(node, [*found, *asides_of(node, found)], by="test", reason=""))
     run_all(worker)
     assert stored_paths(node) == []
     assert receive(node, series[0]) == "stored"  # a new decision

@@ -8,7 +8,7 @@ import pytest
 
 from medserver import archive, errors
 from medserver.archive.findings import Problem
-from medserver.index import JobFilter
+from medserver.index import JobFilter, NewJob
 from medserver.jobs.kinds import JOB_KINDS
 from medserver.jobs.runner import Runner
 from medserver.safekeeping.deletion import asides_of, deletion_jobs
@@ -32,7 +32,7 @@ def delete(node, *samples) -> None:
     wanted = {sample.sop_instance_uid for sample in samples}
     objects = [one for one in node.index.select([]) if one.sop_instance_uid in wanted]
     objects += asides_of(node, objects)
-    node.index.add_jobs(deletion_jobs(objects, by="test", reason="a test"))
+    node.index.add_jobs(deletion_jobs(node, objects, by="test", reason="a test"))
 
 
 def files(node, name: str) -> set[str]:
@@ -100,6 +100,47 @@ def test_what_is_sent_again_is_stored_again(kept, worker, samples, open_volumes,
     run_all(worker)
     assert states(kept) == all_good(12)
     assert rebuilt(open_volumes, "main", "near", "cold") == sent(samples)
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["the same", "with other bytes"])
+def test_what_is_sent_again_after_the_order_stays(kept, worker, samples, open_volumes, clock, caplog, changed):
+    """Success was answered for it before a worker came to the deletion."""
+    caplog.set_level(logging.INFO)
+    delete(kept, *samples[:2])
+    clock.advance(1)
+    data_set = samples[0].data_set()[:-1] + b"\x77" if changed else samples[0].data_set()
+    assert receive(kept, samples[0], data_set) == ("aside" if changed else "same")
+    run_all(worker)
+    assert served(kept) == sent([samples[0], *samples[2:]])
+    assert [one.sop_instance_uid for one in kept.index.tombstones.all()] == [samples[1].sop_instance_uid]
+    assert any("not deleted" in line and samples[0].sop_instance_uid in line for line in caplog.messages)
+    for name in kept.volumes:
+        assert rebuilt(open_volumes, name) == sent([samples[0], *samples[2:]])
+    delete(kept, samples[0])
+    run_all(worker)
+    assert served(kept) == sent(samples[2:])
+
+
+def test_an_order_that_was_given_twice_deletes_once(kept, worker, samples, clock):
+    delete(kept, samples[0])
+    delete(kept, samples[0])
+    [first, second] = kept.index.jobs.list(JobFilter("delete"))
+    kept.index.jobs.drop([second.id])
+    run_all(worker)
+    clock.advance(1)
+    assert receive(kept, samples[0]) == "stored"
+    kept.index.add_jobs([NewJob("delete", second.payload)])
+    run_all(worker)
+    assert served(kept) == sent(samples)
+
+
+def test_a_clock_that_was_set_back_does_not_delete_what_came_later(kept, worker, samples, clock):
+    delete(kept, samples[0])
+    clock.advance(-3600)
+    assert receive(kept, samples[0]) == "same"
+    clock.advance(3601)
+    run_all(worker)
+    assert served(kept) == sent(samples)
 
 
 def test_what_was_put_aside_goes_too(kept, worker, samples):

@@ -1,0 +1,135 @@
+"""Orders of deletion: what is to be deleted, unless it is received again before that.
+
+An order is a row. Who deletes consumes it in the transaction in which the object is forgotten, and who receives the
+object again withdraws it in the transaction that says so: one of the two is first, whatever clocks say and however
+often a worker is killed and begins again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from medserver.errors import IndexFailure
+from medserver.index.access import Access, AddJobs
+from medserver.index.backend import Backend
+from medserver.index.job_records import NewJob
+from medserver.index.locations import SELECT_LOCATIONS, LocationTable, location_of
+from medserver.index.records import Duplicate, StoredInstance, StoredLocation
+from medserver.index.tombstones import Tombstone, TombstoneTable
+
+_KEY = "sop_instance_uid = ? AND digest = ? AND transfer_syntax_uid = ?"
+
+
+class OrderTable:
+    """The table of orders.
+
+    Parameters
+    ----------
+    backend : Backend
+        The database.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._insert = backend.sql("INSERT INTO deletions VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+        self._consume = backend.sql(f"DELETE FROM deletions WHERE {_KEY} RETURNING 1")
+        self._withdraw = backend.sql("DELETE FROM deletions WHERE sop_instance_uid = ?")
+
+    def add(self, connection: Any, key: tuple[str, str, str]) -> None:
+        """Note that an object (UID, digest, transfer syntax) is to be deleted."""
+        connection.execute(self._insert, key)
+
+    def consume(self, connection: Any, key: tuple[str, str, str]) -> bool:
+        """Take the order for an object; False if there is none, or none any more."""
+        return bool(connection.execute(self._consume, key).fetchall())
+
+    def withdraw(self, connection: Any, sop_instance_uid: str) -> None:
+        """Withdraw the orders for everything that is stored under a SOP Instance UID: it was received again."""
+        connection.execute(self._withdraw, (sop_instance_uid,))
+
+
+class Deletions:
+    """The orders of an index, `Index.deletions`. Every method raises `IndexFailure` if the database fails.
+
+    Parameters
+    ----------
+    access : Access
+        The ways to the database.
+    orders : OrderTable
+        The orders.
+    tombstones : TombstoneTable
+        Where those end that were carried out.
+    locations : LocationTable
+        Forgets the copies of what is deleted.
+    """
+
+    def __init__(
+        self, access: Access, orders: OrderTable, tombstones: TombstoneTable, locations: LocationTable
+    ) -> None:
+        self._access = access
+        self._orders = orders
+        self._tombstones = tombstones
+        self._locations = locations
+        sql, for_update = access.backend.sql, access.backend.for_update
+        # Who receives locks the instance first: so does who deletes, or they would wait for each other.
+        self._lock = sql(f"SELECT id FROM instances WHERE sop_instance_uid = ?{for_update}")
+        self._copies = {
+            role: sql(f"{SELECT_LOCATIONS} WHERE locations.{role} IN (SELECT id FROM {role}s WHERE {_KEY})")
+            for role in ("instance", "duplicate")
+        }
+
+    def order(self, objects: Iterable[StoredInstance | StoredLocation | Duplicate]) -> None:
+        """Note that objects are to be deleted. What is received again from now on withdraws the order for it."""
+        keys = [(one.sop_instance_uid, one.digest, one.transfer_syntax_uid) for one in objects]
+
+        def perform(connection: Any) -> None:
+            for key in keys:
+                self._orders.add(connection, key)
+
+        self._access.writer.run(perform)
+
+    def perform(
+        self, tombstones: Sequence[Tombstone], jobs_of: Callable[[Sequence[StoredLocation]], Iterable[NewJob]]
+    ) -> list[Tombstone]:
+        """Forget the objects whose orders still stand, with all their copies; durable when it returns.
+
+        Parameters
+        ----------
+        tombstones : sequence of Tombstone
+            What was ordered.
+        jobs_of : callable
+            Returns what is to be done with the files of these copies; added in the same transaction.
+
+        Returns
+        -------
+        list of Tombstone
+            Of the objects that are forgotten now.
+        """
+
+        def perform(connection: Any, add_jobs: AddJobs) -> list[Tombstone]:
+            performed = [each for each in tombstones if self._consume(connection, each)]
+            copies = [copy for each in performed for copy in self._copies_of(connection, each)]
+            for each in performed:
+                self._tombstones.add(connection, each)
+            for copy in copies:
+                self._locations.remove(connection, copy.volume, copy.path)
+            add_jobs(jobs_of(copies))
+            return performed
+
+        performed = self._access.transact(perform)
+        try:
+            self._access.backend.flush()  # the tombstones that follow must not outlive it
+        except OSError as error:
+            raise IndexFailure(f"index: {error}") from error
+        return performed
+
+    def _consume(self, connection: Any, tombstone: Tombstone) -> bool:
+        connection.execute(self._lock, (tombstone.sop_instance_uid,)).fetchall()
+        return self._orders.consume(connection, tombstone.key)
+
+    def _copies_of(self, connection: Any, tombstone: Tombstone) -> list[StoredLocation]:
+        return [
+            location_of(row)
+            for statement in self._copies.values()
+            for row in connection.execute(statement, tombstone.key).fetchall()
+        ]
