@@ -1,15 +1,11 @@
-"""What a rule changes in the attributes of what it sends: ``set``, ``remove`` and ``map`` of ``[route NAME]``.
-
-Imported only when there are such options, as `keyed`.
-"""
+"""What a rule changes in the attributes of what it sends: ``set``, ``remove`` and ``map`` of ``[route NAME]``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydicom.datadict import dictionary_VR
-
 from medserver.config.keyed import keyword_named
+from medserver.dicom.attributes import value_representation
 
 IDENTITY = frozenset({
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SpecificCharacterSet", "PixelData",
@@ -53,6 +49,6 @@ def _keyword(name: str) -> str:
     keyword = keyword_named(name)
     if keyword is None:
         raise ValueError(f"'{name}' is not an attribute")
-    if keyword in IDENTITY or dictionary_VR(keyword) in _BINARY:
+    if keyword in IDENTITY or value_representation(keyword) in _BINARY:
         raise ValueError(f"{keyword} cannot be changed on the way")
     return keyword

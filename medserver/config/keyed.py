@@ -1,26 +1,33 @@
 """Options that are named as attributes are: what ``Modality = CT`` in ``[route NAME]`` or ``[poll NAME]`` means.
 
-Imported only when there are such options: it needs the data dictionary, which takes a while to load.
+The data dictionary takes a while to load: it is asked only for the attributes that the index does not keep.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from pydicom.datadict import DicomDictionary
+from functools import cache
 
 from medserver.config.route import CALLING_AE_TITLE
-from medserver.dicom.attributes import value_representation
+from medserver.dicom.attributes import ATTRIBUTES, value_representation
 from medserver.dicom.conditions import Condition
 from medserver.dicom.keys import parse_key
 from medserver.errors import IdentifierMismatch
 
-_KEYWORDS: Mapping[str, str] = {row[4].lower(): row[4] for row in DicomDictionary.values() if row[4]}
+_USUAL_KEYWORDS: Mapping[str, str] = {row.keyword.lower(): row.keyword for row in ATTRIBUTES}
 
 
 def keyword_named(name: str) -> str | None:
     """Return the keyword of PS3.6 that is spelled so, whatever the case; None if there is none."""
-    return _KEYWORDS.get(name.lower())
+    lowered = name.lower()
+    return _USUAL_KEYWORDS.get(lowered) or _all_keywords().get(lowered)
+
+
+@cache
+def _all_keywords() -> Mapping[str, str]:
+    from pydicom.datadict import DicomDictionary
+
+    return {row[4].lower(): row[4] for row in DicomDictionary.values() if row[4]}
 
 
 def condition_of(keyword: str, text: str) -> Condition | None:

@@ -6,8 +6,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pydicom.datadict import keyword_for_tag
-
 from medserver.dicom.attributes import Attribute, attribute
 from medserver.dicom.matching import CombinedRange, Condition, SequenceMatch, matches
 from medserver.index import computed
@@ -101,6 +99,8 @@ def _from_json(value: str | None) -> list[dict[str, Any]]:
 
 def _plain_item(item: Mapping[str, Any]) -> dict[str, Any]:
     """Turn an item of DICOM JSON (PS3.18 F.2) into keyword -> value."""
+    from pydicom.datadict import keyword_for_tag  # takes a while, and few answers hold items
+
     plain = {}
     for tag, element in item.items():
         keyword = keyword_for_tag(tag) if attribute(tag) is None else tag
