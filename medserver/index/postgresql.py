@@ -15,6 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from medserver.errors import IndexFailure, MedserverError, OutOfResources
 from medserver.index import postgresql_dump
+from medserver.index.drivers import introduce_psycopg
 from medserver.index.dump import DumpContent, ShouldStop, Staged
 
 CONNECT_TIMEOUT_S = 10
@@ -28,6 +29,8 @@ _MAY_PASS = (
     psycopg.errors.ForeignKeyViolation,
     psycopg.errors.AdminShutdown,
 )
+
+introduce_psycopg()
 
 
 class PostgresqlBackend:
