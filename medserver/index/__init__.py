@@ -6,7 +6,7 @@ Here are the schema (`migrations`, `models`, `columns`), the databases (`backend
 what peers are promised (`commitments`). The files themselves are in the store; `medserver.archive` writes both.
 """
 
-from medserver.index import drivers  # noqa: F401, I001 - before whatever imports peewee
+from medserver.index import drivers  # noqa: F401 - before whatever imports peewee
 from medserver.index.acquisitions import Acquisition
 from medserver.index.callers import UnknownCaller
 from medserver.index.commitment_records import NewCommitment, StoredCommitment

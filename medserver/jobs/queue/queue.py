@@ -6,16 +6,14 @@ import logging
 import threading
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any
-
-from huey import Huey
-from huey.exceptions import HueyException
+from typing import TYPE_CHECKING, Any
 
 from medserver.errors import ConfigError
 from medserver.index import Index, Lane
-from medserver.jobs.queue.serializer import JsonSerializer
 
-NAME = "medserver"
+if TYPE_CHECKING:
+    from medserver.jobs.queue.messages import Messages
+
 PAUSE_S = 0.05
 """Between two rounds of messages; the lanes that are named meanwhile go together."""
 
@@ -67,7 +65,7 @@ class Queue:
 
     def __init__(self, open_storage: Callable[[str], Any]) -> None:
         self._open_storage = open_storage
-        self._huey: Huey | None = None
+        self._messages: Messages | None = None
         self._opening = threading.Lock()
         self._lanes: set[Lane] = set()
         self._lock = threading.Lock()
@@ -101,11 +99,11 @@ class Queue:
     def receive(self) -> Lane | None:
         """Wait for a message for up to a second; return the lane, None if none came. For one thread."""
         try:
-            task = self._opened().dequeue()
-            if task is not None:
-                return task.execute()
+            lane = self._opened().take()
+            if lane is not None:
+                return lane
             self._works()
-        except (ValueError, TypeError, HueyException) as error:
+        except (ValueError, TypeError) as error:
             logger.warning("a message to workers that is none was thrown away: %s", error)
         except Exception as error:  # noqa: BLE001 - whatever a storage raises
             self._fails(error)
@@ -120,16 +118,16 @@ class Queue:
 
     def release(self) -> None:
         """Close the connection of the calling thread."""
-        if self._huey is not None:
-            self._huey.storage.close()
+        if self._messages is not None:
+            self._messages.storage.close()
 
-    def _opened(self) -> Huey:
+    def _opened(self) -> Messages:
         with self._opening:
-            if self._huey is None:
-                huey = Huey(NAME, results=False, serializer=JsonSerializer(), storage_class=self._open_storage)
-                self._run_lane = huey.task(name="run_lane")(_run_lane)
-                self._huey = huey
-            return self._huey
+            if self._messages is None:
+                from medserver.jobs.queue.messages import Messages
+
+                self._messages = Messages(self._open_storage)
+            return self._messages
 
     def _send_all(self) -> None:
         """Send messages until the queue is closed."""
@@ -147,9 +145,9 @@ class Queue:
         if not lanes:
             return
         try:
-            huey = self._opened()
+            messages = self._opened()
             for lane in lanes:
-                huey.enqueue(self._run_lane.s(*lane))
+                messages.send(lane)
             self._works()
         except Exception as error:  # noqa: BLE001 - whatever a storage raises
             self._fails(error)
@@ -164,8 +162,3 @@ class Queue:
             logger.error("messages to workers do not get through, jobs start late: %s", error)
             self._failing = True
         self._closed.wait(FAILURE_PAUSE_S)
-
-
-def _run_lane(kind: str, destination: str) -> Lane:
-    """Be what a message means."""
-    return Lane(kind, destination)

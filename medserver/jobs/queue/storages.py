@@ -12,6 +12,10 @@ import time
 from typing import Any
 
 import peewee
+
+from medserver.jobs.queue.clients import introduce_psycopg, introduce_redis
+
+# Huey's own modules come after `clients`.
 from huey.contrib.sql_huey import BytesBlobField, SqlStorage
 from huey.storage import PostgresStorage, PriorityRedisStorage
 
@@ -96,6 +100,7 @@ class PostgresqlStorage(PostgresStorage):
     """
 
     def __init__(self, name: str, url: str) -> None:
+        introduce_psycopg()
         super().__init__(name, dsn=url, read_timeout=READ_TIMEOUT_S, create_tables=False)
         with self.db(commit=True) as cursor:
             cursor.execute("SELECT to_regclass(%s)", (_TABLE,))
@@ -129,6 +134,7 @@ class RedisStorage(PriorityRedisStorage):
     """
 
     def __init__(self, name: str, url: str) -> None:
+        introduce_redis()
         super().__init__(name, url=url, read_timeout=READ_TIMEOUT_S)
 
     def enqueue(self, data: bytes, priority: float | None = None) -> None:
