@@ -1,0 +1,179 @@
+"""A scratch clone of the project, in which mutants are applied and the tests that concern them run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutants.mutant import Mutant, MutantIsGone, write_module
+from tests.mutants.selection import concerned_files
+
+TEST_TIMEOUT_S = 120
+"""A test that takes longer hangs."""
+
+_FAILED = re.compile(r"^(tests/\S+\.py::.*) (?:FAILED|ERROR)$|^ERROR (tests/\S+\.py)\b", re.MULTILINE)
+_RAN = re.compile(r"^(tests/\S+?\.py)::", re.MULTILINE)
+_LAST = re.compile(r"^(tests/\S+\.py::.*?) ?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the tests said of a mutant.
+
+    Parameters
+    ----------
+    outcome : str
+        'caught', 'hangs' (caught too), 'survived', or 'gone'; within the runs also 'late'.
+    test : str
+        Which test caught it.
+    reason : str
+        The error of that test.
+    not_run : list of str
+        The files that concern it for which no time was left.
+    seconds : float
+        How long it took.
+    """
+
+    outcome: str
+    test: str = ""
+    reason: str = ""
+    not_run: tuple[str, ...] = ()
+    seconds: float = 0
+
+
+class Scratch:
+    """The clone. A test that fails there without any mutant catches none, and is left out from then on.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is made; one that is there from a campaign before is taken over.
+    commit : str
+        Which commit of this repository.
+    limit_s : float
+        How long the tests of one mutant may take.
+    """
+
+    def __init__(self, folder: Path, commit: str, limit_s: float) -> None:
+        self.checkout = folder / "medserver"
+        self._temporary = folder / "tmp"
+        self._limit_s = limit_s
+        self.failing: list[str] = []
+        if not self.checkout.exists():
+            _run(["git", "clone", "--quiet", Path(__file__).parents[2], self.checkout], folder)
+        _run(["git", "fetch", "--quiet", "origin"], self.checkout)
+        _run(["git", "checkout", "--quiet", "--force", "--detach", commit], self.checkout)
+        _run(["scripts/environment", "test,postgres,s3,codecs"], self.checkout)
+
+    def try_out(self, mutant: Mutant, first: tuple[str, ...] = ()) -> Verdict:
+        """Run the tests that concern a mutant until one fails; the module is restored."""
+        begun = time.monotonic()
+        try:
+            path = mutant.apply(self.checkout)
+        except MutantIsGone as gone:
+            return Verdict("gone", reason=str(gone))
+        mutated = path.read_text()
+        try:
+            return self._verdict(mutant, path, mutated, first, begun)
+        finally:
+            self._restore(path)
+
+    def _verdict(self, mutant: Mutant, path: Path, mutated: str, first: tuple[str, ...], begun: float) -> Verdict:
+        left: list[str] = []
+        for files in concerned_files(self.checkout, mutant, first):
+            while files:
+                outcome, test, reason, ran = self._pytest(files, begun + self._limit_s - time.monotonic())
+                if outcome == "late":
+                    left += [file for file in files if file not in ran[:-1]]
+                if outcome in ("late", "survived"):
+                    break
+                self._restore(path)
+                if self._pytest([test], TEST_TIMEOUT_S)[0] == "survived":
+                    return Verdict(outcome, test, reason, seconds=round(time.monotonic() - begun))
+                self.failing.append(test)
+                write_module(path, mutated)
+                files = files[files.index(test.partition("::")[0]) :]
+        return Verdict("survived", not_run=tuple(left), seconds=round(time.monotonic() - begun))
+
+    def _restore(self, path: Path) -> None:
+        _run(["git", "checkout", "--quiet", "--", path], self.checkout)
+        write_module(path, path.read_text())
+
+    def _pytest(self, targets: list[str], limit_s: float) -> tuple[str, str, str, list[str]]:
+        """Run tests until one fails; return what `read_output` does."""
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary.mkdir()
+        self._temporary.chmod(0o755)  # the user postgres has its folder there
+        command = [
+            self.checkout / ".venv/bin/python", "-m", "pytest", *pytest_options(TEST_TIMEOUT_S),
+            *[f"--deselect={test}" for test in self.failing], *targets,
+        ]  # fmt: skip
+        environment = os.environ | {"TMPDIR": str(self._temporary), "COLUMNS": "1000"}
+        with (self.checkout.parent / "pytest.log").open("w+") as log:
+            process = subprocess.Popen(
+                list(map(str, command)), cwd=self.checkout, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+            try:
+                process.wait(max(limit_s, 1))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            finally:
+                self._kill_processes()
+            log.seek(0)
+            return read_output(log.read(), process.returncode)
+
+    def _kill_processes(self) -> None:
+        """Kill the nodes and peers that an interrupted test left: all processes with our temporary folder."""
+        mark = f"TMPDIR={self._temporary}\0".encode()
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                ours = mark in environment.read_bytes() + b"\0"
+            except OSError:  # it ended, or it is another user's
+                continue
+            if ours:
+                os.kill(int(environment.parent.name), signal.SIGKILL)
+
+
+def pytest_options(timeout_s: float) -> list[str]:
+    """Return the options of pytest with which `read_output` understands what it says."""
+    return [
+        "-x", "-v", "-n", "0", "-rfE", "--tb=line", "-p", "no:cacheprovider", "--hypothesis-seed=0",
+        "-o", "console_output_style=classic",
+        "-o", f"faulthandler_timeout={timeout_s}", "-o", "faulthandler_exit_on_timeout=true",
+    ]  # fmt: skip
+
+
+def read_output(output: str, returncode: int) -> tuple[str, str, str, list[str]]:
+    """Return the outcome of a run, the test that failed, why, and the files that began."""
+    ran = list(dict.fromkeys(_RAN.findall(output)))
+    if returncode == -signal.SIGKILL:
+        return "late", "", "", ran
+    if returncode in (0, 5):
+        return "survived", "", "", ran
+    if match := _FAILED.search(output):
+        test = match[1] or match[2]
+        reason = re.search(rf"^(?:FAILED|ERROR) {re.escape(test)} - (.*)$", output, re.MULTILINE)
+        return "caught", test, reason[1] if reason else "", ran
+    if "Timeout (0:" in output:
+        last = _LAST.findall(output.partition("Timeout (0:")[0])[-1]
+        return "hangs", last, "", ran
+    raise RuntimeError(f"pytest ended with {returncode}:\n{output[-3000:]}")
+
+
+def _run(command: list[object], folder: Path) -> None:
+    subprocess.run(list(map(str, command)), cwd=folder, check=True, stdin=subprocess.DEVNULL)
+
+
+def scratch_folder() -> Path:
+    """Make a folder for a clone; its name is short, since the path of a Unix socket may have 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+    folder.chmod(0o755)
+    return folder
