@@ -13,6 +13,8 @@ import argparse
 import json
 import random
 import shutil
+import signal
+import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +29,7 @@ LIMIT_S = 300
 def main() -> None:
     """Read the command line and run the campaign."""
     options = _parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # nothing that was started stays behind
     folder = options.folder or scratch_folder()
     try:
         scratch = Scratch(folder, options.commit, options.limit)
@@ -34,11 +37,12 @@ def main() -> None:
         before = {_key(row): row for row in _load(options.before)}
         done = {_key(row): row for row in _load(options.results)}
         for number, mutant in enumerate(mutants, start=1):
-            row = done.get(_key(asdict(mutant)))
-            if row is None:
+            row = done.get(_key(asdict(mutant)), {})
+            if not row or row["not_run"]:
                 print(f"\n{number}. {mutant}", flush=True)
                 earlier = before.get(_key(asdict(mutant)), {})
-                verdict = scratch.try_out(mutant, tuple(filter(None, [earlier.get("test", "").partition("::")[0]])))
+                first = [earlier["test"].partition("::")[0]] if earlier.get("test") else []
+                verdict = scratch.try_out(mutant, first=first, only=row.get("not_run", []))
                 row = asdict(mutant) | asdict(verdict)
                 print(_line(verdict, earlier), flush=True)
             done[_key(row)] = row
@@ -61,7 +65,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--save", type=Path, help="write the list of the chosen faults")
     parser.add_argument("--commit", default="HEAD", help="the product and the tests of this commit")
     parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for the tests of one fault (%(default)s)")
-    parser.add_argument("--results", type=Path, help="written after each fault; what stands there is not run again")
+    parser.add_argument("--results", type=Path, help="written after each fault; a second run takes it up")
     parser.add_argument("--before", type=Path, help="the results of an earlier run to compare with")
     parser.add_argument("--folder", type=Path, help="where the clone is made and kept (a temporary folder)")
     options = parser.parse_args()

@@ -46,6 +46,11 @@ class Mutant:
     after: str
     occurrence: int
 
+    @property
+    def module(self) -> str:
+        """Name of the module, str."""
+        return Path(self.file).stem
+
     def __str__(self) -> str:
         changed = [f"  - {line}" for line in self.before.splitlines()]
         changed += [f"  + {line}" for line in self.after.splitlines()]

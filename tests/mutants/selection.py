@@ -1,4 +1,4 @@
-"""Which test files concern a mutant, and in which order they run: the nearest and those without processes first."""
+"""Which test files concern a mutant, and in which order they run: those first that name what it changes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FOLDERS = {
     "scu": "scu delivery polling cli services",
     "server": "wire attacks services jobs cli",
     "services": "services attacks archive procedures",
-    "store": "store archive safekeeping backups crash services cli",
+    "store": "store archive safekeeping backups services cli",
     "wire": "wire scu attacks services delivery",
 }
 """The folders of tests that concern each package of the product, the nearest first."""
@@ -46,9 +46,15 @@ _PROCESSES = re.compile(
 )
 """What the text of a test file names that starts nodes, peers or databases."""
 
+_NEARNESS = 0.3
+_COST_OF_PROCESSES = 0.3
 
-def concerned_files(checkout: Path, mutant: Mutant, first: Iterable[str] = ()) -> tuple[list[str], list[str]]:
-    """Return the test files that concern a mutant: those of its module and package, and the others.
+
+def concerned_files(checkout: Path, mutant: Mutant, first: Iterable[str] = ()) -> list[str]:
+    """Return the test files that concern a mutant, the most promising first.
+
+    A word of the mutant's module and function counts the more, the fewer files have it. Files of near folders are
+    before those of others, and those that start processes are later. A file that is called like the module is first.
 
     Parameters
     ----------
@@ -61,24 +67,26 @@ def concerned_files(checkout: Path, mutant: Mutant, first: Iterable[str] = ()) -
     """
     folders = FOLDERS[package_of(mutant.file)].split()
     tests = {
-        str(path.relative_to(checkout)): path.read_text()
+        file: f"{file}\n{path.read_text()}"
         for path in sorted((checkout / "tests").rglob("test_*.py"))
-        if not CAMPAIGNS.match(str(path.relative_to(checkout)))
+        if not CAMPAIGNS.match(file := str(path.relative_to(checkout)))
+        and (path.parent.name in folders or mutant.module in path.stem or file in first)
     }
-    module = Path(mutant.file).with_suffix("").parts
-    imports = re.compile(rf"{'[.]'.join(module)}\b|from {'[.]'.join(module[:-1])} import .*\b{module[-1]}\b")
-
-    def order(file: str) -> tuple[int, int, str]:
+    scores = dict.fromkeys(tests, 0.0)
+    for word in _words(mutant):
+        having = [file for file, text in tests.items() if re.search(rf"(?<![a-z]){word}(?![a-z])", text, re.IGNORECASE)]
+        for file in having:
+            scores[file] += 1 / len(having)
+    for file, text in tests.items():
         folder = Path(file).parts[1]
-        near = folders.index(folder) if folder in folders else len(folders)
-        is_named = near == 0 and module[-1] in Path(file).stem or bool(imports.search(tests[file]))
-        if file in first:
-            return 0, near, file
-        if _PROCESSES.search(tests[file]):
-            return 3 if is_named else 5, near, file
-        return (1 if is_named else 2 if near == 0 else 4), near, file
+        scores[file] += _NEARNESS / (1 + folders.index(folder)) if folder in folders else 0
+        scores[file] *= _COST_OF_PROCESSES if _PROCESSES.search(text) else 1
+        scores[file] += mutant.module in Path(file).stem
+    return sorted(tests, key=lambda file: (file not in first, -scores[file], file))
 
-    concerned = {file for file in tests if Path(file).parts[1] in folders or order(file)[0] < 4}
-    files = sorted(concerned, key=order)
-    count = sum(order(file)[0] < 4 for file in files)
-    return files[:count], files[count:]
+
+def _words(mutant: Mutant) -> list[str]:
+    """Return the names of a mutant's module, class and function, and the words of which they are made."""
+    names = [mutant.module, *re.findall(r"[A-Za-z]\w+", mutant.function)]
+    parts = [part for name in names for part in re.findall(r"[A-Z]?[a-z]+", name)]
+    return sorted({word.lower() for word in [*names, *parts] if len(word) > 3})

@@ -151,14 +151,13 @@ def test_every_package_has_its_tests() -> None:
     assert [folder for folder in sorted(folders) if not (REPOSITORY / "tests" / folder).is_dir()] == []
 
 
-def test_near_tests_without_processes_are_first(second_condition: Mutant) -> None:
-    mutant = replace(second_condition, file="medserver/wire/lobby.py")
-    near, others = concerned_files(REPOSITORY, mutant)
-    assert near[-1] == "tests/wire/test_lobby.py"  # it starts nodes
-    assert {Path(file).parent.name for file in near} == {"wire"}
-    assert others[0].startswith("tests/scu/")
-    first = "tests/services/test_query.py"
-    assert concerned_files(REPOSITORY, mutant, first=[first])[0] == [first, *near]
+def test_files_that_name_the_fault_are_first(second_condition: Mutant) -> None:
+    mutant = replace(second_condition, file="medserver/wire/lobby.py", function="Lobby.take")
+    files = concerned_files(REPOSITORY, mutant)
+    assert files[0] == "tests/wire/test_lobby.py"
+    assert {Path(file).parts[1] for file in files} == set(FOLDERS["wire"].split())
+    last = files[-1]
+    assert concerned_files(REPOSITORY, mutant, first=[last]) == [last, *files[:-1]]
 
 
 @pytest.mark.parametrize(

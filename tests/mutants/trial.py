@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from tests.mutants.selection import concerned_files
 
 TEST_TIMEOUT_S = 120
 """A test that takes longer hangs."""
+
+PORTION = 3
+"""How many files the first pytest of a mutant is given: it imports all of them before it runs one."""
 
 _FAILED = re.compile(r"^(tests/\S+\.py::.*) (?:FAILED|ERROR)$|^ERROR (tests/\S+\.py)\b", re.MULTILINE)
 _RAN = re.compile(r"^(tests/\S+?\.py)::", re.MULTILINE)
@@ -72,35 +76,38 @@ class Scratch:
         _run(["git", "checkout", "--quiet", "--force", "--detach", commit], self.checkout)
         _run(["scripts/environment", "test,postgres,s3,codecs"], self.checkout)
 
-    def try_out(self, mutant: Mutant, first: tuple[str, ...] = ()) -> Verdict:
-        """Run the tests that concern a mutant until one fails; the module is restored."""
+    def try_out(self, mutant: Mutant, first: Sequence[str] = (), only: Sequence[str] = ()) -> Verdict:
+        """Run the tests that concern a mutant, or only some of them, until one fails; the module is restored."""
         begun = time.monotonic()
         try:
             path = mutant.apply(self.checkout)
         except MutantIsGone as gone:
             return Verdict("gone", reason=str(gone))
-        mutated = path.read_text()
+        files = list(only) or concerned_files(self.checkout, mutant, first)
         try:
-            return self._verdict(mutant, path, mutated, first, begun)
+            outcome, test, reason, not_run = self._run_files(files, path, begun + self._limit_s)
         finally:
             self._restore(path)
+        return Verdict(outcome, test, reason, tuple(not_run), round(time.monotonic() - begun))
 
-    def _verdict(self, mutant: Mutant, path: Path, mutated: str, first: tuple[str, ...], begun: float) -> Verdict:
-        left: list[str] = []
-        for files in concerned_files(self.checkout, mutant, first):
-            while files:
-                outcome, test, reason, ran = self._pytest(files, begun + self._limit_s - time.monotonic())
-                if outcome == "late":
-                    left += [file for file in files if file not in ran[:-1]]
-                if outcome in ("late", "survived"):
-                    break
-                self._restore(path)
-                if self._pytest([test], TEST_TIMEOUT_S)[0] == "survived":
-                    return Verdict(outcome, test, reason, seconds=round(time.monotonic() - begun))
-                self.failing.append(test)
-                write_module(path, mutated)
-                files = files[files.index(test.partition("::")[0]) :]
-        return Verdict("survived", not_run=tuple(left), seconds=round(time.monotonic() - begun))
+    def _run_files(self, files: list[str], path: Path, end: float) -> tuple[str, str, str, list[str]]:
+        """Run files in portions, small ones first; return outcome, test, reason, and the files that did not run."""
+        mutated = path.read_text()
+        count = PORTION
+        while files:
+            outcome, test, reason, begun = self._pytest(files[:count], end - time.monotonic())
+            if outcome == "late":
+                return "survived", "", "", [file for file in files if file not in begun[:-1]]
+            if outcome == "survived":
+                files, count = files[count:], count * 3
+                continue
+            self._restore(path)
+            if self._pytest([test], TEST_TIMEOUT_S)[0] == "survived":
+                return outcome, test, reason, []
+            self.failing.append(test)
+            write_module(path, mutated)
+            files = files[files.index(test.partition("::")[0]) :]
+        return "survived", "", "", []
 
     def _restore(self, path: Path) -> None:
         _run(["git", "checkout", "--quiet", "--", path], self.checkout)
