@@ -19,9 +19,9 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.mutants.choice import choose
+from tests.mutants.choice import choose, find_candidates
 from tests.mutants.mutant import Mutant
-from tests.mutants.trial import Scratch, Verdict, scratch_folder
+from tests.mutants.trial import Scratch, Verdict, clone, scratch_folder
 
 LIMIT_S = 300
 
@@ -32,7 +32,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # nothing that was started stays behind
     folder = options.folder or scratch_folder()
     try:
-        scratch = Scratch(folder, options.commit, options.limit)
+        scratch = Scratch(clone(folder, options.commit), options.limit)
         mutants = _mutants(options, scratch.checkout)
         before = {_key(row): row for row in _load(options.before)}
         done = {_key(row): row for row in _load(options.results)}
@@ -78,7 +78,7 @@ def _mutants(options: argparse.Namespace, checkout: Path) -> list[Mutant]:
     if options.faults:
         return [Mutant(**row) for row in _load(options.faults)]
     print(f"seed {options.seed}", flush=True)
-    mutants = choose(checkout, options.seed, options.count)
+    mutants = choose(find_candidates(checkout), options.seed, options.count)
     if options.save:
         options.save.write_text(json.dumps([asdict(mutant) for mutant in mutants], indent=1) + "\n")
     return mutants
@@ -95,7 +95,7 @@ def _key(row: dict) -> tuple:
 def _line(verdict: Verdict, earlier: dict) -> str:
     line = f"  {verdict.outcome} in {verdict.seconds} s {verdict.test} {verdict.reason}".rstrip()
     if verdict.not_run:
-        line += f"; not run: {' '.join(verdict.not_run)}"
+        line += f"; {len(verdict.not_run)} files did not run"
     if earlier and (earlier["outcome"] == "survived") != (verdict.outcome == "survived"):
         line += f"\n  DIFFERS: before it {earlier['outcome']} {earlier['test']}"
     return line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.mutants.mutant import PRODUCT, Mutant
@@ -22,16 +23,15 @@ def package_of(file: str) -> str:
     return parts[1] if len(parts) > 2 else ""
 
 
-def choose(checkout: Path, seed: int, count: int) -> list[Mutant]:
+def choose(candidates: Mapping[str, Sequence[Mutant]], seed: int, count: int) -> list[Mutant]:
     """Choose mutants, no two in the same function.
 
     Every second one is in a package of `CORE`, each of which is as likely, the others anywhere. Within a package each
     operator is as likely: otherwise most were constants and return values.
     """
     generator = random.Random(seed)
-    candidates = _candidates(checkout)
-    core = {name: found for name, found in candidates.items() if name in CORE}
-    others = {name: found for name, found in candidates.items() if name not in CORE}
+    core = {name: list(found) for name, found in candidates.items() if name in CORE}
+    others = {name: list(found) for name, found in candidates.items() if name not in CORE}
     chosen: list[Mutant] = []
     for number in range(count):
         packages = others if number % 2 else core
@@ -44,7 +44,8 @@ def choose(checkout: Path, seed: int, count: int) -> list[Mutant]:
     return chosen
 
 
-def _candidates(checkout: Path) -> dict[str, list[Mutant]]:
+def find_candidates(checkout: Path) -> dict[str, list[Mutant]]:
+    """Return every mutant of the product, by package."""
     candidates: dict[str, list[Mutant]] = defaultdict(list)
     for path in sorted((checkout / PRODUCT).rglob("*.py")):
         file = str(path.relative_to(checkout))

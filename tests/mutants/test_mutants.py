@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.choice import CORE, choose, package_of
+from tests.mutants.choice import CORE, choose, find_candidates, package_of
 from tests.mutants.mutant import Mutant, MutantIsGone
 from tests.mutants.operators import mutants_of
 from tests.mutants.selection import FOLDERS, concerned_files
-from tests.mutants.trial import pytest_options, read_output
+from tests.mutants.trial import Scratch, pytest_options, read_output
 from tests.peers.node import REPOSITORY
 
 SEED = 7
@@ -30,8 +30,13 @@ def changes_of(*body: str) -> set[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def chosen() -> list[Mutant]:
-    return choose(REPOSITORY, SEED, COUNT)
+def candidates() -> dict[str, list[Mutant]]:
+    return find_candidates(REPOSITORY)
+
+
+@pytest.fixture(scope="module")
+def chosen(candidates: dict[str, list[Mutant]]) -> list[Mutant]:
+    return choose(candidates, SEED, COUNT)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +93,9 @@ def test_values_of_generators_stay() -> None:
     assert changes_of("yield a", "return b") == set()
 
 
-def test_a_seed_chooses_the_same_mutants_half_of_them_in_the_core(chosen: list[Mutant]) -> None:
-    assert chosen == choose(REPOSITORY, SEED, COUNT)
-    assert chosen[:5] != choose(REPOSITORY, SEED + 1, 5)
+def test_a_seed_chooses_the_same_mutants_half_of_them_in_the_core(candidates, chosen: list[Mutant]) -> None:
+    assert chosen == choose(candidates, SEED, COUNT)
+    assert chosen[:5] != choose(candidates, SEED + 1, 5)
     assert Counter(package_of(mutant.file) in CORE for mutant in chosen) == {True: COUNT // 2, False: COUNT // 2}
     assert len({(mutant.file, mutant.function) for mutant in chosen}) == COUNT
     assert len({mutant.operator for mutant in chosen}) >= 7
@@ -165,7 +170,8 @@ def test_files_that_name_the_fault_are_first(second_condition: Mutant) -> None:
     [
         ("assert True", ("survived", "", "")),
         ("assert 1 == 2", ("caught", "tests/test_x.py::test[a - b]", "assert 1 == 2")),
-        ("while True: pass", ("hangs", "tests/test_x.py::test[a - b]", "")),
+        ("while True: pass", ("hangs", "tests/test_x.py::test[a - b]", "pytest ended with 1")),
+        ("import os; os._exit(9)", ("caught", "tests/test_x.py::test[a - b]", "pytest ended with 9")),
     ],
 )
 def test_what_pytest_says_is_understood(tmp_path: Path, body: str, outcome: tuple[str, str, str]) -> None:
@@ -195,3 +201,42 @@ def run_pytest(folder: Path) -> tuple[str, str, str, list[str]]:
 def test_a_killed_run_was_late() -> None:
     output = "tests/x/test_a.py::test_a PASSED\ntests/x/test_b.py::test_b "
     assert read_output(output, -signal.SIGKILL) == ("late", "", "", ["tests/x/test_a.py", "tests/x/test_b.py"])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Make a project with one module, and tests of which one fails and one sees the second condition."""
+    checkout = tmp_path / "project"
+    (checkout / "medserver").mkdir(parents=True)
+    (checkout / "medserver" / "one.py").write_text(SOURCE)
+    tests = checkout / "tests" / "store"
+    tests.mkdir(parents=True)
+    (tests / "test_one.py").write_text(
+        "from medserver.one import C\ndef test_broken():\n    assert False\ndef test_called():\n    C().f(0)\n"
+    )
+    (checkout / ".venv").symlink_to(sys.prefix)
+    for command in (["init", "--quiet"], ["add", "medserver"]):  # what is in git's index is what comes back
+        subprocess.run(["git", *command], cwd=checkout, check=True)
+    return checkout
+
+
+def test_a_test_that_fails_anyway_catches_nothing(project: Path, second_condition: Mutant) -> None:
+    scratch = Scratch(project, limit_s=60)
+    verdict = scratch.try_out(second_condition)
+    assert (verdict.outcome, verdict.test, verdict.not_run) == ("survived", "", ())
+    assert scratch.failing == ["tests/store/test_one.py::test_broken"]
+    assert (project / "medserver" / "one.py").read_text() == SOURCE
+
+
+def test_a_fault_is_caught_and_removed(project: Path, second_condition: Mutant) -> None:
+    mutant = replace(second_condition, after="        raise ValueError(a)\n        if a:\n")
+    verdict = Scratch(project, limit_s=60).try_out(mutant)
+    assert (verdict.outcome, verdict.test) == ("caught", "tests/store/test_one.py::test_called")
+    assert verdict.reason.startswith("ValueError")
+    assert (project / "medserver" / "one.py").read_text() == SOURCE
+
+
+def test_files_without_time_are_named(project: Path, second_condition: Mutant) -> None:
+    (project / "tests" / "store" / "test_one.py").write_text("def test():\n    while True: pass\n")
+    verdict = Scratch(project, limit_s=3).try_out(second_condition)
+    assert (verdict.outcome, verdict.not_run) == ("survived", ("tests/store/test_one.py",))

@@ -24,7 +24,8 @@ PORTION = 3
 
 _FAILED = re.compile(r"^(tests/\S+\.py::.*) (?:FAILED|ERROR)$|^ERROR (tests/\S+\.py)\b", re.MULTILINE)
 _RAN = re.compile(r"^(tests/\S+?\.py)::", re.MULTILINE)
-_LAST = re.compile(r"^(tests/\S+\.py::.*?) ?$", re.MULTILINE)
+_BEGUN = re.compile(r"^(tests/\S+\.py::.*?) (?=\w*$)", re.MULTILINE)
+_HANG = "Timeout (0:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +54,21 @@ class Verdict:
 
 
 class Scratch:
-    """The clone. A test that fails there without any mutant catches none, and is left out from then on.
+    """A checkout for faults. A test that fails there without any fault catches none, and is left out from then on.
 
     Parameters
     ----------
-    folder : Path
-        Where it is made; one that is there from a campaign before is taken over.
-    commit : str
-        Which commit of this repository.
+    checkout : Path
+        A clone that nobody else uses, with its environment; a log and temporary files are made beside it.
     limit_s : float
         How long the tests of one mutant may take.
     """
 
-    def __init__(self, folder: Path, commit: str, limit_s: float) -> None:
-        self.checkout = folder / "medserver"
-        self._temporary = folder / "tmp"
-        self._limit_s = limit_s
+    def __init__(self, checkout: Path, limit_s: float) -> None:
+        self.checkout = checkout
         self.failing: list[str] = []
-        if not self.checkout.exists():
-            _run(["git", "clone", "--quiet", Path(__file__).parents[2], self.checkout], folder)
-        _run(["git", "fetch", "--quiet", "origin"], self.checkout)
-        _run(["git", "checkout", "--quiet", "--force", "--detach", commit], self.checkout)
-        _run(["scripts/environment", "test,postgres,s3,codecs"], self.checkout)
+        self._limit_s = limit_s
+        self._temporary = checkout.parent / "tmp"
 
     def try_out(self, mutant: Mutant, first: Sequence[str] = (), only: Sequence[str] = ()) -> Verdict:
         """Run the tests that concern a mutant, or only some of them, until one fails; the module is restored."""
@@ -142,11 +136,10 @@ class Scratch:
         mark = f"TMPDIR={self._temporary}\0".encode()
         for environment in Path("/proc").glob("[0-9]*/environ"):
             try:
-                ours = mark in environment.read_bytes() + b"\0"
+                if mark in environment.read_bytes() + b"\0":
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
             except OSError:  # it ended, or it is another user's
                 continue
-            if ours:
-                os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 def pytest_options(timeout_s: float) -> list[str]:
@@ -169,9 +162,9 @@ def read_output(output: str, returncode: int) -> tuple[str, str, str, list[str]]
         test = match[1] or match[2]
         reason = re.search(rf"^(?:FAILED|ERROR) {re.escape(test)} - (.*)$", output, re.MULTILINE)
         return "caught", test, reason[1] if reason else "", ran
-    if "Timeout (0:" in output:
-        last = _LAST.findall(output.partition("Timeout (0:")[0])[-1]
-        return "hangs", last, "", ran
+    begun = _BEGUN.findall(output.partition(_HANG)[0])
+    if begun:
+        return ("hangs" if _HANG in output else "caught"), begun[-1], f"pytest ended with {returncode}", ran
     raise RuntimeError(f"pytest ended with {returncode}:\n{output[-3000:]}")
 
 
@@ -179,8 +172,19 @@ def _run(command: list[object], folder: Path) -> None:
     subprocess.run(list(map(str, command)), cwd=folder, check=True, stdin=subprocess.DEVNULL)
 
 
+def clone(folder: Path, commit: str) -> Path:
+    """Clone this repository into a folder, or take over the clone of a campaign before; return the checkout."""
+    checkout = folder / "medserver"
+    if not checkout.exists():
+        _run(["git", "clone", "--quiet", Path(__file__).parents[2], checkout], folder)
+    _run(["git", "fetch", "--quiet", "origin"], checkout)
+    _run(["git", "checkout", "--quiet", "--force", "--detach", commit], checkout)
+    _run(["scripts/environment", "test,postgres,s3,codecs"], checkout)
+    return checkout
+
+
 def scratch_folder() -> Path:
     """Make a folder for a clone; its name is short, since the path of a Unix socket may have 107 bytes."""
     folder = Path(tempfile.mkdtemp(prefix="mutants-"))
-    folder.chmod(0o755)
+    folder.chmod(0o755)  # the user postgres has its folder there
     return folder
