@@ -11,7 +11,7 @@ from tests.mutants.mutant import Mutant
 
 FOLDERS = {
     "": "archive store jobs safekeeping services",
-    "archive": "archive safekeeping commitment services backups cli",
+    "archive": "archive routing safekeeping commitment services backups delivery cli",
     "backups": "backups cli index",
     "cli": "cli jobs delivery scu services",
     "codecs": "codecs safekeeping cli services",
