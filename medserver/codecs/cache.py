@@ -28,6 +28,9 @@ _FREE_MIN_BYTES = 1 << 30
 
 _SWEEPS_PER_SIZE = 16
 
+_MADE_BY = 2
+"""Part of every name, and another one once the encoders give something else: 1 clamped bits above Bits Stored."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -107,7 +110,7 @@ class TranscodedCache:
             _remove(self._path(digest, transfer_syntax_uid))
 
     def _path(self, digest: str, transfer_syntax_uid: str) -> Path:
-        name = hashlib.sha256(f"{digest} {transfer_syntax_uid}".encode()).hexdigest()
+        name = hashlib.sha256(f"{digest} {transfer_syntax_uid} {_MADE_BY}".encode()).hexdigest()
         return self._directory / name[:2] / name
 
     def _count(self, size_bytes: int) -> None:

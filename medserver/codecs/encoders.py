@@ -34,6 +34,7 @@ _REVERSIBLE_COLOURS = MappingProxyType({"RGB": "YBR_RCT"})  # PS3.5 8.2.4: the c
 _PRECISION_OFFSET, _COMPONENT_BYTES = 42, 3
 _SIGNED = 0x80
 
+_BYTE_BITS = 8
 _HTJ2K_BITS_MAX = 16
 _OPENJPEG_SIZE_MIN = 32
 """openjpeg splits an image in half five times; pylibjpeg-openjpeg does not let one say less, and fails."""
@@ -121,6 +122,22 @@ def _jpeg_2000_decoded(stream: bytes, image: Image) -> bytes:
     return imagecodecs.jpeg2k_decode(stream, numthreads=1).astype(image.sample_type, copy=False).tobytes()
 
 
+_jpeg_ls_by_pydicom = _by_pydicom(JPEG_LS_LOSSLESS, "pyjpegls")
+
+
+def _jpeg_ls(frame: bytes, image: Image) -> bytes:
+    """Encode with pydicom's plug-in what every decoder makes the same Pixel Cells of.
+
+    A code stream has no sign (PS3.5 8.2.3), and only some decoders extend that of a negative sample; and where it has
+    bytes, though 16 bits are allocated, others refuse it.
+    """
+    if image.pixel_representation and image.bits_stored < image.bits_allocated:
+        raise CannotTranscode("JPEG-LS has no sign for samples with fewer Bits Stored than allocated")
+    if image.bits_stored <= _BYTE_BITS < image.bits_allocated:
+        raise CannotTranscode(f"JPEG-LS has bytes for {image.bits_stored} bits, not {image.bits_allocated} bits")
+    return _jpeg_ls_by_pydicom(frame, image)
+
+
 def _samples(frame: bytes, image: Image) -> np.ndarray:
     """Return a frame as an array, shape (rows, columns[, samples])."""
     colours = [image.samples_per_pixel] if image.samples_per_pixel > 1 else []
@@ -152,6 +169,7 @@ def _htj2k(frame: bytes, image: Image) -> bytes:
 
 
 def _htj2k_decoded(stream: bytes, image: Image) -> bytes:
+    """Decode with OpenJPH, which does not clamp samples to the precision that the code stream says."""
     import imagecodecs
 
     return imagecodecs.htj2k_decode(stream).astype(image.sample_type, copy=False).tobytes()
@@ -160,7 +178,7 @@ def _htj2k_decoded(stream: bytes, image: Image) -> bytes:
 ENCODERS: tuple[Encoder, ...] = (
     Encoder(JPEG_2000_LOSSLESS, "openjpeg", _jpeg_2000, _REVERSIBLE_COLOURS, _jpeg_2000_decoded),
     Encoder(HTJ2K_LOSSLESS, "imagecodecs", _htj2k, _REVERSIBLE_COLOURS, _htj2k_decoded),
-    Encoder(JPEG_LS_LOSSLESS, "jpeg_ls", _by_pydicom(JPEG_LS_LOSSLESS, "pyjpegls"), _NO_CHANGE),
+    Encoder(JPEG_LS_LOSSLESS, "jpeg_ls", _jpeg_ls, _NO_CHANGE),
     Encoder(RLE_LOSSLESS, "pydicom", _by_pydicom(RLE_LOSSLESS, "pydicom"), _NO_CHANGE),
 )
 """All lossless, in order of preference."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import numpy as np
 from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
@@ -93,6 +94,23 @@ def image_of(facts: Facts) -> Image:
     if image.frame_size_bytes * image.number_of_frames > VALUE_SIZE_MAX_BYTES:
         raise CannotTranscode("the decoded Pixel Data would be longer than a value can be")
     return image
+
+
+def fit_bits_stored(cells: np.ndarray, bits_stored: int) -> bool:
+    """Tell whether Bits Stored hold all of each Pixel Cell: the bits above are zero, or repeat the sign.
+
+    If they do not (an overlay: PS3.5 8.1.1; a Pixel Padding Value beyond them; negative values without a sign), a code
+    stream of that precision does not hold the cells either: some decoders clamp what is beyond it, others mask it.
+
+    Parameters
+    ----------
+    cells : ndarray, any shape, not empty
+        The Pixel Cells, signed if Pixel Representation is 1.
+    bits_stored : int
+        Bits Stored.
+    """
+    lowest = -(1 << bits_stored - 1) if cells.dtype.kind == "i" else 0
+    return lowest <= int(cells.min()) and int(cells.max()) < lowest + (1 << bits_stored)
 
 
 class DecodedFrames:

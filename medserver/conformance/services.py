@@ -40,7 +40,8 @@ TRANSCODING = (
     "An instance goes out in the first of ``transfer_syntaxes`` of the receiver's entry that the receiver accepts and "
     "the instance can be brought into; else as it is stored, else in the first uncompressed transfer syntax that the "
     "receiver accepts, else compressed without loss (see the table of transfer syntaxes in 1.1). Every frame that is "
-    "compressed is decoded again and compared; what cannot be represented goes out in the next best transfer syntax. "
+    "compressed is decoded again and compared; what cannot be represented, such as Pixel Cells with bits in use above "
+    "Bits Stored, goes out in the next best transfer syntax. "
     "SOP Instance UID and all attributes but those that describe the encoding stay the same. "
     "An instance that the receiver takes in no possible transfer syntax is a failed sub-operation.",
 )

@@ -93,6 +93,19 @@ def test_what_cannot_be_is_copied(series: list[Sample], tmp_path: Path, transcod
     assert not (tmp_path / "out" / "notes.txt").exists()
 
 
+@pytest.mark.parametrize("name", ["j2k", "htj2k", "jpegls", "rle"])
+def test_what_would_lose_bits_is_copied(series: list[Sample], tmp_path: Path, transcode: Transcode, name: str) -> None:
+    dataset = pydicom.dcmread(series[0].path)
+    dataset.PixelData = b"\xff\x8f" + dataset.PixelData[2:]  # an overlay over the first pixel
+    dataset.save_as(series[0].path)
+    result = transcode(tmp_path / "images", tmp_path / "out", "--to", name)
+    assert result.exit_code == 0
+    assert "the bits above Bits Stored are in use" in result.stderr
+    copied = tmp_path / "out" / series[0].path.name
+    assert files.data_set_bytes(copied) == files.data_set_bytes(series[0].path)
+    assert syntax_of(copied) == ExplicitVRLittleEndian != syntax_of(tmp_path / "out" / series[1].path.name)
+
+
 @pytest.mark.parametrize("name", ["gif", "JPEGBaseline8Bit", ""])
 def test_a_syntax_that_is_not_written_is_an_error(
     series: list[Sample], tmp_path: Path, transcode: Transcode, name: str

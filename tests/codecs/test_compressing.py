@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pydicom
 import pytest
 from pydicom.encaps import parse_basic_offsets
@@ -110,14 +109,6 @@ def test_every_frame_is_found_by_its_offset(workers: Workers, tmp_path: Path) ->
     for offset in offsets:
         assert pixel_data[first + offset : first + offset + 4] == b"\xfe\xff\x00\xe0"
         assert pixel_data[first + offset + 8 : first + offset + 12] == b"\xff\x4f\xff\x51"
-
-
-def test_overlays_in_unused_bits_are_refused_and_not_lost(workers: Workers, tmp_path: Path) -> None:
-    dataset = image((1, 32, 48), "u2", 12).read()
-    samples = np.frombuffer(dataset.PixelData, "<u2") | 0x8000
-    dataset.PixelData = samples.tobytes()
-    with pytest.raises(CannotTranscode, match="bits above Bits Stored are in use"):
-        stored(dataset).transcoded(JPEG_2000_LOSSLESS, workers, tmp_path)
 
 
 def test_what_has_no_pixels_is_not_compressed(workers: Workers, tmp_path: Path) -> None:

@@ -31,9 +31,15 @@ DECODERS = {
 }
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[3] not in ("YBR_FULL", "PALETTE COLOR")], **_NAMES)
-@pytest.mark.parametrize("uid", DECODERS)
-def test_others_decode_what_was_compressed(kind: tuple, uid: str, workers: Workers, tmp_path: Path) -> None:
+DECODED = [
+    (uid, kind) for uid in DECODERS for kind in KINDS
+    if kind[3] not in ("YBR_FULL", "PALETTE COLOR") and (uid, *kind[1:3]) != (JPEG_LS_LOSSLESS, "i2", 12)
+]  # fmt: skip
+"""Transfer syntaxes and images; JPEG-LS is not used for samples whose sign it does not hold."""
+
+
+@pytest.mark.parametrize(("uid", "kind"), DECODED, ids=lambda one: one if isinstance(one, str) else _NAMES["ids"](one))
+def test_others_decode_what_was_compressed(uid: str, kind: tuple, workers: Workers, tmp_path: Path) -> None:
     peer, *command = DECODERS[uid]
     requires(peer)
     one = image(*kind)
@@ -42,7 +48,7 @@ def test_others_decode_what_was_compressed(kind: tuple, uid: str, workers: Worke
     run([*command, path, raw]).check()
     dataset = pydicom.dcmread(raw)
     assert not dataset.file_meta.TransferSyntaxUID.is_encapsulated
-    assert pixels_of(stored_file(raw)) == pixels_of(one)
+    assert dataset.PixelData == one.read().PixelData  # each bit, that above Bits Stored too
 
 
 @pytest.mark.parametrize("uid", [JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS])

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import pytest
 
 from medserver.codecs import TranscodeAhead, Transcoded, TranscodedCache, Transcoder, Workers
-from medserver.codecs.encoders import JPEG_2000_LOSSLESS, RLE_LOSSLESS
+from medserver.codecs.encoders import HTJ2K_LOSSLESS, JPEG_2000_LOSSLESS, RLE_LOSSLESS
 from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import CannotTranscode, DamagedObject
 from tests.codecs.images import image
@@ -171,6 +171,18 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     TranscodedCache(tmp_path / "transcoded", 16 * MIB).add("a" * 64, RLE_LOSSLESS, made(100))
     assert not old.exists()
     assert new.exists()
+
+
+def test_what_an_earlier_version_made_is_not_taken(cache: TranscodedCache, tmp_path: Path) -> None:
+    """It may have lost bits above Bits Stored."""
+    transcoded = made(MIB)
+    cache.add("a" * 64, HTJ2K_LOSSLESS, transcoded)
+    [path] = (tmp_path / "transcoded").glob("*/*")
+    name = hashlib.sha256(f"{'a' * 64} {HTJ2K_LOSSLESS}".encode()).hexdigest()
+    earlier = tmp_path / "transcoded" / name[:2] / name
+    earlier.parent.mkdir(exist_ok=True)
+    path.rename(earlier)
+    assert cache.open("a" * 64, HTJ2K_LOSSLESS) is None
 
 
 def test_two_who_add_the_same_do_no_harm(cache: TranscodedCache, tmp_path: Path) -> None:

@@ -187,12 +187,13 @@ def test_damage_is_repaired_as_ever(node: Node, worker: Runner, series: list[Sam
     assert states(node) == all_good(COUNT)
 
 
-def test_what_cannot_be_compressed_stays(node: Node, worker: Runner, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["j2k", "htj2k", "jpegls", "rle"])
+def test_what_cannot_be_compressed_stays(node: Node, worker: Runner, tmp_path: Path, name: str) -> None:
     [sample] = make_series(tmp_path / "made", 1, rows=64, columns=64)
     dataset = pydicom.dcmread(sample.path)
     dataset.PixelData = bytes([0xFF]) * len(dataset.PixelData)  # the unused bits are in use
     dataset.save_as(sample.path)
-    receive(node, sample, compress_to=J2K)
+    receive(node, sample, compress_to=SHORT_NAMES[name])
     run_all(worker)
     assert served(node) == sent([sample])
     assert node.index.jobs.counts() == []

@@ -136,6 +136,23 @@ def test_what_cannot_be_compressed_goes_out_as_it_is(node: Node, dcmtk: Dcmtk, t
             assert received.PixelData == dataset.PixelData
 
 
+def test_what_htj2k_would_clamp_is_fetched_as_it_is(node: Node, tmp_path: Path) -> None:
+    """Signed pixels whose upper bits are zero, as some systems leave them: many would be the largest value."""
+    [sample] = files.make_series(tmp_path / "series", 1, rows=64, columns=64, patient_id="NO-SIGN")
+    dataset = pydicom.dcmread(sample.path)
+    dataset.PixelRepresentation = 1
+    dataset.PixelData = (numpy.arange(64 * 64) % 4096).astype("<u2").tobytes()
+    dataset.save_as(sample.path)
+    assert Client(node.address).store(sample) == [0]
+    node.add_remote("PYNETDICOM", options={"transfer_syntaxes": "htj2k, j2k, explicit"})
+    peer = f"{node.address.ae_title}@{node.address.host}:{node.address.port}"
+    key = f"StudyInstanceUID={dataset.StudyInstanceUID}"
+    node.cli("get", "-aet", "PYNETDICOM", peer, tmp_path / "got", "-k", key).check()
+    received = pydicom.dcmread(tmp_path / "got" / f"{sample.sop_instance_uid}.dcm")
+    assert received.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert received.PixelData == dataset.PixelData
+
+
 def test_a_get_follows_the_configured_order(node: Node, sent: list[Sample], dcmtk: Dcmtk, tmp_path: Path) -> None:
     """getscu proposes uncompressed first and JPEG 2000 as well: our entry for it says which of them it is sent."""
     node.add_remote("COMPRESS", options={"transfer_syntaxes": "j2k"})
