@@ -11,13 +11,10 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import BinaryIO
-
-from pydicom.dataset import Dataset
+from typing import TYPE_CHECKING, BinaryIO
 
 from medserver.archive.checked_stream import CheckedStream
 from medserver.archive.copies import Copies, Copy, as_stored
-from medserver.archive.undecoded import undecoded
 from medserver.dicom.elements import ScannedElements, inflate_prefix, scan_elements
 from medserver.dicom.transfer_syntaxes import TransferSyntax, transfer_syntax
 from medserver.errors import DamagedObject, IndexFailure, StoreFailure
@@ -26,6 +23,9 @@ from medserver.memory_file import MemoryFile
 from medserver.node import Node
 from medserver.store import paths
 from medserver.store.failures import translating
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 READ_AT_ONCE_MAX_BYTES = 1024 * 1024
 """Objects up to this size are verified before anything is sent: a wrong one costs a sub-operation, no association."""
@@ -140,6 +140,8 @@ def read_header(node: Node, stored: Copy, *, verified: bool = False) -> Dataset:
     DamagedObject, StoreFailure
         As for `open_data_set`.
     """
+    from medserver.archive.undecoded import undecoded  # with pydicom, which who moves objects does without
+
     syntax = transfer_syntax(stored.transfer_syntax_uid)
 
     def read(copy: Copy) -> ScannedElements:

@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from medserver import archive
 from medserver.archive import Finding, Problem
-from medserver.archive.check import pairs
+from medserver.archive.checking import pairs
 from medserver.archive.follow_ups import removal_job
 from medserver.archive.performed_steps import load_steps
 from medserver.archive.receipts import records_in_order

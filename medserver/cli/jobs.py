@@ -17,7 +17,6 @@ from medserver.config.values import closest
 from medserver.errors import BadUsage
 from medserver.index import Job, JobFilter, Lane
 from medserver.index.job_records import STATES
-from medserver.jobs.kinds import JOB_KINDS
 from medserver.node import Node, open_node
 
 PAGE_JOBS = 500
@@ -242,7 +241,12 @@ def resume(invocation: Invocation, kind: str, destination: str | None) -> None:
 
 def _check_kind(node: Node, name: str) -> None:
     """Refuse a kind that nobody has heard of: most likely a slip of the pen."""
-    known = {kind.name for kind in JOB_KINDS} | {state.lane.kind for state in node.index.jobs.lanes()}
+    waiting = {state.lane.kind for state in node.index.jobs.lanes()}
+    if name in waiting:
+        return
+    from medserver.jobs.kinds import JOB_KINDS  # with all that performs jobs
+
+    known = waiting | {kind.name for kind in JOB_KINDS}
     if name not in known:
         hint = closest(name, sorted(known)) if known else ""
         raise BadUsage(f"no kind of job '{printable(name, CELL_LENGTH_MAX)}'{hint}")

@@ -3,11 +3,11 @@
 Here: `targets` and `compressions` (what is possible), `transcode` (do it), `leave_out_bulk_data` (the header alone),
 `Workers` (where it is done), `Transcoder` (remembers what was made, and makes ahead what will be wanted). Start with
 `transcoding`, then `conversion`, which a worker runs. Which codecs there are is in `encoders`, in `jpeg`, and in
-pydicom's decoders.
+pydicom's decoders. What only workers need (numpy, pydicom) is not imported here.
 """
 
 from medserver.codecs.cache import TranscodedCache
-from medserver.codecs.encoders import compressions
+from medserver.codecs.compressions import compressions
 from medserver.codecs.syntaxes import targets
 from medserver.codecs.transcoded import Transcoded
 from medserver.codecs.transcoder import TranscodeAhead, Transcoder

@@ -1,4 +1,4 @@
-"""The encoders of frames: one row each. Runs in worker processes, but for the question what there is.
+"""The encoders of frames: one row each. Runs in worker processes only; what there is, `compressions` knows.
 
 Which photometric interpretations and numbers of bits a transfer syntax can hold is in PS3.5 8.2; pydicom's encoders
 check it, and `encoding` decodes every frame again.
@@ -9,23 +9,22 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
 from pydicom.pixels import get_encoder
 from pydicom.uid import UID
 
+from medserver.codecs.compressions import (
+    ENCODER_MODULES,
+    HTJ2K_LOSSLESS,
+    JPEG_2000_LOSSLESS,
+    JPEG_LS_LOSSLESS,
+    RLE_LOSSLESS,
+)
 from medserver.codecs.frames import Image
 from medserver.codecs.installed import is_installed
-from medserver.codecs.syntaxes import targets
-from medserver.dicom.uids import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import CannotTranscode
-
-JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
-HTJ2K_LOSSLESS = "1.2.840.10008.1.2.4.201"
-JPEG_LS_LOSSLESS = "1.2.840.10008.1.2.4.80"
-RLE_LOSSLESS = "1.2.840.10008.1.2.5"
 
 _NO_CHANGE: Mapping[str, str] = MappingProxyType({})
 _REVERSIBLE_COLOURS = MappingProxyType({"RGB": "YBR_RCT"})  # PS3.5 8.2.4: the codec transforms the components
@@ -48,8 +47,6 @@ class Encoder:
     ----------
     transfer_syntax_uid : str
         Into which.
-    module : str
-        What must be installed for it.
     encode : callable
         Takes a frame in little endian order, by pixel, and its Image; returns the code stream. Raises whatever.
     colours : Mapping of str to str
@@ -60,15 +57,14 @@ class Encoder:
     """
 
     transfer_syntax_uid: str
-    module: str
     encode: Callable[[bytes, Image], bytes]
     colours: Mapping[str, str]
     decode: Callable[[bytes, Image], bytes] | None = None
 
     @property
-    def is_available(self) -> bool:
-        """Whether what it needs is installed."""
-        return is_installed(self.module)
+    def module(self) -> str:
+        """What must be installed for it."""
+        return ENCODER_MODULES[self.transfer_syntax_uid]
 
     @property
     def decodes_quickly(self) -> bool:
@@ -176,38 +172,11 @@ def _htj2k_decoded(stream: bytes, image: Image) -> bytes:
 
 
 ENCODERS: tuple[Encoder, ...] = (
-    Encoder(JPEG_2000_LOSSLESS, "openjpeg", _jpeg_2000, _REVERSIBLE_COLOURS, _jpeg_2000_decoded),
-    Encoder(HTJ2K_LOSSLESS, "imagecodecs", _htj2k, _REVERSIBLE_COLOURS, _htj2k_decoded),
-    Encoder(JPEG_LS_LOSSLESS, "jpeg_ls", _jpeg_ls, _NO_CHANGE),
-    Encoder(RLE_LOSSLESS, "pydicom", _by_pydicom(RLE_LOSSLESS, "pydicom"), _NO_CHANGE),
+    Encoder(JPEG_2000_LOSSLESS, _jpeg_2000, _REVERSIBLE_COLOURS, _jpeg_2000_decoded),
+    Encoder(HTJ2K_LOSSLESS, _htj2k, _REVERSIBLE_COLOURS, _htj2k_decoded),
+    Encoder(JPEG_LS_LOSSLESS, _jpeg_ls, _NO_CHANGE),
+    Encoder(RLE_LOSSLESS, _by_pydicom(RLE_LOSSLESS, "pydicom"), _NO_CHANGE),
 )
-"""All lossless, in order of preference."""
-
-
-@lru_cache(maxsize=1)
-def available() -> tuple[str, ...]:
-    """Return the transfer syntaxes that can be encoded here, in order of preference."""
-    return tuple(encoder.transfer_syntax_uid for encoder in ENCODERS if encoder.is_available)
-
-
-@lru_cache(maxsize=256)
-def compressions(transfer_syntax_uid: str) -> tuple[str, ...]:
-    """Return the lossless compressed transfer syntaxes that an object can be brought into.
-
-    Parameters
-    ----------
-    transfer_syntax_uid : str
-        The transfer syntax that the object is stored in.
-
-    Returns
-    -------
-    tuple of str
-        In order of preference, without `transfer_syntax_uid` itself. Empty if its pixel data cannot be decoded here, or
-        if the transfer syntax is unknown. Whether an object can be brought into one, its pixels decide.
-    """
-    if not targets(transfer_syntax_uid):
-        return ()
-    return tuple(uid for uid in (*available(), DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN) if uid != transfer_syntax_uid)
 
 
 def encoder_of(transfer_syntax_uid: str) -> Encoder:
@@ -220,7 +189,7 @@ def encoder_of(transfer_syntax_uid: str) -> Encoder:
     """
     for encoder in ENCODERS:
         if encoder.transfer_syntax_uid == transfer_syntax_uid:
-            if not encoder.is_available:
+            if not is_installed(encoder.module):
                 raise CannotTranscode(f"{UID(transfer_syntax_uid).name} cannot be encoded: no {encoder.module} here")
             return encoder
     raise CannotTranscode(f"{transfer_syntax_uid} cannot be encoded")

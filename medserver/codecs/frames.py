@@ -12,7 +12,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from medserver.codecs.jpeg import JPEG, decode_jpeg
+from medserver.codecs.jpeg import decode_jpeg
 from medserver.codecs.representations import PIXEL_REPRESENTATION
 from medserver.codecs.survey import (
     BITS_ALLOCATED,
@@ -25,7 +25,7 @@ from medserver.codecs.survey import (
     SAMPLES_PER_PIXEL,
     Facts,
 )
-from medserver.codecs.syntaxes import DECODED_HERE, DEFLATED_IMAGE_FRAME, decoding_plugin
+from medserver.codecs.syntaxes import DECODED_HERE, DEFLATED_IMAGE_FRAME, JPEG, decoding_plugin
 from medserver.dicom.uids import transfer_syntax
 from medserver.errors import CannotTranscode
 

@@ -15,15 +15,6 @@ from medserver.errors import CannotTranscode
 if TYPE_CHECKING:
     from medserver.codecs.frames import Image
 
-JPEG = (
-    "1.2.840.10008.1.2.4.50",
-    "1.2.840.10008.1.2.4.51",
-    "1.2.840.10008.1.2.4.57",
-    "1.2.840.10008.1.2.4.70",
-)
-"""Baseline (process 1), extended (2 and 4), lossless (14) and lossless of first-order prediction (14)."""
-
-
 _EOI = b"\xff\xd9"
 _PADDING = b"\0\xff"
 """Behind it, to an even length: 0 by PS3.5 A.4; a converter of the year 2000 has FFH."""
@@ -42,7 +33,7 @@ def decode_jpeg(stream: bytes, image: Image, transfer_syntax_uid: str) -> tuple[
     image : Image
         The Image Pixel elements.
     transfer_syntax_uid : str
-        One of `JPEG`.
+        One of `syntaxes.JPEG`.
 
     Returns
     -------

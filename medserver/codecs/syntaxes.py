@@ -6,11 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from struct import Struct
 
-from pydicom.pixels import get_decoder
-from pydicom.uid import UID
-
 from medserver.codecs.installed import is_installed
-from medserver.codecs.jpeg import JPEG
 from medserver.dicom.uids import (
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -27,6 +23,13 @@ DEFLATED_IMAGE_FRAME = "1.2.840.10008.1.2.8.1"
 DECODED_HERE = (ENCAPSULATED_UNCOMPRESSED, DEFLATED_IMAGE_FRAME)
 """Encapsulated transfer syntaxes whose frames need no image codec. pydicom does not decode them."""
 
+JPEG = (
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.57",
+    "1.2.840.10008.1.2.4.70",
+)
+"""Baseline (process 1), extended (2 and 4), lossless (14) and lossless of first-order prediction (14): `jpeg`."""
 
 _DECODING_PLUGINS = ("pylibjpeg", "pyjpegls", "pydicom")
 """In order of preference: what else is installed on a machine must not change what comes out."""
@@ -111,6 +114,9 @@ def _is_decodable(transfer_syntax_uid: str) -> bool:
 @lru_cache(maxsize=256)
 def decoding_plugin(transfer_syntax_uid: str) -> str | None:
     """Return which of pydicom's plug-ins decodes a transfer syntax here; None if none does."""
+    from pydicom.pixels import get_decoder  # with numpy, which who has no pixels does without
+    from pydicom.uid import UID
+
     try:
         available = get_decoder(UID(transfer_syntax_uid)).available_plugins
     except NotImplementedError:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol
 
 from medserver.codecs.cache import TranscodedCache
-from medserver.codecs.encoders import compressions
+from medserver.codecs.compressions import compressions
 from medserver.codecs.syntaxes import targets
 from medserver.codecs.transcoded import Transcoded
 from medserver.codecs.transcoding import transcode

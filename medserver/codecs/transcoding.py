@@ -5,15 +5,12 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from medserver.codecs.coercion import coerce
-from medserver.codecs.conversion import convert
-from medserver.codecs.encoders import compressions
-from medserver.codecs.lossy import derive_lossy
+from medserver.codecs.compressions import compressions
 from medserver.codecs.syntaxes import targets
 from medserver.codecs.transcoded import Transcoded
 from medserver.codecs.worker import NO_SPACE
@@ -23,6 +20,11 @@ from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotS
 from medserver.region import BUFFER_SIZE_BYTES
 
 SIZE_MAX_BYTES = 16 * 2**30
+
+# What a worker does, by name: their modules bring pydicom and numpy, which only the worker needs.
+_COERCE = "medserver.codecs.coercion:coerce"
+_CONVERT = "medserver.codecs.conversion:convert"
+_DERIVE_LOSSY = "medserver.codecs.lossy:derive_lossy"
 
 
 @contextmanager
@@ -110,7 +112,7 @@ def compress_with_loss(
         As for `transcode`.
     """
     how = (from_uid, os.fspath(directory), size_max_bytes, ratio)
-    with _worked(source, size_bytes, workers, directory, derive_lossy, how) as (descriptor, uid):
+    with _worked(source, size_bytes, workers, directory, _DERIVE_LOSSY, how) as (descriptor, uid):
         if not is_valid_uid(uid):
             raise CannotTranscode("the worker process gave no proper answer")
         yield Transcoded(descriptor), uid
@@ -152,7 +154,7 @@ def change_attributes(
         If the directory is full.
     """
     how = (transfer_syntax_uid, os.fspath(directory), size_max_bytes, dict(changes), modifying_system)
-    with _worked(source, size_bytes, workers, directory, coerce, how) as (descriptor, _):
+    with _worked(source, size_bytes, workers, directory, _COERCE, how) as (descriptor, _):
         yield Transcoded(descriptor)
 
 
@@ -211,7 +213,7 @@ def _converted(
 ) -> Iterator[Transcoded]:
     """Let a worker convert a data set."""
     how = (from_uid, to_uid, os.fspath(directory), size_max_bytes, without_bulk_data)
-    with _worked(source, size_bytes, workers, directory, convert, how) as (descriptor, pixel_digest):
+    with _worked(source, size_bytes, workers, directory, _CONVERT, how) as (descriptor, pixel_digest):
         yield Transcoded(descriptor, pixel_digest=pixel_digest)
 
 
@@ -221,7 +223,7 @@ def _worked(
     size_bytes: int,
     workers: Workers,
     directory: str | Path,
-    function: Callable,
+    function: str,
     how: tuple[Any, ...],
 ) -> Iterator[tuple[int, Any]]:
     """Let a worker make one file of another; give the new one, and what the function returned."""

@@ -43,7 +43,8 @@ def main(descriptor: int, memory_max_bytes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent drains, and says when to stop
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    importlib.import_module("medserver.codecs.conversion")  # what jobs need does not count as theirs
+    for name in ("coercion", "conversion", "lossy"):  # what jobs need does not count as theirs
+        importlib.import_module(f"medserver.codecs.{name}")
     importlib.import_module("medserver.codecs.encoders").preload()
     connection = socket.socket(fileno=descriptor)
     threading.Thread(target=_die_with_parent, args=(descriptor,), daemon=True).start()

@@ -62,13 +62,13 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, function: Callable, *arguments: Any, files: Sequence[int] = ()) -> Any:
+    def run(self, function: Callable | str, *arguments: Any, files: Sequence[int] = ()) -> Any:
         """Call a function in a worker process and wait for it.
 
         Parameters
         ----------
-        function : callable
-            A function at the top level of a module that the worker can import.
+        function : callable or str
+            A function at the top level of a module that the worker can import, or its name, as ``module:function``.
         *arguments
             What JSON can hold.
         files : sequence of int
@@ -88,8 +88,9 @@ class Workers:
         TransferSyntaxNotSupported
             If the function raised it.
         """
+        name = function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
         request = {
-            "function": f"{function.__module__}:{function.__qualname__}",
+            "function": name,
             "arguments": arguments,
             "time_max_s": self._time_max_s,
         }

@@ -8,7 +8,7 @@ import pytest
 
 from medserver import archive
 from medserver.archive.findings import Problem
-from medserver.archive.reconcile import Reconciliation
+from medserver.archive.reconciling import Reconciliation
 from tests.archive.conftest import receive, stored_paths
 from tests.peers.files import make_small, samples
 

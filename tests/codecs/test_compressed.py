@@ -15,7 +15,7 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from medserver.codecs import Workers
-from medserver.codecs.jpeg import JPEG
+from medserver.codecs.syntaxes import JPEG
 from medserver.codecs.syntaxes import DEFLATED_IMAGE_FRAME, ENCAPSULATED_UNCOMPRESSED
 from medserver.dicom.uids import (
     EXPLICIT_VR_BIG_ENDIAN,

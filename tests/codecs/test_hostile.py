@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from medserver.codecs import Workers, transcode
 from medserver.codecs.elements import Walker
-from medserver.codecs.jpeg import JPEG
+from medserver.codecs.syntaxes import JPEG
 from medserver.codecs.survey import Survey
 from medserver.codecs.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding
 from medserver.dicom.uids import (

@@ -10,7 +10,7 @@ import pytest
 
 from medserver.codecs import Workers
 from medserver.codecs.encoders import HTJ2K_LOSSLESS, JPEG_2000_LOSSLESS, JPEG_LS_LOSSLESS, RLE_LOSSLESS
-from medserver.codecs.jpeg import JPEG
+from medserver.codecs.syntaxes import JPEG
 from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
 from medserver.errors import CannotTranscode
 from tests.codecs.images import KINDS, image, pixels_of, stored
