@@ -11,7 +11,6 @@ from medserver import lock
 from medserver.archive import Finding
 from medserver.backups.catalog import LATEST, Backup, find_backup, find_backups
 from medserver.backups.creation import create_backup
-from medserver.backups.restoring import restore as restore_backup
 from medserver.backups.retention import most_complete, remove_old_backups
 from medserver.backups.verification import verify_backup
 from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
@@ -115,6 +114,8 @@ def restore(ctx: click.Context, invocation: Invocation, name: str, as_json: bool
     volumes; what was deleted after it stays deleted. An interrupted restore is begun again. The exit code is 1 if
     anything was found that is gone, or cannot be entered.
     """
+    from medserver.backups.restoring import restore as restore_backup  # with all that reads objects
+
     config = invocation.config
     with lock.exclusive(config.node.data):
         volumes = open_volumes(config)

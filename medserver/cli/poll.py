@@ -13,7 +13,7 @@ from medserver.config import Poll
 from medserver.config.values import closest
 from medserver.errors import BadUsage
 from medserver.node import open_node
-from medserver.polling.schedule import LastRun, last_run, perform
+from medserver.polling.runs import LastRun, last_run
 
 
 @click.group()
@@ -55,6 +55,8 @@ def list_polls(invocation: Invocation, as_json: bool) -> None:
 @click.pass_context
 def run(ctx: click.Context, invocation: Invocation, name: str, as_json: bool) -> None:
     """Perform the entry NAME now, in this process. The exit code is 1 if anything is still missing."""
+    from medserver.polling.schedule import perform  # with pynetdicom
+
     poll = _poll(invocation, name)
     with closing(open_node(invocation.config_file)) as node:
         done = perform(node, poll)

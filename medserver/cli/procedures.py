@@ -12,7 +12,6 @@ from medserver.cli.text import CELL_LENGTH_MAX, printable
 from medserver.errors import BadUsage, NoSuchInstance
 from medserver.index import PerformedStep
 from medserver.node import open_node
-from medserver.procedures.performed import decoded
 
 
 @click.group()
@@ -54,6 +53,8 @@ def show(invocation: Invocation, uid: str) -> None:
 
 
 def _row(step: PerformedStep) -> tuple[str, ...]:
+    from medserver.procedures.performed import decoded  # with pydicom
+
     content = decoded(step)
     names = ("Modality", "PerformedStationAETitle", "PerformedProcedureStepID", "PerformedProcedureStepDescription")
     cells = [printable(str(content.get(name) or ""), CELL_LENGTH_MAX) for name in names]

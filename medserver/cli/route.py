@@ -11,9 +11,7 @@ from medserver.cli.parameters import NamedPath
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import printable
 from medserver.config import CALLING_AE_TITLE, Route
-from medserver.delivery.file_header import header_of_file
 from medserver.dicom.syntax_names import short_name
-from medserver.routing.rules import checks
 
 
 @click.group()
@@ -75,6 +73,9 @@ def test(ctx: click.Context, invocation: Invocation, path: Path, calling_ae_titl
 
     The exit code is 1 if none does.
     """
+    from medserver.delivery.file_header import header_of_file  # with pydicom
+    from medserver.routing.rules import checks
+
     header = header_of_file(path)
     found = [(route, list(checks(route, header, calling_ae_title))) for route in invocation.config.routes]
     wanted = [route for route, results in found if all(one.is_fulfilled for one in results)]

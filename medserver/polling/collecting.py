@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from pydicom.dataset import Dataset
@@ -22,6 +22,7 @@ from medserver.dicom.conditions import SingleValue
 from medserver.errors import DataSetMismatch, NoContextAccepted, UnknownRemote
 from medserver.log import Event
 from medserver.node import Node
+from medserver.polling.runs import Run
 from medserver.scu import query, retrieve
 from medserver.scu.acceptance import storage_groups
 from medserver.wire.association import AcceptedContext, Association
@@ -32,31 +33,6 @@ UIDS_PER_REQUEST = 200
 """So many instances are asked for by one retrieve: peers have limits for the length of an identifier."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What came of one time.
-
-    Parameters
-    ----------
-    studies, instances : int
-        How many were found at the AE; instances of studies that are complete here are not looked at, nor counted.
-    missing, fetched : int
-        How many instances were lacking, and how many of them came.
-    problem : str
-        Why it ended early, or what the AE could not send; empty if all is here.
-    """
-
-    studies: int = 0
-    instances: int = 0
-    missing: int = 0
-    fetched: int = 0
-    problem: str = ""
-
-    def described(self) -> dict[str, object]:
-        """Return it for JSON."""
-        return asdict(self)
 
 
 def collect(node: Node, poll: Poll) -> Run:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 
 from medserver.config import Poll
 from medserver.errors import MedserverError
@@ -15,7 +12,8 @@ from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done
 from medserver.log import Event
 from medserver.node import Node
-from medserver.polling.collecting import Run, collect
+from medserver.polling.collecting import collect
+from medserver.polling.runs import LastRun, Run, last_run, note_run
 
 POLL, POLL_SURVEY = "poll", "poll_survey"
 SURVEY_INTERVAL_S = 5.0
@@ -24,25 +22,6 @@ REST_FACTOR, REST_LONGEST_S = 2.0, 3600.0
 """After a failure in a row the next time comes later, up to an hour later than it should."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LastRun:
-    """What came of the last time that an entry was performed.
-
-    Parameters
-    ----------
-    at : datetime
-        When it ended.
-    run : Run
-        What came of it.
-    failures : int
-        How often in a row the AE could not be asked.
-    """
-
-    at: datetime
-    run: Run
-    failures: int = 0
 
 
 def survey(node: Node, batch: Batch) -> None:
@@ -86,19 +65,5 @@ def perform(node: Node, entry: Poll) -> Run:
         logger.info(
             Event("collected", poll=entry.name, source=entry.source, studies=run.studies, fetched=run.fetched)
         )
-    noted = {"at": node.clock().isoformat(), "failures": failures, "run": run.described()}
-    node.index.progress_set(_key(entry.name), json.dumps(noted))
+    note_run(node, entry.name, LastRun(node.clock(), run, failures))
     return run
-
-
-def last_run(node: Node, name: str) -> LastRun | None:
-    """Return what came of the last time that an entry was performed, None if it never was."""
-    text = node.index.progress_get(_key(name))
-    if text is None:
-        return None
-    noted = json.loads(text)
-    return LastRun(datetime.fromisoformat(noted["at"]), Run(**noted["run"]), noted["failures"])
-
-
-def _key(name: str) -> str:
-    return f"poll:{name}"
