@@ -94,6 +94,7 @@ class Runner:
         """
         self._stopping.set()
         self._lanes.close()
+        self._node.queue.stop_receiving()
         deadline = time.monotonic() + drain_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -15,6 +15,8 @@ import time
 from medserver import __version__, archive, lock
 from medserver.config import ConfigFile
 from medserver.errors import MedserverError
+from medserver.imports import import_all
+from medserver.jobs.queue import messages, storages  # noqa: F401 - as `import_all` below
 from medserver.log import Event
 from medserver.node import open_node, open_volumes
 from medserver.server import acceptor_process, placer_process, worker_process
@@ -83,6 +85,7 @@ class Supervisor:
             archive.reconcile(node)
         finally:
             node.close()  # before the first fork: an open SQLite database must not be inherited
+        import_all(archive)  # once, and not by each process in the midst of an association or a job
         config = self._config_file.current
         # So that the first objects find the journal ready.
         placer_process.Placer(open_volumes(config), config.node.processes).place()
@@ -181,5 +184,4 @@ class Supervisor:
             logger.error(Event("process", killed=process_id))
             os.kill(process_id, signal.SIGKILL)
             os.waitpid(process_id, 0)
-            del self._processes[process_id]
             del self._processes[process_id]

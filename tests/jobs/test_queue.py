@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from medserver.index import Index, Lane, NewJob, open_index
 from medserver.jobs.kinds import JobKind
 from medserver.jobs.queue import Queue, open_queue
 from medserver.jobs.queue.serializer import JsonSerializer
+from medserver.jobs.queue.storages import READ_TIMEOUT_S
 from medserver.jobs.runner import Runner
 from tests.jobs.conftest import OpenNode, write_config
 from tests.jobs.redis import Redis
@@ -75,6 +78,24 @@ def test_what_waits_is_sent_when_the_sender_closes(ends: tuple[Queue, Queue]) ->
     assert sorted(received(receiver)) == sorted(LANES)
     sender.wake(LANES)
     assert receiver.receive() is None
+
+
+def test_who_waits_for_a_message_stops_when_told_to(ends: tuple[Queue, Queue]) -> None:
+    """A node need not wait for the time of a read when it ends."""
+    _, receiver = ends
+    assert receiver.receive() is None  # everything is imported
+
+    def wait() -> float:
+        receiver.receive()  # connects this thread
+        begin = time.monotonic()
+        receiver.receive()
+        receiver.release()
+        return time.monotonic() - begin
+
+    with ThreadPoolExecutor(1) as thread:
+        waited = thread.submit(wait)
+        receiver.stop_receiving()
+        assert waited.result() < READ_TIMEOUT_S
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,11 @@ def open_queue(url: str, index: Index) -> Queue:
     index : Index
         The index.
     """
-    return Queue(partial(_open_storage, url, index.backend))
+    stopping = threading.Event()
+    return Queue(partial(_open_storage, url, index.backend, stopping), stopping)
 
 
-def _open_storage(url: str, backend: Any, name: str) -> Any:
+def _open_storage(url: str, backend: Any, stopping: threading.Event, name: str) -> Any:
     if url != "index":
         try:
             import redis  # noqa: F401 - Huey fails later, and with less to go by
@@ -44,12 +45,12 @@ def _open_storage(url: str, backend: Any, name: str) -> Any:
             raise ConfigError(f"jobs url {url.partition(':')[0]}://...: install redis ({error})") from error
         from medserver.jobs.queue.storages import RedisStorage
 
-        return RedisStorage(name, url)
+        return RedisStorage(name, url, stopping)
     from medserver.jobs.queue.storages import PostgresqlStorage, SqliteStorage
 
     if backend.name == "postgresql":
-        return PostgresqlStorage(name, backend.url)
-    return SqliteStorage(name, backend.database)
+        return PostgresqlStorage(name, backend.url, stopping)
+    return SqliteStorage(name, backend.database, stopping)
 
 
 class Queue:
@@ -61,10 +62,13 @@ class Queue:
     ----------
     open_storage : callable
         Takes the name of the queue and returns the storage.
+    stopping : threading.Event
+        Set when no message is waited for any more.
     """
 
-    def __init__(self, open_storage: Callable[[str], Any]) -> None:
+    def __init__(self, open_storage: Callable[[str], Any], stopping: threading.Event) -> None:
         self._open_storage = open_storage
+        self._stopping = stopping
         self._messages: Messages | None = None
         self._opening = threading.Lock()
         self._lanes: set[Lane] = set()
@@ -108,6 +112,10 @@ class Queue:
         except Exception as error:  # noqa: BLE001 - whatever a storage raises
             self._fails(error)
         return None
+
+    def stop_receiving(self) -> None:
+        """Have `receive` wait no more: it returns within `storages.STOP_POLL_S`."""
+        self._stopping.set()
 
     def close(self) -> None:
         """Send what waits to be sent, and take nothing more."""

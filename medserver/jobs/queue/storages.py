@@ -8,6 +8,7 @@ committed since the last look, and is looked at that often.
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -21,6 +22,9 @@ from huey.storage import PostgresStorage, PriorityRedisStorage
 
 READ_TIMEOUT_S = 0.5
 POLL_S = 0.02
+STOP_POLL_S = 0.1
+"""How often is looked whether to stop, while a database waits for a message."""
+
 _TABLE = "huey_task"
 
 
@@ -33,15 +37,18 @@ class SqliteStorage(SqlStorage):
         The queue.
     database : peewee.Database
         The index's; each thread has a connection of its own.
+    stopping : threading.Event
+        Set when no message is waited for any more.
     """
 
     blocking = True
 
-    def __init__(self, name: str, database: peewee.Database) -> None:
+    def __init__(self, name: str, database: peewee.Database, stopping: threading.Event) -> None:
         super().__init__(name, database=database, create_tables=False)
         with self.database.connection_context():
             self.database.create_tables([self.Task])
         self._version: int | None = None
+        self._stopping = stopping
 
     def create_models(self) -> tuple[Any, ...]:
         """Return the one model that is used: Huey stores neither results nor schedules nor locks here."""
@@ -72,9 +79,8 @@ class SqliteStorage(SqlStorage):
         self.check_conn()
         deadline = time.monotonic() + READ_TIMEOUT_S
         while not self._is_changed():
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self._stopping.wait(POLL_S):
                 return None
-            time.sleep(POLL_S)
         if not self.tasks(self.Task.id).exists():
             return None
         self._version = None  # there may be more
@@ -97,9 +103,12 @@ class PostgresqlStorage(PostgresStorage):
         The queue.
     url : str
         Of the database.
+    stopping : threading.Event
+        Set when no message is waited for any more.
     """
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, url: str, stopping: threading.Event) -> None:
+        self._stopping = stopping
         introduce_psycopg()
         super().__init__(name, dsn=url, read_timeout=READ_TIMEOUT_S, create_tables=False)
         with self.db(commit=True) as cursor:
@@ -121,6 +130,15 @@ class PostgresqlStorage(PostgresStorage):
             )
             cursor.execute("SELECT pg_notify(%s, %s)", (self.channel, ""))
 
+    def dequeue(self) -> bytes | None:
+        """Take a message, waiting for one for a while; None if none came."""
+        deadline = time.monotonic() + READ_TIMEOUT_S
+        data = self._dequeue()
+        while data is None and time.monotonic() < deadline and not self._stopping.is_set():
+            if list(self._listen_conn().notifies(timeout=STOP_POLL_S, stop_after=1)):
+                data = self._dequeue()
+        return data
+
 
 class RedisStorage(PriorityRedisStorage):
     """Messages in a sorted set of Redis, the oldest first.
@@ -131,9 +149,12 @@ class RedisStorage(PriorityRedisStorage):
         The queue.
     url : str
         ``redis://host:port/number``.
+    stopping : threading.Event
+        Set when no message is waited for any more.
     """
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, url: str, stopping: threading.Event) -> None:
+        self._stopping = stopping
         introduce_redis()
         super().__init__(name, url=url, read_timeout=READ_TIMEOUT_S)
 
@@ -143,5 +164,8 @@ class RedisStorage(PriorityRedisStorage):
 
     def dequeue(self) -> bytes | None:
         """Take the oldest message, waiting for one for a while; None if none came."""
-        taken = self.conn.bzpopmin(self.queue_key, timeout=self.read_timeout)
+        deadline = time.monotonic() + READ_TIMEOUT_S
+        taken = None
+        while not taken and time.monotonic() < deadline and not self._stopping.is_set():
+            taken = self.conn.bzpopmin(self.queue_key, timeout=STOP_POLL_S)
         return taken[1] if taken else None
