@@ -1,8 +1,7 @@
 """A stored object is replaced by its compressed form, which is a file of its own and says what it was made from.
 
 The compressed file stands where the original stands in the order of receipt, a microsecond behind it, so that an index
-made anew comes to the same. The original is put aside in the transaction that enters the new one, and is removed only
-when that has all its copies: see `medserver.safekeeping.compression`.
+made anew comes to the same. The original is put aside in the transaction that enters the new one, and is kept.
 """
 
 from __future__ import annotations

@@ -285,8 +285,9 @@ def delete(invocation: Invocation, keys: tuple[str, ...], force: bool, reason: s
 def compress(invocation: Invocation, name: str) -> None:
     """Have the images compressed, without loss, that are stored uncompressed now.
 
-    Workers do it. An original is removed when its compressed form has been read to its end on every volume; what
-    cannot be represented, or would be no shorter, stays as it is. For what is received later, see [store] compress.
+    Workers do it. The originals are kept beside the compressed forms, so that more of the disks is taken, not less:
+    'store status' tells how much. What cannot be represented, or would be no shorter, stays as it is. For what is
+    received later, see [store] compress.
     """
     with _opened(invocation) as node:
         count = queue_compression(node, SHORT_NAMES[name])

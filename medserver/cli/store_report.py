@@ -37,6 +37,9 @@ def report_lines(status: Status, backed_up_at: datetime | None, now: datetime) -
     yield f"{count_in_words(status.objects, 'object')}"
     for number, count in status.copies.items():
         yield f"  {count} with {count_in_words(number, 'good copy')}"
+    if status.originals:
+        size = size_in_words(status.originals_bytes)
+        yield f"  {count_in_words(status.originals, 'original')} of compressed images, {size} on each volume"
     if status.lost:
         yield f"  LOST: {count_in_words(status.lost, 'object')} without any good copy"
     if status.unverified_since:
@@ -72,6 +75,8 @@ def described(status: Status, backed_up_at: datetime | None) -> dict[str, Any]:
         "volumes": [_as_json(asdict(one)) for one in status.volumes],
         "objects": status.objects,
         "lost": status.lost,
+        "originals": status.originals,
+        "originals_bytes": status.originals_bytes,
         "good_copies": {str(number): count for number, count in status.copies.items()},
         "unverified_since": status.unverified_since.isoformat() if status.unverified_since else None,
         "backed_up_at": backed_up_at.isoformat() if backed_up_at else None,

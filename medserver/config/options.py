@@ -182,7 +182,8 @@ OPTIONS: tuple[Option, ...] = (
         "compress",
         choice(*COMPRESSIONS),
         "none",
-        "What uncompressed images are compressed to, without loss, some time after they were received.",
+        "What uncompressed images are compressed to, without loss, some time after they were received. The "
+        "originals are kept beside the compressed forms.",
     ),
     Option(
         "store",

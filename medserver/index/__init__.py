@@ -28,7 +28,7 @@ from medserver.index.job_records import (
     Verdict,
 )
 from medserver.index.jobs import Jobs
-from medserver.index.originals import ObjectKey, Originals, Superseded
+from medserver.index.originals import ObjectKey, Originals
 from medserver.index.performed_steps import Change, PerformedStep, PerformedSteps
 from medserver.index.query import Query
 from medserver.index.records import (
@@ -81,7 +81,6 @@ __all__ = [
     "StoredCommitment",
     "StoredInstance",
     "StoredLocation",
-    "Superseded",
     "Tally",
     "Tombstone",
     "UnknownCaller",

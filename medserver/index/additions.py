@@ -241,7 +241,7 @@ class Additions:
         return Added("same", file_needed=bool(inserted))
 
     def _same_as_compressed(self, connection: Any, addition: Addition, key: tuple[str, str, str]) -> Added:
-        """Say of an object that came before, and was compressed since, that it is there; or is, until it is removed."""
+        """Say of an object that came before, and was compressed since, that it is there, itself or in that form."""
         if aside := connection.execute(self._find_duplicate, key).fetchall():
             return self._same(connection, addition, "duplicate", aside[0][0])
         return Added("same", file_needed=False)

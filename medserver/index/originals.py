@@ -1,4 +1,4 @@
-"""What was replaced by a compressed form of itself: known by its digests, and removed when that is safe."""
+"""What was replaced by a compressed form of itself: known by its digests, and kept."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 
 from medserver.dicom.part10 import Original
 from medserver.index.backend import Backend
-
-PAGE_ROWS = 500
 
 _COLUMNS = "sop_instance_uid, digest, transfer_syntax_uid, size_bytes, pixel_digest, compressed_digest"
 
@@ -27,14 +25,6 @@ class ObjectKey:
     sop_instance_uid: str
     digest: str
     transfer_syntax_uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Superseded:
-    """An original that is still stored, and the compressed form that took its place."""
-
-    original: ObjectKey
-    compressed: ObjectKey
 
 
 class OriginalTable:
@@ -65,15 +55,11 @@ class OriginalTable:
             "ON instances.sop_instance_uid = originals.sop_instance_uid AND instances.digest = compressed_digest "
             "WHERE originals.sop_instance_uid = ? AND originals.digest = ? AND originals.transfer_syntax_uid = ?"
         )
-        self._superseded = backend.sql(
-            "SELECT originals.sop_instance_uid, originals.digest, originals.transfer_syntax_uid, "
-            "instances.digest, instances.transfer_syntax_uid, duplicates.id FROM originals "
+        self._kept = backend.sql(
+            "SELECT COUNT(*), COALESCE(SUM(duplicates.size_bytes), 0) FROM originals "
             "JOIN duplicates ON duplicates.sop_instance_uid = originals.sop_instance_uid "
             "AND duplicates.digest = originals.digest "
-            "AND duplicates.transfer_syntax_uid = originals.transfer_syntax_uid "
-            "JOIN instances ON instances.sop_instance_uid = originals.sop_instance_uid "
-            "AND instances.digest = originals.compressed_digest "
-            f"WHERE duplicates.id > ? ORDER BY duplicates.id LIMIT {PAGE_ROWS}"
+            "AND duplicates.transfer_syntax_uid = originals.transfer_syntax_uid"
         )
 
     def add(self, connection: Any, sop_instance_uid: str, original: Original, compressed_digest: str) -> None:
@@ -97,12 +83,10 @@ class OriginalTable:
         rows = connection.execute(self._form, row).fetchall()
         return ObjectKey(key.sop_instance_uid, *rows[0]) if rows else None
 
-    def superseded(self, connection: Any, after: int) -> list[tuple[int, Superseded]]:
-        """Return the next originals that are still stored although a compressed form is the instance now."""
-        return [
-            (row[5], Superseded(ObjectKey(*row[:3]), ObjectKey(row[0], *row[3:5])))
-            for row in connection.execute(self._superseded, (after,)).fetchall()
-        ]
+    def kept(self, connection: Any) -> tuple[int, int]:
+        """Return how many originals are stored beside their compressed forms, and their size in bytes."""
+        [[count, size_bytes]] = connection.execute(self._kept).fetchall()
+        return count, int(size_bytes)
 
 
 class Originals:
@@ -128,6 +112,9 @@ class Originals:
         """Return the compressed form that took the place of an object and is the instance now, None if none is."""
         return self._read(self._table.form, key)
 
-    def superseded(self, after: int = 0) -> list[tuple[int, Superseded]]:
-        """Return the next originals, with a number each, that a compressed form is there for: to be removed."""
-        return self._read(self._table.superseded, after)
+    def kept(self) -> tuple[int, int]:
+        """Return how many originals are stored beside their compressed forms, and the size of their data sets [bytes].
+
+        Each is counted once, however many copies it has.
+        """
+        return self._read(self._table.kept)

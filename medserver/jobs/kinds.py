@@ -34,7 +34,7 @@ from medserver.polling.schedule import POLL, POLL_SURVEY, poll
 from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL_S
 from medserver.polling.schedule import survey as survey_polls
 from medserver.routing.outbox import CONFIRM, DELIVER, FORWARD_STEP, HOLD, NOTIFY
-from medserver.safekeeping.compression import RETIRE, RETIRE_INTERVAL_S, compress, retire
+from medserver.safekeeping.compression import compress
 from medserver.safekeeping.deletion import DELETE, delete, remove
 from medserver.safekeeping.draining import DRAIN, drain
 from medserver.safekeeping.repair import repair
@@ -167,7 +167,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(NOTIFY, notify, 20, 15.0, 8, 1, batch_max=1000, backoff=Backoff(longest_s=1800.0)),
     JobKind(CONFIRM, confirm, _ENDLESS, 15.0, 8, 1, batch_max=1000, backoff=_PATIENT),
     JobKind(COMPRESS, compress, _ENDLESS, _LEASE_S, 2, 2, batch_max=8, backoff=_PATIENT),
-    JobKind(RETIRE, retire, concurrency=1, destination_concurrency=1),
+    JobKind("retire", lambda node, batch: None),  # it removed originals; jobs of earlier versions end here
     JobKind(CHECK, check_commitments, lease_s=15.0, concurrency=2, destination_concurrency=1),
     # Half an hour apart in the end: a peer that is down gets its report for three days.
     JobKind(
@@ -192,7 +192,6 @@ JOB_KINDS: tuple[JobKind, ...] = (
 PERIODIC: tuple[Periodic, ...] = (
     Periodic(SURVEY, SURVEY, SURVEY_INTERVAL_S),
     Periodic(PRUNE, PRUNE, 24 * 3600.0),
-    Periodic(RETIRE, RETIRE, RETIRE_INTERVAL_S),
     Periodic(CONDITIONS, CONDITIONS, CONDITIONS_INTERVAL_S),
     Periodic(POLL_SURVEY, POLL_SURVEY, POLL_SURVEY_INTERVAL_S),
     Periodic(BACKUP_SURVEY, BACKUP_SURVEY, BACKUP_SURVEY_INTERVAL_S),

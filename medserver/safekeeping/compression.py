@@ -1,8 +1,4 @@
-"""Stored objects are compressed in the background: the jobs ``compress`` and ``retire``.
-
-``retire`` removes an original, and only when its compressed form has been read to its end on every volume that is to
-have a copy.
-"""
+"""Stored objects are compressed in the background: the job ``compress``. The originals are kept."""
 
 from __future__ import annotations
 
@@ -13,19 +9,12 @@ from medserver import archive
 from medserver.archive.follow_ups import compression_job
 from medserver.dicom.transfer_syntaxes import transfer_syntax
 from medserver.errors import CannotTranscode, StoreFailure, TransferSyntaxNotSupported
-from medserver.index import GOOD, Job, StoredLocation, Superseded
+from medserver.index import GOOD, Job, StoredLocation
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.log import Event
 from medserver.node import Node
-from medserver.safekeeping.deletion import deletion_jobs
-from medserver.safekeeping.drained import is_draining
 from medserver.safekeeping.presence import let_others_go_first, require_present, wait_until_writable
-
-RETIRE = "retire"
-RETIRE_INTERVAL_S = 60.0
-
-BY, REASON = "compression", "its compressed form has taken its place"
 
 _PAGE_JOBS = 500
 
@@ -82,32 +71,3 @@ def queue_compression(node: Node, transfer_syntax_uid: str) -> int:
             count += len(node.index.add_jobs(jobs))
             jobs.clear()
     return count + len(node.index.add_jobs(jobs) if jobs else [])
-
-
-def retire(node: Node, batch: Batch) -> Iterator[Outcome]:
-    """Remove the originals whose compressed form is safe; the others are looked at again the next time."""
-    for job in batch:
-        after = 0
-        ready: list[Superseded] = []
-        while not batch.should_stop and (page := node.index.originals.superseded(after)):
-            ready += [one for _, one in page if _is_safe(node, one)]
-            after = page[-1][0]
-        originals = [one.original for one in ready]
-        yield done(job, *deletion_jobs(node, originals, by=BY, reason=REASON))
-
-
-def _is_safe(node: Node, superseded: Superseded) -> bool:
-    """Read the compressed form on each volume that is to have it, unless that was done since it was written."""
-    wanted = {name for name in node.volumes if not is_draining(node, name)}
-    for copy in node.index.copies_of(superseded.compressed):
-        if copy.state != GOOD or copy.volume not in wanted:
-            continue
-        if copy.verified_at is None:
-            try:
-                node.volume(copy.volume).verify(archive.as_stored(copy))
-            except StoreFailure as error:
-                logger.warning(Event("not retired", volume=copy.volume, path=copy.path, reason=str(error)))
-                continue
-            node.index.mark_location(copy.volume, copy.path, GOOD, verified_at=node.clock())
-        wanted.discard(copy.volume)
-    return not wanted

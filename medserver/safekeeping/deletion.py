@@ -31,6 +31,9 @@ PATHS_PER_JOB = 200
 RETRY_S = 5.0
 UNKNOWN_VOLUME_RETRY_S = 3600.0
 
+_OF_ORIGINALS = ("compression", "its compressed form has taken its place")
+"""Who ordered the deletion of originals in earlier versions, and why. They are kept now, also where that waits."""
+
 logger = logging.getLogger(__name__)
 
 Stored = StoredInstance | StoredLocation | Duplicate
@@ -75,7 +78,8 @@ def delete(node: Node, batch: Batch) -> None:
         No tombstone could be written. The job writes them when it comes again.
     """
     for job in batch:
-        _delete(node, job)
+        if (job.payload["by"], job.payload["reason"]) != _OF_ORIGINALS:
+            _delete(node, job)
 
 
 def _delete(node: Node, job: Job) -> None:

@@ -56,6 +56,8 @@ class Status:
         The number of good copies -> how many objects have so many.
     objects, lost : int
         How many objects there are, and how many of them have no good copy.
+    originals, originals_bytes : int
+        How many of them were replaced by compressed forms of themselves and are kept, and how long those are together.
     jobs : tuple of JobCount
         What waits, runs or is dead.
     """
@@ -64,6 +66,8 @@ class Status:
     copies: Mapping[int, int]
     objects: int
     lost: int
+    originals: int
+    originals_bytes: int
     jobs: tuple[JobCount, ...]
 
     @property
@@ -89,12 +93,15 @@ def status_of(node: Node) -> Status:
         The index cannot be read.
     """
     tally = node.index.upkeep.tally()
+    originals, originals_bytes = node.index.originals.kept()
     names = [*node.volumes, *(name for name in tally.volumes if name not in node.volumes)]
     return Status(
         volumes=tuple(_volume_status(node, name, tally) for name in names),
         copies=tally.copies,
         objects=tally.objects,
         lost=tally.copies.get(0, 0),
+        originals=originals,
+        originals_bytes=originals_bytes,
         jobs=tuple(node.index.jobs.counts()),
     )
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from medserver.cli.text import size_in_words
 from medserver.config import ConfigFile
+from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.index import JobFilter
 from medserver.jobs.runner import Runner
 from medserver.node import Node, open_node
 from tests.archive.conftest import receive
-from tests.peers.files import Sample, make_small
+from tests.peers.files import Sample, make_series, make_small
 from tests.safekeeping.conftest import flip, quick, root, run_all  # noqa: F401 - a fixture
 
 
@@ -102,6 +104,18 @@ def test_status_for_machines_tells_of_damage_and_of_a_volume_that_is_away(kept, 
     ]  # fmt: skip
     assert found["well"] is False
     assert "LOST: 1 object" in invoke("store", "status").stdout
+
+
+def test_status_tells_what_the_originals_of_compressed_images_take(config_path, tmp_path, invoke):
+    [image] = make_series(tmp_path / "image", 1, rows=64, columns=64)
+    with closing(open_node(ConfigFile(config_path))) as node:
+        receive(node, image, compress_to=SHORT_NAMES["rle"])
+        assert "original" not in invoke("store", "status").stdout
+        run_all(Runner(node, periodic=()))
+    size = size_in_words(len(image.data_set()))
+    assert f"  1 original of compressed images, {size} on each volume\n" in invoke("store", "status").stdout
+    found = json.loads(invoke("store", "status", "--json").stdout)
+    assert (found["objects"], found["originals"], found["originals_bytes"]) == (2, 1, len(image.data_set()))
 
 
 def test_verify_finds_and_repair_repairs(kept, invoke):

@@ -1,4 +1,4 @@
-"""Stored images are compressed in the background: nothing is lost, and the original is gone only when that is safe."""
+"""Stored images are compressed in the background: nothing is lost, and the original stays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from medserver.errors import OutOfResources
 from medserver.index import NewJob, StoredInstance
 from medserver.jobs.runner import Runner
 from medserver.node import Node
-from medserver.safekeeping.compression import RETIRE, queue_compression
+from medserver.safekeeping.compression import queue_compression
+from medserver.safekeeping.deletion import asides_of, deletion_jobs
 from medserver.safekeeping.pace import Pace
 from medserver.safekeeping.verification import verify_copies
 from tests.archive.conftest import receive, stored_paths
@@ -36,9 +37,9 @@ def series(node: Node, tmp_path: Path) -> list[Sample]:
     return made
 
 
-def retire(node: Node, worker: Runner) -> None:
-    """Remove the originals that are not needed any more."""
-    node.index.add_jobs([NewJob(RETIRE)])
+def remove_originals(node: Node, worker: Runner) -> None:
+    """Leave what earlier versions left, which removed the originals."""
+    node.index.add_jobs(deletion_jobs(list(node.index.duplicates()), by="test", reason="as earlier versions did"))
     run_all(worker)
 
 
@@ -62,23 +63,39 @@ def assert_compressed(node: Node, samples: list[Sample]) -> None:
         assert pixels(data_set, J2K) == pixels(expected[uid], samples[0].transfer_syntax_uid)
 
 
-def test_images_are_compressed_and_the_originals_go(node: Node, worker: Runner, series: list[Sample]) -> None:
+def assert_kept(node: Node, samples: list[Sample]) -> None:
+    """Every original is there as well, aside, on every volume."""
+    expected = {uid: hashlib.sha256(data_set).hexdigest() for uid, data_set in sent(samples).items()}
+    assert {one.sop_instance_uid: one.digest for one in node.index.duplicates()} == expected
+    assert states(node) == all_good(2 * len(samples))
+    assert len(stored_paths(node)) == 2 * len(samples) * len(VOLUMES)
+    assert node.index.originals.kept() == (len(samples), sum(map(len, sent(samples).values())))
+
+
+def test_images_are_compressed_and_the_originals_stay(node: Node, worker: Runner, series: list[Sample]) -> None:
     run_all(worker)
     assert_compressed(node, series)
-    assert len(list(node.index.duplicates())) == COUNT  # the originals are still there
-    assert states(node) == all_good(2 * COUNT)
-    retire(node, worker)
-    assert_compressed(node, series)
-    assert list(node.index.duplicates()) == []
-    assert states(node) == all_good(COUNT)
-    assert len(stored_paths(node)) == COUNT * len(VOLUMES)
+    assert_kept(node, series)
     assert list(archive.check(node, digests=True)) == []
+
+
+def test_what_earlier_versions_had_queued_removes_no_original(
+    node: Node, worker: Runner, series: list[Sample]
+) -> None:
+    """A job that looks for originals, and those that it added to delete them."""
+    run_all(worker)
+    ordered = {"by": "compression", "reason": "its compressed form has taken its place"}
+    node.index.add_jobs([NewJob("retire"), *deletion_jobs(list(node.index.duplicates()), **ordered)])
+    run_all(Runner(node))
+    assert [one.kind for one in node.index.jobs.counts() if one.kind in ("retire", "delete", "remove")] == []
+    assert_compressed(node, series)
+    assert_kept(node, series)
+    assert list(node.index.tombstones.all()) == []
 
 
 def test_what_it_was_stays_provable(node: Node, worker: Runner, series: list[Sample]) -> None:
     """The index and the file itself know the digests of the original, and of its pixels."""
     run_all(worker)
-    retire(node, worker)
     for sample in series:
         stored = instances(node)[sample.sop_instance_uid]
         original = node.index.originals.of(sample.sop_instance_uid, stored.digest)
@@ -96,13 +113,11 @@ def test_what_it_was_stays_provable(node: Node, worker: Runner, series: list[Sam
 
 def test_who_sends_it_again_is_told_that_it_is_there(node: Node, worker: Runner, series: list[Sample]) -> None:
     run_all(worker)
-    assert receive(node, series[0]) == "same"  # the original is still there
-    retire(node, worker)
     for sample in series:
         assert receive(node, sample, compress_to=J2K) == "same"
     run_all(worker)
     assert_compressed(node, series)
-    assert len(stored_paths(node)) == COUNT * len(VOLUMES)
+    assert_kept(node, series)
 
 
 def test_the_copies_that_success_demands_are_those_of_the_compressed_form(open_volumes, tmp_path: Path) -> None:
@@ -111,7 +126,7 @@ def test_the_copies_that_success_demands_are_those_of_the_compressed_form(open_v
     [sample] = make_series(tmp_path / "made", 1, rows=64, columns=64)
     receive(node, sample, compress_to=J2K)
     run_all(worker)
-    retire(node, worker)
+    remove_originals(node, worker)
     assert receive(node, sample) == "same"
     for copy in node.index.copies_of(instances(node)[sample.sop_instance_uid]):
         if copy.volume != "main":
@@ -124,7 +139,6 @@ def test_the_copies_that_success_demands_are_those_of_the_compressed_form(open_v
 
 def test_other_content_is_put_aside_as_ever(node: Node, worker: Runner, series: list[Sample], tmp_path: Path) -> None:
     run_all(worker)
-    retire(node, worker)
     dataset = pydicom.dcmread(series[0].path)
     dataset.PatientComments = "other bytes"
     dataset.save_as(tmp_path / "other.dcm")
@@ -134,13 +148,13 @@ def test_other_content_is_put_aside_as_ever(node: Node, worker: Runner, series: 
     assert_compressed(node, series)
 
 
-@pytest.mark.parametrize("moment", ["before the retirement", "after it"])
+@pytest.mark.parametrize("originals", ["kept", "removed"])
 def test_a_new_index_is_the_same(
-    node: Node, worker: Runner, series: list[Sample], open_volumes, tmp_path: Path, moment: str
+    node: Node, worker: Runner, series: list[Sample], open_volumes, tmp_path: Path, originals: str
 ) -> None:
     run_all(worker)
-    if moment == "after it":
-        retire(node, worker)
+    if originals == "removed":
+        remove_originals(node, worker)
     before = instances(node)
     other = open_volumes(index_url=f"sqlite:///{tmp_path / 'other.db'}")
     assert [one for one in archive.rebuild(other) if one.problem != archive.Problem.SURPLUS] == []
@@ -151,40 +165,18 @@ def test_a_new_index_is_the_same(
     for uid, stored in after.items():
         assert other.index.originals.of(uid, stored.digest) == node.index.originals.of(uid, stored.digest) is not None
     assert receive(other, series[0]) == "same"
-    second = Runner(other, periodic=())
-    retire(other, second)
     assert_compressed(other, series)
-    assert list(other.index.duplicates()) == []
-
-
-def test_the_original_stays_while_a_copy_is_missing(node: Node, worker: Runner, series: list[Sample]) -> None:
-    run_all(worker)
-    lost = node.index.copies_of(instances(node)[series[0].sop_instance_uid])[1]
-    node.index.remove_location(lost.volume, lost.path)
-    retire(node, worker)
-    [left] = node.index.duplicates()
-    assert left.sop_instance_uid == series[0].sop_instance_uid
-
-
-def test_the_original_stays_while_a_copy_is_damaged(node: Node, worker: Runner, series: list[Sample]) -> None:
-    """The compressed file on the primary volume is read once more before the original goes."""
-    run_all(worker)
-    stored = instances(node)[series[0].sop_instance_uid]
-    flip(root(node, "main") / stored.path, 1500)
-    retire(node, worker)
-    assert [one.sop_instance_uid for one in node.index.duplicates()] == [series[0].sop_instance_uid]
-    assert_compressed(node, series)  # from a replica
+    assert other.index.originals.kept() == node.index.originals.kept()
 
 
 def test_damage_is_repaired_as_ever(node: Node, worker: Runner, series: list[Sample]) -> None:
     run_all(worker)
-    retire(node, worker)
     stored = instances(node)[series[0].sop_instance_uid]
     flip(root(node, "near") / stored.path, 1500)
     copies = list(node.index.locations())
     assert len(list(verify_copies(node, copies, Pace(None)))) == 1
     run_all(worker)
-    assert states(node) == all_good(COUNT)
+    assert states(node) == all_good(2 * COUNT)
 
 
 @pytest.mark.parametrize("name", ["j2k", "htj2k", "jpegls", "rle"])
@@ -213,8 +205,6 @@ def test_what_was_replaced_meanwhile_is_left_alone(open_volumes, tmp_path: Path)
 
 
 def test_deletion_takes_everything(node: Node, worker: Runner, series: list[Sample]) -> None:
-    from medserver.safekeeping.deletion import asides_of, deletion_jobs
-
     run_all(worker)
     found = list(instances(node).values())
     node.index.add_jobs(deletion_jobs(node, [*found, *asides_of(node, found)], by="test", reason=""))
