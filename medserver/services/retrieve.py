@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from pydicom.dataset import Dataset
 
@@ -18,6 +21,7 @@ from medserver.dicom.keys import parse_key
 from medserver.errors import (
     AssociationAborted,
     CannotCountMatches,
+    ConnectionFailed,
     IdentifierMismatch,
     IndexFailure,
     MedserverError,
@@ -43,6 +47,11 @@ from medserver.services.suboperations import perform, refuse
 from medserver.services.without_bulk_data import send_without_bulk_data
 from medserver.wire.command_set import CommandField
 from medserver.wire.requestor import Address
+
+LISTENS_WITHIN_S = 1.0
+"""How soon after its request the Move Destination must listen."""
+
+LISTENS_RETRY_S = 0.05
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +79,7 @@ def move(request: Request, node: Node) -> Iterator[Response]:
     )
     with archive.ReadAhead(node, selection) as instances, sender:
         try:
-            sender.open()
+            _open(sender, destination)
         except RemoteError as error:
             logger.info(Event("C-MOVE", destination=destination.ae_title, problem=str(error)))
             yield refuse(request, selection.count, selection, str(error))
@@ -82,6 +91,30 @@ def move(request: Request, node: Node) -> Iterator[Response]:
             instances,
             lambda instance: sender.send(instances.outgoing(instance))[0],
         )
+
+
+def _open(sender: StorageSender, destination: Remote) -> None:
+    """Open the association with the Move Destination, which may begin to listen a moment after its request.
+
+    GDCM's C-MOVE SCU listens for the instances only once it has sent the request: until then it refuses us.
+
+    Raises
+    ------
+    RemoteError, NoContextAccepted
+        As `StorageSender.open` does.
+    """
+    try:
+        sender.open()
+        return
+    except ConnectionFailed as error:
+        logger.info(Event("C-MOVE", destination=destination.ae_title, tried_again=str(error)))
+    deadline = time.monotonic() + LISTENS_WITHIN_S
+    while time.monotonic() < deadline:
+        threading.Event().wait(LISTENS_RETRY_S)
+        with suppress(ConnectionFailed):
+            sender.open()
+            return
+    sender.open()
 
 
 def get(request: Request, node: Node) -> Iterator[Response]:

@@ -89,6 +89,8 @@ class Receiver:
         The SOP classes that it takes, and their transfer syntaxes.
     respond : callable, optional
         SOP Instance UID to the status of its C-STORE; 0x0000 for all by default. May wait.
+    port : int, optional
+        Its port, a free one by default.
     """
 
     def __init__(
@@ -96,8 +98,9 @@ class Receiver:
         ae_title: str,
         contexts: Mapping[str, Sequence[str]],
         respond: Callable[[str], int] | None = None,
+        port: int | None = None,
     ) -> None:
-        self.address = Address(ae_title, free_port())
+        self.address = Address(ae_title, port or free_port())
         self.received: dict[str, tuple[str, bytes]] = {}
         """SOP Instance UID to transfer syntax and data set."""
         self.originators: list[tuple[str, int]] = []

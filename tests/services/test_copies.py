@@ -17,6 +17,7 @@ from medserver.node import open_node
 
 from tests.conftest import NodeFactory
 from tests.peers.node import Node
+from tests.peers.process import wait_until
 from tests.peers.s3 import S3Service
 from tests.services.client import Client
 from tests.services.corpus import Object, kinds_of, make_study
@@ -172,8 +173,10 @@ def test_what_is_damaged_comes_from_a_bucket(make_node: NodeFactory, s3: S3Servi
     for location in originals[:2]:
         flip(file_of(node, location), 20_000)
     assert get(Client(node.address), objects) == expected(objects)
+    wait_until(lambda: node.output.count(" repaired volume=main") == 2, what="the repair of both")
     node.stop()
-    assert node.cli("index", "check").exit_code == 1
+    flip(file_of(node, originals[0]), 20_000)
+    assert node.cli("index", "check", "--digests").exit_code == 1
     assert "nothing is wrong" in node.cli("index", "rebuild").output
     with closing(open_node(ConfigFile(node.config))) as opened:
         assert opened.index.counts().locations == 8

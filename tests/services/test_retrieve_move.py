@@ -143,6 +143,20 @@ def test_destination_where_nobody_listens(node: Node, client: Client, tree: list
     check_all_failed(moved, tree[:6])
 
 
+def test_destination_that_listens_only_after_its_request(
+    node: Node, client: Client, tree: list[corpus.Object], start_receiver: ReceiverFactory
+) -> None:
+    """GDCM's C-MOVE SCU does so."""
+    late = Address("LATE", free_port())
+    node.add_remote(late, allow=())
+    with ThreadPoolExecutor(1) as pool:
+        moving = pool.submit(client.move, "LATE", "STUDY", keys_of(tree[0], "StudyInstanceUID"))
+        node.server.wait_for_line("destination=LATE tried_again=")
+        receiver = start_receiver("LATE", CT_AND_MR, port=late.port)
+        assert moving.result().status == 0
+    assert len(receiver.received) == 6
+
+
 def test_destination_that_rejects_us(
     node: Node, client: Client, dcmtk: Dcmtk, tree: list[corpus.Object]
 ) -> None:
