@@ -36,7 +36,8 @@ MANUAL = pages()
 DOCUMENTATION = "\n".join([README, *MANUAL.values()])
 POSTGRESQL_URL = "postgresql://medserver@localhost/medserver"
 NODE_PORT, DESTINATION_PORT = "11112", "11113"
-TOUR_FOLDER, INSTALLED_IN = "/tmp/medserver-tour", "~/medserver"
+TOUR_FOLDER = "/tmp/medserver-tour"
+INSTALLED_IN = r"~/medserver|/home/me/medserver"
 RECEIVED_IN = ("got", "fetched", "moved")
 
 # They show the jobs, of which some come and go all the time.
@@ -137,7 +138,7 @@ class Checkout:
 
     def _make_program(self, name: str, arguments: list[str]) -> None:
         path = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
-        python = shlex.join([sys.executable, "-P", *arguments])  # as a program of its own, not of the folder it is called in
+        python = shlex.join([sys.executable, "-P", *arguments])  # nothing is imported from the current folder
         program = self.programs / name
         program.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(path)} exec {python} "$@"\n')
         program.chmod(0o755)
@@ -245,14 +246,15 @@ def tour(request: pytest.FixtureRequest, make_directory: MakeDirectory) -> Tour:
     directory = make_directory("tour")
     checkout = Checkout(directory / "checkout", texts)
     system = [CLEAN_PATH, str(Path(find_program("dcmdump")).parent)]
-    path = ":".join([str(checkout.programs), *system] if request.param == "in front" else [*system, str(checkout.programs)])
-    reader = Reader(checkout, directory / "tour", texts, path, checkout.folder)
+    programs = [str(checkout.programs)]
+    path = programs + system if request.param == "in front" else system + programs
+    reader = Reader(checkout, directory / "tour", texts, ":".join(path), checkout.folder)
     with reader.servers:
         for example in examples(section(README, "Tour")):
             reader.type(example)
-        path = reader.terminal.type("echo $PATH").output.strip()
+        path_after = reader.terminal.type("echo $PATH").output.strip()
         assert reader.node.stop() == 0
-    return Tour(checkout, reader.folder, texts, path)
+    return Tour(checkout, reader.folder, texts, path_after)
 
 
 @pytest.fixture
@@ -312,15 +314,15 @@ def test_the_examples_of_the_manual_work(reader: Reader, topic: str) -> None:
 
 def test_it_is_installed_beside_the_checkout(tmp_path: Path) -> None:
     """All that it needs is fetched by pip, as for everybody who installs it: that takes its time."""
-    checkout = Checkout(tmp_path / "checkout", {})
+    checkout, folder = Checkout(tmp_path / "checkout", {}), str(tmp_path / "installed")
     system = {name: value for name, value in os.environ.items() if name == "HOME" or name.startswith("PIP_")}
     terminal = Terminal({"PATH": CLEAN_PATH} | system, checkout.folder)
     for example in examples(section(README, "Installation")):
-        command = example.command.replace(INSTALLED_IN, str(tmp_path / "installed"))
+        command, shown = (re.sub(INSTALLED_IN, folder, said) for said in (example.command, example.shown))
         completed = terminal.type(command.replace("python3", sys.executable))
         assert completed.exit_code == 0, completed.output
         if "pip install" not in command:  # it may warn of what is special about an index of packages
-            assert comparable(completed.output) == comparable(example.shown)
+            assert comparable(completed.output) == comparable(shown)
     listed = terminal.type("bin/medserver manual").output
     assert [line.split()[0] for line in listed.splitlines()] == list(MANUAL)
     terminal.close()
