@@ -1,12 +1,15 @@
 """Crash points: places at which a test lets the process die, to see that nothing acknowledged is lost.
 
-They do nothing unless the environment variable ``MEDSERVER_CRASH_POINT`` names one of them when the process starts.
+They do nothing unless the environment variable ``MEDSERVER_CRASH_POINT`` names one of them when the process comes to
+its first one.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
+from functools import cache
 
 VARIABLE = "MEDSERVER_CRASH_POINT"
 
@@ -42,8 +45,20 @@ POINTS = (
 """Every point, in the order in which an object passes them: reception, journal or file, index, placement, further
 copies, compression, deletion; at last those of a backup of the index."""
 
-_chosen, _, _count = os.environ.get(VARIABLE, "").partition(":")
-_left = [int(_count or 1)]
+
+@dataclass
+class _Chosen:
+    """The point at which this process dies, and how often it has yet to come there."""
+
+    name: str
+    left: int
+
+
+@cache
+def _chosen() -> _Chosen:
+    """Return what the environment named at the first point of this process or of the one it was forked from."""
+    name, _, count = os.environ.get(VARIABLE, "").partition(":")
+    return _Chosen(name, int(count or 1))
 
 
 def crash_point(name: str) -> None:
@@ -54,8 +69,9 @@ def crash_point(name: str) -> None:
     name : str
         ``MEDSERVER_CRASH_POINT=name`` kills the process the first time, ``name:5`` the fifth time.
     """
-    if name != _chosen:
+    chosen = _chosen()
+    if name != chosen.name:
         return
-    _left[0] -= 1
-    if _left[0] <= 0:
+    chosen.left -= 1
+    if chosen.left <= 0:
         os.kill(os.getpid(), signal.SIGKILL)

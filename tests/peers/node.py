@@ -121,9 +121,11 @@ class Node:
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Node:
         """Start it with more arguments of `medserver serve`, wait until it listens, and return itself.
 
-        With an `environment` of its own the interpreter is started anew, else it has the imports behind it.
+        It has the imports behind it, unless the `environment` has what an interpreter reads when it starts: anything
+        but variables of medserver.
         """
-        start = Server if environment else PreloadedServer
+        is_ours = all(name.startswith("MEDSERVER") for name in environment or {})
+        start = PreloadedServer if is_ours else Server
         self.server = start(
             [*self._command(), "serve", *arguments],
             log=self.log,
