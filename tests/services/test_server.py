@@ -16,6 +16,7 @@ import pytest
 from medserver.errors import RemoteError
 from medserver.scu import query, verification
 from medserver.scu.exchange import context_for, send_request
+from medserver.server.supervisor import KILL_AFTER_S
 from medserver.wire.command_set import CommandField, encode_command_set
 from medserver.wire.pdata import fragment_pieces, pdata_pieces
 from medserver.wire.requestor import Proposal
@@ -152,6 +153,17 @@ def start_move(association, destination: str, keys: dict[str, str]) -> None:
         "MoveDestination": destination,
     }
     send_request(association, context, command_set, identifier_of("STUDY", keys))
+
+
+def test_process_that_does_not_stop_is_killed(start_node: Callable[..., Node]) -> None:
+    """It takes as long as the supervisor waits for it."""
+    node = start_node()
+    stuck = min(children_of(node))
+    os.kill(stuck, signal.SIGSTOP)
+    code, duration_s = stop(node)
+    assert (code, duration_s >= KILL_AFTER_S) == (0, True)
+    assert f"killed={stuck}" in node.output
+    assert "stopped" in node.output
 
 
 def test_restart_finds_everything_again(start_node: Callable[..., Node]) -> None:
