@@ -1,0 +1,180 @@
+"""What each command imports: a library that is not needed costs every call tenths of a second.
+
+Each kind of command runs once in an interpreter of its own, and has imported no more than its row says. A new command
+needs an entry in `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from medserver import archive
+from medserver.cli import main
+from medserver.imports import import_all
+
+from tests.cli.test_program import commands
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of command.
+
+    Parameters
+    ----------
+    libraries : frozenset of str
+        The libraries, and the modules of `SLOW`, that it may import.
+    begin : str
+        Python to be run first.
+    """
+
+    libraries: frozenset[str]
+    begin: str = ""
+
+
+SLOW = frozenset({"asyncio", "email", "http", "multiprocessing", "ssl", "subprocess", "unittest", "xml", "zipfile"})
+"""The modules of Python itself that take long to import."""
+
+DATABASE = {"apsw", "peewee", "playhouse", "subprocess"}
+# pydicom imports numpy, its plug-ins, and what downloads its examples, which takes requests if that is installed.
+DATA_SETS = {
+    "numpy", "pydicom", "jpeg_ls", "openjpeg", "pylibjpeg", "email", "http", "ssl", "subprocess", "zipfile",
+    "certifi", "chardet", "charset_normalizer", "idna", "requests", "tqdm", "urllib3",
+}  # fmt: skip
+
+KINDS: Mapping[str, Kind] = {
+    "configuration": Kind(frozenset({"click"})),
+    "index": Kind(frozenset({"click", *DATABASE})),
+    "network": Kind(frozenset({"click", *DATA_SETS, "pynetdicom"})),
+    "objects": Kind(frozenset({"click", *DATABASE, *DATA_SETS})),
+    "all": Kind(frozenset({"click", *DATABASE, *DATA_SETS, "pynetdicom"})),
+    # What a node imports before it forks; that has no command that ends.
+    "node": Kind(
+        frozenset({"click", *DATABASE, *DATA_SETS, "pynetdicom", "huey", "multiprocessing"}), "import medserver.server"
+    ),
+}
+
+PEER = "X@127.0.0.1:1"
+UID = "1.2.3"
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "ae add": ("configuration", "NEW --address 10.0.0.9:104"),
+    "ae approve": ("index", "NOBODY"),
+    "ae echo": ("network", "WS"),
+    "ae list": ("configuration", ""),
+    "ae pending": ("index", ""),
+    "ae remove": ("configuration", "NEW"),
+    "backup create": ("index", ""),
+    "backup list": ("index", ""),
+    "backup restore": ("objects", ""),
+    "backup verify": ("index", ""),
+    "commit": ("all", f"{PEER} {UID}"),
+    "conditions compare": ("objects", UID),
+    "conditions show": ("objects", UID),
+    "config check": ("configuration", ""),
+    "config show": ("configuration", ""),
+    "conformance": ("all", ""),
+    "doctor": ("all", ""),
+    "echo": ("network", PEER),
+    "find": ("network", f"{PEER} -k PatientID=1"),
+    "get": ("network", f"{PEER} . -k StudyInstanceUID={UID}"),
+    "index check": ("index", ""),
+    "index conflicts": ("index", ""),
+    "index counts": ("index", ""),
+    "index duplicates": ("index", ""),
+    "index rebuild": ("objects", ""),
+    "jobs drop": ("index", "1"),
+    "jobs list": ("index", ""),
+    "jobs pause": ("all", "deliver"),
+    "jobs resume": ("all", "deliver"),
+    "jobs retry": ("index", "1"),
+    "jobs show": ("index", "1"),
+    "move": ("network", f"{PEER} --to WS -k StudyInstanceUID={UID}"),
+    "outbox": ("index", ""),
+    "poll list": ("index", ""),
+    "poll run": ("all", "archive"),
+    "poll status": ("index", ""),
+    "procedures list": ("index", ""),
+    "procedures show": ("index", UID),
+    "route list": ("configuration", ""),
+    "route test": ("objects", "config.ini"),
+    "send": ("network", f"{PEER} config.ini"),
+    "serve": ("node", "--help"),
+    "store add": ("index", "far --path far"),
+    "store compress": ("index", ""),
+    "store delete": ("index", f"{UID} --force"),
+    "store drain": ("index", "main"),
+    "store repair": ("index", ""),
+    "store replicate": ("index", ""),
+    "store status": ("index", ""),
+    "store verify": ("index", ""),
+    "transcode": ("network", "config.ini out --to explicit"),
+    "worker": ("node", "--help"),
+}
+"""Command -> its kind, and the arguments with which it runs here; many of them end with a message."""
+
+# Runs commands one after the other, and tells for each which libraries it was the first to import.
+RUN = """
+import json, sys
+
+def libraries():
+    return {name.partition(".")[0] for name in sys.modules} & (set(sys.stdlib_module_names) & SLOW | others())
+
+def others():
+    ours = ("medserver", "sitecustomize", "usercustomize", "__main__", "__mp_main__")
+    names = {name.partition(".")[0] for name, module in sys.modules.items() if getattr(module, "__file__", None)}
+    return {name for name in names - set(sys.stdlib_module_names) if not name.startswith(("_", *ours))}
+
+SLOW, lines = set(json.loads(sys.argv[1])), json.loads(sys.argv[2])
+exec(sys.argv[3])
+from medserver.cli import main
+
+known, found = set(), {}
+for line in lines:
+    try:
+        main(["--config", "config.ini", *line], prog_name="medserver")
+    except SystemExit:
+        pass
+    found[" ".join(line)] = sorted(libraries() - known)
+    known |= libraries()
+print(json.dumps(found), file=open("found.json", "w"))
+"""
+
+
+def test_every_command_has_a_kind() -> None:
+    leaves = {" ".join(path) for path, command in commands(main) if not hasattr(command, "commands") and path}
+    assert leaves == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_command_imports_what_its_kind_needs(name: str, tmp_path: Path) -> None:
+    (tmp_path / "config.ini").write_text(
+        "[node]\nport = 0\n\n[volume main]\npath = store\nfree_min_bytes = 1 MiB\n\n"
+        "[ae WS]\naddress = 127.0.0.1:1\nallow = find\n\n"
+        "[route CT]\nto = WS\nModality = CT\nset = InstitutionName = Hospital\n\n"
+        "[poll archive]\nsource = WS\nStudyDate = 20260101-\n"
+    )
+    lines = [[*one.split(), *rest.split()] for one, (kind, rest) in COMMANDS.items() if kind == name]
+    given = [json.dumps(sorted(SLOW)), json.dumps(lines), KINDS[name].begin]
+    completed = subprocess.run(
+        [sys.executable, "-c", RUN, *given], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert "internal error" not in completed.stderr and "Usage:" not in completed.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert len(found) == len(lines)
+    too_many = {line: names for line, loaded in found.items() if (names := set(loaded) - KINDS[name].libraries)}
+    assert too_many == {}, completed.stderr
+
+
+def test_all_that_a_package_offers_on_demand_is_there() -> None:
+    import_all(archive)
+    assert not [name for name in archive.__all__ if isinstance(getattr(archive, name), ModuleType)]
+    with pytest.raises(AttributeError, match="no_such_name"):
+        archive.no_such_name  # noqa: B018
