@@ -13,7 +13,7 @@ FOLDERS = {
     "": "archive store jobs safekeeping services",
     "archive": "archive routing safekeeping commitment services backups delivery cli",
     "backups": "backups cli index",
-    "cli": "cli jobs delivery scu services",
+    "cli": "cli conditions commitment polling procedures backups jobs delivery scu services",
     "codecs": "codecs safekeeping cli services",
     "commitment": "commitment services cli",
     "conditions": "conditions cli index",
