@@ -15,16 +15,9 @@ from pydicom.filewriter import write_file_meta_info
 
 from medserver.codecs import Workers, targets, transcode
 from medserver.dicom.uids import transfer_syntax
+from tests.samples import oddity, paths
 
 TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
-
-UNREADABLE = {
-    "MR_truncated.dcm": "ends within the Pixel Data",
-    "rtplan_truncated.dcm": "ends within a sequence",
-    "DICOMDIR-nooffset": "ends within its last item",
-    "JPEG2000-embedded-sequence-delimiter.dcm": "its codestream is a stub",
-}
-"""Files whose data sets are damaged, and how."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +58,15 @@ class StoredObject:
 
 
 @cache
+def all_objects() -> tuple[StoredObject, ...]:
+    """Return all test files of pydicom whose transfer syntax can be decoded."""
+    return tuple(each for each in map(stored_file, sorted(paths())) if each)
+
+
+@cache
 def stored_objects() -> tuple[StoredObject, ...]:
-    """Return all test files of pydicom that can be transcoded and are not damaged."""
-    objects = (stored_file(path) for path in sorted(TEST_FILES.rglob("*")) if path.is_file())
-    return tuple(each for each in objects if each and each.name not in UNREADABLE)
+    """Return those that are not damaged."""
+    return tuple(each for each in all_objects() if not oddity(each.name).transcoding)
 
 
 def uncompressed() -> list[StoredObject]:

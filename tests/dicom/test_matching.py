@@ -41,10 +41,9 @@ def found(keyword: str, vr: str, key: object, value: object) -> bool:
 # ---- universal matching, PS3.4 C.2.2.2.3 ----
 
 
-@pytest.mark.parametrize("vr", [vr for vr in ALL_VRS if vr != "SQ"])
-@pytest.mark.parametrize("key", [None, "", "  ", "*", "**", [], [""], ["", None]])
-def test_empty_and_asterisk_are_universal(vr, key):
-    assert parse_key("PatientID", vr, key) is None
+def test_empty_and_asterisk_are_universal():
+    keys = [(vr, key) for vr in ALL_VRS if vr != "SQ" for key in (None, "", "  ", "*", "**", [], [""], ["", None])]
+    assert [(vr, key) for vr, key in keys if parse_key("PatientID", vr, key) is not None] == []
 
 
 @pytest.mark.parametrize(
@@ -223,9 +222,9 @@ def test_a_hostile_pattern_costs_no_more_than_its_length():
     assert not fits("*a" * 500 + "b", "a" * 2000)
 
 
-@pytest.mark.parametrize("vr", [vr for vr in WILD_CARD_VRS if vr != "PN"])
-def test_wild_cards_are_special_in_these_vrs(vr):
-    assert parse_key("PatientID", vr, "a**b?") == WildCard("PatientID", "a*b?")
+def test_wild_cards_are_special_in_these_vrs():
+    for vr in set(WILD_CARD_VRS) - {"PN"}:
+        assert parse_key("PatientID", vr, "a**b?") == WildCard("PatientID", "a*b?"), vr
 
 
 @pytest.mark.parametrize(
@@ -570,4 +569,4 @@ def test_any_key_is_parsed_or_refused(vr, key, value):
     except IdentifierMismatch:
         return
     hash(condition)
-    assert condition is None or matches(condition, value) in (True, False)
+    assert condition is None or isinstance(matches(condition, value), bool)

@@ -10,11 +10,13 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.data import get_testdata_file, get_testdata_files
+from pydicom.data import get_testdata_file
 
 from medserver.dicom import uids
 from medserver.dicom.part10 import META_SIZE_MAX_BYTES, FileMeta, read_file_meta
 from medserver.errors import NotPart10
+from tests.failures import Failures
+from tests.samples import name_of, paths
 
 RECEIVED_AT = datetime(2026, 1, 31, 12, 30, 15, 250000, tzinfo=UTC)
 META = FileMeta(
@@ -28,12 +30,6 @@ META = FileMeta(
 DATA_SET = bytes.fromhex("08000500 43530a00") + b"ISO_IR 100"
 CT_SMALL = Path(get_testdata_file("CT_small.dcm")).read_bytes()
 
-
-def with_prefix(path: Path) -> bool:
-    return path.is_file() and path.read_bytes()[128:132] == b"DICM"
-
-
-REAL_FILES = [path for path in map(Path, get_testdata_files()) if with_prefix(path)]
 
 uid_texts = st.lists(st.integers(0, 99999).map(str), min_size=2, max_size=9).map(".".join)
 ae_titles = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=16)
@@ -93,18 +89,18 @@ def test_uid_that_is_not_ascii_is_not_written():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("path", REAL_FILES, ids=lambda path: path.name)
-def test_foreign_files_are_read_as_pydicom_reads_them(path):
-    with path.open("rb") as stream:
-        found = read_file_meta(stream)
-        stream.seek(0)
-        expected = pydicom.filereader.read_file_meta_info(path)
-    assert found.transfer_syntax_uid == expected.get("TransferSyntaxUID", "")
-    assert found.sop_class_uid == expected.get("MediaStorageSOPClassUID", "")
-    assert found.sop_instance_uid == expected.get("MediaStorageSOPInstanceUID", "")
-    assert found.source_ae_title == expected.get("SourceApplicationEntityTitle", "")
-    assert found.received_at is None
-    assert found.duplicates is None
+def test_foreign_files_are_read_as_pydicom_reads_them():
+    with Failures() as failures:
+        for path in paths():
+            with failures.of(name_of(path)), path.open("rb") as stream:
+                found = read_file_meta(stream)
+                expected = pydicom.filereader.read_file_meta_info(path)
+                assert found.transfer_syntax_uid == expected.get("TransferSyntaxUID", "")
+                assert found.sop_class_uid == expected.get("MediaStorageSOPClassUID", "")
+                assert found.sop_instance_uid == expected.get("MediaStorageSOPInstanceUID", "")
+                assert found.source_ae_title == expected.get("SourceApplicationEntityTitle", "")
+                assert found.received_at is None
+                assert found.duplicates is None
 
 
 def test_data_set_offset_of_a_foreign_file():

@@ -69,15 +69,15 @@ def test_transfer_syntaxes_are_those_of_the_standard():
         assert (syntax.name, syntax.keyword, syntax.retired) == (name, keyword, retired == "Retired")
 
 
-@pytest.mark.parametrize("syntax", uids.TRANSFER_SYNTAXES, ids=lambda syntax: syntax.keyword)
-def test_encoding_agrees_with_pydicom(syntax):
-    uid = UID(syntax.uid)
-    assert syntax.implicit_vr == uid.is_implicit_VR
-    assert syntax.little_endian == uid.is_little_endian
-    assert syntax.deflated == uid.is_deflated
-    assert syntax.encapsulated == uid.is_encapsulated
-    assert syntax.native == (not uid.is_encapsulated and not uid.is_deflated)
-    assert not (syntax.lossy and syntax.native)
+def test_encoding_agrees_with_pydicom():
+    for syntax in uids.TRANSFER_SYNTAXES:
+        uid = UID(syntax.uid)
+        assert syntax.implicit_vr == uid.is_implicit_VR, syntax
+        assert syntax.little_endian == uid.is_little_endian, syntax
+        assert syntax.deflated == uid.is_deflated, syntax
+        assert syntax.encapsulated == uid.is_encapsulated, syntax
+        assert syntax.native == (not uid.is_encapsulated and not uid.is_deflated), syntax
+        assert not (syntax.lossy and syntax.native), syntax
 
 
 def test_lossless_is_what_the_names_say():

@@ -20,6 +20,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from tests.samples import paths
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -58,10 +60,7 @@ def samples() -> tuple[Sample, ...]:
     tuple of Sample
         In the order of the paths.
     """
-    # Not get_testdata_files: it downloads pydicom's larger files.
-    root = Path(pydicom.__file__).parent / "data"
-    paths = sorted(path for name in ("test_files", "charset_files") for path in (root / name).rglob("*"))
-    found = (_sample(path) for path in paths if path.is_file())
+    found = (_sample(path) for path in sorted(paths()))
     return tuple(sample for sample in found if sample is not None)
 
 
