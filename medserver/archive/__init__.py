@@ -17,6 +17,8 @@ _MODULES = {
     "HEADER_DEPTH_MAX": "fetch",
     "Finding": "findings",
     "Mark": "marks",
+    "PixelCheck": "pixels",
+    "PixelState": "pixels",
     "Problem": "findings",
     "REQUEST_ATTRIBUTES_ITEM_KEYWORDS": "request_attributes",
     "ReadAhead": "read_ahead",
@@ -40,6 +42,7 @@ _MODULES = {
     "restart_check": "checking",
     "sealed_at": "copies",
     "verify": "verification",
+    "verify_pixels": "pixels",
 }
 
 __all__ = list(_MODULES)

@@ -25,7 +25,7 @@ from medserver.node import Node
 from medserver.region import BUFFER_SIZE_BYTES
 from medserver.store import paths
 
-_BEHIND = timedelta(microseconds=1)
+BEHIND = timedelta(microseconds=1)
 
 
 def compress_object(node: Node, location: Copy, transfer_syntax_uid: str) -> bool:
@@ -69,7 +69,7 @@ def compress_object(node: Node, location: Copy, transfer_syntax_uid: str) -> boo
         if transcoded.pixel_digest is None or transcoded.size_bytes >= location.size_bytes:
             return False
         file_meta = _file_meta(location, opened.file_meta, transfer_syntax_uid, transcoded.pixel_digest)
-        return _put_in_place(node, location, file_meta, transcoded)
+        return put_in_place(node, location, file_meta, transcoded)
 
 
 def _file_meta(location: Copy, encoded: bytes, transfer_syntax_uid: str, pixel_digest: str) -> FileMeta:
@@ -79,14 +79,36 @@ def _file_meta(location: Copy, encoded: bytes, transfer_syntax_uid: str, pixel_d
         sop_instance_uid=location.sop_instance_uid,
         transfer_syntax_uid=transfer_syntax_uid,
         source_ae_title=before.source_ae_title,
-        received_at=(before.received_at or paths.sealed_minute(location.path)) + _BEHIND,
+        received_at=(before.received_at or paths.sealed_minute(location.path)) + BEHIND,
         duplicates="replace",
         original=Original(location.transfer_syntax_uid, location.digest, location.size_bytes, pixel_digest),
     )
 
 
-def _put_in_place(node: Node, location: Copy, file_meta: FileMeta, transcoded: Transcoded) -> bool:
-    """Write the new object, read it back, and enter it."""
+def put_in_place(node: Node, location: Copy, file_meta: FileMeta, transcoded: Transcoded) -> bool:
+    """Write another form of an object beside it, read that back, and enter it.
+
+    Parameters
+    ----------
+    node : Node
+        Where the object is stored.
+    location : StoredInstance or StoredLocation
+        Any copy of it.
+    file_meta : FileMeta
+        Of the new form: it says what it was made from, and that it replaces.
+    transcoded : Transcoded
+        The new form.
+
+    Returns
+    -------
+    bool
+        Whether it is stored. If not, it is there already, or the instance is another object meanwhile.
+
+    Raises
+    ------
+    DamagedObject, OutOfResources, StoreFailure, IndexFailure
+        It cannot be written.
+    """
     volume = node.primary_volume
     path = paths.beside(location.path, _digest_of(transcoded))
     if node.index.has_location(volume.name, path):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import getpass
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from itertools import chain
 
 import click
 
-from medserver.archive import Finding
+from medserver.archive import Finding, PixelCheck, PixelState
 from medserver.archive.follow_ups import REPAIR, REPLICATE
 from medserver.backups.catalog import newest_backup_at
 from medserver.cli.instances import instances_of
@@ -30,6 +32,7 @@ from medserver.safekeeping.deletion import DELETE, asides_of, deletion_jobs
 from medserver.safekeeping.drained import is_draining, set_draining
 from medserver.safekeeping.draining import begin_draining
 from medserver.safekeeping.pace import Pace
+from medserver.safekeeping.pixels import verify_all_pixels
 from medserver.safekeeping.presence import require_present
 from medserver.safekeeping.renewal import renew
 from medserver.safekeeping.repair import repair_copy
@@ -160,6 +163,7 @@ def _queued(node: Node, kind: str, destination: str | None = None) -> int:
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="N copies at random, instead of all.")
 @click.option("--rate", type=click.FloatRange(0.001), metavar="MB/S", help="How fast, for each volume.")
 @click.option("--restart", is_flag=True, help="Begin anew, not where an interrupted verification stopped.")
+@click.option("--pixels", is_flag=True, help="Decode what was compressed here, and bring back pixels that are lost.")
 @json_option
 @pass_invocation
 @click.pass_context
@@ -170,13 +174,23 @@ def verify(
     sample: int | None,
     rate: float | None,
     restart: bool,
+    pixels: bool,
     as_json: bool,
 ) -> None:
     """Read every copy (on VOLUME only, if it is named) and compare it with its digests, the oldest first.
 
     What is bad is never given to anybody again, and is repaired by the workers, or by 'store repair'. An interrupted
     verification goes on where it stopped. The exit code is 1 if anything was found.
+
+    With --pixels every image is decoded that was compressed here, and its pixels are compared with the digest of the
+    original's. Where they differ, an uncompressed image that has them takes its place, made by the decoder that proved
+    the compression; the compressed form is put aside. The exit code is 1 if pixels could not be brought back.
     """
+    if pixels:
+        if volume or sample or rate or restart:
+            raise BadUsage("--pixels looks at images, not at copies: only --json goes with it")
+        _verify_pixels(ctx, invocation, as_json)
+        return
     with _opened(invocation, volume) as node, progress("verifying", not as_json) as shown:
         pace = Pace(rate * BYTES_PER_MB if rate else None)
         found: list[Finding] = []
@@ -192,6 +206,29 @@ def verify(
     else:
         click.echo(f"{len(found)} findings" if found else "nothing is wrong")
     if found:
+        ctx.exit(1)
+
+
+def _verify_pixels(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
+    """Verify the pixels of what was compressed here; leave with exit code 1 if some could not be brought back."""
+    counts: Counter[PixelState] = Counter()
+    told: list[PixelCheck] = []
+    with _opened(invocation) as node, progress("decoding", not as_json) as shown:
+        shown.expect(node.index.originals.count())
+        for check in verify_all_pixels(node):
+            shown.advance()
+            counts[check.state] += 1
+            if check.state == PixelState.SAME:
+                continue
+            told.append(check)
+            if not as_json:
+                click.echo(f"{check.state}: {check.sop_instance_uid}: {escaped(check.detail, 400)}")
+    if as_json:
+        echo_json({"checked": counts.total(), "not_as_they_were": [asdict(check) for check in told]})
+    else:
+        changed = ", ".join(f"{counts[state]} {state}" for state in (PixelState.RESTORED, PixelState.LOST))
+        click.echo(f"{count_in_words(counts.total(), 'image')} checked, {changed}")
+    if counts[PixelState.LOST]:
         ctx.exit(1)
 
 

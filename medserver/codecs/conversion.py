@@ -33,6 +33,7 @@ def convert(
     directory: str,
     size_max_bytes: int,
     without_bulk_data: bool = False,
+    as_proved: bool = False,
 ) -> str | None:
     """Write a data set in another transfer syntax to the file `output_descriptor`.
 
@@ -52,12 +53,14 @@ def convert(
     without_bulk_data : bool
         Leave out the attributes of PS3.4 Z.1.3. Of what remains, only the pixels of an icon can be encapsulated:
         they stay as they are if the transfer syntax does, and are decoded else.
+    as_proved : bool
+        Decode with what proves the encoder of `from_uid`: it may give what the usual decoder loses.
 
     Returns
     -------
     str or None
         SHA-256 of the native frames, hexadecimal, in little endian order and with colours by pixel, if they were
-        encoded.
+        encoded or decoded.
 
     Raises
     ------
@@ -71,7 +74,7 @@ def convert(
         open_region(source_descriptor, offset, size_bytes) as source,
         os.fdopen(output_descriptor, "wb", BUFFER_SIZE_BYTES, closefd=False) as output,
     ):
-        conversion = Conversion(from_uid, to_uid, directory, without_bulk_data)
+        conversion = Conversion(from_uid, to_uid, directory, without_bulk_data, as_proved)
         if not transfer_syntax(from_uid).deflated:
             return conversion.write(source_descriptor, offset, source, size_bytes, output)
         with tempfile.TemporaryFile(dir=directory) as inflated:
@@ -94,6 +97,7 @@ class Conversion:
     to_uid: str
     directory: str
     without_bulk_data: bool = False
+    as_proved: bool = False
 
     def write(
         self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: BinaryIO
@@ -106,23 +110,25 @@ class Conversion:
         if syntax.encapsulated and not self.without_bulk_data:
             return self._compress(descriptor, offset, source, size_bytes, output)
         if not syntax.deflated:
-            self._rewrite(descriptor, offset, source, size_bytes, output)
-            return None
+            return self._rewrite(descriptor, offset, source, size_bytes, output)
         deflater = Deflater(output)
-        self._rewrite(descriptor, offset, source, size_bytes, deflater)
+        pixel_digest = self._rewrite(descriptor, offset, source, size_bytes, deflater)
         deflater.finish()
-        return None
+        return pixel_digest
 
     def _rewrite(
         self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: Output
-    ) -> None:
-        """Survey the data set, then write it."""
+    ) -> str | None:
+        """Survey the data set, then write it; return the digest of its frames if they were decoded."""
+        proved = encoder_of(self.from_uid).decode_as_proved if self.as_proved else None
+        decoded: list[DecodedFrames] = []  # those of the data set come before those of its items
 
         def decode(facts: Facts) -> DecodedFrames:
             start, length = facts.fragments or (0, 0)
             # The frames are read while the walk through the data set goes on: a stream of their own.
             fragments = open_region(descriptor, offset + start, length)
-            return DecodedFrames(image_of(facts), self.from_uid, fragments)
+            decoded.append(DecodedFrames(image_of(facts), self.from_uid, fragments, proved))
+            return decoded[-1]
 
         encoding = encoding_of(self.from_uid)
         surveyor = Survey(source, transfer_syntax(self.from_uid).encapsulated)
@@ -130,6 +136,7 @@ class Conversion:
         decoder = None if self.from_uid == self.to_uid else decode
         rewriter = Rewriter(source, encoding_of(self.to_uid), output, surveyor.facts, decoder)
         Walker(source, size_bytes, encoding, self._shown(rewriter)).walk()
+        return decoded[0].digest.hexdigest() if decoded else None
 
     def _compress(
         self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: BinaryIO

@@ -71,6 +71,20 @@ class Encoder:
         """Whether `decode` can be called."""
         return self.decode is not None and is_installed("imagecodecs")
 
+    def decode_as_proved(self, stream: bytes, image: Image) -> tuple[bytes, str, int]:
+        """Decode a code stream with what proves the encoder, for `frames.DecodedFrames`.
+
+        Raises
+        ------
+        CannotTranscode
+            That is the usual decoder, or is not installed.
+        """
+        if not self.decodes_quickly:
+            raise CannotTranscode(f"{UID(self.transfer_syntax_uid).name} has no other decoder here")
+        native = {encoded: before for before, encoded in self.colours.items()}
+        interpretation = image.photometric_interpretation
+        return self.decode(stream, image), native.get(interpretation, interpretation), 0
+
 
 def _by_pydicom(uid: str, plugin: str) -> Callable[[bytes, Image], bytes]:
     """Return a function that encodes with one of pydicom's encoders."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -124,6 +126,9 @@ class DecodedFrames:
         The transfer syntax of the fragments.
     stream : BinaryIO
         The fragments, starting with the Basic Offset Table.
+    decode : callable, optional
+        Takes the code stream of a frame and the Image, and returns the frame, its Photometric Interpretation and its
+        Planar Configuration; for another decoder than the usual one.
 
     Attributes
     ----------
@@ -133,6 +138,8 @@ class DecodedFrames:
         That of the decoded frames.
     size_bytes : int
         The size of all decoded frames.
+    digest : hash
+        SHA-256 of the frames that were given so far.
 
     Raises
     ------
@@ -140,10 +147,18 @@ class DecodedFrames:
         If the first frame cannot be decoded.
     """
 
-    def __init__(self, image: Image, transfer_syntax_uid: str, stream: BinaryIO) -> None:
+    def __init__(
+        self,
+        image: Image,
+        transfer_syntax_uid: str,
+        stream: BinaryIO,
+        decode: Callable[[bytes, Image], tuple[bytes, str, int]] | None = None,
+    ) -> None:
         self.image = image
+        self.digest = hashlib.sha256()
         self.size_bytes = image.frame_size_bytes * image.number_of_frames
-        self._frames = _decoder(transfer_syntax_uid)(image, transfer_syntax_uid, stream)
+        decoder = partial(_frames_by, decode) if decode else _decoder(transfer_syntax_uid)
+        self._frames = decoder(image, transfer_syntax_uid, stream)
         # What the frames are is known once one is decoded, but is written before them.
         self._first, self.photometric_interpretation, self.planar_configuration = self._next(1)
 
@@ -155,11 +170,13 @@ class DecodedFrames:
         CannotTranscode
             If there are too few frames, or one that cannot be decoded or is of another kind.
         """
+        self.digest.update(self._first)
         yield self._first
         for number in range(2, self.image.number_of_frames + 1):
             frame, *kind = self._next(number)
             if kind != [self.photometric_interpretation, self.planar_configuration]:
                 raise CannotTranscode(f"frame {number} has another colour space than the first")
+            self.digest.update(frame)
             yield frame
 
     def _next(self, number: int) -> tuple[bytes, str, int]:
@@ -177,6 +194,14 @@ def _decoder(transfer_syntax_uid: str) -> Callable[[Image, str, BinaryIO], Itera
     if transfer_syntax_uid in DECODED_HERE:
         return _plain_frames
     return _jpeg_frames if transfer_syntax_uid in JPEG else _image_frames
+
+
+def _frames_by(
+    decode: Callable[[bytes, Image], tuple[bytes, str, int]], image: Image, transfer_syntax_uid: str, stream: BinaryIO
+) -> Iterator[tuple[bytes, str, int]]:
+    """Yield what another decoder makes of each frame."""
+    for data in generate_frames(stream, number_of_frames=image.number_of_frames):
+        yield decode(data, image)
 
 
 def _jpeg_frames(

@@ -18,7 +18,7 @@ class Transcoded:
     offset : int
         Where the data set begins in it; it goes on to the end.
     pixel_digest : str, optional
-        SHA-256 of the native frames, if they were just encoded: see `conversion.convert`.
+        SHA-256 of the native frames, if they were just encoded or decoded: see `conversion.convert`.
 
     Attributes
     ----------

@@ -37,6 +37,7 @@ def transcode(
     directory: str | Path,
     *,
     size_max_bytes: int = SIZE_MAX_BYTES,
+    as_proved: bool = False,
 ) -> Iterator[Transcoded]:
     """Bring a data set into another transfer syntax, in a worker process.
 
@@ -57,6 +58,8 @@ def transcode(
         Where temporary files are made. They have no name, so that nothing is left after a crash.
     size_max_bytes : int
         The longest data set that is made.
+    as_proved : bool
+        Decode with what proves the encoder of `from_uid`: it may give what the usual decoder loses.
 
     Yields
     ------
@@ -74,7 +77,8 @@ def transcode(
     """
     if to_uid not in targets(from_uid) and to_uid not in compressions(from_uid):
         raise TransferSyntaxNotSupported(f"an object in {from_uid!r} cannot be brought into {to_uid!r}")
-    with _converted(source, size_bytes, from_uid, to_uid, workers, directory, size_max_bytes) as transcoded:
+    how = (workers, directory, size_max_bytes)
+    with _converted(source, size_bytes, from_uid, to_uid, *how, as_proved=as_proved) as transcoded:
         yield transcoded
 
 
@@ -210,9 +214,10 @@ def _converted(
     directory: str | Path,
     size_max_bytes: int,
     without_bulk_data: bool = False,
+    as_proved: bool = False,
 ) -> Iterator[Transcoded]:
     """Let a worker convert a data set."""
-    how = (from_uid, to_uid, os.fspath(directory), size_max_bytes, without_bulk_data)
+    how = (from_uid, to_uid, os.fspath(directory), size_max_bytes, without_bulk_data, as_proved)
     with _worked(source, size_bytes, workers, directory, _CONVERT, how) as (descriptor, pixel_digest):
         yield Transcoded(descriptor, pixel_digest=pixel_digest)
 

@@ -78,7 +78,8 @@ class FileMeta:
     data_set_offset : int
         Where the data set begins, counted from where reading began; 0 if this was not read from a file.
     original : Original or None
-        What it was before it was compressed here; None if it was received as it is.
+        What it was before it was compressed here, also if its pixels have been brought back since; None if it was
+        received as it is.
     """
 
     sop_class_uid: str

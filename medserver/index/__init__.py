@@ -28,7 +28,7 @@ from medserver.index.job_records import (
     Verdict,
 )
 from medserver.index.jobs import Jobs
-from medserver.index.originals import ObjectKey, Originals
+from medserver.index.originals import Form, ObjectKey, Originals
 from medserver.index.performed_steps import Change, PerformedStep, PerformedSteps
 from medserver.index.query import Query
 from medserver.index.records import (
@@ -47,6 +47,7 @@ from medserver.index.upkeep_records import Cursor, Tally, VolumeTally
 
 __all__ = [
     "BAD",
+    "Form",
     "GOOD",
     "HIGH",
     "LOW",
@@ -60,6 +61,7 @@ __all__ = [
     "Cursor",
     "DumpContent",
     "Duplicate",
+    "Form",
     "Index",
     "InstanceRecord",
     "Interrupted",

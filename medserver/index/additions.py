@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from medserver.dicom.part10 import Original
+from medserver.dicom.transfer_syntaxes import transfer_syntax
 from medserver.errors import IndexFailure
 from medserver.index.backend import Backend
 from medserver.index.columns import LEVEL_COLUMNS, VALUE_COLUMNS, level_row, level_values
@@ -215,15 +216,19 @@ class Additions:
         if (digest, transfer_syntax_uid) == (arrived_digest, arrived_syntax):
             return self._same(connection, addition, "instance", instance)
         key = (arrived_uid, arrived_digest, arrived_syntax)
-        if self._originals.compressed_digest(connection, key) == digest:
+        brings_back = self._brings_back(connection, addition, digest)
+        if not brings_back and self._originals.compressed_digest(connection, key) == digest:
             return self._same_as_compressed(connection, addition, key)
-        if addition.original is not None and (addition.original.digest, addition.original.transfer_syntax_uid) != (
-            digest,
-            transfer_syntax_uid,
-        ):
-            return Added("rejected", file_needed=False)  # its original is not the instance any more
         if aside := connection.execute(self._find_duplicate, key).fetchall():
             return self._same(connection, addition, "duplicate", aside[0][0])
+        original = addition.original
+        if (
+            original is not None
+            and addition.duplicates == "replace"
+            and not brings_back
+            and (original.digest, original.transfer_syntax_uid) != (digest, transfer_syntax_uid)
+        ):
+            return Added("rejected", file_needed=False)  # what it was made from is not the instance any more
         if addition.duplicates == "keep":
             return self._put_aside(connection, addition)
         if addition.duplicates == "replace":
@@ -231,6 +236,14 @@ class Additions:
         if addition.duplicates == "reject":
             return Added("rejected", file_needed=False)
         raise IndexFailure(f"index: duplicates = {addition.duplicates!r} is not keep, replace or reject")
+
+    def _brings_back(self, connection: Any, addition: Addition, digest: str) -> bool:
+        """Tell whether an object has the pixels of an original whose compressed form is the instance, uncompressed."""
+        original = addition.original
+        if original is None or transfer_syntax(addition.instance[2]).encapsulated:
+            return False
+        key = (addition.instance[0], original.digest, original.transfer_syntax_uid)
+        return self._originals.compressed_digest(connection, key) == digest
 
     def _same(self, connection: Any, addition: Addition, role: str, row: int) -> Added:
         """Say of an object that is there already whether its file is needed: known, or the first on its volume."""
@@ -254,6 +267,7 @@ class Additions:
         rows = connection.execute(self._insert_duplicate, addition.instance[: len(_COMMON)]).fetchall()
         if not rows:
             raise Collision  # another process has just put the same aside
+        self._note_original(connection, addition)
         connection.execute(self._insert_location_aside, (rows[0][0], *addition.location))
         return Added("aside")
 

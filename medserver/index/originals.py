@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from medserver.dicom.part10 import Original
 from medserver.index.backend import Backend
+
+PAGE_ROWS = 500
 
 _COLUMNS = "sop_instance_uid, digest, transfer_syntax_uid, size_bytes, pixel_digest, compressed_digest"
 
@@ -25,6 +27,14 @@ class ObjectKey:
     sop_instance_uid: str
     digest: str
     transfer_syntax_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What took the place of an original, and that."""
+
+    key: ObjectKey
+    original: Original
 
 
 class OriginalTable:
@@ -55,6 +65,16 @@ class OriginalTable:
             "ON instances.sop_instance_uid = originals.sop_instance_uid AND instances.digest = compressed_digest "
             "WHERE originals.sop_instance_uid = ? AND originals.digest = ? AND originals.transfer_syntax_uid = ?"
         )
+        of_form = "sop_instance_uid = originals.sop_instance_uid AND {0}.digest = compressed_digest"
+        self._forms = backend.sql(
+            "SELECT originals.id, originals.sop_instance_uid, compressed_digest, "
+            "COALESCE(instances.transfer_syntax_uid, duplicates.transfer_syntax_uid), "
+            "originals.transfer_syntax_uid, originals.digest, originals.size_bytes, pixel_digest FROM originals "
+            f"LEFT JOIN instances ON instances.{of_form.format('instances')} "
+            f"LEFT JOIN duplicates ON duplicates.{of_form.format('duplicates')} "
+            f"WHERE originals.id > ? ORDER BY originals.id LIMIT {PAGE_ROWS}"
+        )
+        self._count = backend.sql("SELECT COUNT(*) FROM originals")
         self._kept = backend.sql(
             "SELECT COUNT(*), COALESCE(SUM(duplicates.size_bytes), 0) FROM originals "
             "JOIN duplicates ON duplicates.sop_instance_uid = originals.sop_instance_uid "
@@ -82,6 +102,18 @@ class OriginalTable:
         row = (key.sop_instance_uid, key.digest, key.transfer_syntax_uid)
         rows = connection.execute(self._form, row).fetchall()
         return ObjectKey(key.sop_instance_uid, *rows[0]) if rows else None
+
+    def count(self, connection: Any) -> int:
+        """Return how many originals are known."""
+        [[count]] = connection.execute(self._count).fetchall()
+        return count
+
+    def forms(self, connection: Any, after: int) -> list[tuple[int, Form | None]]:
+        """Return the next forms in the order of their originals' rows, None for one that is not stored any more."""
+        return [
+            (row[0], Form(ObjectKey(*row[1:4]), Original(*row[4:])) if row[3] else None)
+            for row in connection.execute(self._forms, (after,)).fetchall()
+        ]
 
     def kept(self, connection: Any) -> tuple[int, int]:
         """Return how many originals are stored beside their compressed forms, and their size in bytes."""
@@ -111,6 +143,17 @@ class Originals:
     def form_of(self, key: ObjectKey) -> ObjectKey | None:
         """Return the compressed form that took the place of an object and is the instance now, None if none is."""
         return self._read(self._table.form, key)
+
+    def count(self) -> int:
+        """Return how many originals are known, stored or not."""
+        return self._read(self._table.count)
+
+    def forms(self) -> Iterator[Form]:
+        """Yield everything that took the place of an original and is stored, as the instance or aside."""
+        after = 0
+        while page := self._read(self._table.forms, after):
+            yield from (form for _, form in page if form is not None)
+            after = page[-1][0]
 
     def kept(self) -> tuple[int, int]:
         """Return how many originals are stored beside their compressed forms, and the size of their data sets [bytes].

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from medserver.cli.text import size_in_words
 from medserver.config import ConfigFile
+from medserver.dicom.conditions import SingleValue
 from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.index import JobFilter
 from medserver.jobs.runner import Runner
@@ -19,6 +21,7 @@ from medserver.node import Node, open_node
 from tests.archive.conftest import receive
 from tests.peers.files import Sample, make_series, make_small
 from tests.safekeeping.conftest import flip, quick, root, run_all  # noqa: F401 - a fixture
+from tests.safekeeping.lost_pixels import compress_as_before, make_image, overlay
 
 
 @pytest.fixture
@@ -133,6 +136,40 @@ def test_verify_finds_and_repair_repairs(kept, invoke):
     assert result.stdout == "1 repaired\n"
     assert invoke("store", "status").exit_code == 0
     assert invoke("store", "verify", "--sample", "50").stdout == "nothing is wrong\n"
+
+
+def test_verify_brings_lost_pixels_back(config_path, tmp_path, invoke):
+    image, other, well = (make_image(tmp_path / name, overlay) for name in ("image", "other", "well"))
+    dataset = pydicom.dcmread(well.path)
+    dataset.PixelData = bytes(len(dataset.PixelData))
+    dataset.save_as(well.path)
+    with closing(open_node(ConfigFile(config_path))) as node:
+        for one in (image, other, well):
+            receive(node, one, compress_to=SHORT_NAMES["rle"])  # which refuses the first two
+        run_all(Runner(node, periodic=()))
+        assert invoke("store", "verify", "--pixels").stdout == "1 image checked, 0 restored, 0 not restorable\n"
+        pixels = compress_as_before(node, image)
+        result = invoke("store", "verify", "--pixels")
+        assert result.exit_code == 0
+        told = f"restored: {image.sop_instance_uid}: the pixels are not what was compressed"
+        assert result.stdout.splitlines() == [told, "2 images checked, 1 restored, 0 not restorable"]
+        assert invoke("store", "verify").stdout == "nothing is wrong\n"
+        [stored] = node.index.select([SingleValue("SOPInstanceUID", image.sop_instance_uid)])
+        with node.primary_volume.open(stored.path) as file:
+            assert pydicom.dcmread(file).PixelData == pixels
+        compress_as_before(node, other, native=bytes(len(pixels)))
+        for one in node.index.duplicates():
+            node.index.mark_location(one.volume, one.path, "bad")
+        result = invoke("store", "verify", "--pixels")
+        assert result.exit_code == 1
+        assert result.stdout.splitlines()[-1] == "2 images checked, 0 restored, 1 not restorable"
+        result = invoke("store", "verify", "--pixels", "--json")
+        assert result.exit_code == 1
+        found = json.loads(result.stdout)
+        assert found["checked"] == 2
+        [lost] = found["not_as_they_were"]
+        assert (lost["sop_instance_uid"], lost["state"]) == (other.sop_instance_uid, "not restorable")
+    assert invoke("store", "verify", "--pixels", "main").exit_code == 2
 
 
 def test_an_interrupted_verification_goes_on(kept, invoke):

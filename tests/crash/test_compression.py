@@ -7,16 +7,21 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pydicom
 import pytest
 from pydicom.uid import RLELossless
 
+from medserver.config import ConfigFile
+from medserver.node import open_node
+from tests.archive.conftest import receive
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import make_series
 from tests.peers.node import REPOSITORY, Node
 from tests.peers.process import run, wait_until
+from tests.safekeeping.lost_pixels import compress_as_before, make_image, overlay
 
 POINTS = ("compressed written", "compressed entered")
 COUNT = 6
@@ -29,6 +34,28 @@ def work_until_killed(node: Node, point: str) -> None:
         [sys.executable, "-m", "medserver", "--config", node.config, "worker"], environment=os.environ | environment
     )
     assert completed.exit_code in (-signal.SIGKILL, 128 + signal.SIGKILL), completed.output
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_kill_while_pixels_are_brought_back(make_node: Callable[..., Node], tmp_path: Path, point: str) -> None:
+    sample = make_image(tmp_path / "made", overlay)
+    node = make_node()
+    with closing(open_node(ConfigFile(node.config))) as opened:
+        receive(opened, sample)
+        expected = compress_as_before(opened, sample)
+    command = [sys.executable, "-m", "medserver", "--config", node.config, "store", "verify", "--pixels"]
+    killed = run(command, environment=os.environ | {"MEDSERVER_CRASH_POINT": point, "PYTHONPATH": str(REPOSITORY)})
+    assert killed.exit_code in (-signal.SIGKILL, 128 + signal.SIGKILL), killed.output
+    again = node.cli("store", "verify", "--pixels").check().output
+    assert again.endswith(
+        "1 image checked, 1 restored, 0 not restorable\n" if point == "compressed written"
+        else "0 images checked, 0 restored, 0 not restorable\n"
+    )  # fmt: skip
+    with closing(open_node(ConfigFile(node.config))) as opened:
+        [stored] = opened.index.select([])
+        with opened.primary_volume.open(stored.path) as file:
+            assert pydicom.dcmread(file).PixelData == expected
+    assert node.cli("index", "check", "--digests").exit_code == 0
 
 
 def pixels(folder: Path) -> dict[str, bytes]:

@@ -193,6 +193,57 @@ def test_a_compressed_form_does_not_take_another_place(index: Index) -> None:
     assert contents(index) == {first.path: "duplicate", other.path: "instance"}
 
 
+def brought_back(original: InstanceRecord, **changes: object) -> InstanceRecord:
+    """Return an uncompressed object with the pixels of one that was compressed."""
+    changes = {"digest": "b" * 64, "path": "back.dcm", "transfer_syntax_uid": IMPLICIT, **changes}
+    return replace(compressed(original), **changes)
+
+
+def test_an_original_that_is_brought_back_takes_the_place_of_its_compressed_form(index: Index) -> None:
+    first = record()
+    index.add(first)
+    index.add(compressed(first))
+    assert [form.key.digest for form in index.originals.forms()] == ["c" * 64]
+    assert index.add(brought_back(first)) == Added("replaced")
+    roles = {first.path: "duplicate", "compressed.dcm": "duplicate", "back.dcm": "instance"}
+    assert contents(index) == roles
+    assert [(form.key.digest, form.original.digest) for form in index.originals.forms()] == [("b" * 64, first.digest)]
+    assert index.originals.count() == 1
+    for again in (first, compressed(first), brought_back(first)):  # as when an index is made anew and interrupted
+        assert index.add(again).outcome == "same"
+    assert contents(index) == roles
+
+
+def test_it_may_be_the_original_byte_for_byte(index: Index) -> None:
+    """That had been deleted."""
+    first = record()
+    index.add(first)
+    index.add(compressed(first))
+    index.remove_location(first.volume, first.path)
+    back = brought_back(first, digest=first.digest, transfer_syntax_uid=first.transfer_syntax_uid)
+    assert index.add(back) == Added("replaced")
+    assert contents(index) == {"compressed.dcm": "duplicate", "back.dcm": "instance"}
+    assert index.add(replace(first, path="again.dcm")) == Added("same", file_needed=False)
+
+
+def test_a_compressed_form_does_not_take_the_place_of_what_was_brought_back(index: Index) -> None:
+    first = record()
+    index.add(brought_back(first))
+    assert index.add(compressed(first)) == Added("rejected", file_needed=False)
+    assert contents(index) == {"back.dcm": "instance"}
+
+
+def test_what_is_brought_back_leaves_another_object_in_its_place(index: Index) -> None:
+    first, other = record(), replace(record(), digest="d" * 64, path="other.dcm", duplicates="replace")
+    index.add(first)
+    index.add(compressed(first))
+    index.add(other)
+    assert index.add(brought_back(first)) == Added("rejected", file_needed=False)
+    assert index.add(brought_back(first, duplicates="keep")) == Added("aside")
+    assert contents(index)["other.dcm"] == "instance"
+    assert [form.key.digest for form in index.originals.forms()] == ["b" * 64]
+
+
 def test_without_its_original_a_compressed_form_is_stored(index: Index) -> None:
     assert index.add(compressed(record())) == Added("stored")
     assert index.add(record()) == Added("same", file_needed=False)
