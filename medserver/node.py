@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from medserver.codecs import TranscodedCache, Transcoder, Workers
 from medserver.config import Config, ConfigFile, VolumeOptions
@@ -140,7 +141,7 @@ def open_node(
     return Node(
         config=config_file,
         index=index,
-        volumes={volume.name: volume for volume in open_volumes(config, receives=receives)},
+        volumes={volume.name: volume for volume in open_volumes(config, receives=receives, index=index)},
         transcoder=_transcoder(config),
         queue=queue,
         clock=clock,
@@ -154,18 +155,19 @@ def _transcoder(config: Config) -> Transcoder:
     return Transcoder(Workers(), cache)
 
 
-def open_volumes(config: Config, *, receives: bool = False) -> list[Volume]:
+def open_volumes(config: Config, *, receives: bool = False, index: Index | None = None) -> list[Volume]:
     """Make what the configuration names, in the order of reading; `receives` is that of `open_node`.
 
-    Nothing is connected here: a volume that cannot be reached fails when it is used.
+    Nothing is connected here: a volume that cannot be reached fails when it is used. With an index, a directory without
+    objects is not written to where that has objects.
     """
     return [
-        open_volume(volume, journaled=receives and volume.role == "primary")
+        open_volume(volume, journaled=receives and volume.role == "primary", index=index)
         for volume in config.volumes_to_read
     ]
 
 
-def open_volume(volume: VolumeOptions, *, journaled: bool = False) -> Volume:
+def open_volume(volume: VolumeOptions, *, journaled: bool = False, index: Index | None = None) -> Volume:
     """Make one volume; `journaled` says that this process receives objects for it."""
     if volume.path is None:
         from medserver.store.bucket import BucketVolume, Place
@@ -173,5 +175,9 @@ def open_volume(volume: VolumeOptions, *, journaled: bool = False) -> Volume:
         place = Place(str(volume.url), volume.endpoint, volume.region, volume.credentials)
         return BucketVolume(volume.name, place)
     return DirectoryVolume(
-        volume.name, volume.path, free_min_bytes=volume.free_min_bytes, journaled=journaled
+        volume.name,
+        volume.path,
+        free_min_bytes=volume.free_min_bytes,
+        journaled=journaled,
+        expects_objects=partial(index.upkeep.has_good_objects, volume.name) if index is not None else None,
     )

@@ -59,7 +59,7 @@ class Upkeep:
             f"{SELECT_LOCATIONS} WHERE state <> 'good' AND (volume, path) > (?, ?) "
             f"ORDER BY volume, path LIMIT {PAGE_ROWS}"
         )
-        self._any_on = backend.sql("SELECT 1 FROM locations WHERE volume = ? LIMIT 1")
+        self._any_on = backend.sql("SELECT 1 FROM locations WHERE volume = ? AND state = 'good' LIMIT 1")
 
     def _prepare_verification(self, backend: Backend) -> None:
         page = f"{SELECT_LOCATIONS} WHERE state = 'good' AND volume = ? AND verified_at"
@@ -135,8 +135,8 @@ class Upkeep:
 
         return self._access.read(read)
 
-    def has_objects(self, volume: str) -> bool:
-        """Whether there should be anything on a volume."""
+    def has_good_objects(self, volume: str) -> bool:
+        """Whether there should be anything on a volume: what is known to be bad may be gone."""
         return bool(self._access.rows(self._any_on, (volume,)))
 
     def bad(self) -> Iterator[StoredLocation]:

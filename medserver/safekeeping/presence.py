@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from medserver.errors import OutOfResources, StoreFailure
 from medserver.node import Node
-from medserver.store import AWAY, EMPTY, FULL, READ_ONLY, Condition, Volume
+from medserver.store import AWAY, FULL, READ_ONLY, Condition, Volume
 
 HOLD_S = 10.0
 """How long a batch of jobs waits for its volume. Meanwhile no other batch for it is claimed, so that a volume that is
@@ -23,11 +23,10 @@ QUIET_LOOK_EVERY_S = 0.1
 
 
 def condition_of(node: Node, volume: Volume) -> Condition:
-    """Return how a volume is; one that is empty although the index has objects there is away."""
-    condition = volume.condition()
-    if condition.state == EMPTY and node.index.upkeep.has_objects(volume.name):
-        return Condition(AWAY, condition.free_bytes, f"{condition.detail}, but the index has objects there")
-    return condition
+    """Return how a volume is; one without objects is away if the index has good ones there."""
+    if not volume.holds_objects() and node.index.upkeep.has_good_objects(volume.name):
+        return Condition(AWAY, None, "there is no object, but the index has objects there")
+    return volume.condition()
 
 
 def require_present(node: Node, volume: Volume) -> None:

@@ -8,7 +8,7 @@ from medserver.log import Event
 from medserver.node import Node
 from medserver.safekeeping.presence import condition_of
 from medserver.safekeeping.seeking import queue_repairs
-from medserver.store import EMPTY, Volume
+from medserver.store import Volume
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def renew(node: Node, volume: Volume) -> bool:
     OutOfResources, StoreFailure
         Nothing can be written there.
     """
-    if volume.condition().state != EMPTY or not node.index.upkeep.has_objects(volume.name):
+    if volume.holds_objects() or not node.index.upkeep.has_good_objects(volume.name):
         return False
     volume.found()
     logger.warning(Event("renewed", volume=volume.name, state=condition_of(node, volume).state))

@@ -14,11 +14,11 @@ import time
 
 from medserver import __version__, archive, lock
 from medserver.config import ConfigFile
-from medserver.errors import MedserverError
+from medserver.errors import MedserverError, StoreFailure
 from medserver.imports import import_all
 from medserver.jobs.queue import messages, storages  # noqa: F401 - as `import_all` below
 from medserver.log import Event
-from medserver.node import open_node, open_volumes
+from medserver.node import Node, open_node, open_volumes
 from medserver.server import acceptor_process, placer_process, worker_process
 from medserver.server.acceptor_process import DRAIN_S
 from medserver.server.descriptors import raise_descriptor_limit
@@ -55,6 +55,16 @@ def serve(config_file: ConfigFile) -> None:
         Supervisor(config_file, stop_request).run()
 
 
+def _require_objects(node: Node) -> None:
+    """Raise StoreFailure where the primary volume should have objects and has none: its disk is not mounted."""
+    volume = node.primary_volume
+    if not volume.holds_objects() and node.index.upkeep.has_good_objects(volume.name):
+        raise StoreFailure(
+            f"the index has objects on the primary volume {volume.name}, which holds none: mount its disk, or, if that "
+            f"is lost, put an empty one in its place and run: medserver store replicate {volume.name}"
+        )
+
+
 class Supervisor:
     """Starts, watches and stops the acceptor processes.
 
@@ -82,6 +92,7 @@ class Supervisor:
         """Serve until a stop signal comes."""
         node = open_node(self._config_file)
         try:
+            _require_objects(node)
             archive.reconcile(node)
         finally:
             node.close()  # before the first fork: an open SQLite database must not be inherited

@@ -86,6 +86,10 @@ class BucketVolume:
             return Condition(AWAY, None, str(error))
         return Condition(EMPTY, None, "the bucket is empty") if is_empty else Condition(READY)
 
+    def holds_objects(self) -> bool:
+        """Tell whether the bucket holds anything."""
+        return self.condition().state != EMPTY
+
     def is_receiving(self) -> bool:
         """Return False: what is received goes to a directory."""
         return False

@@ -29,6 +29,7 @@ from medserver.store.journal import SEGMENT_BYTES, Journal
 from medserver.store.journaled import Allowance, JournaledWriter
 from medserver.store.notes import NOTES, Notes
 from medserver.store.placement import QUIET_S, Placement
+from medserver.store.root import Root
 from medserver.store.verification import verify
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject
 from medserver.store.writer import DirectoryWriter
@@ -61,6 +62,8 @@ class DirectoryVolume:
         another one `tend`. What is in the journal of another process is read in any case.
     segment_bytes : int
         The size of a segment of the journal.
+    expects_objects : callable, optional
+        As for `root.Root`.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class DirectoryVolume:
         free_min_bytes: int = 0,
         journaled: bool = False,
         segment_bytes: int = SEGMENT_BYTES,
+        expects_objects: Callable[[], bool] | None = None,
     ) -> None:
         self.name = name
         self.root = Path(os.path.abspath(root))
@@ -79,6 +83,7 @@ class DirectoryVolume:
         self._directories = DurableDirectories(str(self.root), self._files)
         self._incoming = Incoming(f"{self.root}/incoming", self._files)
         journal_directory = f"{self.root}/journal"
+        self._root = Root(name, str(self.root), journal_directory, self._directories, self._files, expects_objects)
         self._catalog = Catalog(journal_directory, self._files)
         self._placement = Placement(
             str(self.root), journal_directory, self._incoming, self._directories, self._files
@@ -90,7 +95,7 @@ class DirectoryVolume:
             kind: Notes(kind, str(self.root), self._incoming, self._files) for kind in NOTES
         }
         self.backups = DirectoryShelf(
-            name, str(self.root), "backups", self._incoming, self._files, self._directories.ensure_root
+            name, str(self.root), "backups", self._incoming, self._files, self._root.require
         )
 
     def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
@@ -98,7 +103,7 @@ class DirectoryVolume:
         if path is not None:
             paths.checked(path)
         with translating(f"make volume {self.name}"):
-            self._directories.ensure_root()
+            self._root.require()
         with translating(f"write to volume {self.name}"):
             self._files.require_space(str(self.root), len(file_meta))
         if path is not None and replace:
@@ -116,7 +121,7 @@ class DirectoryVolume:
 
         def create(file_meta: bytes, path: str) -> ObjectWriter:
             with translating(f"write to volume {self.name}"):
-                self._directories.ensure_root()
+                self._root.require()
                 self._files.require_space(str(self.root), len(file_meta))
             return DirectoryWriter(
                 self.name,
@@ -164,7 +169,7 @@ class DirectoryVolume:
             if not self._placement.should_wait():
                 self._placement.place_all()
             if spares:
-                self._directories.ensure_root()
+                self._root.require()
                 self._placement.prepare_spares(spares, self._segment_bytes)
 
     def rest(self) -> None:
@@ -261,6 +266,10 @@ class DirectoryVolume:
         found = os.statvfs(self.root)
         return found.f_bavail * found.f_frsize
 
+    def holds_objects(self) -> bool:
+        """Tell whether there is any object."""
+        return self._root.holds_objects()
+
     def is_receiving(self) -> bool:
         """Tell whether objects have been written a moment ago."""
         try:
@@ -271,7 +280,7 @@ class DirectoryVolume:
     def found(self) -> None:
         """Make the directory, and one in it."""
         with translating(f"make volume {self.name}"):
-            self._directories.renew_root()
+            self._root.renew()
             descriptor, temporary = self._incoming.create()
             self._files.close(descriptor)
             self._files.unlink(temporary)
@@ -280,6 +289,7 @@ class DirectoryVolume:
     def note(self, kind: str, content: bytes) -> None:
         """Keep a text beside the objects."""
         with translating(f"note {kind} on volume {self.name}"):
+            self._root.require()
             self._notes[kind].add(content)
 
     def notes(self, kind: str) -> Iterator[bytes]:
@@ -320,16 +330,10 @@ class DirectoryVolume:
             try:
                 yield
             except (FileNotFoundError, NotADirectoryError) as error:
-                if self._is_lost():
-                    raise errors.StoreFailure(f"volume {self.name} is lost: {self.root} is empty") from error
+                if not self.holds_objects():
+                    message = f"volume {self.name} is lost: there is no object in {self.root}"
+                    raise errors.StoreFailure(message) from error
                 raise errors.DamagedObject(f"{self.name}:{path} is missing") from error
-
-    def _is_lost(self) -> bool:
-        """Tell whether nothing is where the volume should be: its disk is not there, and no object is missed."""
-        try:
-            return not self._files.names(str(self.root))
-        except (FileNotFoundError, NotADirectoryError):
-            return True
 
     def _descend(self, prefix: str, depth: int, after: list[str]) -> Iterator[str]:
         """Yield what lies below one directory and sorts behind `after`, which is given relative to it."""

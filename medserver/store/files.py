@@ -144,6 +144,11 @@ class Files:
         """Tell what a name leads to, not through a symbolic link."""
         return os.stat(path, follow_symlinks=False)
 
+    def identity(self, path: str) -> tuple[int, int]:
+        """Return what no two directories have in common: device and inode; of what a symbolic link leads to."""
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+
     def create_locked(self, path: str) -> int:
         """Make a file that must not exist, for reading and writing, and lock it for this process."""
         descriptor = os.open(path, _NEW_LOCKED, 0o640)

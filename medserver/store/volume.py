@@ -203,6 +203,9 @@ class Volume(Protocol):
     def condition(self) -> Condition:
         """Tell how the volume is; never raises."""
 
+    def holds_objects(self) -> bool:
+        """Tell whether there is anything where the objects should be; also if that cannot be found out."""
+
     def is_receiving(self) -> bool:
         """Tell whether objects have been written a moment ago, so that what can wait should."""
 

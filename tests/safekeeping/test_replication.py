@@ -6,7 +6,8 @@ import pytest
 
 from medserver import archive, errors
 from medserver.archive.follow_ups import replication_job
-from medserver.index import JobFilter
+from medserver.archive.tombstones import write_tombstones
+from medserver.index import JobFilter, Tombstone
 from medserver.jobs.runner import Runner
 from medserver.safekeeping.repair import repair_copy
 from medserver.safekeeping.replication import copy_now
@@ -15,11 +16,20 @@ from medserver.safekeeping.status import status_of
 from tests.archive.conftest import receive
 from tests.peers.files import make_small
 from tests.peers.small_disk import SmallDisk, requires_mount
-from tests.safekeeping.conftest import all_good, bring_back, paths, root, run_all, sent, served, states, take_away
+from tests.safekeeping.conftest import (
+    START, all_good, bring_back, paths, root, run_all, sent, served, states, take_away,
+)  # fmt: skip
 
 
 def waiting(node) -> dict[tuple[str, str], int]:
     return {(one.kind, one.destination): one.count for one in node.index.jobs.counts()}
+
+
+@pytest.fixture
+def kept(node, samples, worker):
+    """The node, with all copies made."""
+    run_all(worker)
+    return node
 
 
 def test_an_object_and_the_jobs_that_copy_it_are_added_together(node, samples, worker):
@@ -131,3 +141,26 @@ def test_without_a_good_copy_the_job_is_dead_and_the_object_counted_as_lost(node
     [bad] = node.index.upkeep.bad()
     with pytest.raises(errors.DamagedObject):
         repair_copy(node, bad)
+
+
+def test_an_empty_directory_is_never_a_replica_that_has_objects(kept, worker, samples, open_volumes):
+    """Its disk is not mounted: nothing is written there, and nothing that is missing is bad."""
+    near = root(kept, "near")
+    take_away(near)
+    near.mkdir()
+    for reopened in (kept, open_volumes()):  # one has seen the volume, the other has not
+        write_tombstones(reopened, [Tombstone("1.2", "0" * 64, "1.2", START, "test", "")])
+        with pytest.raises(errors.OutOfResources, match="near is away"):
+            reopened.volumes["near"].backups.put("20260131T120000Z-000000", [b"x"])
+        [copy, *_] = reopened.index.locations(("main", ""))
+        with pytest.raises(errors.OutOfResources, match="near is away"):
+            reopened.volumes["near"].create(b"meta", copy.path)
+        with pytest.raises(errors.StoreFailure, match="near is lost"):
+            reopened.volumes["near"].stat(copy.path)
+    assert list(near.iterdir()) == []
+    assert {one.name: one.state for one in status_of(kept).volumes}["near"] == "away"
+    assert states(kept) == all_good(12)
+    bring_back(near)
+    write_tombstones(kept, [Tombstone("1.2", "0" * 64, "1.2", START, "test", "")])
+    assert len(list((near / "tombstones").iterdir())) == 1
+    assert status_of(kept).is_well
