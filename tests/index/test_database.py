@@ -11,7 +11,7 @@ import pytest
 
 from medserver.dicom.attributes import ATTRIBUTES, LEVELS
 from medserver.errors import ConfigError, IndexFailure
-from medserver.index import Index, open_index
+from medserver.index import Index, NewJob, open_index
 from medserver.index.columns import TABLES, match_columns
 from medserver.index.database import MIGRATIONS, open_backend
 from medserver.index.models import (
@@ -130,6 +130,20 @@ def test_a_schema_from_the_future_is_refused(index_url: str, tmp_path: Path) -> 
         )
     with pytest.raises(IndexFailure, match="9999_later"):
         open_index(index_url, base=tmp_path)
+
+
+def test_orders_of_deletion_that_wait_are_still_carried_out(index_url: str, tmp_path: Path) -> None:
+    """Earlier versions had the order in its job only."""
+    key = ["1.2.3", "d" * 64, "1.2.840.10008.1.2"]
+    with open_index(index_url, base=tmp_path) as index:
+        index.add_jobs([NewJob("delete", {"objects": [key], "by": "somebody", "reason": ""})] * 2)
+    database = open_backend(index_url, tmp_path).database
+    with database.connection_context():
+        database.execute_sql("DROP TABLE deletions")
+        database.execute_sql("DELETE FROM schema_migrations WHERE name = '0011_deletions'")
+    open_index(index_url, base=tmp_path).close()
+    with database.connection_context():
+        assert list(database.execute_sql("SELECT * FROM deletions").fetchall()) == [tuple(key)]
 
 
 def test_migrations_are_numbered_without_gaps() -> None:

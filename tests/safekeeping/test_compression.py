@@ -39,7 +39,7 @@ def series(node: Node, tmp_path: Path) -> list[Sample]:
 
 def remove_originals(node: Node, worker: Runner) -> None:
     """Leave what earlier versions left, which removed the originals."""
-    node.index.add_jobs(deletion_jobs(list(node.index.duplicates()), by="test", reason="as earlier versions did"))
+    node.index.add_jobs(deletion_jobs(node, list(node.index.duplicates()), by="test", reason="as earlier versions did"))
     run_all(worker)
 
 
@@ -85,7 +85,7 @@ def test_what_earlier_versions_had_queued_removes_no_original(
     """A job that looks for originals, and those that it added to delete them."""
     run_all(worker)
     ordered = {"by": "compression", "reason": "its compressed form has taken its place"}
-    node.index.add_jobs([NewJob("retire"), *deletion_jobs(list(node.index.duplicates()), **ordered)])
+    node.index.add_jobs([NewJob("retire"), *deletion_jobs(node, list(node.index.duplicates()), **ordered)])
     run_all(Runner(node))
     assert [one.kind for one in node.index.jobs.counts() if one.kind in ("retire", "delete", "remove")] == []
     assert_compressed(node, series)

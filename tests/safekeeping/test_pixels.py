@@ -31,7 +31,7 @@ from tests.safekeeping.lost_pixels import LOST, SIZE, compress_as_before, make_i
 
 def delete_asides(node: Node, worker: Runner) -> None:
     """Delete what is put aside, as earlier versions did with originals."""
-    node.index.add_jobs(deletion_jobs(list(node.index.duplicates()), by="test", reason="as earlier versions did"))
+    node.index.add_jobs(deletion_jobs(node, list(node.index.duplicates()), by="test", reason="as earlier versions did"))
     run_all(worker)
 
 
