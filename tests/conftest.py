@@ -21,8 +21,8 @@ from tests.peers.orthanc import Orthanc
 if TYPE_CHECKING:
     from tests.index.cluster import Cluster
 
-# Containers often forbid Python to write byte code: then each program that a test starts compiles all of medserver anew,
-# which takes longer than anything else that a command does.
+# Containers often forbid Python to write byte code: each program that a test starts would compile all of medserver
+# anew, which takes longer than anything else that a command does.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

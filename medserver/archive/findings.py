@@ -1,4 +1,4 @@
-"""What is wrong with one object, as found by `check`, `reconcile` or `rebuild`."""
+"""What is wrong with one object, as found by `check`, `reconcile`, `rebuild` or `verify_pixels`."""
 
 from __future__ import annotations
 
@@ -49,3 +49,25 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.problem}: {self.volume}:{self.path}: {self.detail}"
+
+
+class PixelState(StrEnum):
+    """What the pixels of a compressed image are."""
+
+    SAME = "same"
+    """What they were."""
+
+    RESTORED = "restored"
+    """Not what they were, but an uncompressed image that has those took its place."""
+
+    LOST = "not restorable"
+    """Not what they were, or not to be read; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelCheck:
+    """A compressed image, and what its pixels are; `detail` says why."""
+
+    sop_instance_uid: str
+    state: PixelState
+    detail: str = ""

@@ -10,12 +10,11 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from enum import StrEnum
 
 from medserver.archive.compression import BEHIND, put_in_place
 from medserver.archive.copies import Copy
 from medserver.archive.fetch import open_object
+from medserver.archive.findings import PixelCheck, PixelState
 from medserver.codecs import Transcoded, transcode
 from medserver.codecs.syntaxes import UNCOMPRESSED
 from medserver.dicom.part10 import FileMeta, Original, read_file_meta
@@ -27,28 +26,6 @@ from medserver.node import Node
 from medserver.store import paths
 
 logger = logging.getLogger(__name__)
-
-
-class PixelState(StrEnum):
-    """What the pixels of a compressed image are."""
-
-    SAME = "same"
-    """What they were."""
-
-    RESTORED = "restored"
-    """Not what they were, but an uncompressed image that has those took its place."""
-
-    LOST = "not restorable"
-    """Not what they were, or not to be read; nothing was changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class PixelCheck:
-    """A compressed image, and what its pixels are; `detail` says why."""
-
-    sop_instance_uid: str
-    state: PixelState
-    detail: str = ""
 
 
 def verify_pixels(node: Node, form: Form) -> PixelCheck | None:

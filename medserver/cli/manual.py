@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from importlib import resources
+from pathlib import Path
 
 import click
 
+MANUAL = Path(__file__).parents[1] / "manual"
 SUFFIX = ".rst"
 
 
 def pages() -> dict[str, str]:
     """Return the text of each topic, sorted by its name. The first line of a text is its title."""
-    files = (resources.files("medserver") / "manual").iterdir()
-    texts = {file.name.removesuffix(SUFFIX): file.read_text("utf-8") for file in files if file.name.endswith(SUFFIX)}
-    return dict(sorted(texts.items()))
+    return {path.stem: path.read_text("utf-8") for path in sorted(MANUAL.glob(f"*{SUFFIX}"))}
 
 
 @click.command()

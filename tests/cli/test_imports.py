@@ -95,6 +95,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "jobs resume": ("all", "deliver"),
     "jobs retry": ("index", "1"),
     "jobs show": ("index", "1"),
+    "manual": ("configuration", ""),
     "move": ("network", f"{PEER} --to WS -k StudyInstanceUID={UID}"),
     "outbox": ("index", ""),
     "poll list": ("index", ""),
