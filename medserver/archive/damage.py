@@ -31,7 +31,7 @@ def report_damage(node: Node, volume: str, path: str, reason: str) -> bool:
     try:
         is_news = node.index.upkeep.report_bad(volume, path, [repair_job(volume, path)])
     except MedserverError as error:
-        logger.error("%s:%s is damaged (%s), and that cannot be noted: %s", volume, path, reason, error)
+        logger.error("%s:%s is damaged (%s), and that cannot be recorded: %s", volume, path, reason, error)
         return False
     if is_news:
         logger.error("%s:%s is not read again until it is repaired: %s", volume, path, reason)

@@ -217,7 +217,7 @@ class Reception:
                 if self._is_whole(present, record):
                     continue
                 logger.error(
-                    "%s:%s was damaged, and is replaced by what arrived", present.volume, present.path
+                    "%s:%s was damaged, and is replaced by what was received", present.volume, present.path
                 )
                 forgotten = self._node.index.remove_location(present.volume, present.path)
         return forgotten

@@ -110,7 +110,7 @@ def _report(error: Exception) -> None:
     "overrides",
     metavar="SECTION.OPTION=VALUE",
     multiple=True,
-    help="Goes before what the configuration file says. May be repeated.",
+    help="Overrides the configuration file. May be repeated.",
 )
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.version_option(__version__, prog_name="medserver")

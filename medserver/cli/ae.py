@@ -116,7 +116,7 @@ def pending(invocation: Invocation, as_json: bool) -> None:
         echo_json([_described_caller(caller) for caller in callers])
         return
     if not callers:
-        click.echo("nobody was refused as unknown")
+        click.echo("no unknown AE was rejected")
     for caller in callers:
         calling, called = escaped(caller.calling_ae_title), escaped(caller.called_ae_title)
         last_seen = f"{caller.last_seen_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -238,7 +238,7 @@ def _caller(callers: list[UnknownCaller], ae_title: str, address: str | None) ->
     found = [caller for caller in callers if caller.calling_ae_title == ae_title]
     found = [caller for caller in found if address in (None, caller.address)]
     if not found:
-        raise BadUsage(f"nobody was refused as {escaped(ae_title)} (see `medserver ae pending`)")
+        raise BadUsage(f"no AE {escaped(ae_title)} was rejected as unknown (see `medserver ae pending`)")
     addresses = sorted({caller.address for caller in found})
     if len(addresses) > 1:
         raise BadUsage(f"{escaped(ae_title)} called from {', '.join(addresses)}: choose one with --from")

@@ -59,7 +59,7 @@ def command(
     with _opened(invocation) as node:
         if list_all or transaction_uid is not None:
             if peer is not None or (list_all and transaction_uid is not None):
-                raise BadUsage("--list and --show stand alone")
+                raise BadUsage("--list and --show take no other arguments")
             if list_all:
                 echo_transactions(node.index, node.clock(), as_json)
             else:
@@ -132,7 +132,7 @@ def _references(index: Index, what: tuple[str, ...], keys: tuple[str, ...]) -> l
         It names none.
     """
     if not what and not keys:
-        raise BadUsage("what? Give Study Instance UIDs, files or folders, or -k KEY=VALUE")
+        raise BadUsage("no instances are named: give Study Instance UIDs, files or folders, or -k KEY=VALUE")
     studies = [text for text in what if is_valid_uid(text) and not Path(text).exists()]
     paths = [Path(text) for text in what if text not in studies]
     found: dict[Reference, None] = {}

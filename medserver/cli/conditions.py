@@ -127,7 +127,7 @@ def _show(one: SeriesConditions) -> None:
     if rows:
         echo_table(("CONDITION", "VALUE", "UNIT"), rows)
     else:
-        click.echo("it tells no conditions")
+        click.echo("no acquisition conditions in its headers")
 
 
 def _csv(found: list[SeriesConditions]) -> str:

@@ -7,6 +7,7 @@ import dataclasses
 import click
 
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
+from medserver.cli.text import count_in_words
 from medserver.config.options import Option, options_of
 from medserver.config.settings import Setting
 from medserver.config.values import LINES, without_password
@@ -26,7 +27,7 @@ def check(invocation: Invocation, as_json: bool) -> None:
     if as_json:
         echo_json({"file": str(invocation.config_file.path), "ok": True, "ae_count": len(config.remotes)})
         return
-    click.echo(f"{invocation.config_file.path}: no mistakes, {len(config.remotes)} AEs")
+    click.echo(f"{invocation.config_file.path}: no mistakes, {count_in_words(len(config.remotes), 'AE')}")
 
 
 @command.command()

@@ -36,7 +36,7 @@ def command(peer: Peer, count: int, as_json: bool) -> None:
         shortest, longest = min(round_trips_ms), max(round_trips_ms)
         median = statistics.median(round_trips_ms)
         click.echo(
-            f"{count} answers: {shortest:.1f} ms at least, {median:.1f} ms in the middle, {longest:.1f} ms at most"
+            f"{count} answers: minimum {shortest:.1f} ms, median {median:.1f} ms, maximum {longest:.1f} ms"
         )
 
 

@@ -17,6 +17,7 @@ from medserver import archive, lock
 from medserver.archive import Finding, Mark
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
 from medserver.cli.progress import progress
+from medserver.cli.text import count_in_words
 from medserver.errors import BadUsage
 from medserver.index import Conflict, Duplicate
 from medserver.log import escaped
@@ -35,7 +36,7 @@ def command() -> None:
 @json_option
 @pass_invocation
 def counts(invocation: Invocation, as_json: bool) -> None:
-    """Count patients, studies, series, instances, what was put aside, and conflicts."""
+    """Count patients, studies, series, instances, duplicates and conflicts."""
     with _opened(invocation) as node:
         held = asdict(node.index.counts())
     if as_json:
@@ -58,7 +59,7 @@ def conflicts(invocation: Invocation, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def duplicates(invocation: Invocation, as_json: bool) -> None:
-    """List objects that were put aside because another one has their SOP Instance UID."""
+    """List duplicates: objects that are stored though another one has their SOP Instance UID."""
     with _opened(invocation) as node:
         _echo_items(node.index.duplicates(), as_json, _duplicate_line)
 
@@ -150,7 +151,7 @@ def _fillable(invocation: Invocation, url: str | None, present: Path | None, ver
     with closing(open_node(invocation.config_file, index_url=target)) as node:
         goes_on = archive.can_rebuild(node, verify=verify)
     if not goes_on:
-        click.echo("an interrupted rebuild cannot be gone on with like this: beginning anew", err=True)
+        click.echo("an interrupted rebuild cannot be continued with these options: beginning anew", err=True)
         for suffix in ("", "-wal", "-shm"):
             Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
     with closing(open_node(invocation.config_file, index_url=target)) as node:
@@ -227,7 +228,7 @@ def _going_on(marks: Sequence[Mark]) -> int:
     for mark in marks:
         if mark.path:
             after = escaped(f"{mark.volume}:{mark.path}", 400)
-            click.echo(f"going on after {after}, {mark.found} findings before", err=True)
+            click.echo(f"continuing after {after}, {count_in_words(mark.found, 'finding')} so far", err=True)
     return sum(mark.found for mark in marks)
 
 
@@ -235,7 +236,7 @@ def _conclude(ctx: click.Context, found: int, before: int, as_json: bool) -> Non
     """Say in the last line what was found in all, and leave with the exit code."""
     if not as_json:
         of_them = f", {before} of them before the interruption" if before else ""
-        click.echo(f"{found + before} findings{of_them}" if found or before else "nothing is wrong")
+        click.echo(f"{count_in_words(found + before, 'finding')}{of_them}" if found or before else "nothing is wrong")
     if found or before:
         ctx.exit(1)
 
@@ -252,7 +253,7 @@ def _conflict_line(conflict: Conflict) -> str:
     present, arrived = _side(conflict.present), _side(conflict.arrived)
     caller = escaped(conflict.calling_ae_title or "?")
     at = f"{conflict.found_at:%Y-%m-%d %H:%M:%S}"
-    return f"{at} {conflict.kind} {escaped(conflict.subject)} from {caller}: had {present}; came {arrived}"
+    return f"{at} {conflict.kind} {escaped(conflict.subject)} from {caller}: stored {present}; received {arrived}"
 
 
 def _side(values: Mapping[str, str]) -> str:

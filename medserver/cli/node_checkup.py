@@ -79,7 +79,7 @@ def _folder(name: str, subject: str, path: Path) -> Step:
     usage = shutil.disk_usage(existing)
     free = f"{size_in_words(usage.free)} of {size_in_words(usage.total)} free"
     if usage.free < FREE_MIN_BYTES:
-        return Step(name, PROBLEM, f"{subject} {path} has no space left to speak of: {free}.")
+        return Step(name, PROBLEM, f"{subject} {path} has hardly any space left: {free}.")
     if existing != path:
         return Step(name, OK, f"{subject} {path} does not exist yet and is made at the first start; {free}.")
     if usage.free < FREE_LOW_FRACTION * usage.total:

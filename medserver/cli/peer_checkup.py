@@ -27,7 +27,7 @@ _FILLING = re.compile(r" SOP Class| Storage$| Storage(?= - )|Query/Retrieve Info
 
 # (source, reason) of an A-ASSOCIATE-RJ (PS3.8 9.3.4): what it means, what to do.
 REJECTIONS: dict[tuple[int, int], tuple[str, str]] = {
-    (1, 1): ("it gives no reason", "Look into its log; often it does not know our AE title or our address."),
+    (1, 1): ("it gives no reason", "See its log; often it does not know our AE title or our address."),
     (1, 2): (
         "it does not know the DICOM application context",
         "What listens there is not a usual DICOM program.",
@@ -40,7 +40,7 @@ REJECTIONS: dict[tuple[int, int], tuple[str, str]] = {
         "it is not called by this AE title",
         "Correct the AE title of the entry, or call it by another one with -aec.",
     ),
-    (2, 1): ("it gives no reason", "Look into its log; often it does not know our AE title or our address."),
+    (2, 1): ("it gives no reason", "See its log; often it does not know our AE title or our address."),
     (2, 2): (
         "it does not support version 1 of the upper layer protocol",
         "It is not a DICOM program of today.",
@@ -110,7 +110,7 @@ class PeerCheckup:
             ae_add = shlex.join(
                 ["medserver", "ae", "add", address.ae_title, "--address", f"{host}:{address.port}"]
             )
-            advice = f"{ae_add} lets it in."
+            advice = f"{ae_add} adds it."
             text = f"Our configuration has no entry for {address.ae_title}: it cannot call us, nor be a destination."
             return Step("entry", WARNING, text, advice)
         allowed = ", ".join(service for service in SERVICES if remote.permits(service)) or "nothing"
@@ -183,7 +183,7 @@ class PeerCheckup:
             )
 
     def _rejection(self, error: AssociationRejected) -> Step:
-        unknown = (f"source {error.source}, reason {error.reason}", "Look into its log.")
+        unknown = (f"source {error.source}, reason {error.reason}", "See its log.")
         meaning, advice = REJECTIONS.get((error.source, error.reason), unknown)
         lasting = "rejects" if error.result == 1 else "rejects for now"
         calling, called = self._peer.calling_ae_title, self._peer.address.ae_title

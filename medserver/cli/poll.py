@@ -31,7 +31,7 @@ def list_polls(invocation: Invocation, as_json: bool) -> None:
         echo_json([_described(one) for one in polls])
         return
     if not polls:
-        click.echo("nothing is collected: no [poll NAME]")
+        click.echo("no AE is polled: there is no [poll NAME]")
         return
     rows = [
         (
@@ -83,7 +83,7 @@ def status(invocation: Invocation, as_json: bool) -> None:
         echo_json([_status(poll, last) for poll, last in found])
         return
     if not found:
-        click.echo("nothing is collected: no [poll NAME]")
+        click.echo("no AE is polled: there is no [poll NAME]")
         return
     rows = []
     for poll, last in found:

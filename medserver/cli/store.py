@@ -204,7 +204,7 @@ def verify(
     if as_json:
         echo_json([{"problem": str(one.problem), "volume": one.volume, "path": one.path} for one in found])
     else:
-        click.echo(f"{len(found)} findings" if found else "nothing is wrong")
+        click.echo(count_in_words(len(found), "finding") if found else "nothing is wrong")
     if found:
         ctx.exit(1)
 

@@ -33,12 +33,17 @@ def size_in_words(size_bytes: int) -> str:
 
 
 def count_in_words(count: int, noun: str) -> str:
-    """Return a number with its noun: ``1 instance``, ``2 instances``, ``2 matches``."""
-    if count == 1:
-        return f"1 {noun}"
-    if noun.endswith("copy"):
-        return f"{count} {noun[:-1]}ies"
-    return f"{count} {noun}{'es' if noun.endswith(('s', 'ch')) else 's'}"
+    """Return a number with its noun: ``1 study``, ``2 studies``, ``0 matches``, ``2 series``."""
+    return f"{count} {noun if count == 1 else _plural(noun)}"
+
+
+def _plural(noun: str) -> str:
+    """Return the regular plural of a noun, and that of ``series``."""
+    if noun.endswith("series"):
+        return noun
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "z", "ch", "sh")) else f"{noun}s"
 
 
 def duration_in_words(duration_s: float) -> str:

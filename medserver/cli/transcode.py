@@ -62,7 +62,7 @@ def command(
     For example: medserver transcode images compressed --to j2k
     """
     if (ratio is None) == (name == LOSSY):
-        raise BadUsage(f"--ratio goes with --to {LOSSY}, and the other way round")
+        raise BadUsage(f"--ratio is for --to {LOSSY}, which needs it")
     to_uid = JPEG_2000 if name == LOSSY else _lossless(name)
     started_at = time.monotonic()
     done = []

@@ -79,7 +79,7 @@ class TranscodedCache:
         except OSError as error:
             logger.warning("a transcoded object cannot be read: %s", error)
         os.close(descriptor)
-        logger.warning("a transcoded object is damaged, and is made anew")
+        logger.warning("a transcoded object is damaged, and is made again")
         _remove(path)
         return None
 

@@ -123,7 +123,7 @@ class ConfigFile:
                 "%s: what is not in [ae], [route] or [poll] changes at the next start", self.path.name
             )
         self._reading = Reading(dataclasses.replace(before, **taken_over), reading.settings)
-        logger.info("configuration read again: %d subscribers", len(after.remotes))
+        logger.info("configuration read again: %d AEs", len(after.remotes))
 
 
 def read_text(path: Path) -> str:

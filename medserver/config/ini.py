@@ -91,7 +91,7 @@ def _open_section(ini: IniText, content: str, line_number: int) -> IniSection:
     if not name:
         ini.problems.append((line_number, f"'{content}' is not a section such as [node]"))
     elif name in ini.sections:
-        ini.problems.append((line_number, f"[{name}] stands already in line {ini.sections[name].line}"))
+        ini.problems.append((line_number, f"[{name}] is defined twice, first in line {ini.sections[name].line}"))
     else:
         ini.sections[name] = section
     return section
@@ -102,7 +102,7 @@ def _add_option(ini: IniText, section: IniSection | None, content: str, line_num
     match = _OPTION.match(content)
     name = match[1].lower() if match else ""
     if section is None:
-        ini.problems.append((line_number, f"'{content}' stands before the first section"))
+        ini.problems.append((line_number, f"'{content}' is before the first section"))
         return None
     section.end_line = line_number
     if match is None or not name:
@@ -110,7 +110,7 @@ def _add_option(ini: IniText, section: IniSection | None, content: str, line_num
         return None
     if name in section.options:
         first_line = section.options[name].line
-        ini.problems.append((line_number, f"[{section.name}] {name} stands already in line {first_line}"))
+        ini.problems.append((line_number, f"[{section.name}] {name} is given twice, first in line {first_line}"))
         return None
     option = section.options[name] = IniOption(name, match[2], line_number)
     return option

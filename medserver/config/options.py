@@ -136,8 +136,8 @@ OPTIONS: tuple[Option, ...] = (
         "duplicates",
         choice(*DUPLICATES),
         "keep",
-        "What happens to a SOP Instance that comes again with other bytes: the first stays and the second is "
-        "kept aside, the second replaces the first, or the second is refused.",
+        "What happens to a SOP Instance that is received again with other bytes: the first stays current and the "
+        "second is a duplicate, the second is current and the first a duplicate, or the second is refused.",
     ),
     Option(
         "store",
@@ -363,7 +363,7 @@ OPTIONS: tuple[Option, ...] = (
         "ingest_transfer_syntax",
         choice(*COMPRESSIONS),
         None,
-        "As [store] compress, for what this AE sends; without it, that of [store] counts.",
+        "As [store] compress, for what this AE sends; without it, that of [store] applies.",
     ),
     Option(
         "ae",
@@ -427,15 +427,15 @@ OPTIONS: tuple[Option, ...] = (
         "priority",
         choice(*ROUTE_PRIORITIES),
         "medium",
-        "What goes first if several instances wait for one destination.",
+        "What is sent first if several instances wait for one destination.",
     ),
     Option(
         "route",
         "when",
         choice(*MOMENTS),
         "instance",
-        "Whether each instance is sent at once, or when nothing of its series or study has come for a while; what "
-        "comes later is sent then.",
+        "Whether each instance is sent at once, or when nothing of its series or study has been received for a while; "
+        "what is received later is sent then.",
     ),
     Option("route", "quiet", duration(0.1, 86_400), "1 min", "For how long; in s, min, h or d."),
     Option(
@@ -444,16 +444,16 @@ OPTIONS: tuple[Option, ...] = (
         choices(*EVIDENCE),
         "",
         "What says earlier that a study is complete: mpps (its performed procedure steps are final, and what they name "
-        "has come), commitment (the sender asks for it), count (the sender answers a C-FIND with no more instances "
-        "than have come), association (the sender ends it).",
+        "has been received), commitment (the sender asks for it), count (the sender answers a C-FIND with no more "
+        "instances than have been received), association (the sender ends it).",
     ),
     Option(
         "route",
         "set",
         CHANGES["set"],
         "",
-        "Attributes that are sent with another value, 'Keyword = value' in a line each; what they were goes along in "
-        "the Original Attributes Sequence.",
+        "Attributes that are sent with another value, 'Keyword = value' in a line each; what they were is sent along "
+        "in the Original Attributes Sequence.",
     ),
     Option("route", "remove", CHANGES["remove"], "", "Attributes that are not sent, with commas between them."),
     Option(

@@ -20,8 +20,8 @@ def security() -> Section:
                 "8.1",
                 "Introduction",
                 (
-                    "Nobody is let in who is not in the configuration. Traffic is not encrypted by the "
-                    "node: it belongs into a network that is protected by other means.",
+                    "Associations are accepted only from AEs of the configuration. Traffic is not encrypted by the "
+                    "node: keep it in a network that is protected by other means.",
                 ),
             ),
             Section(

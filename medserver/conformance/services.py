@@ -20,9 +20,9 @@ STORAGE_SCP = (
     "class that of the presentation context; otherwise the status is A900. A data set whose later elements "
     "are damaged is stored as long as its identifying attributes can be read.",
     "An instance that is received again with the same bytes in the same transfer syntax is a success and "
-    "stored once. With other bytes, ``duplicates`` of the configuration decides: keep (the first counts, "
-    "the second is kept aside; success), replace (the second counts, the first is kept aside; success) or "
-    "reject (0111).",
+    "stored once. With other bytes, ``duplicates`` of the configuration decides: keep (the first is "
+    "current, the second a duplicate; success), replace (the second is current, the first a duplicate; success) "
+    "or reject (0111).",
 )
 
 STORAGE_SCU = (

@@ -139,7 +139,7 @@ class _Collection:
         came = len(self._node.index.instances(list(missing)))
         self._run = replace(self._run, fetched=self._run.fetched + came)
         if came < len(missing):
-            words = f"{self._remote.name} did not send {len(missing) - came} instances: {status.describe(code)}"
+            words = f"instances that {self._remote.name} did not send: {len(missing) - came}; {status.describe(code)}"
             self._run = replace(self._run, problem=words)
             logger.warning(Event("not collected", poll=self._poll.name, series=series, reason=words))
 

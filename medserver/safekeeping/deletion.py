@@ -126,7 +126,7 @@ def remove(node: Node, batch: Batch) -> Iterator[Outcome]:
         if batch.should_stop:
             return
         left = [path for path in job.payload["paths"] if not _remove(node, volume, path)]
-        problem = f"{len(left)} files are in a journal that is being written"
+        problem = f"files in a journal that is being written: {len(left)}"
         yield failed(job, problem, delay_s=RETRY_S) if left else done(job)
 
 

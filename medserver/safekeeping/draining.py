@@ -60,7 +60,7 @@ def drain(node: Node, batch: Batch) -> Iterator[Outcome]:
             left += len(page) - len(movable)
             node.index.tombstones.add((), movable, removal_jobs(movable))
         if left:
-            yield failed(job, f"{left} objects have no other good copy, and none can be made")
+            yield failed(job, f"objects without another good copy, of which none can be made: {left}")
         else:
             logger.warning(Event("drained", volume=name))
             yield done(job)

@@ -133,7 +133,7 @@ class StorageSender:
         group = self._group_of[outgoing.sop_class_uid]
         for is_last in (False, True):  # a broken association is opened again once: to send twice is harmless
             if self._attempts >= OPEN_ATTEMPTS_MAX:
-                raise ConnectionFailed("the remote AE was given up")
+                raise ConnectionFailed("the remote AE failed too often, and is not sent to any more")
             try:
                 return self._exchange(self._association(group), outgoing)
             except NoContextAccepted:

@@ -86,7 +86,7 @@ def test_add_refuses(invoke, config_path, arguments, message):
 
 
 def test_pending_without_callers(invoke):
-    assert invoke("ae", "pending").output == "nobody was refused as unknown\n"
+    assert invoke("ae", "pending").output == "no unknown AE was rejected\n"
     assert json.loads(invoke("ae", "pending", "--json").output) == []
 
 
@@ -147,7 +147,7 @@ def test_approve_asks_which(invoke, callers, config_path):
     assert invoke("ae", "approve", "US", "--from", "10.0.0.8").exit_code == 0
     assert "already" in invoke("ae", "approve", "CT1").stderr
     assert invoke("ae", "approve", "CT1", "--name", "CT1-new").exit_code == 0
-    assert "nobody was refused as NOBODY" in invoke("ae", "approve", "NOBODY").stderr
+    assert "no AE NOBODY was rejected as unknown" in invoke("ae", "approve", "NOBODY").stderr
     assert ConfigFile(config_path).current.remotes_for("CT1", "10.9.9.9").name == "CT1-new"
 
 

@@ -59,7 +59,7 @@ def test_running_node_and_its_peers(make_node, dcmtk):
     assert "[ae STORESCP]" in completed.output and "answers, in" in completed.output
     assert "[ae DOWN] does not answer" in completed.output
     assert "without the known corruption bug" in completed.output
-    assert node.cli("ae", "pending").output == "nobody was refused as unknown\n"
+    assert node.cli("ae", "pending").output == "no unknown AE was rejected\n"
 
 
 def test_mistakes_in_the_configuration(make_node):

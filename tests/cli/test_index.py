@@ -155,7 +155,7 @@ def test_check_that_goes_on_counts_what_was_found_before(config_path, store):
     (store / second).write_bytes(b"")
     result = invoke(config_path, "check")
     assert result.exit_code == 1
-    assert f"going on after main:{first}, 1 findings before" in result.stderr
+    assert f"continuing after main:{first}, 1 finding so far" in result.stderr
     assert result.stdout.splitlines()[-1] == "2 findings, 1 of them before the interruption"
 
 

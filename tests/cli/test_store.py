@@ -129,7 +129,7 @@ def test_verify_finds_and_repair_repairs(kept, invoke):
     result = invoke("store", "verify", "near", "--rate", "1000")
     assert result.exit_code == 1
     assert result.stdout.startswith(f"damaged: near:{copy.path}")
-    assert "1 findings" in result.stdout
+    assert "1 finding" in result.stdout
     assert json.loads(invoke("store", "verify", "--json").stdout) == []  # what is known to be bad is not read again
     result = invoke("store", "repair")
     assert result.exit_code == 0

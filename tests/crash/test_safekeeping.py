@@ -117,7 +117,7 @@ def test_a_kill_while_repairing(campaign: Campaign, point: str) -> None:
     campaign.node.start(environment={"MEDSERVER_CRASH_POINT": f"{point}:2"})
     found = campaign.node.cli("store", "verify")
     assert found.exit_code == 1
-    assert f"{count} findings" in found.output
+    assert f"{count} finding" in found.output
     die_at(campaign, point)
     finish(campaign)
 

@@ -118,11 +118,11 @@ def test_transactions_are_listed_on_both_sides(nodes: tuple[Node, Node], both: l
     ("arguments", "message", "exit_code"),
     [
         (["ARCHIVE", "1.2.3"], "this node has no instance with StudyInstanceUID=1.2.3", 66),
-        (["ARCHIVE"], "what? Give Study Instance UIDs, files or folders, or -k KEY=VALUE", 2),
+        (["ARCHIVE"], "no instances are named: give Study Instance UIDs, files or folders, or -k KEY=VALUE", 2),
         ([], "which PEER?", 2),
         (["ARCHIVE", "/nowhere"], "/nowhere: No such file", 2),
         (["--show", "1.2.3"], "there is no transaction 1.2.3", 2),
-        (["--list", "ARCHIVE"], "--list and --show stand alone", 2),
+        (["--list", "ARCHIVE"], "--list and --show take no other arguments", 2),
     ],
 )
 def test_errors_are_one_line(nodes: tuple[Node, Node], arguments: list[str], message: str, exit_code: int) -> None:

@@ -108,7 +108,7 @@ class Queue:
                 return lane
             self._works()
         except (ValueError, TypeError) as error:
-            logger.warning("a message to workers that is none was thrown away: %s", error)
+            logger.warning("an invalid message to workers was discarded: %s", error)
         except Exception as error:  # noqa: BLE001 - whatever a storage raises
             self._fails(error)
         return None
@@ -162,11 +162,11 @@ class Queue:
 
     def _works(self) -> None:
         if self._failing:
-            logger.info("messages to workers get through again")
+            logger.info("messages reach the workers again")
             self._failing = False
 
     def _fails(self, error: Exception) -> None:
         if not self._failing:
-            logger.error("messages to workers do not get through, jobs start late: %s", error)
+            logger.error("messages do not reach the workers, jobs start late: %s", error)
             self._failing = True
         self._closed.wait(FAILURE_PAUSE_S)

@@ -1,0 +1,45 @@
+"""Numbers and their nouns."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import medserver
+from medserver.cli.text import count_in_words
+
+SOURCES = sorted(Path(medserver.__file__).parent.rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "words"),
+    [
+        (1, "study", "1 study"),
+        (4, "study", "4 studies"),
+        (0, "match", "0 matches"),
+        (2, "storage SOP class", "2 storage SOP classes"),
+        (3, "good copy", "3 good copies"),
+        (2, "series", "2 series"),
+        (2, "key", "2 keys"),
+        (2, "AE", "2 AEs"),
+        (1, "finding", "1 finding"),
+    ],
+)
+def test_plurals(count, noun, words):
+    assert count_in_words(count, noun) == words
+
+
+def test_no_message_of_the_command_line_makes_a_plural_of_its_own():
+    """``{len(found)} findings`` would say "1 findings"."""
+    own = re.compile(r"\{len\([^{}]*\)\} (?!of\b|bytes\b|transfer syntaxes\b)[A-Za-z ]*s\b|\{[^{}]*'s' if")
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path in SOURCES
+        if path.parent.name == "cli"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.JoinedStr) and own.search(ast.unparse(node))
+    ]
+    assert found == []
