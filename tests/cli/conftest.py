@@ -1,4 +1,4 @@
-"""The program as a process, and in this process."""
+"""A configuration, and the program with it: in this process, or in one of its own."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from medserver.cli import main
+from tests.peers import command_line
+from tests.peers.command_line import Invoked
+from tests.peers.node import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-Run = Callable[..., subprocess.CompletedProcess]
-Invoke = Callable[..., Result]
+Invoke = Callable[..., Invoked]
+Program = Callable[..., subprocess.CompletedProcess]
 
 
 @pytest.fixture
@@ -31,8 +31,14 @@ def config_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(config_path: Path) -> Run:
-    """Give a function that runs ``python -m medserver --config ...``."""
+def invoke(config_path: Path) -> Invoke:
+    """Give a function that runs ``medserver --config ...`` in this process."""
+    return partial(command_line.invoke, "--config", config_path)
+
+
+@pytest.fixture
+def program(config_path: Path) -> Program:
+    """Give a function that runs ``python -m medserver --config ...`` where the process is the point."""
 
     def run_program(
         *arguments: str, environment: dict[str, str] | None = None
@@ -47,13 +53,3 @@ def run(config_path: Path) -> Run:
         )
 
     return run_program
-
-
-@pytest.fixture
-def invoke(config_path: Path) -> Invoke:
-    """Give a function that runs the program in this process."""
-
-    def invoke_program(*arguments: str) -> Result:
-        return CliRunner().invoke(main, ["--config", str(config_path), *arguments], prog_name="medserver")
-
-    return invoke_program

@@ -5,33 +5,34 @@ from __future__ import annotations
 import json
 
 from medserver.config.options import OPTIONS
+from tests.peers import command_line
 
 
-def test_check(run, config_path):
-    finished = run("config", "check")
-    assert (finished.returncode, finished.stdout) == (0, f"{config_path}: no mistakes, 2 AEs\n")
-    assert json.loads(run("config", "check", "--json").stdout) == {
+def test_check(invoke, config_path):
+    finished = invoke("config", "check")
+    assert (finished.exit_code, finished.stdout) == (0, f"{config_path}: no mistakes, 2 AEs\n")
+    assert json.loads(invoke("config", "check", "--json").stdout) == {
         "file": str(config_path),
         "ok": True,
         "ae_count": 2,
     }
 
 
-def test_check_reports_every_mistake(run, config_path):
+def test_check_reports_every_mistake(invoke, config_path):
     config_path.write_text("[node]\nport = many\n[log]\nlevel = loud\n[ae]\n")
-    finished = run("config", "check")
-    assert finished.returncode == 78
+    finished = invoke("config", "check")
+    assert finished.exit_code == 78
     lines = finished.stderr.splitlines()
     assert len(lines) == 3
     assert all(line.startswith("medserver: config.ini line ") for line in lines)
 
 
-def test_show_gives_every_option_with_its_origin(run):
-    finished = run(
+def test_show_gives_every_option_with_its_origin(invoke):
+    finished = invoke(
         "--set", "log.level=debug", "config", "show", environment={"MEDSERVER__NODE__AE_TITLE": "ENV"}
     )
     lines = [" ".join(line.split()) for line in finished.stdout.splitlines()]
-    assert finished.returncode == 0
+    assert finished.exit_code == 0
     for expected in (
         "[node]",
         "ae_title = ENV ; environment MEDSERVER__NODE__AE_TITLE",
@@ -47,11 +48,11 @@ def test_show_gives_every_option_with_its_origin(run):
             assert any(line.startswith(f"{option.name} =") for line in lines)
 
 
-def test_what_show_prints_can_be_read_again(run, config_path):
-    printed = run("config", "show").stdout
+def test_what_show_prints_can_be_read_again(invoke, config_path):
+    printed = invoke("config", "show").stdout
     config_path.write_text(printed)
-    again = run("config", "show")
-    assert again.returncode == 0
+    again = invoke("config", "show")
+    assert again.exit_code == 0
 
     def without_origins(text: str) -> list[str]:
         return [line.partition(" ;")[0].rstrip() for line in text.splitlines()]
@@ -59,42 +60,29 @@ def test_what_show_prints_can_be_read_again(run, config_path):
     assert without_origins(again.stdout) == without_origins(printed)
 
 
-def test_show_hides_passwords(run):
+def test_show_hides_passwords(invoke):
     for url in ("postgresql://me:s3cret@h/d", "postgresql://h/d?user=me&password=s3cret"):
         for arguments in ([], ["--json"]):
-            finished = run("--set", f"index.url={url}", "config", "show", *arguments)
-            assert finished.returncode == 0
+            finished = invoke("--set", f"index.url={url}", "config", "show", *arguments)
+            assert finished.exit_code == 0
             assert "s3cret" not in finished.stdout
             assert "***" in finished.stdout
 
 
-def test_show_json(run):
-    settings = json.loads(run("config", "show", "--json").stdout)
+def test_show_json(invoke):
+    settings = json.loads(invoke("config", "show", "--json").stdout)
     port = next(one for one in settings if (one["section"], one["option"]) == ("node", "port"))
     assert port["text"] == "0"
     assert port["origin"] == "config.ini line 3"
     assert {"type", "unit", "help"} <= set(port)
 
 
-def test_the_configuration_can_be_named_in_the_environment(tmp_path, config_path):
-    import os
-    import subprocess
-    import sys
-
-    from tests.cli.conftest import REPOSITORY
-
-    finished = subprocess.run(
-        [sys.executable, "-m", "medserver", "config", "check"],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "MEDSERVER_CONFIG": str(config_path)},
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=False,
-    )
+def test_the_configuration_can_be_named_in_the_environment(config_path):
+    finished = command_line.invoke("config", "check", environment={"MEDSERVER_CONFIG": str(config_path)})
     assert finished.stdout.startswith(str(config_path))
 
 
-def test_show_tells_rules_so_that_they_can_be_read_again(run, config_path):
+def test_show_tells_rules_so_that_they_can_be_read_again(invoke, config_path):
     rules = """
 [route CT]
 to = WS
@@ -108,13 +96,13 @@ source = WS
 ModalitiesInStudy = CT
 """
     config_path.write_text(config_path.read_text().replace("[ae WS]", "[ae WS]\naddress = 10.0.1.1:104") + rules)
-    shown = run("config", "show")
-    assert shown.returncode == 0, shown.stderr
+    shown = invoke("config", "show")
+    assert shown.exit_code == 0, shown.stderr
     config_path.write_text(shown.stdout)
-    again = run("config", "show")
-    assert again.returncode == 0, again.stderr
+    again = invoke("config", "show")
+    assert again.exit_code == 0, again.stderr
     for text in ("set = InstitutionName = Hospital, Ward 1", "    PatientComments = sent on", "modality = CT\\MR"):
         assert text in shown.stdout
         assert text in again.stdout
-    options = json.loads(run("config", "show", "--json").stdout)
+    options = json.loads(invoke("config", "show", "--json").stdout)
     assert {"modality", "set", "modalitiesinstudy"} <= {one["option"] for one in options}

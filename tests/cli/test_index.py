@@ -9,27 +9,40 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from medserver import archive, lock
-from medserver.cli import index as index_command
-from medserver.cli.invocation import Invocation
 from medserver.config import ConfigFile
 from medserver.errors import BadUsage
 from medserver.node import open_node
 from tests.archive.conftest import receive, stored_paths
+from tests.conftest import MakeDirectory
+from tests.peers import command_line
+from tests.peers.command_line import Invoked
 from tests.peers.files import make_small, samples
 from tests.peers.process import wait_until
 
 
-@pytest.fixture
-def config_path(tmp_path: Path) -> Path:
-    """Give the configuration of a node that holds all samples and ten more instances."""
-    path = tmp_path / "config.ini"
-    path.write_text(f"[node]\ndata = {tmp_path / 'data'}\n")
-    with closing(open_node(ConfigFile(path))) as node:
-        for sample in [*samples(), *make_small(tmp_path / "made", 10)]:
+@pytest.fixture(scope="module")
+def filled(make_directory: MakeDirectory) -> Path:
+    """Give the data folder of a node that holds all samples and ten more instances; tests copy it."""
+    directory = make_directory("filled")
+    config_path = _configured(directory)
+    with closing(open_node(ConfigFile(config_path))) as node:
+        for sample in [*samples(), *make_small(directory / "made", 10)]:
             receive(node, sample)
+    return directory / "data"
+
+
+@pytest.fixture
+def config_path(filled: Path, tmp_path: Path) -> Path:
+    """Give the configuration of a node that holds all samples and ten more instances."""
+    shutil.copytree(filled, tmp_path / "data")
+    return _configured(tmp_path)
+
+
+def _configured(directory: Path) -> Path:
+    path = directory / "config.ini"
+    path.write_text(f"[node]\ndata = {directory / 'data'}\n")
     return path
 
 
@@ -38,11 +51,15 @@ def store(tmp_path) -> Path:
     return tmp_path / "data" / "store"
 
 
-def invoke(config_path: Path, *arguments: str) -> Result:
-    result = CliRunner().invoke(index_command.command, arguments, obj=Invocation(config_path))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
+def invoke(config_path: Path, *arguments: str) -> Invoked:
+    return command_line.invoke("--config", config_path, "index", *arguments)
+
+
+def refused(config_path: Path, *arguments: str) -> str:
+    """Run a command that is a mistake, and return the line that says why."""
+    result = invoke(config_path, *arguments)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+    return result.stderr
 
 
 def counts(config_path: Path) -> dict[str, int]:
@@ -128,8 +145,7 @@ def test_rebuild_into_another_database(config_path, tmp_path):
     assert counts(config_path) == before
     config_path.write_text(config_path.read_text() + f"[index]\nurl = {url}\n")
     assert counts(config_path) == before
-    with pytest.raises(BadUsage, match="not empty"):
-        invoke(config_path, "rebuild", "--into", url)
+    assert "not empty" in refused(config_path, "rebuild", "--into", url)
 
 
 @pytest.mark.parametrize("arguments", [[], ["counts"], ["conflicts"], ["duplicates"], ["check"], ["rebuild"]])
@@ -204,8 +220,7 @@ def test_rebuild_with_verify_does_not_go_on_where_a_plain_one_stopped(config_pat
 def test_rebuild_into_what_another_kind_of_rebuild_left(config_path, store, tmp_path):
     url = f"sqlite:///{tmp_path}/other.db"
     interrupt_rebuild(config_path, store, url)
-    with pytest.raises(BadUsage, match="interrupted rebuild without --verify"):
-        invoke(config_path, "rebuild", "--into", url, "--verify")
+    assert "interrupted rebuild without --verify" in refused(config_path, "rebuild", "--into", url, "--verify")
     assert invoke(config_path, "rebuild", "--into", url).exit_code == 1
 
 
@@ -216,8 +231,7 @@ def test_rebuild_refuses_when_the_folder_of_the_primary_volume_is_missing(config
     index = (tmp_path / "data" / "index.db").read_bytes()
     store.rename(tmp_path / "elsewhere")
     for _ in range(2):
-        with pytest.raises(BadUsage, match="is its disk mounted"):
-            invoke(config_path, "rebuild")
+        assert "is its disk mounted" in refused(config_path, "rebuild")
         store.mkdir(exist_ok=True)  # as the mount point without the disk
     assert (tmp_path / "data" / "index.db").read_bytes() == index
     assert not list((tmp_path / "data").glob("*.rebuilding*"))
@@ -225,17 +239,17 @@ def test_rebuild_refuses_when_the_folder_of_the_primary_volume_is_missing(config
 
 @pytest.mark.parametrize("arguments", [["counts"], ["conflicts"], ["duplicates"], ["check"]])
 def test_no_other_command_works_with_an_index_that_is_being_replaced(config_path, tmp_path, arguments):
-    with lock.exclusive(tmp_path / "data"), pytest.raises(BadUsage, match="a new index is being made"):
-        invoke(config_path, *arguments)
+    with lock.exclusive(tmp_path / "data"):
+        assert "a new index is being made" in refused(config_path, *arguments)
 
 
 def test_rebuild_and_a_running_node_exclude_each_other(make_node, tmp_path):
     node = make_node()
     node.start()
     for arguments in ([], ["--into", f"sqlite:///{tmp_path}/other.db"]):
-        refused = node.cli("index", "rebuild", *arguments)
-        assert refused.exit_code == 2
-        assert refused.output.count("\n") == 1 and "the node is running" in refused.output
+        completed = node.cli("index", "rebuild", *arguments)
+        assert completed.exit_code == 2
+        assert completed.output.count("\n") == 1 and "the node is running" in completed.output
     assert node.cli("index", "check").output == "nothing is wrong\n"
     assert not (tmp_path / "other.db").exists()
     node.kill()
@@ -243,9 +257,9 @@ def test_rebuild_and_a_running_node_exclude_each_other(make_node, tmp_path):
     wait_until(lambda: is_free(node.data), what="the end of the killed node")
     assert node.cli("index", "rebuild").exit_code == 0
     with lock.exclusive(node.data):
-        refused = node.cli("serve")
-    assert refused.exit_code == 2
-    assert refused.output.count("\n") == 1 and "a new index is being made" in refused.output
+        completed = node.cli("serve")
+    assert completed.exit_code == 2
+    assert completed.output.count("\n") == 1 and "a new index is being made" in completed.output
 
 
 def is_free(data: Path) -> bool:

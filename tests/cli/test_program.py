@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
 
 import medserver
 from medserver import errors
 from medserver.cli import SUBCOMMANDS, main
 from medserver.cli.responses import EXIT_CODES, SOFTWARE, exit_code
+from tests.peers import command_line
 
 ERRORS = [
     kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.MedserverError)
@@ -35,7 +34,7 @@ def commands(
     ("path", "command"), [pytest.param(*one, id=" ".join(("medserver", *one[0]))) for one in commands(main)]
 )
 def test_every_command_and_option_has_help(path, command):
-    result = CliRunner().invoke(main, [*path, "--help"], prog_name="medserver")
+    result = command_line.invoke(*path, "--help")
     assert result.exit_code == 0
     assert result.output.startswith(f"Usage: {' '.join(['medserver', *path])}")
     assert command.help
@@ -68,15 +67,15 @@ def test_exit_codes_of_subclasses_and_bugs():
     assert exit_code(KeyError()) == SOFTWARE
 
 
-def test_help_is_quick_because_nothing_is_imported(run):
-    finished = run("--help", environment={"PYTHONPROFILEIMPORTTIME": "1"})
+def test_help_is_quick_because_nothing_is_imported(program):
+    finished = program("--help", environment={"PYTHONPROFILEIMPORTTIME": "1"})
     assert finished.returncode == 0
     for module in ("pynetdicom", "pydicom", "peewee", "numpy", "medserver.cli.ae", "medserver.index"):
         assert f" {module}\n" not in finished.stderr
 
 
-def test_version(run):
-    assert run("--version").stdout == f"medserver, version {medserver.__version__}\n"
+def test_version(program):
+    assert program("--version").stdout == f"medserver, version {medserver.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -96,9 +95,9 @@ def test_version(run):
         (["get", "CT1", "", "-k", "StudyInstanceUID=1.2"], 2, "an empty path"),
     ],
 )
-def test_bad_input_is_one_line_and_an_exit_code(run, arguments, code, message):
-    finished = run(*arguments)
-    assert finished.returncode == code
+def test_bad_input_is_one_line_and_an_exit_code(invoke, arguments, code, message):
+    finished = invoke(*arguments)
+    assert finished.exit_code == code
     assert message in finished.stderr
     assert "Traceback" not in finished.stderr
     assert finished.stdout == ""
@@ -107,25 +106,25 @@ def test_bad_input_is_one_line_and_an_exit_code(run, arguments, code, message):
         assert finished.stderr.startswith("medserver: ")
 
 
-def test_debug_shows_the_traceback(run):
-    finished = run("--debug", "--set", "node.prot=1", "config", "check")
-    assert finished.returncode == 78
+def test_debug_shows_the_traceback(invoke):
+    finished = invoke("--debug", "--set", "node.prot=1", "config", "check")
+    assert finished.exit_code == 78
     assert "Traceback" in finished.stderr
 
 
-def test_a_text_of_the_command_line_cannot_add_lines(run):
-    finished = run("ae", "remove", "A\nmedserver: all is well\x1b[31m")
-    assert finished.returncode == 2
+def test_a_text_of_the_command_line_cannot_add_lines(invoke):
+    finished = invoke("ae", "remove", "A\nmedserver: all is well\x1b[31m")
+    assert finished.exit_code == 2
     assert finished.stderr.count("\n") == 1
     assert r"\x1b[31m" in finished.stderr
 
 
-def test_a_bug_is_one_line_too(config_path: Path, monkeypatch):
+def test_a_bug_is_one_line_too(invoke, monkeypatch):
     def broken(*arguments, **options):
         raise ZeroDivisionError("nobody thought of this")
 
     monkeypatch.setattr("medserver.cli.invocation.ConfigFile", broken)
-    result = CliRunner().invoke(main, ["--config", str(config_path), "config", "check"])
+    result = invoke("config", "check")
     assert result.exit_code == SOFTWARE
     assert "internal error: ZeroDivisionError: nobody thought of this" in result.output
     assert "Traceback" not in result.output

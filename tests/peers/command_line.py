@@ -6,8 +6,9 @@ Where the process is the point (signals, locks, permissions, crash points, pipes
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -16,8 +17,23 @@ from medserver.cli import main
 from tests.peers.process import Completed
 
 
-def invoke(*arguments: str | Path) -> Completed:
+@dataclass(frozen=True)
+class Invoked(Completed):
+    """What a command has left behind."""
+
+    stdout: str = ""
+    stderr: str = ""
+
+
+def invoke(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> Invoked:
     """Run `medserver` with these arguments to its end. One thread at a time can do so.
+
+    Parameters
+    ----------
+    *arguments : str or Path
+        Those of the command line.
+    environment : mapping of str to str, optional
+        Added to the environment of the tests.
 
     Raises
     ------
@@ -26,10 +42,10 @@ def invoke(*arguments: str | Path) -> Completed:
     """
     texts = tuple(map(str, arguments))
     with _logging_restored():
-        result = CliRunner().invoke(main, texts, prog_name="medserver")
+        result = CliRunner().invoke(main, texts, prog_name="medserver", env=environment)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Completed(("medserver", *texts), result.exit_code, result.output)
+    return Invoked(("medserver", *texts), result.exit_code, result.output, result.stdout, result.stderr)
 
 
 @contextmanager
