@@ -50,14 +50,17 @@ _J2K, _HTJ2K, _JPEG_LS, _RLE = (f"1.2.840.10008.1.2.{end}" for end in ("4.90", "
 _UN_SEQUENCE = "the data set is damaged: a sequence as UN with a defined length"
 _ONE_BIT = "Pixel Data with Bits Allocated 1 is not compressed"
 
-_BY_PYDICOM = "frame 1 cannot be encoded: Unable to encode as exceptions were raised by all available plugins: "
-_TOO_SMALL = {_JPEG_LS: _BY_PYDICOM + "pyjpegls: Encoding error: The destination buffer is too small to hold all the output"}
-_NO_SIGN = {_JPEG_LS: "frame 1 cannot be encoded: JPEG-LS has no sign for samples with fewer Bits Stored than allocated"}
+_FRAME_1 = "frame 1 cannot be encoded: "
+_BY_PYDICOM = f"{_FRAME_1}Unable to encode as exceptions were raised by all available plugins: "
+_TOO_SMALL = {
+    _JPEG_LS: f"{_BY_PYDICOM}pyjpegls: Encoding error: The destination buffer is too small to hold all the output"
+}
+_NO_SIGN = {_JPEG_LS: f"{_FRAME_1}JPEG-LS has no sign for samples with fewer Bits Stored than allocated"}
 
 
 def _invalid(name: str, samples_per_pixel: int, photometric_interpretation: str) -> str:
     return (
-        "frame 1 cannot be encoded: One or more of the following values is not valid for pixel data encoded with "
+        f"{_FRAME_1}One or more of the following values is not valid for pixel data encoded with "
         f"'{name}': (0028,0002) Samples per Pixel: {samples_per_pixel} (0028,0006) Photometric Interpretation: "
         f"{photometric_interpretation} (0028,0100) Bits Allocated: 32 (0028,0101) Bits Stored: 32 "
         "(0028,0103) Pixel Representation: 0 See Part 5, Section 8.2 of the DICOM Standard for more information"
@@ -65,7 +68,7 @@ def _invalid(name: str, samples_per_pixel: int, photometric_interpretation: str)
 
 
 _DOSE = {
-    _HTJ2K: "frame 1 cannot be encoded: most readers of HTJ2K take no 32 bits",
+    _HTJ2K: f"{_FRAME_1}most readers of HTJ2K take no 32 bits",
     _JPEG_LS: _invalid("JPEG-LS Lossless Image Compression", 1, "MONOCHROME2"),
     _RLE: _invalid("RLE Lossless", 1, "MONOCHROME2"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,19 +16,26 @@ from tests.peers.files import Sample
 NodeOpener = Callable[..., Node]
 
 
-@pytest.fixture
-def open_archive(tmp_path: Path) -> Iterator[NodeOpener]:
-    """Give a function that opens the node of this test; again and again it is the same index and volume."""
+@contextmanager
+def opening(directory: Path) -> Iterator[NodeOpener]:
+    """Give a function that opens the node of a directory; again and again it is the same index and volume."""
     with ExitStack() as stack:
-        (tmp_path / "config.ini").write_text("[node]\n")
+        (directory / "config.ini").write_text("[node]\n")
 
         def opened(*overrides: str, **arguments: object) -> Node:
-            config_file = ConfigFile(tmp_path / "config.ini", (f"node.data={tmp_path / 'data'}", *overrides))
-            (tmp_path / "data").mkdir(exist_ok=True)
+            config_file = ConfigFile(directory / "config.ini", (f"node.data={directory / 'data'}", *overrides))
+            (directory / "data").mkdir(exist_ok=True)
             node = open_node(config_file, **arguments)
             stack.callback(node.close)
             return node
 
+        yield opened
+
+
+@pytest.fixture
+def open_archive(tmp_path: Path) -> Iterator[NodeOpener]:
+    """Give a function that opens the node of this test."""
+    with opening(tmp_path) as opened:
         yield opened
 
 

@@ -16,7 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from medserver import archive, errors
 from medserver.store import DirectoryVolume
 from tests.archive.conftest import receive, stored_paths
-from tests.peers.files import Sample, distinct, make_small, samples
+from tests.peers.files import Sample, make_small
 
 
 @pytest.fixture
@@ -60,18 +60,6 @@ def test_volume_that_is_not_configured_any_more(node, instance):
     gone = dataclasses.replace(node, volumes={"other": node.primary_volume})
     with pytest.raises(errors.StoreFailure):
         archive.open_data_set(gone, instance)
-
-
-@pytest.mark.parametrize("sample", distinct(samples()), ids=lambda sample: sample.path.name)
-def test_header_is_what_pydicom_reads(node, sample):
-    receive(node, sample)
-    [instance] = node.index.select([])
-    header = archive.read_header(node, instance)
-    expected = pydicom.dcmread(sample.path, stop_before_pixels=True)
-    expected_tags = [tag for tag in expected.keys() if tag < 0x7FE00000]
-    assert list(header.keys()) == expected_tags
-    for tag in expected_tags:
-        assert header[tag] == expected[tag], tag
 
 
 def encoded(dataset: Dataset, uid: str) -> bytes:

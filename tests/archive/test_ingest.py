@@ -12,7 +12,8 @@ import pytest
 from medserver import archive, errors
 from medserver.dicom.conditions import SingleValue
 from tests.archive.conftest import receive, stored_paths, unfinished
-from tests.peers.files import Sample, distinct, make_small, samples
+from tests.failures import Failures
+from tests.peers.files import Sample, make_small
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
@@ -39,18 +40,6 @@ def assert_nothing_kept(node):
     assert unfinished(node) == []
     assert node.index.counts().instances == 0
     assert list(archive.check(node)) == []
-
-
-@pytest.mark.parametrize("sample", distinct(samples()), ids=lambda sample: sample.path.name)
-@pytest.mark.parametrize("fragment_size", [1021, 10**9])
-def test_every_valid_file_is_stored_byte_for_byte(node, sample, fragment_size):
-    data_set = sample.data_set()
-    assert receive(node, sample, data_set, fragment_size=fragment_size) == "stored"
-    [instance] = stored_instances(node, sample.sop_instance_uid)
-    assert content(node, instance) == data_set
-    assert instance.transfer_syntax_uid == sample.transfer_syntax_uid
-    assert instance.sop_class_uid == sample.sop_class_uid
-    assert list(archive.check(node, digests=True)) == []
 
 
 def test_file_is_readable_by_others(node, sample):
@@ -91,11 +80,12 @@ def test_peer_that_dies_keeps_nothing(node, sample):
     assert_nothing_kept(node)
 
 
-@pytest.mark.parametrize("uid", ["", "../x", "1.2.03", "1..2", "1.2.3\n", "1." + "2" * 64, "abc", "1.2.3 "])
-def test_invalid_uids_are_refused_before_anything_is_written(node, sample, uid):
-    for name in ("sop_instance_uid", "sop_class_uid"):
-        with pytest.raises(errors.InvalidObjectInstance):
-            receive(node, sample, **{name: uid})
+def test_invalid_uids_are_refused_before_anything_is_written(node, sample):
+    with Failures() as failures:
+        for uid in ("", "../x", "1.2.03", "1..2", "1.2.3\n", "1." + "2" * 64, "abc", "1.2.3 "):
+            for name in ("sop_instance_uid", "sop_class_uid"):
+                with failures.of(f"{name} {uid!r}"), pytest.raises(errors.InvalidObjectInstance):
+                    receive(node, sample, **{name: uid})
     assert_nothing_kept(node)
 
 
@@ -120,12 +110,13 @@ def test_data_set_of_another_instance_is_refused(node, sample):
     assert_nothing_kept(node)
 
 
-@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
-@pytest.mark.parametrize("value", ["", "1.2.003", "x/../../y", "1.2.3."])
-def test_instance_without_valid_study_and_series_is_refused(node, sample, keyword, value):
-    uid = str(pydicom.dcmread(sample.path)[keyword].value)
-    with pytest.raises(errors.DataSetMismatch, match="Instance UID"):
-        receive(node, sample, replaced(sample.data_set(), uid, value))
+def test_instance_without_valid_study_and_series_is_refused(node, sample):
+    with Failures() as failures:
+        for keyword, name in (("StudyInstanceUID", "Study Instance UID"), ("SeriesInstanceUID", "Series Instance UID")):
+            uid = str(pydicom.dcmread(sample.path)[keyword].value)
+            for value in ("", "1.2.003", "x/../../y", "1.2.3."):
+                with failures.of(f"{name} {value!r}"), pytest.raises(errors.DataSetMismatch, match=name):
+                    receive(node, sample, replaced(sample.data_set(), uid, value))
     assert_nothing_kept(node)
 
 
@@ -136,13 +127,12 @@ def test_padding_of_uids_is_not_significant(node, sample):
         assert receive(node, sample, longer.replace(b"\0\0", padding * 2, 1), sop_instance_uid=uid[:-2])
 
 
-@pytest.mark.parametrize(
-    "data_set", [b"", b"\0", b"garbage" * 1000, b"\xff" * 70_000, b"GET / HTTP/1.1\r\n\r\n"]
-)
-@pytest.mark.parametrize("transfer_syntax_uid", [IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED])
-def test_garbage_cannot_be_understood(node, sample, data_set, transfer_syntax_uid):
-    with pytest.raises(errors.CannotUnderstand):
-        receive(node, sample, data_set, transfer_syntax_uid=transfer_syntax_uid)
+def test_garbage_cannot_be_understood(node, sample):
+    with Failures() as failures:
+        for data_set in (b"", b"\0", b"garbage" * 1000, b"\xff" * 70_000, b"GET / HTTP/1.1\r\n\r\n"):
+            for uid in (IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED):
+                with failures.of(f"{data_set[:10]} in {uid}"), pytest.raises(errors.CannotUnderstand):
+                    receive(node, sample, data_set, transfer_syntax_uid=uid)
     assert_nothing_kept(node)
 
 

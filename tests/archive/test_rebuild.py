@@ -15,7 +15,7 @@ import pytest
 from medserver import archive
 from medserver.archive.findings import Problem
 from medserver.store import DirectoryVolume
-from tests.archive.conftest import receive, stored_paths
+from tests.archive.conftest import opening, receive, stored_paths
 from tests.archive.test_reconcile import Clock
 from tests.peers.files import Sample, make_small, samples
 
@@ -57,20 +57,34 @@ def variant(sample: Sample, **changes) -> bytes:
     ).data_set()
 
 
-@pytest.fixture
-def filled(open_archive, tmp_path):
-    """Give a node with everything in it that a rebuild could get wrong."""
+@pytest.fixture(scope="module")
+def filled_once(make_directory) -> Path:
+    """Give the folder of a node with everything in it that a rebuild could get wrong."""
+    directory = make_directory("filled")
     clock = Clock(datetime(2026, 1, 31, 23, 59, 29, tzinfo=UTC))
-    node = open_archive(clock=clock)
-    replacing = open_archive("store.duplicates=replace", clock=clock)
+    with opening(directory) as open_node:
+        node = open_node(clock=clock)
+        fill(node, open_node("store.duplicates=replace", clock=clock), clock, directory / "made")
+        assert node.index.counts().conflicts >= 1
+        assert node.index.counts().duplicates >= 5
+    return directory / "data"
 
+
+@pytest.fixture
+def filled(open_archive, filled_once, tmp_path):
+    """Give a node of its own in a copy of that folder."""
+    shutil.copytree(filled_once, tmp_path / "data")
+    return open_archive()
+
+
+def fill(node, replacing, clock, directory: Path) -> None:
     def take(*arguments, at=node, **announced) -> None:
         receive(at, *arguments, **announced)
         clock.now += timedelta(seconds=1.5)
 
     for sample in samples():
         take(sample)
-    made = make_small(tmp_path / "made", 6)
+    made = make_small(directory, 6)
     for sample in made:
         take(sample, calling_ae_title="MR1")
     take(made[0])
@@ -78,9 +92,6 @@ def filled(open_archive, tmp_path):
     take(made[1], variant(made[1], ImageComments="third"))
     take(made[2], variant(made[2], PatientName="Another^Person"))
     take(made[3], variant(made[3], SeriesDescription="Better", PatientName="Other^Person"), at=replacing)
-    assert node.index.counts().conflicts >= 1
-    assert node.index.counts().duplicates >= 5
-    return node
 
 
 def rebuilt(open_archive, tmp_path, name="new.db"):
@@ -155,12 +166,15 @@ def test_what_cannot_be_entered_is_reported_and_left(open_archive, filled, tmp_p
     assert len(stored_paths(filled)) == len(paths) + 1
 
 
-@pytest.mark.parametrize("damaged", [0, 20, 40, -1])
-def test_what_was_found_before_an_interruption_is_not_forgotten(open_archive, filled, tmp_path, damaged):
+@pytest.mark.parametrize("damaged", [0, 6, -1])
+def test_what_was_found_before_an_interruption_is_not_forgotten(open_archive, tmp_path, damaged):
     """Wherever it is interrupted, what was found before and after is together what there is."""
-    paths = stored_paths(filled)
-    (Path(filled.primary_volume.root) / paths[damaged]).write_bytes(b"x")
-    for stop_after in range(1, len(paths), 7):
+    node = open_archive()
+    for sample in make_small(tmp_path / "made", 13):
+        receive(node, sample)
+    paths = stored_paths(node)
+    (Path(node.primary_volume.root) / paths[damaged]).write_bytes(b"x")
+    for stop_after in range(1, len(paths)):
         new = rebuilt(open_archive, tmp_path, f"{stop_after}.db")
         seen = interrupted_after(new, stop_after, noted_every=3)
         before = sum(mark.found for mark in archive.interrupted_rebuild(new))
@@ -184,18 +198,31 @@ def test_reader_of_findings_may_stop_at_any_time(open_archive, filled, tmp_path)
     assert len(list(islice(archive.rebuild(rebuilt(open_archive, tmp_path)), 3))) == 3
 
 
+THREE_VOLUMES = (
+    "volume main.path=store", "volume near.path=near", "volume near.role=replica", "volume cold.path=cold",
+    "volume cold.role=archive",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def replicated_once(filled_once, make_directory) -> Path:
+    """Give the folder of a node with a replica that has everything, and an archive that has every other object."""
+    directory = make_directory("replicated")
+    shutil.copytree(filled_once, directory / "data")
+    with opening(directory) as open_node:
+        node = open_node(*THREE_VOLUMES)
+        for number, location in enumerate(list(node.index.locations())):
+            for name in ("near", "cold")[: 1 + number % 2]:
+                archive.copy_object(node, location, node.volumes[name])
+        assert node.index.counts().locations > 2 * node.index.counts().instances
+    return directory / "data"
+
+
 @pytest.fixture
-def replicated(open_archive, filled, tmp_path):
-    """Give the node of `filled` with a replica that has everything, and an archive that has every other object."""
-    options = ["volume main.path=store"]
-    for name, role in {"near": "replica", "cold": "archive"}.items():
-        options += [f"volume {name}.path={tmp_path / name}", f"volume {name}.role={role}"]
-    node = open_archive(*options)
-    for number, location in enumerate(list(node.index.locations())):
-        for name in ("near", "cold")[: 1 + number % 2]:
-            archive.copy_object(node, location, node.volumes[name])
-    assert node.index.counts().locations > 2 * node.index.counts().instances
-    return node
+def replicated(open_archive, replicated_once, tmp_path):
+    """Give a node of its own in a copy of that folder."""
+    shutil.copytree(replicated_once, tmp_path / "data")
+    return open_archive(*THREE_VOLUMES)
 
 
 def without_copies(rows: dict[str, list]) -> dict[str, list]:
