@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 
 from medserver.archive.follow_ups import RELEASE, release_job
 from medserver.config import Route
+from medserver.delivery.entries import rule_of, undecided
 from medserver.delivery.evidence import Evidence
 from medserver.index import Job, JobFilter
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done
 from medserver.node import Node
-from medserver.routing.outbox import DELIVER, HOLD, follow_up, released
+from medserver.routing.outbox import DELIVER, HOLD, follow_up, is_undecided, released
 
 __all__ = ["RELEASE", "hold", "release"]
 
@@ -36,9 +37,12 @@ def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
     for job in batch:
         if batch.should_stop:
             return
-        payload, rule = job.payload, config.route(job.payload["route"])
+        if is_undecided(config, job.payload["route"], job.destination):
+            yield undecided(job)
+            continue
+        payload, rule = job.payload, rule_of(config, job)
         kind = payload.get("kind", DELIVER)
-        if rule is None:  # it is gone, but it wanted the instance then
+        if rule is None:
             yield done(job, released(kind, payload, job.destination, rule, now))
             continue
         if _is_complete(evidence, rule, job):

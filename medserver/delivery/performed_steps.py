@@ -13,7 +13,7 @@ from pydicom.sequence import Sequence
 
 from medserver.archive.follow_ups import ROUTE_STEP, release_job
 from medserver.config import Config, Route
-from medserver.delivery.entries import postponed
+from medserver.delivery.entries import postponed, undecided
 from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.dicom import status, uids
 from medserver.errors import RemoteError
@@ -22,7 +22,7 @@ from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 from medserver.procedures.performed import FIXED, IN_PROGRESS, decoded
-from medserver.routing.outbox import FORWARD_STEP, released
+from medserver.routing.outbox import FORWARD_STEP, is_undecided, released
 from medserver.routing.rules import wanted_by
 from medserver.scu.normalized import create_instance, proposal, set_instance
 from medserver.wire.association import Association
@@ -99,6 +99,8 @@ def _select(node: Node, config: Config, batch: Batch) -> tuple[list[tuple[Job, P
         step = node.index.performed_steps.get(job.payload["sop_instance_uid"])
         if step is None:
             others.append(done(job))
+        elif is_undecided(config, job.payload["route"], job.destination):
+            others.append(undecided(job))
         elif (later := postponed(config, job, node.clock())) is not None:
             others.append(done(job, later))
         else:

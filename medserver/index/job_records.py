@@ -135,11 +135,11 @@ class Verdict:
         As it was claimed.
     outcome : str
         ``done``: it is deleted. ``retry``: it waits until `due_at`. ``dead``: it waits for an administrator.
-        ``released``: it was not tried; the attempt does not count.
+        ``released``: it was not tried; the attempt does not count, and `error` says what it waits for, if anything.
     due_at : datetime or None
         When a job that waits may be claimed again; None: at once.
     error : str
-        Why it failed.
+        Why it failed, or waits.
     """
 
     job: Job
@@ -166,6 +166,16 @@ class JobCount:
     state: str
     count: int
     oldest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadCount:
+    """How many jobs of a lane have a value in their payload; None if they have none."""
+
+    kind: str
+    destination: str
+    value: str | None
+    count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from typing import Any
 from medserver.index.backend import Backend
 from medserver.index.job_lanes import PRIORITIES, LaneTable
 from medserver.index.job_order import IS_READY, Order, OrderKey
-from medserver.index.job_records import ERROR_LENGTH_MAX, Job, JobFilter, Lane, NewJob, Verdict
+from medserver.index.job_records import ERROR_LENGTH_MAX, Job, JobFilter, Lane, NewJob, PayloadCount, Verdict
 from medserver.index.moments import from_text, to_text
 
 PAGE_ROWS = 500
@@ -99,6 +99,12 @@ class JobTable:
         self._revive = sql(
             "UPDATE jobs SET due_at = ?, attempts = CASE WHEN state = 'dead' THEN 0 ELSE attempts END, "
             f"state = 'waiting', ready = {IS_READY} WHERE id = ? AND state <> 'running' RETURNING id"
+        )
+        self._amend = sql("UPDATE jobs SET payload = ? WHERE id = ? AND state <> 'running' RETURNING id")
+        payload = "CAST(payload AS json)" if self._backend.name == "postgresql" else "payload"
+        self._counts_by = sql(
+            f"SELECT kind, destination, {payload} ->> ?, COUNT(*) FROM jobs WHERE state <> 'running' AND kind {among} "
+            "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         )
         self._drop = sql(f"DELETE FROM jobs WHERE state <> 'running' AND id {among} RETURNING id")
 
@@ -188,7 +194,7 @@ class JobTable:
     def _put_back(self, connection: Any, verdict: Verdict, now: datetime) -> set[int]:
         """Let a job wait again: after a failure, or because it was not tried."""
         released = int(verdict.outcome == "released")
-        error = None if released else _text(verdict.error)
+        error = _text(verdict.error) or None
         due_at = to_text(verdict.due_at or now)
         return _ids(connection.execute(self._wait, (due_at, released, error, verdict.job.owner, verdict.job.id)))
 
@@ -241,6 +247,22 @@ class JobTable:
             revived |= _ids(connection.execute(self._revive, (to_text(now), job.id)))
         self._order.renew(connection, keys)
         return [job for job in jobs if job.id in revived]
+
+    def amend(self, connection: Any, ids: Sequence[int], changes: Mapping[str, Any], now: datetime) -> list[Job]:
+        """Change the payloads of jobs that don't run, and let them be due now; return them as they were."""
+        jobs, keys = self._locked(connection, ids)
+        amended: set[int] = set()
+        for job in jobs:
+            changed = NewJob(job.kind, {**job.payload, **changes})
+            if connection.execute(self._amend, (changed.payload_text(), job.id)).fetchall():
+                amended |= _ids(connection.execute(self._revive, (to_text(now), job.id)))
+        self._order.renew(connection, keys)
+        return [job for job in jobs if job.id in amended]
+
+    def counts_by(self, connection: Any, key: str, kinds: Sequence[str]) -> list[PayloadCount]:
+        """Count the jobs of some kinds that don't run, by lane and what their payload says for a key."""
+        rows = connection.execute(self._counts_by, (key, self._backend.list_parameter(kinds))).fetchall()
+        return [PayloadCount(row[0], row[1], row[2], row[3]) for row in rows]
 
     def drop(self, connection: Any, ids: Sequence[int]) -> list[Job]:
         """Delete jobs that don't run; return them."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from medserver.index.job_lanes import LaneTable
-from medserver.index.job_records import Job, JobCount, JobFilter, Lane, LaneState, NewJob, Verdict
+from medserver.index.job_records import Job, JobCount, JobFilter, Lane, LaneState, NewJob, PayloadCount, Verdict
 from medserver.index.job_table import JobTable
 from medserver.index.writer import Writer
 
@@ -247,6 +247,10 @@ class Jobs:
         """Count the jobs by lane and state."""
         return self._read(self._lanes.counts)
 
+    def counts_by(self, key: str, kinds: Sequence[str]) -> Sequence[PayloadCount]:
+        """Count the jobs of some kinds that don't run, by lane and what their payload says for a key."""
+        return self._read(self._table.counts_by, key, kinds)
+
     def list(self, chosen: JobFilter | None = None, after: int = 0) -> Iterator[Job]:
         """Yield jobs, the oldest first.
 
@@ -278,6 +282,19 @@ class Jobs:
         """
         now = self._clock()
         jobs = self._writer.run(lambda connection: self._table.revive(connection, ids, now))
+        self.announce(job.lane for job in jobs)
+        return jobs
+
+    def amend(self, ids: Sequence[int], changes: Mapping[str, Any]) -> list[Job]:
+        """Change the payloads of jobs that don't run, and let them be due now as `retry` does.
+
+        Returns
+        -------
+        list of Job
+            Those for which this was done, as they were.
+        """
+        now = self._clock()
+        jobs = self._writer.run(lambda connection: self._table.amend(connection, ids, changes, now))
         self.announce(job.lane for job in jobs)
         return jobs
 

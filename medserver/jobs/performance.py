@@ -100,8 +100,17 @@ class Performance:
             self._verdicts.append(Verdict(outcome.job, "done"))
             self._follow_ups += outcome.jobs
             return
+        if not outcome.was_tried:
+            self._hold(outcome)
+            return
         logger.warning(_event("failed", self._kind, [outcome.job], outcome.error))
         self._verdicts.append(self._failure(outcome.job, outcome.error, outcome.final, outcome.delay_s))
+
+    def _hold(self, outcome: Outcome) -> None:
+        if outcome.error != outcome.job.last_error:  # else that is known
+            logger.warning(_event("held", self._kind, [outcome.job], str(outcome.error)))
+        due_at = self._node.clock() + timedelta(seconds=outcome.delay_s or 0.0)
+        self._verdicts.append(Verdict(outcome.job, "released", due_at, str(outcome.error)))
 
     def _fail_all(self, jobs: Iterable[Job], error: str) -> None:
         self._verdicts += [self._failure(job, error) for job in jobs]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from medserver.config import Route
+from medserver.config import Config, Route
 from medserver.index import HIGH, LOW, MEDIUM, Job, NewJob
 
 DELIVER, HOLD, CONFIRM, NOTIFY, FORWARD_STEP = "deliver", "hold", "confirm", "notify", "forward_step"
@@ -16,13 +16,26 @@ OUTBOX_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, CONFIRM, HOLD)
 PRIORITIES: Mapping[str, int] = {"low": LOW, "medium": MEDIUM, "high": HIGH}
 
 
+ROUTED_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, HOLD)
+"""Those that do something by a rule. A rule that is gone, or does not send to their destination any more, would have
+changed, delayed or refused what they send: they wait for a decision then."""
+
+
+def is_undecided(config: Config, rule: str | None, destination: str) -> bool:
+    """Tell whether what waits for a destination has lost its rule; None: somebody has decided that it needs none."""
+    if rule is None:
+        return False
+    found = config.route(rule)
+    return found is None or destination not in found.to
+
+
 def kind_of(rule: Route) -> str:
     """Return the job that does what a rule wants done with an instance."""
     return NOTIFY if rule.send == "availability" else DELIVER
 
 
 def released(kind: str, payload: Mapping[str, Any], destination: str, rule: Route | None, now: datetime) -> NewJob:
-    """Return what sends something: at once, or when the hours of the rule begin; if that is gone, at once."""
+    """Return what sends something: at once, or when the hours of the rule begin; without a rule at once."""
     priority, due_at = (PRIORITIES[rule.priority], rule.hours.next_open(now)) if rule else (MEDIUM, now)
     return NewJob(kind, payload, destination=destination, priority=priority, due_at=due_at)
 

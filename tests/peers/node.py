@@ -113,12 +113,16 @@ class Node:
         self._sections[section] = dict(options)
         self._write_config()
 
-    def remove_remote(self, name: str) -> None:
-        """Remove the section `[ae NAME]` from its config.ini."""
-        del self._sections[f"ae {name}"]
+    def remove_section(self, section: str) -> None:
+        """Remove a section from its config.ini."""
+        del self._sections[section]
         self._write_config()
 
-    def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Node:
+    def remove_remote(self, name: str) -> None:
+        """Remove the section `[ae NAME]` from its config.ini."""
+        self.remove_section(f"ae {name}")
+
+    def start(self, *arguments: str, environment: Mapping[str, str] | None = None, umask: int = -1) -> Node:
         """Start it with more arguments of `medserver serve`, wait until it listens, and return itself.
 
         It has the imports behind it, unless the `environment` has what an interpreter reads when it starts: anything
@@ -131,6 +135,7 @@ class Node:
             log=self.log,
             environment=_environment() | dict(environment or {}),
             directory=self.directory,
+            umask=umask,
         )
         self.server.wait_for_port(self.address)
         return self

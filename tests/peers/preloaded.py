@@ -39,13 +39,20 @@ class PreloadedProcess:
         Its whole environment.
     directory : Path or None
         Its working directory; None for that of the tests.
+    umask : int
+        Its umask; -1 for that of the tests.
     """
 
     def __init__(
-        self, arguments: Sequence[str], log: Path, environment: Mapping[str, str], directory: Path | None
+        self,
+        arguments: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        directory: Path | None,
+        umask: int = -1,
     ) -> None:
         self._process = _context.Process(
-            target=_be_program, args=(tuple(arguments), log, dict(environment), directory)
+            target=_be_program, args=(tuple(arguments), log, dict(environment), directory, umask)
         )
         self._process.start()
         self.pid = self._process.pid
@@ -90,13 +97,15 @@ class PreloadedProcess:
 class PreloadedServer(Server):
     """A server whose command line begins with `PROGRAM`."""
 
-    def _started(self, environment: Mapping[str, str], directory: Path | None) -> PreloadedProcess:
+    def _started(
+        self, environment: Mapping[str, str], directory: Path | None, umask: int
+    ) -> PreloadedProcess:
         assert self.arguments[: len(PROGRAM)] == PROGRAM
-        return PreloadedProcess(self.arguments[len(PROGRAM) :], self.log, environment, directory)
+        return PreloadedProcess(self.arguments[len(PROGRAM) :], self.log, environment, directory, umask)
 
 
 def _be_program(
-    arguments: tuple[str, ...], log: Path, environment: dict[str, str], directory: Path | None
+    arguments: tuple[str, ...], log: Path, environment: dict[str, str], directory: Path | None, umask: int
 ) -> None:
     """Run the program as a process group of its own (the body of the forked process)."""
     os.setsid()
@@ -106,6 +115,8 @@ def _be_program(
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)
     os.environ.clear()
     os.environ.update(environment)
+    if umask != -1:
+        os.umask(umask)
     if directory is not None:
         os.chdir(directory)
     from medserver.cli import main

@@ -132,6 +132,8 @@ class Server:
         Added to the environment of the tests.
     directory : Path, optional
         Its working directory.
+    umask : int
+        Its umask; -1 for that of the tests.
     """
 
     def __init__(
@@ -141,12 +143,15 @@ class Server:
         log: Path,
         environment: Mapping[str, str] | None = None,
         directory: Path | None = None,
+        umask: int = -1,
     ) -> None:
         self.arguments = command_line(arguments)
         self.log = log
-        self.process = self._started({**os.environ, **(environment or {})}, directory)
+        self.process = self._started({**os.environ, **(environment or {})}, directory, umask)
 
-    def _started(self, environment: Mapping[str, str], directory: Path | None) -> subprocess.Popen:
+    def _started(
+        self, environment: Mapping[str, str], directory: Path | None, umask: int
+    ) -> subprocess.Popen:
         # A file and not a pipe: nobody need read it for the program to go on. Appended to, as a restarted
         # server does.
         with self.log.open("ab") as output:
@@ -157,6 +162,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 cwd=directory,
+                umask=umask,
                 start_new_session=True,  # a process group of its own, so that `kill` reaches its children
             )
 
