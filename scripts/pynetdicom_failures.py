@@ -17,7 +17,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
         *(f"test_fsm.py::TestState13::test_evt{number}" for number in ("01", "03", "04", "06", "10")),
         *(f"test_fsm.py::TestState13::test_evt{number}" for number in ("12", "13", "16", "18", "19")),
     ),
-    "TLS is not there yet": ("test_transport.py::TestTLS::*",),
+    "there is no TLS": ("test_transport.py::TestTLS::*",),
     "EVT_DATA_SENT is not triggered: nobody listens, and PDUs leave in pieces that are never joined": (
         "test_transport.py::TestEventHandling*::test_data_sent*",
         "test_logging.py::TestDebuggingLogging::test_debug_data_*",
