@@ -67,8 +67,8 @@ def command(ctx: click.Context, invocation: Invocation, alarm: str | None, as_js
     UNCONFIRMED is what an AE that must commit to it has taken, and not yet committed to. 'medserver jobs list --kind
     deliver' shows each instance, 'medserver jobs retry --kind deliver' tries at once what has failed or was given up.
 
-    What waits by a rule that is gone, or sends elsewhere now, waits until the rule is back, or until 'send' or 'drop'
-    says what becomes of it.
+    What waits by a rule that is gone, or sends elsewhere now, waits until the rule is back, or 'send' or 'drop' says
+    what becomes of it.
     """
     if ctx.invoked_subcommand is not None:
         return

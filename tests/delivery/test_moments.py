@@ -131,7 +131,32 @@ def test_who_removes_the_rule_does_not_lose_what_it_held(
     receive(node := opened("route r.when=study"), series[0])
     run_all(node)
     clock.advance(61)
-    run_all(open_archive(f"ae ARCHIVE.address=127.0.0.1:{storescp.address.port}", clock=clock))
+    without = open_archive(f"ae ARCHIVE.address=127.0.0.1:{storescp.address.port}", clock=clock)
+    for _ in range(30):  # it does not die of waiting for a decision
+        run_all(without)
+        clock.advance(61)
+    [job] = without.index.jobs.list(JobFilter())
+    assert (job.kind, job.state, job.attempts, storescp.files()) == ("hold", "waiting", 0, [])
+    assert "no rule 'r'" in str(job.last_error)
+    run_all(opened("route r.when=study"))
+    assert len(storescp.files()) == 1
+
+
+def test_what_was_due_by_a_rule_that_is_gone_waits(
+    opened: Callable[..., Node], clock: Clock, storescp: StoreSCP, series: list[Sample], open_archive  # noqa: F811
+) -> None:
+    receive(opened(), series[0])
+    without = open_archive(f"ae ARCHIVE.address=127.0.0.1:{storescp.address.port}", clock=clock)
+    for _ in range(30):
+        run_all(without)
+        clock.advance(61)
+    [job] = without.index.jobs.list(JobFilter())
+    assert (job.kind, job.state, job.attempts, storescp.files()) == ("deliver", "waiting", 0, [])
+    assert [(one.destination, one.value, one.count) for one in without.index.jobs.counts_by("route", ["deliver"])] == [
+        ("ARCHIVE", "r", 1)
+    ]
+    without.index.jobs.amend([job.id], {"route": None})
+    run_all(without)
     assert len(storescp.files()) == 1
 
 

@@ -1,0 +1,27 @@
+"""Jobs are counted by what their payload says, and changed while they wait."""
+
+from __future__ import annotations
+
+from medserver.index import Index, JobFilter, NewJob
+
+
+def test_jobs_are_counted_by_their_payload(index: Index) -> None:
+    index.add_jobs([
+        NewJob("deliver", {"route": "a"}, "X"),
+        NewJob("deliver", {"route": "a"}, "X"),
+        NewJob("deliver", {"route": None}, "X"),
+        NewJob("deliver", {"route": 'q"\\\\ü'}, "Y"),
+        NewJob("hold", {}, "Y"),
+        NewJob("copy", {"route": "a"}, "X"),
+    ])
+    counted = [(one.kind, one.destination, one.value, one.count) for one in index.jobs.counts_by("route", ["deliver", "hold"])]
+    assert sorted(counted, key=repr) == sorted(
+        [("deliver", "X", "a", 2), ("deliver", "X", None, 1), ("deliver", "Y", 'q"\\\\ü', 1), ("hold", "Y", None, 1)], key=repr
+    )
+
+
+def test_a_job_that_waits_is_changed(index: Index) -> None:
+    first, second = index.add_jobs([NewJob("deliver", {"route": "a", "n": n}, "X") for n in (1, 2)])
+    assert [job.id for job in index.jobs.amend([first], {"route": None})] == [first]
+    assert [job.payload for job in index.jobs.list(JobFilter())] == [{"route": None, "n": 1}, {"route": "a", "n": 2}]
+    assert index.jobs.amend([second + 1], {"route": None}) == []
