@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from medserver import modes
 from medserver.errors import BadUsage, StoreFailure
 
 FILE_NAME = "lock"
@@ -56,9 +57,9 @@ def exclusive(data: Path) -> Iterator[None]:
 def _held(data: Path, kind: int, problem: str) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            data.mkdir(parents=True, exist_ok=True)
+            modes.make_directories(data)
             # Open for writing: network file systems make a lock of a range of bytes out of this, which asks for it.
-            descriptor = os.open(data / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = modes.open_or_create(data / FILE_NAME, os.O_RDWR)
             stack.callback(os.close, descriptor)  # not unlocked: a child that still works keeps it
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:

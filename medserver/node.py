@@ -19,7 +19,8 @@ from medserver.index import Index, open_index
 from medserver.jobs.queue import Queue, open_queue
 from medserver.store import DirectoryVolume, Volume
 
-_TRANSCODED = "transcoded"
+TRANSCODED = "transcoded"
+"""The folder, in the data folder, of what is kept for those who want other transfer syntaxes."""
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ def open_node(
 def _transcoder(config: Config) -> Transcoder:
     """Make what transcodes; the processes of this machine share what they remember."""
     size_max_bytes = config.store.transcoded_max_bytes
-    cache = TranscodedCache(config.node.data / _TRANSCODED, size_max_bytes) if size_max_bytes else None
+    cache = TranscodedCache(config.node.data / TRANSCODED, size_max_bytes) if size_max_bytes else None
     return Transcoder(Workers(), cache)
 
 

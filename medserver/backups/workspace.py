@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from medserver import modes
 from medserver.config import Config
 from medserver.store.failures import translating
 from medserver.store.files import Files
@@ -37,7 +38,7 @@ def workspace(config: Config, size_bytes: int) -> Iterator[Path]:
     files = Files(config.primary_volume.free_min_bytes)
     room = Incoming(f"{data}/{DIRECTORY}", files)
     with translating(f"make room for a dump of the index in {data}"):
-        data.mkdir(parents=True, exist_ok=True)
+        modes.make_directories(data)
         room.sweep()
         files.require_space(str(data), size_bytes)
         descriptor, path = room.create()

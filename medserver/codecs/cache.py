@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
+from medserver import modes
 from medserver.codecs.transcoded import Transcoded
 from medserver.region import BUFFER_SIZE_BYTES, open_region
 
@@ -91,7 +92,7 @@ class TranscodedCache:
         path = self._path(digest, transfer_syntax_uid)
         unfinished = path.with_name(token_hex(8) + _UNFINISHED)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            modes.make_directories(path.parent)
             if shutil.disk_usage(path.parent).free - size_bytes < _FREE_MIN_BYTES:
                 return
             try:
@@ -148,7 +149,7 @@ def _is_whole(descriptor: int) -> bool:
 
 def _write(path: Path, transcoded: Transcoded) -> None:
     digest = hashlib.sha256()
-    with path.open("xb") as file, transcoded.open() as data_set:
+    with open(path, "xb", opener=modes.create) as file, transcoded.open() as data_set:
         file.write(bytes(_HEAD_BYTES))
         while chunk := data_set.read(BUFFER_SIZE_BYTES):
             digest.update(chunk)

@@ -22,6 +22,7 @@ import apsw
 import peewee
 from playhouse.apsw_ext import APSWDatabase
 
+from medserver import modes
 from medserver.errors import IndexFailure, MedserverError, OutOfResources
 from medserver.index import sqlite_dump
 from medserver.index.dump import DumpContent, ShouldStop, Staged
@@ -103,6 +104,15 @@ def _wait_evenly(connection: apsw.Connection) -> None:
     connection.set_busy_handler(wait)
 
 
+def _make_ours(path: Path) -> None:
+    """Make the file of a database if there is none, for its owner and group; SQLite gives its log the same mode."""
+    modes.make_directories(path.parent)
+    if not path.exists():
+        modes.place_empty(path)
+    for suffix in ("", "-wal", "-shm"):
+        modes.narrow(f"{path}{suffix}")
+
+
 class _MigrationDatabase(APSWDatabase):
     """peewee on apsw, for `playhouse.migrations`: its history holds moments, which apsw does not bind by
     itself."""
@@ -135,7 +145,7 @@ class SqliteBackend:
     def __init__(self, path: Path) -> None:
         check_version(apsw.sqlite_lib_version())
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_ours(path)
         except OSError as error:
             raise IndexFailure(f"index: {error}") from error
         self.path = path

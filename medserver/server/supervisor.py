@@ -22,6 +22,7 @@ from medserver.node import Node, open_node, open_volumes
 from medserver.server import acceptor_process, placer_process, worker_process
 from medserver.server.acceptor_process import DRAIN_S
 from medserver.server.descriptors import raise_descriptor_limit
+from medserver.server.permissions import narrow_data
 from medserver.server.stop_request import StopRequest
 from medserver.wire.acceptor import bind, listen
 from medserver.wire.admission import AdmissionLimits
@@ -91,6 +92,7 @@ class Supervisor:
     def run(self) -> None:
         """Serve until a stop signal comes."""
         node = open_node(self._config_file)
+        narrow_data(self._config_file.current)
         try:
             _require_objects(node)
             archive.reconcile(node)

@@ -12,12 +12,14 @@ import os
 import struct
 from collections.abc import Sequence
 
-_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+from medserver import modes
+
+_NEW = os.O_WRONLY | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
-_NEW_LOCKED = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+_NEW_LOCKED = os.O_RDWR | os.O_NOFOLLOW
 _EXISTING = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-_LOCK = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+_LOCK = os.O_RDWR | os.O_NOFOLLOW
 
 # struct flock of Linux on 64 bits: type, whence, start, length, process. Such a lock belongs to the open file and
 # not to the process, and has nothing to do with that of flock(2), which tells who writes a segment.
@@ -55,7 +57,7 @@ class Files:
 
     def create(self, path: str) -> int:
         """Create a file that must not exist and open it for writing."""
-        return os.open(path, _NEW, 0o640)
+        return modes.create(path, _NEW)
 
     def open(self, path: str) -> int:
         """Open a file for reading, not through a symbolic link."""
@@ -122,7 +124,7 @@ class Files:
 
     def make_directory(self, path: str) -> None:
         """Make one directory."""
-        os.mkdir(path, 0o750)
+        modes.make_directory(path)
 
     def remove_directory(self, path: str) -> None:
         """Remove an empty directory."""
@@ -151,7 +153,7 @@ class Files:
 
     def create_locked(self, path: str) -> int:
         """Make a file that must not exist, for reading and writing, and lock it for this process."""
-        descriptor = os.open(path, _NEW_LOCKED, 0o640)
+        descriptor = modes.create(path, _NEW_LOCKED)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BaseException:
@@ -186,7 +188,7 @@ class Files:
 
         The lock is the kernel's: it ends with the process, however that ends.
         """
-        descriptor = os.open(path, _LOCK, 0o640)
+        descriptor = modes.open_or_create(path, _LOCK)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BaseException:

@@ -1,0 +1,84 @@
+"""Who may read what the node keeps: its owner and group and nobody else, whatever umask it was started with.
+
+It is patient data. What is there with a wider mode is narrowed when the node starts; what an administrator has made
+narrower stays so.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+FILE, DIRECTORY = 0o640, 0o750
+_SET_GROUP_ID = stat.S_ISGID
+
+
+def create(path: str | os.PathLike[str], flags: int) -> int:
+    """Make a file that must not exist, and open it. It can be given to `open` as its opener, with mode ``x``."""
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE)
+    try:
+        os.fchmod(descriptor, FILE)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def open_or_create(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a file; make it if there is none."""
+    with suppress(FileExistsError):
+        return create(path, flags)
+    return os.open(path, flags | os.O_CLOEXEC)
+
+
+def place_empty(path: Path) -> None:
+    """Make an empty file if there is none, without ever having it open.
+
+    SQLite's locks belong to the process, and are gone when any descriptor of the file is closed.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    os.close(create(temporary, os.O_WRONLY))
+    try:
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
+
+
+def make_directory(path: str | os.PathLike[str]) -> None:
+    """Make one directory; FileExistsError if there is one."""
+    os.mkdir(path, DIRECTORY)
+    os.chmod(path, DIRECTORY)
+
+
+def make_directories(path: Path) -> None:
+    """Make a directory, and what is missing above it."""
+    if path.is_dir():
+        return
+    make_directories(path.parent)
+    with suppress(FileExistsError):
+        make_directory(path)
+
+
+def narrow(path: str | os.PathLike[str]) -> bool:
+    """Take from others what they may do with a file or directory of ours; tell whether that was anything.
+
+    What belongs to somebody else, and what a symbolic link leads to, is left alone.
+    """
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(found.st_mode):
+        wanted = found.st_mode & (DIRECTORY | _SET_GROUP_ID)
+    elif stat.S_ISREG(found.st_mode):
+        wanted = found.st_mode & FILE
+    else:
+        return False
+    if wanted == stat.S_IMODE(found.st_mode) or os.geteuid() not in (0, found.st_uid):
+        return False
+    os.chmod(path, wanted)
+    return True
