@@ -13,7 +13,8 @@ from medserver.cli.invocation import Invocation, pass_invocation
 def command(invocation: Invocation) -> None:
     """Run the node until it gets SIGTERM or SIGINT.
 
-    Running operations are given a few seconds to finish.
+    Running operations are given a few seconds to finish. SIGHUP has the configuration read anew; it also comes when the
+    terminal is closed, and the node goes on.
     """
     from medserver.server import serve  # what serves is not imported by the other commands
 

@@ -13,6 +13,8 @@ from medserver.cli.invocation import Invocation, pass_invocation
 def command(invocation: Invocation) -> None:
     """Perform jobs until it gets SIGTERM or SIGINT.
 
+    SIGHUP has the configuration read anew.
+
     For any machine that reaches the index and the volumes. 'medserver serve' has workers of its own, see [jobs].
     """
     from medserver.server import work  # what serves is not imported by the other commands

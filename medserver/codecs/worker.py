@@ -40,7 +40,8 @@ def main(descriptor: int, memory_max_bytes: int) -> None:
     memory_max_bytes : int
         The address space that a job may add to that of the idle worker.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent drains, and says when to stop
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the parent drains, and says when to stop
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     for name in ("coercion", "conversion", "lossy"):  # what jobs need does not count as theirs

@@ -80,6 +80,11 @@ class ConfigFile:
                     self._take_over()
         return self._reading.config
 
+    def read_again(self) -> None:
+        """Have the file read when `current` is looked at the next time, whether it has changed or not."""
+        self._signature = None
+        self._look_at = 0.0
+
     @property
     def data(self) -> Path:
         """The directory where relative paths start."""

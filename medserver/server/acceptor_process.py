@@ -68,6 +68,7 @@ def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, su
     while signal.sigtimedwait(STOP_SIGNALS, WATCH_INTERVAL_S) is None:
         if os.getppid() != supervisor or not acceptor.alive:
             break
+        config_file.current  # noqa: B018 - a changed file is taken over, or complained of, also when nobody calls
         _rest(node)
     acceptor.stop(DRAIN_S)
     node.close()

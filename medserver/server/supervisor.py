@@ -22,6 +22,7 @@ from medserver.node import Node, open_node, open_volumes
 from medserver.server import acceptor_process, placer_process, worker_process
 from medserver.server.acceptor_process import DRAIN_S
 from medserver.server.descriptors import raise_descriptor_limit
+from medserver.server.hangup import Hangup
 from medserver.server.permissions import narrow_data
 from medserver.server.stop_request import StopRequest
 from medserver.wire.acceptor import bind, listen
@@ -51,9 +52,9 @@ def serve(config_file: ConfigFile) -> None:
     BadUsage
         The index is being made anew.
     """
-    stop_request = StopRequest()  # before anybody can see that we are here
+    stop_request, hangup = StopRequest(), Hangup(config_file)  # before anybody can see that we are here
     with lock.shared(config_file.current.node.data):  # the processes that are forked hold it too
-        Supervisor(config_file, stop_request).run()
+        Supervisor(config_file, stop_request, hangup).run()
 
 
 def _require_objects(node: Node) -> None:
@@ -75,12 +76,15 @@ class Supervisor:
         What config.ini says.
     stop_request : StopRequest
         When to stop.
+    hangup : Hangup
+        When to have the configuration read anew.
     """
 
-    def __init__(self, config_file: ConfigFile, stop_request: StopRequest) -> None:
+    def __init__(self, config_file: ConfigFile, stop_request: StopRequest, hangup: Hangup) -> None:
         config = config_file.current
         self._config_file = config_file
         self._stop_request = stop_request
+        self._hangup = hangup
         self._listener: socket.socket = bind(config.node.address, config.node.port)
         limits = AdmissionLimits.from_options(config.limits)
         self._roster = Roster(config.node.processes, limits.rows)
@@ -119,10 +123,18 @@ class Supervisor:
         )
         while not self._stop_request.wait(INTERVAL_S):
             self._reap()
+            if self._hangup.take():
+                self._read_again()
         logger.info("stopping")
         self._listener.close()
         self._stop()
         logger.info("stopped")
+
+    def _read_again(self) -> None:
+        """Read the configuration anew, and have the others do so: SIGHUP is mostly sent to this process alone."""
+        for process_id in self._processes:
+            os.kill(process_id, signal.SIGHUP)
+        self._config_file.current  # noqa: B018 - it is read, and what is wrong with it is logged
 
     # -- processes ----------------------------------------------------------------------------------------
 

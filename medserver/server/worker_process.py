@@ -14,6 +14,7 @@ from medserver.jobs.runner import Runner
 from medserver.log import Event
 from medserver.node import open_node
 from medserver.server.acceptor_process import DRAIN_S, STOP_SIGNALS
+from medserver.server.hangup import Hangup
 from medserver.server.priority import lower_priority
 from medserver.server.stop_request import StopRequest
 
@@ -56,6 +57,7 @@ def work(
         The index cannot be opened.
     """
     stop_request = StopRequest()  # before anybody can see that we are here
+    Hangup(config_file)
     logger.info(Event("working", pid=os.getpid()))
     with lock.shared(config_file.current.node.data):
         _perform(config_file, lambda: not stop_request.wait(WATCH_INTERVAL_S), kinds, periodic)
@@ -70,6 +72,6 @@ def _perform(
     runner = Runner(node, kinds, periodic, threads=config_file.current.jobs.threads)
     runner.start()
     while is_wanted():
-        pass  # the threads of the runner do it all
+        config_file.current  # noqa: B018 - a changed file is taken over; the threads of the runner do all the rest
     runner.stop(DRAIN_S)
     node.close()

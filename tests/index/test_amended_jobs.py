@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from medserver.index import Index, JobFilter, NewJob
 
+ODD = 'a "rule" \\ ü'
+
 
 def test_jobs_are_counted_by_their_payload(index: Index) -> None:
     index.add_jobs([
         NewJob("deliver", {"route": "a"}, "X"),
         NewJob("deliver", {"route": "a"}, "X"),
         NewJob("deliver", {"route": None}, "X"),
-        NewJob("deliver", {"route": 'q"\\\\ü'}, "Y"),
+        NewJob("deliver", {"route": ODD}, "Y"),
         NewJob("hold", {}, "Y"),
         NewJob("copy", {"route": "a"}, "X"),
     ])
-    counted = [(one.kind, one.destination, one.value, one.count) for one in index.jobs.counts_by("route", ["deliver", "hold"])]
-    assert sorted(counted, key=repr) == sorted(
-        [("deliver", "X", "a", 2), ("deliver", "X", None, 1), ("deliver", "Y", 'q"\\\\ü', 1), ("hold", "Y", None, 1)], key=repr
-    )
+    counts = index.jobs.counts_by("route", ["deliver", "hold"])
+    assert {(one.kind, one.destination, one.value): one.count for one in counts} == {
+        ("deliver", "X", "a"): 2,
+        ("deliver", "X", None): 1,
+        ("deliver", "Y", ODD): 1,
+        ("hold", "Y", None): 1,
+    }
 
 
 def test_a_job_that_waits_is_changed(index: Index) -> None:
