@@ -7,11 +7,14 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from medserver.config import Config, ConfigFile
 from medserver.errors import ConfigError
+
+if TYPE_CHECKING:
+    from medserver.config import Config, ConfigFile
 
 LOOK_EVERY_S = 0.005
 """How old the configuration may be that an operation works with; a look at the file for each costs too much."""
@@ -46,6 +49,8 @@ class Invocation:
         """
         if not self.config_path.exists():
             raise ConfigError(f"{self.config_path}: no such file (name another with --config)")
+        from medserver.config import ConfigFile  # --version and --help do without
+
         return ConfigFile(self.config_path, self.overrides, os.environ, look_every_s=LOOK_EVERY_S)
 
     @property

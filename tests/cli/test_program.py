@@ -123,7 +123,7 @@ def test_a_bug_is_one_line_too(invoke, monkeypatch):
     def broken(*arguments, **options):
         raise ZeroDivisionError("nobody thought of this")
 
-    monkeypatch.setattr("medserver.cli.invocation.ConfigFile", broken)
+    monkeypatch.setattr("medserver.config.ConfigFile", broken)
     result = invoke("config", "check")
     assert result.exit_code == SOFTWARE
     assert "internal error: ZeroDivisionError: nobody thought of this" in result.output
