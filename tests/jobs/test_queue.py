@@ -136,7 +136,7 @@ def test_jobs_are_done_without_messages(
     elsewhere = open_here(config)
     numbers += elsewhere.index.add_jobs([NewJob("copy")])
     wait_until(lambda: sorted(seen) == numbers, what="the job that another process added")
-    wait_until(lambda: "messages to workers do not get through" in caplog.text, what="a line in the log")
+    wait_until(lambda: "messages do not reach the workers" in caplog.text, what="a line in the log")
     broken.start()
     wait_until(lambda: not node.queue._failing, what="messages that get through again")
     runner.stop(2)
