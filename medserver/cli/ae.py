@@ -110,7 +110,7 @@ def remove(invocation: Invocation, name: str) -> None:
 @json_option
 @pass_invocation
 def pending(invocation: Invocation, as_json: bool) -> None:
-    """List callers that were refused because nobody knows them, and the command that lets each in."""
+    """List AEs that were rejected as unknown, and the command that adds each."""
     callers = _unknown_callers(invocation)
     if as_json:
         echo_json([_described_caller(caller) for caller in callers])
@@ -138,7 +138,7 @@ def pending(invocation: Invocation, as_json: bool) -> None:
 def approve(
     invocation: Invocation, ae_title: str, address: str | None, port: int | None, name: str | None, allow: str
 ) -> None:
-    """Let in a caller that was refused as unknown (see `ae pending`)."""
+    """Add an AE that was rejected as unknown (see `ae pending`)."""
     caller = _caller(_unknown_callers(invocation), ae_title, address)
     ae_title = _approvable_ae_title(caller)
     name = name if name is not None else _name_for(ae_title)

@@ -30,7 +30,7 @@ class _ShowByDefault(click.Group):
 
 @click.group(cls=_ShowByDefault)
 def command() -> None:
-    """Show under which conditions images were acquired, and compare them."""
+    """Show with which parameters images were acquired, and compare them."""
 
 
 @command.command()

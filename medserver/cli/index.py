@@ -29,7 +29,7 @@ _UNFINISHED = "rebuilding"
 
 @click.group()
 def command() -> None:
-    """Look into the index, compare it with the store, make it anew."""
+    """Look into the index, compare it with the store, rebuild it."""
 
 
 @command.command()
@@ -68,7 +68,7 @@ def duplicates(invocation: Invocation, as_json: bool) -> None:
 @click.option(
     "--digests", is_flag=True, help="Read every object and compare it with its digest; this takes long."
 )
-@click.option("--restart", is_flag=True, help="Begin anew, not where an interrupted check stopped.")
+@click.option("--restart", is_flag=True, help="Start over instead of continuing an interrupted check.")
 @json_option
 @pass_invocation
 @click.pass_context

@@ -44,7 +44,7 @@ def _opened(invocation: Invocation) -> Iterator[Node]:
 @pass_invocation
 @click.pass_context
 def command(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
-    """Look at what the node does later, and at what has failed; try it again, or drop it.
+    """Show the job queue; retry or drop what has failed.
 
     Without a command it shows how many there are, of which kind, for whom and in which state, and how old the oldest
     is. A dead job has failed too often, and waits for 'retry' or 'drop'.

@@ -18,7 +18,7 @@ from medserver.polling.runs import LastRun, last_run
 
 @click.group()
 def command() -> None:
-    """Collect what AEs have and the node lacks: show the [poll NAME] entries, perform one now."""
+    """Fetch what other AEs have (polling): show the [poll NAME] entries, perform one now."""
 
 
 @command.command("list")

@@ -16,7 +16,7 @@ from medserver.dicom.syntax_names import short_name
 
 @click.group()
 def command() -> None:
-    """Show and test the rules by which instances are sent on."""
+    """Show and test the rules by which instances are sent on (routing)."""
 
 
 @command.command("list")

@@ -162,7 +162,7 @@ def _queued(node: Node, kind: str, destination: str | None = None) -> int:
 @click.argument("volume", required=False)
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="N copies at random, instead of all.")
 @click.option("--rate", type=click.FloatRange(0.001), metavar="MB/S", help="How fast, for each volume.")
-@click.option("--restart", is_flag=True, help="Begin anew, not where an interrupted verification stopped.")
+@click.option("--restart", is_flag=True, help="Start over instead of continuing an interrupted verification.")
 @click.option("--pixels", is_flag=True, help="Decode what was compressed here, and bring back pixels that are lost.")
 @json_option
 @pass_invocation

@@ -51,7 +51,7 @@ def command(
     processes: int,
     as_json: bool,
 ) -> None:
-    """Bring IN, a file or a folder, into another transfer syntax, and write it to OUT.
+    """Transcode IN, a file or a folder, into another transfer syntax, and write it to OUT.
 
     Every frame that is compressed is decoded again and compared. What cannot be brought into the transfer syntax
     without loss is copied as it is, and a line says why. The SOP Instance UID stays.
