@@ -2,6 +2,7 @@
 
     scripts/crash 1000                  a seed is chosen and printed
     scripts/crash 1000 --seed 7         the same campaign again
+    scripts/crash 1000 --worker         only the worker is killed, while it copies and repairs
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import random
 import tempfile
 from pathlib import Path
 
+from tests.crash import workers
 from tests.crash.campaign import Campaign
 from tests.peers.node import Node
 
@@ -20,18 +22,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="scripts/crash", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kills", type=int)
+    parser.add_argument("kills", type=int, help="at least as many")
+    parser.add_argument("--worker", action="store_true", help="kill the worker alone, on a node with a replica")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(Node(Path(folder)), options.seed)
-        for number in range(1, options.kills + 1):
-            campaign.kill_at_random()
-            print(f"\rkill {number}: {campaign.load.count} instances acknowledged, all there", end="", flush=True)
-        campaign.node.start()
-        campaign.check_store()
+        node = Node(Path(folder), options=workers.OPTIONS if options.worker else None)
+        run = _kill_the_worker if options.worker else _kill_everything
+        try:
+            run(node, options.seed, options.kills)
+        finally:
+            node.kill()
     print()
+
+
+def _kill_everything(node: Node, seed: int, kills: int) -> None:
+    campaign = Campaign(node, seed)
+    while campaign.kills < kills:
+        campaign.kill_at_random()
+        _tell(campaign)
+    node.start()
+    campaign.check_store()
+
+
+def _kill_the_worker(node: Node, seed: int, kills: int) -> None:
+    campaign = workers.WorkerCampaign(node, seed)
+    while campaign.kills < kills:
+        node.start()
+        campaign.kill_round()
+        campaign.finish()
+        _tell(campaign)
+
+
+def _tell(campaign: Campaign) -> None:
+    print(f"\rkill {campaign.kills}: {campaign.load.count} instances acknowledged, all there", end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Campaign:
         self.check()
 
     def kill_at(self, point: str, times: int = 1) -> bool:
-        """Load a node of which a process dies at a crash point; tell whether one did."""
+        """Load a node of which a process dies at a crash point, check all, and tell whether one did; it is stopped."""
         self.node.start(environment={VARIABLE: f"{point}:{times}"})
         enough = self.load.count + ACKNOWLEDGED_MIN
         with self.load.running():
@@ -63,7 +63,9 @@ class Campaign:
             wait_until(lambda: KILLED in self.node.output, deadline_s=10, what=point)
         died = KILLED in self.node.output
         self.kill_everything()
-        self.check()
+        self.node.start()
+        self.load.check()
+        self.check_store()
         return died
 
     def kill_everything(self) -> None:

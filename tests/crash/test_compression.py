@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,12 +13,13 @@ import pytest
 from pydicom.uid import RLELossless
 
 from medserver.config import ConfigFile
+from medserver.crash import VARIABLE
 from medserver.node import open_node
 from tests.archive.conftest import receive
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import make_series
-from tests.peers.node import REPOSITORY, Node
-from tests.peers.process import run, wait_until
+from tests.peers.node import Node
+from tests.peers.process import wait_until
 from tests.safekeeping.lost_pixels import compress_as_before, make_image, overlay
 
 POINTS = ("compressed written", "compressed entered")
@@ -29,11 +28,8 @@ COUNT = 6
 
 def work_until_killed(node: Node, point: str) -> None:
     """Run a worker that dies at a point."""
-    environment = {"MEDSERVER_CRASH_POINT": f"{point}:3", "PYTHONPATH": str(REPOSITORY)}
-    completed = run(
-        [sys.executable, "-m", "medserver", "--config", node.config, "worker"], environment=os.environ | environment
-    )
-    assert completed.exit_code in (-signal.SIGKILL, 128 + signal.SIGKILL), completed.output
+    completed = node.forked("worker", environment={VARIABLE: f"{point}:3"})
+    assert completed.exit_code == -signal.SIGKILL, completed.output
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -43,9 +39,8 @@ def test_a_kill_while_pixels_are_brought_back(make_node: Callable[..., Node], tm
     with closing(open_node(ConfigFile(node.config))) as opened:
         receive(opened, sample)
         expected = compress_as_before(opened, sample)
-    command = [sys.executable, "-m", "medserver", "--config", node.config, "store", "verify", "--pixels"]
-    killed = run(command, environment=os.environ | {"MEDSERVER_CRASH_POINT": point, "PYTHONPATH": str(REPOSITORY)})
-    assert killed.exit_code in (-signal.SIGKILL, 128 + signal.SIGKILL), killed.output
+    killed = node.forked("store", "verify", "--pixels", environment={VARIABLE: point})
+    assert killed.exit_code == -signal.SIGKILL, killed.output
     again = node.cli("store", "verify", "--pixels").check().output
     assert again.endswith(
         "1 image checked, 1 restored, 0 not restorable\n" if point == "compressed written"

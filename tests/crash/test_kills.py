@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,9 @@ from tests.crash import test_compression, test_safekeeping
 from tests.crash.campaign import Campaign
 from tests.peers.node import REPOSITORY
 
-RANDOM_KILLS = 8
+RANDOM_KILLS = 3
+"""A few; `scripts/crash` does any number of them."""
+
 SEED = 20261123
 
 ELSEWHERE = {*test_safekeeping.POINTS, *test_compression.POINTS}
@@ -43,10 +44,3 @@ def test_random_kills(make_node, record_property) -> None:
 def test_a_kill_at_every_point(make_node, point: str) -> None:
     campaign = Campaign(make_node(options=OPTIONS), SEED)
     assert campaign.kill_at(point, TIMES.get(point, 1)), "the point was not reached"
-    campaign.node.start()
-    campaign.load.check()
-    campaign.check_store()
-
-
-def test_the_script_of_longer_campaigns_exists() -> None:
-    assert Path(REPOSITORY / "scripts" / "crash").exists()

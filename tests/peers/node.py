@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from medserver.cli.invocation import LOOK_EVERY_S
-from tests.peers import Address
+from tests.peers import Address, preloaded
 from tests.peers.command_line import invoke
 from tests.peers.ports import free_port
 from tests.peers.preloaded import PROGRAM, PreloadedServer
@@ -157,6 +157,13 @@ class Node:
     def program(self, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> Completed:
         """Run `medserver --config config.ini` with these arguments to its end, in a process of its own."""
         return run([*self._command(), *arguments], environment=_environment() | dict(environment or {}))
+
+    def forked(self, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> Completed:
+        """Run `medserver --config config.ini` in a process of its own that has the imports behind it.
+
+        For what ends or marks its process, with variables of medserver in its `environment`.
+        """
+        return preloaded.run(["--config", self.config, *arguments], environment=environment)
 
     def _command(self) -> list[str | Path]:
         return [*PROGRAM, "--config", self.config]

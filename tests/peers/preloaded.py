@@ -12,11 +12,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.peers.process import Server, wait_until
+from tests.peers.process import Completed, Server, wait_until
 
 PROGRAM = (sys.executable, "-m", "medserver")
 
@@ -102,6 +103,26 @@ class PreloadedServer(Server):
     ) -> PreloadedProcess:
         assert self.arguments[: len(PROGRAM)] == PROGRAM
         return PreloadedProcess(self.arguments[len(PROGRAM) :], self.log, environment, directory, umask)
+
+
+def run(
+    arguments: Sequence[str | Path], *, timeout_s: float = 120, environment: Mapping[str, str] | None = None
+) -> Completed:
+    """Run `medserver` to its end, as `tests.peers.process.run` does a program; its exit code is negative for a signal.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        It did not end in time; it has been killed.
+    """
+    texts = tuple(map(str, arguments))
+    with tempfile.NamedTemporaryFile() as output:
+        process = PreloadedProcess(texts, Path(output.name), {**os.environ, **(environment or {})}, None)
+        try:
+            exit_code = process.wait(timeout_s)
+        finally:
+            process.kill()
+        return Completed(("medserver", *texts), exit_code, Path(output.name).read_text(errors="replace"))
 
 
 def _be_program(
