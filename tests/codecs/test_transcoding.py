@@ -128,22 +128,6 @@ def test_an_object_shorter_than_it_should_be(workers: Workers, tmp_path: Path) -
                     pass
 
 
-def test_two_gigabytes_in_little_memory(tmp_path: Path) -> None:
-    """A sparse file of 2 GB goes through with 64 MB more than an idle worker has."""
-    size_bytes = 2 * 2**30
-    header = struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OW", 0, size_bytes)
-    path = tmp_path / "large"
-    with path.open("wb") as file:
-        file.write(header)
-        file.truncate(len(header) + size_bytes)
-    total = path.stat().st_size
-    with Workers(1, memory_max_bytes=64 * 2**20) as workers, path.open("rb") as file:
-        way = (EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN)
-        with transcode(file, total, *way, workers, tmp_path) as transcoded, transcoded.open() as stream:
-            assert transcoded.size_bytes == total
-            assert stream.read(12) == struct.pack(">HH2sHL", 0x7FE0, 0x0010, b"OW", 0, size_bytes)
-
-
 def test_eight_threads_at_once(workers: Workers, tmp_path: Path) -> None:
     objects = [*compressed(), *uncompressed()[:16]] * 2
     expected = [each.transcoded(_other(each), workers, tmp_path).data_set for each in objects]
