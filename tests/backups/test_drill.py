@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,7 @@ import pytest
 from medserver.crash import VARIABLE
 from tests.backups.conftest import ROWS
 from tests.peers.files import make_small
-from tests.peers.node import REPOSITORY, Node
+from tests.peers.node import Node
 from tests.peers.process import wait_until
 from tests.services.client import Client
 
@@ -38,20 +35,6 @@ def drilled(make_node, tmp_path: Path, database_url: str) -> Node:
     )
 
 
-def command(
-    node: Node, *arguments: str, environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run a subcommand on the configuration of a node."""
-    return subprocess.run(
-        [sys.executable, "-m", "medserver", "--config", node.config, *arguments],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def store(node: Node, made: list) -> None:
     """Send objects and wait until the replica has them."""
     assert Client(node.address).store(*made) == [0] * len(made)
@@ -59,7 +42,7 @@ def store(node: Node, made: list) -> None:
 
 
 def waiting(node: Node) -> list:
-    jobs = json.loads(command(node, "jobs", "--json").stdout)
+    jobs = json.loads(node.cli("jobs", "--json").stdout)
     return [one for one in jobs if one["kind"] in ("replicate", "repair")]
 
 
@@ -86,18 +69,18 @@ def test_primary_and_index_are_lost_and_come_back(drilled, database_url, tmp_pat
     node = drilled.start()
     first = make_small(tmp_path / "first", 5)
     store(node, first)
-    assert command(node, "backup", "create").returncode == 0
+    assert node.cli("backup", "create").exit_code == 0
     second = make_small(tmp_path / "second", 6)
     store(node, second)
-    refused = command(node, "backup", "restore")
-    assert refused.returncode == 2
+    refused = node.cli("backup", "restore")
+    assert refused.exit_code == 2
     assert "the node is running" in refused.stderr
     node.stop()
 
     lose_primary(node)
     lose_index(node)  # that on PostgreSQL is kept aside by the restore
-    done = command(node, "backup", "restore", "--json")
-    assert done.returncode == 1, done.stderr  # the primary volume is away
+    done = node.cli("backup", "restore", "--json")
+    assert done.exit_code == 1, done.stderr  # the primary volume is away
     told = json.loads(done.stdout)
     assert (told["before"]["instances"], told["after"]["instances"]) == (5, 11)
     assert [(one["problem"], one["volume"], one["path"]) for one in told["findings"]] == [("unreadable", "main", "")]
@@ -107,9 +90,9 @@ def test_primary_and_index_are_lost_and_come_back(drilled, database_url, tmp_pat
     assert served(node, first) == sent([*first, *second])
     third = make_small(tmp_path / "third", 3)
     store(node, third)
-    assert command(node, "store", "replicate", "main").returncode == 0
+    assert node.cli("store", "replicate", "main").exit_code == 0
     wait_until(lambda: not waiting(node), what="the primary volume")
-    status = json.loads(command(node, "store", "status", "--json").stdout)
+    status = json.loads(node.cli("store", "status", "--json").stdout)
     assert {one["name"]: (one["copies"], one["bad"], one["missing"]) for one in status["volumes"]} == {
         "main": (14, 0, 0), "near": (14, 0, 0),
     }  # fmt: skip
@@ -127,8 +110,8 @@ def test_every_index_is_gone_and_comes_back_from_the_replica_alone(drilled, tmp_
     before = rows(node)
     lose_primary(node)
     lose_index(node)
-    done = command(node, "index", "rebuild")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = node.cli("index", "rebuild")
+    assert done.exit_code == 0, done.stdout + done.stderr
     after = rows(node)
     assert [one for one in before["locations"] if one[0] == "near"] == after["locations"]
     assert {name: found for name, found in after.items() if name != "locations"} == {
@@ -157,37 +140,37 @@ def test_a_kill_in_the_midst_leaves_no_half_backup(drilled, tmp_path, point, cou
     made = make_small(tmp_path / "made", 3)
     store(node, made)
     node.stop()
-    assert command(node, "backup", "create").returncode == 0
-    assert command(node, "backup", "create", environment={VARIABLE: point}).returncode == -signal.SIGKILL
-    listed = json.loads(command(node, "backup", "list", "--json").stdout)
+    assert node.cli("backup", "create").exit_code == 0
+    assert node.forked("backup", "create", environment={VARIABLE: point}).exit_code == -signal.SIGKILL
+    listed = json.loads(node.cli("backup", "list", "--json").stdout)
     assert len(listed) == count
-    assert command(node, "backup", "verify", "all").returncode == 0
-    assert command(node, "backup", "create").returncode == 0
+    assert node.cli("backup", "verify", "all").exit_code == 0
+    assert node.cli("backup", "create").exit_code == 0
     assert not list((node.data / "unfinished").rglob("*.part"))
-    assert len(json.loads(command(node, "backup", "list", "--json").stdout)) == count + 1
+    assert len(json.loads(node.cli("backup", "list", "--json").stdout)) == count + 1
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_what_the_commands_say(drilled, tmp_path):
     node = drilled.start()
-    assert command(node, "backup", "list").stdout == "no backups\n"
-    nothing = command(node, "backup", "restore")
-    assert nothing.returncode == 2
+    assert node.cli("backup", "list").stdout == "no backups\n"
+    nothing = node.cli("backup", "restore")
+    assert nothing.exit_code == 2
     store(node, make_small(tmp_path / "made", 2))
     node.stop()
-    assert command(node, "backup", "restore").stderr == "medserver: there is no backup\n"
-    made = command(node, "backup", "create")
+    assert node.cli("backup", "restore").stderr == "medserver: there is no backup\n"
+    made = node.cli("backup", "create")
     assert made.stdout.endswith(", verified\n")
     name = made.stdout.split()[0]
-    assert command(node, "backup", "verify", name).stdout == f"{name} on near is good\n"
-    header, row = command(node, "backup", "list").stdout.splitlines()
+    assert node.cli("backup", "verify", name).stdout == f"{name} on near is good\n"
+    header, row = node.cli("backup", "list").stdout.splitlines()
     assert header.split() == ["NAME", "VOLUME", "MADE", "DATABASE", "INSTANCES", "SIZE"]
     assert row.split()[:2] == [name, "near"]
     [dump] = (tmp_path / "near" / "backups").glob("*.gz")
     dump.write_bytes(dump.read_bytes()[:-1])
     for arguments in (("verify",), ("restore", name)):
-        refused = command(node, "backup", *arguments)
-        assert refused.returncode != 0
+        refused = node.cli("backup", *arguments)
+        assert refused.exit_code != 0
         assert refused.stderr == (
             f"medserver: backup {name} on volume near is damaged: it is not what was written\n"
         )
@@ -195,6 +178,6 @@ def test_what_the_commands_say(drilled, tmp_path):
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_backups_for_a_volume_that_is_not_there_are_a_mistake(drilled):
-    wrong = command(drilled, "--set", "backup.volume=naer", "config", "check")
-    assert wrong.returncode == 78
+    wrong = drilled.cli("--set", "backup.volume=naer", "config", "check")
+    assert wrong.exit_code == 78
     assert "[backup] volume: no volume 'naer' (did you mean 'near'?)" in wrong.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medserver.cli.invocation import LOOK_EVERY_S
 from tests.peers import Address, preloaded
-from tests.peers.command_line import invoke
+from tests.peers.command_line import Invoked, invoke
 from tests.peers.ports import free_port
 from tests.peers.preloaded import PROGRAM, PreloadedServer
 from tests.peers.process import Completed, Server, run, wait_until
@@ -150,7 +150,7 @@ class Node:
         if self.server is not None:
             self.server.kill()
 
-    def cli(self, *arguments: str | Path) -> Completed:
+    def cli(self, *arguments: str | Path) -> Invoked:
         """Run `medserver --config config.ini` with these arguments to its end, in this process."""
         return invoke("--config", self.config, *arguments)
 
