@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import logging
 import os
 import re
 import signal
@@ -15,6 +17,7 @@ import pytest
 from medserver.cli.manual import pages
 from scripts.benchmarks import report
 from scripts.benchmarks.__main__ import chosen
+from scripts.benchmarks.__main__ import main as bench
 from scripts.benchmarks.cell import Cell, Requirement
 from scripts.benchmarks.cells import CELLS
 from scripts.benchmarks.report import Outcome
@@ -163,29 +166,71 @@ def test_bench_leaves_nothing_behind_when_it_is_interrupted(tmp_path: Path, numb
     requires("dcmtk", "orthanc")
     folder = tmp_path / "stores"
     folder.mkdir()
-    command = [*BENCH, "--rounds", 1000, "--cells", "store-mr,echo", "--folder", folder]
+    command = [*BENCH, "--rounds", 1000, "--cells", "store-mr-1", "--folder", folder]
     command = list(map(str, command))
-    bench = Server(command, log=tmp_path / "log", environment=ENVIRONMENT, directory=REPOSITORY)
+    program = Server(command, log=tmp_path / "log", environment=ENVIRONMENT, directory=REPOSITORY)
     try:
-        bench.wait_for_line("round 1/1000 .* Orthanc", deadline_s=60)
-        bench.process.send_signal(number)
-        assert bench.process.wait(60) == 128 + number
+        program.wait_for_line("round 1/1000 .* Orthanc", deadline_s=60)
+        program.process.send_signal(number)
+        assert program.process.wait(60) == 128 + number
     finally:
-        bench.kill()
+        program.kill()
     assert list(folder.iterdir()) == []
     wait_until(lambda: not processes_about(folder), what="the end of all servers")
 
 
-def test_unknown_cell_is_an_error() -> None:
-    completed = run([*BENCH, "--cells", "telepathy"])
-    assert completed.returncode == 2
-    assert "no cell 'telepathy'" in completed.stderr
+def test_unknown_cell_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["scripts/bench", "--cells", "telepathy"])
+    with pytest.raises(SystemExit) as ended:
+        bench()
+    assert ended.value.code == 2
+    assert "no cell 'telepathy'" in capsys.readouterr().err
 
 
 def test_bench_of_the_index(tmp_path: Path) -> None:
     completed = run([sys.executable, REPOSITORY / "scripts" / "bench_index", "--studies", 200])
     assert completed.returncode == 0, completed.stderr
     assert "200 studies, 2,000 instances" in completed.stdout
+
+
+# -- campaigns ----------------------------------------------------------------------------------------------
+
+CAMPAIGNS = {
+    ("crash", "3", "--seed", "7"): r"seed 7\n(\rkill [123]: [1-9][0-9]+ instances acknowledged, all there){3}\n",
+    ("crash", "1", "--worker", "--seed", "7"): r"seed 7\n\rkill 4: [1-9][0-9]+ instances acknowledged, all there\n",
+    ("deliveries", "30", "--seed", "7"): r"(?s)seed 7\n.*all 30 at all three; .*\n",
+    ("flips", "10", "--seed", "7"): r"seed 7\n\r10 flips, [1-9] copies repaired in this round\n",
+    ("memory", "move", "--count", "20"): r"move 20: [0-9]+ MB\n",
+}
+"""Short ones, and what they print."""
+
+
+@pytest.mark.parametrize("command", CAMPAIGNS, ids=" ".join)
+def test_campaigns(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if command[0] in ("deliveries", "memory"):
+        requires("dcmtk")
+    monkeypatch.setattr(logging.root.manager, "disable", logging.NOTSET)
+    call_campaign(monkeypatch, *command)
+    assert re.fullmatch(CAMPAIGNS[command], capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, *_ in CAMPAIGNS}))
+def test_campaigns_say_how_they_are_called(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        call_campaign(monkeypatch, name, "--help")
+    assert ended.value.code == 0
+    assert f"    scripts/{name} " in capsys.readouterr().out
+
+
+def call_campaign(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> None:
+    """Call what a script calls, in this process."""
+    [package] = re.findall(r'python -m (\S+) "\$@"', (REPOSITORY / "scripts" / name).read_text())
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    importlib.import_module(f"{package}.__main__").main()
 
 
 # -- scripts/pynetdicom_tests -------------------------------------------------------------------------------

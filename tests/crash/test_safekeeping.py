@@ -1,4 +1,7 @@
-"""Workers are killed while they copy, repair and delete: what they did is done again, and nothing is lost."""
+"""Workers are killed while they copy, repair and delete: what they did is done again, and nothing is lost.
+
+They are killed at crash points here; at random moments by `scripts/crash --worker`.
+"""
 
 from __future__ import annotations
 
@@ -64,10 +67,3 @@ def test_a_kill_while_deleting(campaign: WorkerCampaign, point: str) -> None:
     assert campaign.node.stop() == 0
     left = {path for volume in ("store", "near") for path in (campaign.node.data / volume).glob("[0-9]*/**/*.dcm")}
     assert len(left) == 2 * stored(campaign.load)
-
-
-def test_random_kills_of_the_worker(campaign: WorkerCampaign) -> None:
-    """One round of them; `scripts/crash --worker` does any number."""
-    campaign.node.start()
-    campaign.kill_round()
-    campaign.finish()
