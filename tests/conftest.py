@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.peers import requires
+from tests.peers import QUICK_OPTION, requires, set_quick_run, starts_programs
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.gdcm import Gdcm
 from tests.peers.node import Node
@@ -28,6 +28,14 @@ sys.dont_write_bytecode = False
 
 NodeFactory = Callable[..., Node]
 MakeDirectory = Callable[[str], Path]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(QUICK_OPTION, action="store_true", help="only tests that start no peers, servers and nodes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    set_quick_run(config.getoption(QUICK_OPTION))
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +56,7 @@ def cluster() -> Iterator[Cluster]:
     """Give a running PostgreSQL."""
     from tests.index.cluster import Cluster, find_programs
 
+    starts_programs()
     programs = find_programs()
     if programs is None:
         if os.environ.get("CI") == "true":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import command_line
+from tests.peers import command_line, starts_programs
 from tests.peers.command_line import Invoked
 from tests.peers.node import REPOSITORY
 
@@ -39,6 +39,7 @@ def invoke(config_path: Path) -> Invoke:
 @pytest.fixture
 def program(config_path: Path) -> Program:
     """Give a function that runs ``python -m medserver --config ...`` where the process is the point."""
+    starts_programs()
 
     def run_program(
         *arguments: str, environment: dict[str, str] | None = None

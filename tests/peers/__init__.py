@@ -29,6 +29,11 @@ PROGRAMS = {
     "faketime": ("faketime", ("faketime",)),
 }
 
+QUICK_OPTION = "--quick"
+"""Option of pytest: only tests that start no programs."""
+
+_quick_run = False
+
 # Debian keeps Orthanc out of the PATH of users who are not root, and the PostgreSQL server out of everyone's.
 MORE_DIRECTORIES = ["/usr/sbin", *sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)]
 
@@ -43,6 +48,21 @@ class Address(NamedTuple):
 
 class PeerFailed(AssertionError):
     """A peer did not start, did not end in time or ended with a failure."""
+
+
+def set_quick_run(is_quick: bool) -> None:
+    """Tell whether this run of pytest is a quick one (`scripts/test --quick`)."""
+    global _quick_run
+    _quick_run = is_quick
+
+
+def starts_programs() -> None:
+    """Skip the running test in a quick run: it is about to start a peer, a server, a node or another program.
+
+    Everything in `tests.peers` that does so says it here first, so that no list of such tests is needed.
+    """
+    if _quick_run:
+        pytest.skip("starts programs, which a quick run does not")
 
 
 def find_program(name: str) -> str | None:
@@ -80,6 +100,7 @@ def requires(*peers: str) -> None:
     *peers : str
         Keys of `PROGRAMS`.
     """
+    starts_programs()
     missing = [f"{peer} (Debian package {PROGRAMS[peer][0]})" for peer in peers if not is_installed(peer)]
     if not missing:
         return

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests.peers import Address, PeerFailed, find_program
+from tests.peers import Address, PeerFailed, find_program, starts_programs
 
 POLL_INTERVAL_S = 0.02
 
@@ -46,6 +46,7 @@ def command_line(arguments: Sequence[str | Path]) -> tuple[str, ...]:
     PeerFailed
         The program is not installed.
     """
+    starts_programs()
     program = find_program(str(arguments[0]))
     if program is None:
         raise PeerFailed(f"{arguments[0]} is not installed")
