@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.clock import Clock
 from tests.peers import QUICK_OPTION, requires, set_quick_run, starts_programs
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.gdcm import Gdcm
@@ -36,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     set_quick_run(config.getoption(QUICK_OPTION))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give a clock that stands until the test sets it."""
+    return Clock()
 
 
 @pytest.fixture(scope="module")

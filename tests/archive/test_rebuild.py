@@ -16,7 +16,7 @@ from medserver import archive
 from medserver.archive.findings import Problem
 from medserver.store import DirectoryVolume
 from tests.archive.conftest import opening, receive, stored_paths
-from tests.archive.test_reconcile import Clock
+from tests.clock import Clock
 from tests.peers.files import Sample, make_small, samples
 
 # Numbers that the database gives, times of the database's own, and work in progress.

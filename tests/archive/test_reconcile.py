@@ -12,17 +12,10 @@ from medserver import archive
 from medserver.archive.findings import Problem
 from medserver.archive.reconciling import Reconciliation
 from tests.archive.conftest import receive, stored_paths
+from tests.clock import Clock
 from tests.peers.files import make_small
 
 START = datetime(2026, 1, 31, 22, 59, 30, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self, now: datetime) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture

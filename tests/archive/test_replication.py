@@ -16,7 +16,8 @@ from medserver.archive.findings import Problem
 from medserver.index import BAD, GOOD
 from medserver.store import DirectoryVolume, StoredObject
 from tests.archive.conftest import receive, stored_paths
-from tests.archive.test_reconcile import Clock, START
+from tests.archive.test_reconcile import START
+from tests.clock import Clock
 from tests.peers.files import Sample, make_small
 
 LARGE_BYTES = 3 * 1024 * 1024 + 17

@@ -10,15 +10,9 @@ import pytest
 from medserver.jobs.runner import Runner
 from medserver.node import Node
 from tests.archive.conftest import open_archive  # noqa: F401 - a fixture
-from tests.jobs.conftest import Clock
 from tests.safekeeping.conftest import quick, run_all  # noqa: F401 - a fixture
 
 OpenNode = Callable[..., Node]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

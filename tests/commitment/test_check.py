@@ -19,23 +19,10 @@ from medserver.jobs.batch import Batch
 from medserver.jobs.kinds import JOB_KINDS
 from medserver.jobs.runner import Runner
 from medserver.node import Node, open_node
+from tests.clock import Clock
 from tests.services.corpus import make_study
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-class Clock:
-    """A clock that stands until it is set."""
-
-    now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

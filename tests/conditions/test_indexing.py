@@ -16,7 +16,7 @@ from medserver.index import NewJob
 from medserver.jobs.runner import Runner
 from medserver.node import Node as Opened
 from tests.archive.conftest import NodeOpener, open_archive, receive, stored_paths  # noqa: F401 - a fixture
-from tests.jobs.conftest import Clock
+from tests.clock import Clock
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import Sample, make_series
 from tests.peers.node import Node

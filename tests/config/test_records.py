@@ -11,6 +11,7 @@ import pytest
 from medserver.config import Config, read_config
 from medserver.config.addresses import parse_host_and_port, plain_address
 from medserver.config.resolver import LIFETIME_S, RETRY_AFTER_S, HostResolver
+from tests.clock import Clock
 
 ENTRIES = """
 [ae CT1]
@@ -39,14 +40,6 @@ class NameServer:
             return frozenset({plain_address(self.addresses[host])})
         finally:
             self.asked.release()
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def config(resolver: HostResolver | None = None) -> Config:
@@ -94,7 +87,7 @@ def test_host_names_are_resolved_when_their_ae_calls():
 
 
 def test_answers_are_remembered_and_survive_a_broken_name_server():
-    clock, name_server = Clock(), NameServer(**{"a.example": "10.7.7.7"})
+    clock, name_server = Clock(1000.0), NameServer(**{"a.example": "10.7.7.7"})
     resolver = HostResolver(name_server, clock)
     expected = frozenset({ipaddress.ip_address("10.7.7.7")})
     assert resolver.addresses("a.example") == expected
@@ -108,7 +101,7 @@ def test_answers_are_remembered_and_survive_a_broken_name_server():
 
 
 def test_a_name_that_is_not_resolved_is_asked_again_later():
-    clock, name_server = Clock(), NameServer()
+    clock, name_server = Clock(1000.0), NameServer()
     resolver = HostResolver(name_server, clock)
     assert resolver.addresses("a.example") == frozenset()
     assert resolver.addresses("a.example") == frozenset()

@@ -15,7 +15,7 @@ from medserver.node import Node as Opened
 from tests.archive.conftest import open_archive, receive  # noqa: F401 - a fixture
 from tests.delivery.test_delivery import outbox, send, wait_for, wait_until_empty
 from tests.delivery.test_moments import run_all
-from tests.jobs.conftest import Clock
+from tests.clock import Clock
 from tests.peers import Address
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import Sample, make_series
@@ -78,11 +78,6 @@ def test_who_does_not_commit_has_it_unconfirmed(
     node.add_remote(storescp.address, allow=())  # it need not any more
     node.cli("jobs", "retry", "--kind", "confirm").check()
     wait_until_empty(node)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

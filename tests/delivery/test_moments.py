@@ -14,7 +14,7 @@ from medserver.index import JobFilter
 from medserver.jobs.runner import Runner
 from medserver.node import Node
 from tests.archive.conftest import open_archive, receive  # noqa: F401 - a fixture
-from tests.jobs.conftest import Clock
+from tests.clock import Clock
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.dcmtk_servers import StoreSCP
 from tests.peers.files import Sample, make_series
@@ -25,11 +25,6 @@ OPTIONS = ("route r.to=ARCHIVE",)
 @pytest.fixture
 def storescp(dcmtk: Dcmtk) -> StoreSCP:
     return dcmtk.start_storescp("ARCHIVE")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -9,24 +9,14 @@ import pytest
 
 from medserver.index import Index, open_index
 from medserver.index.callers import CALLERS_MAX
+from tests.clock import Clock
 from tests.index.samples import NOON
-
-
-class Clock:
-    """A clock that goes on a second each time it is looked at."""
-
-    def __init__(self) -> None:
-        self.moment = NOON
-
-    def __call__(self):
-        self.moment += timedelta(seconds=1)
-        return self.moment
 
 
 @pytest.fixture
 def clocked(index_url: str, tmp_path: Path):
     """An index with a clock of its own."""
-    with open_index(index_url, base=tmp_path, clock=Clock()) as index:
+    with open_index(index_url, base=tmp_path, clock=Clock(step_s=1)) as index:
         yield index
 
 

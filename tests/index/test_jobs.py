@@ -12,29 +12,12 @@ import pytest
 
 from medserver.errors import IndexFailure
 from medserver.index import HIGH, LOW, Added, Index, Job, JobFilter, Lane, NewJob, Verdict, open_index
-from tests.index.samples import NOON, record
+from tests.clock import Clock
+from tests.index.samples import record
 
 LANE = Lane("copy", "BACKUP")
 COPY = NewJob("copy", {"uid": "1.2.3"}, "BACKUP")
 WIDE = {"limit": 100, "concurrency": 100, "destination_concurrency": 100}
-
-
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def after(self, seconds: float) -> datetime:
-        return self.now + timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

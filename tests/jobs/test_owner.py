@@ -14,7 +14,8 @@ from medserver.jobs.outcome import Outcome, done
 from medserver.jobs.owner import is_dead, new_owner
 from medserver.jobs.runner import Runner
 from medserver.node import Node
-from tests.jobs.conftest import Clock, OpenNode
+from tests.clock import Clock
+from tests.jobs.conftest import OpenNode
 from tests.peers.node import REPOSITORY
 from tests.peers.process import wait_until
 

@@ -17,7 +17,8 @@ from medserver.jobs.kinds import JOB_KINDS, PERIODIC, Backoff, JobKind, Periodic
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.jobs.runner import Runner
 from medserver.node import Node
-from tests.jobs.conftest import Clock, OpenNode
+from tests.clock import Clock
+from tests.jobs.conftest import OpenNode
 
 STEADY = Backoff(first_s=10, longest_s=35, jitter=0)
 TEN = [NewJob("copy", {"n": n}, "A") for n in range(10)]

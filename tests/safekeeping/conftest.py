@@ -15,16 +15,10 @@ from medserver.jobs.runner import Runner
 from medserver.node import Node
 from medserver.safekeeping import presence
 from tests.archive.conftest import open_archive, receive  # noqa: F401 - a fixture
-from tests.jobs.conftest import Clock
 from tests.peers.files import Sample, make_small
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 VOLUMES = ("main", "near", "cold")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from medserver.safekeeping.pixels import verify_all_pixels
 from tests.archive.conftest import receive
 from tests.codecs.images import pixels_of
 from tests.codecs.stored import StoredObject
-from tests.jobs.conftest import Clock
+from tests.clock import Clock
 from tests.peers.files import make_series
 from tests.safekeeping.conftest import flip, root, run_all, sent, served
 from tests.safekeeping.lost_pixels import LOST, SIZE, compress_as_before, make_image, no_sign, overlay, padding

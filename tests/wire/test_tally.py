@@ -5,22 +5,13 @@ from __future__ import annotations
 from medserver.wire.admission import Admission, AdmissionLimits
 from medserver.wire.roster import Roster
 from medserver.wire.tally import INTERVAL_S, ROWS, Tally, TallyPlace
+from tests.clock import Clock
 from tests.wire.test_admission import Visitor
 from tests.wire.test_roster import in_child
 
 
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 def test_counts_of_all_processes_in_this_minute():
-    clock = Clock()
+    clock = Clock(0.0)
     tally = Tally(processes=2)
     here, there = TallyPlace(tally, 0, clock), TallyPlace(tally, 1, clock)
     assert here.begun() == []
@@ -29,14 +20,14 @@ def test_counts_of_all_processes_in_this_minute():
     here.note(2, 10)
     in_child(lambda: there.note(1, 10))
     assert sorted(here.begun()) == [(1, 10, 1), (1, 10, 2), (2, 10, 1)]
-    clock.now_s += INTERVAL_S
+    clock.now += INTERVAL_S
     assert here.begun() == there.begun() == []
     here.note(3, 30)
     assert here.begun() == there.begun() == [(3, 30, 1)]
 
 
 def test_more_pairs_than_rows_are_not_counted():
-    place = TallyPlace(Tally(processes=1), 0, Clock())
+    place = TallyPlace(Tally(processes=1), 0, Clock(0.0))
     for title in range(ROWS + 10):
         place.note(title, 1)
     place.note(0, 1)
