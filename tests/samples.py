@@ -30,8 +30,8 @@ class Oddity:
         Why it is brought into no other transfer syntax.
     compression : str or Mapping of str to str
         Why it is not compressed. By transfer syntax where only some of them refuse it.
-    dcmtk : str
-        Why DCMTK does not decode it.
+    dcmtk, gdcm : str
+        Why DCMTK or GDCM does not decode it, or what it is compressed into.
     """
 
     cut_off: bool = False
@@ -39,6 +39,7 @@ class Oddity:
     transcoding: str = ""
     compression: str | Mapping[str, str] = ""
     dcmtk: str = ""
+    gdcm: str = ""
 
     def not_compressed(self, transfer_syntax_uid: str) -> str:
         """Return why it is not compressed into a transfer syntax."""
@@ -118,6 +119,7 @@ ODDITIES = {
     "SC_rgb_small_odd_jpeg.dcm": Oddity(compression=_TOO_SMALL),
     "693_J2KI.dcm": Oddity(compression=_NO_SIGN),
     "J2K_pixelrep_mismatch.dcm": Oddity(compression=_NO_SIGN),
+    "SC_rgb_rle_16bit_2frame.dcm": Oddity(gdcm="fails to write frames of colours of 16 bits"),
     "SC_rgb_jpeg.dcm": Oddity(dcmtk="a File Meta Information in Implicit VR"),
     "UN_sequence.dcm": Oddity(dcmtk="no Pixel Data"),
 }

@@ -18,6 +18,7 @@ from medserver.dicom.uids import (
 from medserver.errors import CannotTranscode
 from tests.codecs.images import image, stored
 from tests.codecs.stored import StoredObject, flattened, stored_objects
+from tests.failures import Failures
 
 CHANGES = {
     "set": {"InstitutionName": "Hospital", "PatientComments": "seen"},
@@ -69,16 +70,15 @@ def test_in_every_encoding(uid: str, workers: Workers, tmp_path: Path) -> None:
     assert "PatientComments" not in was
 
 
-@pytest.mark.parametrize(
-    "one", [one for one in stored_objects() if len(one.data_set) < 300_000], ids=lambda one: one.name
-)
-def test_nothing_else_changes(one: StoredObject, workers: Workers, tmp_path: Path) -> None:
-    after, before = changed(one, workers, tmp_path).read(), one.read()
-
+@pytest.mark.filterwarnings("ignore")  # pydicom warns of what is odd in its test files
+def test_nothing_else_changes(workers: Workers, tmp_path: Path) -> None:
     def rest(dataset: pydicom.Dataset) -> list:
         return [each for each in flattened(dataset) if each[0][0] not in ADDED]
 
-    assert rest(after) == rest(before)
+    with Failures() as failures:
+        for one in stored_objects():
+            with failures.of(one.name):
+                assert rest(changed(one, workers, tmp_path).read()) == rest(one.read())
 
 
 def test_twice_keeps_both(workers: Workers, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_without_a_change_nothing_is_noted(workers: Workers, tmp_path: Path) -> 
 
 
 def test_a_value_that_cannot_be_is_refused(workers: Workers, tmp_path: Path) -> None:
-    with pytest.raises(CannotTranscode):
+    with pytest.raises(CannotTranscode, match="^SeriesNumber cannot have the value: "):
         changed(stored(example()), workers, tmp_path, {"set": {"SeriesNumber": "many"}})
-    with pytest.raises(CannotTranscode):
+    with pytest.raises(CannotTranscode, match="^a value of 65535 bytes at 8 goes beyond 8$"):
         changed(StoredObject("none", EXPLICIT_VR_LITTLE_ENDIAN, b"\x08\x00\x05\x00CS\xff\xff"), workers, tmp_path)

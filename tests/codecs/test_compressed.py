@@ -25,14 +25,11 @@ from medserver.dicom.uids import (
 )
 from medserver.errors import CannotTranscode
 from tests.codecs.stored import TEST_FILES, StoredObject, compressed, data_set_offset, flattened
+from tests.failures import Failures
 from tests.peers import requires
 from tests.peers.process import run
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # pydicom warns of what is odd in its test files
-
-OBJECTS = [pytest.param(each, id=each.name) for each in compressed() if "PixelData" in each.read()]
-DECODED_BY_PYDICOM = [param for param in OBJECTS if param.values[0].transfer_syntax_uid not in JPEG]
-"""`test_other_programs` compares the others with what DCMTK decodes."""
 
 ALL = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN)
 CHANGED_BY_DECODING = {0x00280004, 0x00280006, 0x7FE00001, 0x7FE00002, 0x7FE00010}
@@ -69,43 +66,62 @@ def colours() -> pydicom.Dataset:
     return dataset
 
 
-@pytest.mark.parametrize("object_", DECODED_BY_PYDICOM)
-def test_pixels_are_those_that_pydicom_decodes(
-    object_: StoredObject, workers: Workers, tmp_path: Path
-) -> None:
-    lossless = transfer_syntax(object_.transfer_syntax_uid).lossless
-    expected = pixel_array(object_.read(), raw=lossless)
-    for uid in (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN):
-        found = pixel_array(object_.transcoded(uid, workers, tmp_path).read(), raw=True)
-        np.testing.assert_array_equal(found, expected)
-        assert found.dtype == expected.dtype
+Decoded = dict[StoredObject, dict[str, StoredObject]]
 
 
-@pytest.mark.parametrize("object_", OBJECTS)
-def test_big_endian_is_the_same_image(object_: StoredObject, workers: Workers, tmp_path: Path) -> None:
-    little = object_.transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
-    big = object_.transcoded(EXPLICIT_VR_BIG_ENDIAN, workers, tmp_path)
-    assert big.transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path).data_set == little.data_set
+@pytest.fixture(scope="module")
+def decoded(workers: Workers, tmp_path_factory: pytest.TempPathFactory) -> Decoded:
+    """Give every compressed image in every uncompressed transfer syntax."""
+    directory = tmp_path_factory.mktemp("decoded")
+    images = [one for one in compressed() if "PixelData" in one.read()]
+    assert len(images) > 35
+    return {one: {uid: one.transcoded(uid, workers, directory) for uid in ALL} for one in images}
 
 
-@pytest.mark.parametrize("object_", OBJECTS)
-def test_only_the_pixels_change(object_: StoredObject, workers: Workers, tmp_path: Path) -> None:
-    found = object_.transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path).read()
-    before = [each for each in flattened(object_.read()) if each[0][-1] not in CHANGED_BY_DECODING]
-    after = [each for each in flattened(found) if each[0][-1] not in CHANGED_BY_DECODING]
-    assert after == before
-    assert found.SOPInstanceUID == object_.read().SOPInstanceUID
-    assert found["PixelData"].VR == ("OB" if found.BitsAllocated <= 8 else "OW")
-    assert found.get("PlanarConfiguration", 0) == 0
+def test_pixels_are_those_that_pydicom_decodes(decoded: Decoded) -> None:
+    """But for JPEG: `test_other_programs` compares that with what DCMTK decodes."""
+    with Failures() as failures:
+        for one, native in decoded.items():
+            if one.transfer_syntax_uid in JPEG:
+                continue
+            expected = pixel_array(one.read(), raw=transfer_syntax(one.transfer_syntax_uid).lossless)
+            for uid in (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN):
+                with failures.of(f"{one.name} in {uid}"):
+                    found = pixel_array(native[uid].read(), raw=True)
+                    np.testing.assert_array_equal(found, expected)
+                    assert found.dtype == expected.dtype
 
 
-@pytest.mark.parametrize("object_", OBJECTS)
-def test_dcmtk_reads_the_decoded_object(object_: StoredObject, workers: Workers, tmp_path: Path) -> None:
+def test_big_endian_is_the_same_image(decoded: Decoded, workers: Workers, tmp_path: Path) -> None:
+    with Failures() as failures:
+        for one, native in decoded.items():
+            with failures.of(one.name):
+                again = native[EXPLICIT_VR_BIG_ENDIAN].transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
+                assert again.data_set == native[EXPLICIT_VR_LITTLE_ENDIAN].data_set
+
+
+def test_only_the_pixels_change(decoded: Decoded) -> None:
+    with Failures() as failures:
+        for one, native in decoded.items():
+            with failures.of(one.name):
+                found = native[EXPLICIT_VR_LITTLE_ENDIAN].read()
+                before = [each for each in flattened(one.read()) if each[0][-1] not in CHANGED_BY_DECODING]
+                assert [each for each in flattened(found) if each[0][-1] not in CHANGED_BY_DECODING] == before
+                assert found.SOPInstanceUID == one.read().SOPInstanceUID
+                assert found["PixelData"].VR == ("OB" if found.BitsAllocated <= 8 else "OW")
+                assert found.get("PlanarConfiguration", 0) == 0
+
+
+def test_dcmtk_reads_the_decoded_objects(decoded: Decoded, tmp_path: Path) -> None:
     requires("dcmtk")
-    for uid in ALL:
-        path = tmp_path / "decoded.dcm"
-        path.write_bytes(object_.transcoded(uid, workers, tmp_path).part10())
-        assert "(7fe0,0010)" in run(["dcmdump", "+E", path]).check().output
+    objects = [one for native in decoded.values() for one in native.values()]
+    paths = [tmp_path / f"{number}.dcm" for number in range(len(objects))]
+    for path, one in zip(paths, objects, strict=True):
+        path.write_bytes(one.part10())
+    output = run(["dcmdump", "+E", "+F", "+P", "PixelData", "+p", *paths]).check().output
+    shown = [line.partition(": ")[2] for line in output.splitlines() if line.startswith("# dcmdump")]
+    assert shown == [str(path) for path in paths]
+    assert sum(line.startswith("(7fe0,0010)") for line in output.splitlines()) == len(paths)
 
 
 def test_reversible_colour_becomes_rgb(workers: Workers, tmp_path: Path) -> None:

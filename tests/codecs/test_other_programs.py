@@ -18,10 +18,9 @@ from tests.codecs.stored import StoredObject, stored_file
 from tests.codecs.stored import compressed as compressed_objects
 from tests.peers import requires
 from tests.peers.process import run
+from tests.samples import oddity
 
 _NAMES = {"ids": lambda kind: f"{kind[3]}-{kind[1]}-{kind[2]}-{len(kind[0])}{kind[0][0]}"}
-NOT_READ_BY_DCMTK = ("SC_rgb_jpeg.dcm", "UN_sequence.dcm")
-"""One has a file meta information of the wrong encoding, the other no pixels."""
 
 DECODERS = {
     JPEG_2000_LOSSLESS: ("gdcm", "gdcmconv", "--raw"),
@@ -97,7 +96,7 @@ def test_lossy_jpeg_is_decoded_as_dcmtk_does(kind: tuple, options: tuple, worker
 
 @pytest.mark.parametrize(
     "one",
-    [each for each in compressed_objects() if each.transfer_syntax_uid in JPEG and each.name not in NOT_READ_BY_DCMTK],
+    [one for one in compressed_objects() if one.transfer_syntax_uid in JPEG and not oddity(one.name).dcmtk],
     ids=lambda one: one.name,
 )
 def test_jpeg_files_are_decoded_as_dcmtk_does(one: StoredObject, workers: Workers, tmp_path: Path) -> None:

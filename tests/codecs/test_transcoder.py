@@ -225,7 +225,7 @@ def test_errors_come_when_it_is_asked_for(transcoder: Transcoder) -> None:
         assert result(transcoding, damaged)
         cannot = Given("2.25.9", b"no data set")
         transcoding.begin(cannot, RLE_LOSSLESS)
-        with pytest.raises(CannotTranscode):
+        with pytest.raises(CannotTranscode, match="goes beyond 11$"):
             result(transcoding, cannot)
 
 

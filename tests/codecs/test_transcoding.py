@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,14 +12,16 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from medserver.codecs import Workers, transcode
+from medserver.codecs import Workers, targets, transcode
 from medserver.dicom.uids import (
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
 )
 from medserver.errors import CannotTranscode
-from tests.codecs.stored import StoredObject, compressed, uncompressed
+from tests.codecs.stored import StoredObject, all_objects, compressed, uncompressed
+from tests.failures import Failures
+from tests.samples import oddity
 
 LONG = ("OB", "OD", "OF", "OL", "OV", "OW", "SV", "UC", "UN", "UR", "UT", "UV")
 UNITS = {
@@ -34,18 +37,23 @@ def element(order: str, tag: tuple[int, int], vr: str, value: bytes) -> bytes:
     return struct.pack(order + "HH2sH", *tag, vr.encode(), len(value)) + value
 
 
-@pytest.mark.parametrize("vr", [*UNITS, "OB", "UN", "LO", "PN", "UT", "UI", "DS"])
 @pytest.mark.parametrize("way", [("<", EXPLICIT_VR_BIG_ENDIAN, ">"), (">", EXPLICIT_VR_LITTLE_ENDIAN, "<")])
-def test_every_vr_is_swapped_by_its_unit(
-    vr: str, way: tuple[str, str, str], workers: Workers, tmp_path: Path
+def test_every_vr_is_swapped_by_its_unit(way: tuple[str, str, str], workers: Workers, tmp_path: Path) -> None:
+    with Failures() as failures:
+        for vr in (*UNITS, "OB", "UN", "LO", "PN", "UT", "UI", "DS"):
+            with failures.of(vr):
+                vr_is_swapped_by_its_unit(vr, *way, workers, tmp_path)
+
+
+def vr_is_swapped_by_its_unit(
+    vr: str, before: str, to_uid: str, after: str, workers: Workers, directory: Path
 ) -> None:
-    before, to_uid, after = way
     unit = UNITS.get(vr)
     numbers = [1, 2, 77, 90]
     values = {order: struct.pack(f"{order}4{unit}", *numbers) if unit else b"1234abcd" for order in "<>"}
     from_uid = EXPLICIT_VR_LITTLE_ENDIAN if before == "<" else EXPLICIT_VR_BIG_ENDIAN
     source = StoredObject(vr, from_uid, element(before, (0x0009, 0x1001), vr, values[before]))
-    found = source.transcoded(to_uid, workers, tmp_path)
+    found = source.transcoded(to_uid, workers, directory)
     assert found.data_set == element(after, (0x0009, 0x1001), vr, values[after])
 
 
@@ -121,11 +129,23 @@ def test_an_object_shorter_than_it_should_be(workers: Workers, tmp_path: Path) -
     path = tmp_path / "stored"
     path.write_bytes(stored.data_set)
     with path.open("rb") as file:
-        for source in (file, io.BytesIO(stored.data_set)):
-            with pytest.raises(CannotTranscode):
+        for source, reason in (
+            (file, f"the data set ends within an element, at {len(stored.data_set)}"),
+            (io.BytesIO(stored.data_set), "the stored object is shorter than its data set should be"),
+        ):
+            with pytest.raises(CannotTranscode, match=f"^{reason}$"):
                 arguments = (stored.transfer_syntax_uid, EXPLICIT_VR_BIG_ENDIAN, workers, tmp_path)
                 with transcode(source, len(stored.data_set) + 1, *arguments):
                     pass
+
+
+def test_damaged_files_are_refused_for_their_reason(workers: Workers, tmp_path: Path) -> None:
+    damaged = [each for each in all_objects() if oddity(each.name).transcoding]
+    assert len(damaged) == 4
+    for each in damaged:
+        for uid in targets(each.transfer_syntax_uid):
+            with pytest.raises(CannotTranscode, match=f"^{re.escape(oddity(each.name).transcoding)}$"):
+                each.transcoded(uid, workers, tmp_path)
 
 
 def test_eight_threads_at_once(workers: Workers, tmp_path: Path) -> None:
