@@ -148,7 +148,7 @@ def test_a_silent_connection_is_closed_after_the_acse_timeout(address, received)
 def test_a_slow_request_misses_its_deadline(address):
     with socket.create_connection((address.host, address.port)) as sock:
         sock.settimeout(0.2)
-        with pytest.raises((ConnectionError, TimeoutError)):
+        with pytest.raises(ConnectionError):
             sock.sendall(b"\x01\x00\x00\x00\x01\x00")
             for _ in range(100):
                 sock.sendall(b"\0")
@@ -164,7 +164,7 @@ def test_a_pdu_that_is_too_long_is_refused_at_its_header(address, length):
     with socket.create_connection((address.host, address.port)) as sock:
         sock.settimeout(5.0)
         sock.sendall(struct.pack(">BBI", 1, 0, length))
-        assert _ends(sock)[:1] in (b"\x07", b"")
+        assert _ends(sock)[0] == 0x07
 
 
 def test_a_p_data_longer_than_agreed_aborts(address):
@@ -188,7 +188,7 @@ def test_a_p_data_longer_than_agreed_aborts(address):
 def test_presentation_data_values_that_lie_abort(address, pdvs):
     sock = _raw_association(address)
     sock.sendall(struct.pack(">BBI", 4, 0, len(pdvs)) + pdvs)
-    assert _ends(sock)[:1] in (b"\x07", b"")
+    assert _ends(sock)[0] == 0x07
 
 
 def test_an_endless_command_set_aborts(address):
