@@ -1,4 +1,16 @@
-"""Fixtures: the peers, a database server, and the node as a process."""
+"""Fixtures: the peers, a database server, and the node as a process.
+
+How a new test is made quick:
+
+1. The command line is called in the process of the test: `node.cli(...)`, `command_line.invoke(...)`; 10 ms and not the
+   start of Python. `node.program(...)` where the process is the point: signals, locks, permissions, pipes, entry point.
+2. A node of its own (`make_node`) only where the test changes it. Else one for the module, and each test has its own
+   patients and UIDs; or no process at all: `open_archive` with a `clock` that the test sets, and a `Runner`.
+3. Nobody sleeps: `wait_until` waits for what the test is about, and looks at it in this process (`node.cli`), not with
+   a program for each look (findscu, getscu): those ask once, at the end.
+4. Kills, random walks and large numbers have a short form here, and the long one in a script with a seed and a count.
+5. A program is started through `tests.peers` only: `scripts/test --quick` leaves out all that does, and needs no list.
+"""
 
 from __future__ import annotations
 
