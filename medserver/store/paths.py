@@ -61,7 +61,7 @@ def file_name(digest: str, suffix: int = 0) -> str:
     digest : str
         SHA-256 of the data set, 64 hexadecimal digits in lower case.
     suffix : int
-        0, or the number that keeps apart objects with the same data set and minute.
+        0, or the number that keeps apart objects with the same data set and minute, also those that were removed.
     """
     name = f"{digest}-{suffix}.dcm" if suffix else f"{digest}.dcm"
     if COMPONENTS[-1].fullmatch(name) is None:

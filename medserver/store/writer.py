@@ -6,6 +6,7 @@ import errno
 import hashlib
 import logging
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -25,7 +26,6 @@ from medserver.store.volume import StoredObject
 GATHERED_SIZE_BYTES = 256 * 1024
 # IOV_MAX of Linux, macOS and the BSDs: as many pieces as one writev takes.
 _PIECES_MAX = 1024
-_SUFFIX_MAX = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class DirectoryWriter:
     files : Files
         The file system.
     path : str, optional
-        Where the object is placed, if not under the first free name that it can have.
+        Where the object is placed, if not under a name of its own.
     replace : bool
         Whether a file at that path gives way.
     digest : str, optional
@@ -201,22 +201,22 @@ class DirectoryWriter:
         return f"{minute_directory}/{name}"
 
     def _link(self, directory: str) -> str:
-        """Give the file the first free name in the directory, atomically; return the name."""
-        for suffix in range(_SUFFIX_MAX):
-            name = paths.file_name(self.digest, suffix)
-            target = f"{directory}/{name}"
-            try:
-                self._files.link(self._temporary, target)
-            except OSError as error:
-                if self._is_ours(target):
-                    self._placed = target
-                if not isinstance(error, FileExistsError):
-                    raise
-            else:
+        """Give the file a name in the directory that no other file ever has, atomically; return the name.
+
+        With a large random number, as in the journal: what is to remove an object by its path, and comes late or a
+        second time, must not meet the same object there that was received anew.
+        """
+        name = paths.file_name(self.digest, 1 + secrets.randbits(62))
+        target = f"{directory}/{name}"
+        try:
+            self._files.link(self._temporary, target)
+        except OSError as error:
+            if self._is_ours(target):
                 self._placed = target
-            if self._placed:
-                return name
-        raise errors.StoreFailure(f"cannot place an object: {_SUFFIX_MAX} with the same bytes in one minute")
+            if not (self._placed and isinstance(error, FileExistsError)):
+                raise
+        self._placed = target
+        return name
 
     def _link_at(self, path: str, directory: str) -> str:
         """Give the file this name, unless the same object has it already; return the name."""

@@ -11,6 +11,7 @@ import pytest
 from medserver import archive
 from medserver.archive.findings import Problem
 from medserver.archive.reconciling import Reconciliation
+from medserver.store import paths
 from tests.archive.conftest import receive, stored_paths
 from tests.clock import Clock
 from tests.peers.files import make_small
@@ -108,7 +109,7 @@ def test_second_copy_and_refused_object_are_removed_as_reception_would_have(
     receive(node, sample)
     [path] = stored_paths(node)
     root = Path(node.primary_volume.root)
-    shutil.copy(root / path, root / path.replace(".dcm", "-1.dcm"))
+    shutil.copy(root / path, root / paths.directory_of(path) / paths.file_name(paths.digest_of(path), 1))
     assert archive.reconcile(node) == Reconciliation(removed=1)
     assert stored_paths(node) == [path]
     assert list(archive.check(node, digests=True)) == []
