@@ -207,5 +207,5 @@ def test_draining_never_removes_the_last_good_copy(kept, worker, samples, clock)
     assert paths(kept, "near") == [only]
     assert (root(kept, "near") / only).exists()
     [job] = kept.index.jobs.list(JobFilter("drain"))
-    assert "no other good copy" in job.last_error
+    assert "without another good copy" in job.last_error
     assert made_anew in paths(kept, "main")
