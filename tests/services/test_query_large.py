@@ -59,6 +59,7 @@ def large(start_node: Callable[..., Node]) -> Node:
         )
         assert {added.outcome for added in outcomes} == {"stored"}
     index.close()
+    (node.data / "store" / "2026").mkdir()  # as if they were: a node does not start without its objects
     return node.start()
 
 
