@@ -14,7 +14,7 @@ from pynetdicom.sop_class import ColorPaletteStorage, HangingProtocolStorage
 from medserver.cli.find import USUAL_RETURN_KEYS_OF_MODELS
 from medserver.cli.model import MODELS
 from tests.peers.node import Node
-from tests.services.peer import Receiver
+from tests.peers.receiver import Receiver
 
 
 def write(path: Path, sop_class_uid: str, **attributes: object) -> str:
@@ -67,13 +67,10 @@ def test_they_are_fetched(filled: tuple[Node, str], tmp_path: Path) -> None:
 
 def test_they_are_moved(filled: tuple[Node, str]) -> None:
     node, uid = filled
-    receiver = Receiver("ARCHIVE", {HangingProtocolStorage: (ExplicitVRLittleEndian,)})
-    try:
+    with Receiver("ARCHIVE", {HangingProtocolStorage: (ExplicitVRLittleEndian,)}) as receiver:
         node.add_remote(receiver.address, allow=())
         moved = ("move", peer(node), "--to", "ARCHIVE", "--model", "hanging-protocol", "-k", f"SOPInstanceUID={uid}")
         node.cli(*moved).check()
-    finally:
-        receiver.close()
     assert list(receiver.received) == [uid]
 
 

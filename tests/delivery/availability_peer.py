@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import InstanceAvailabilityNotification, ModalityPerformedProcedureStep
@@ -61,11 +60,3 @@ class InformationSystem:
     def _set(self, event: evt.Event) -> tuple[int, Dataset | None]:
         self.steps.append(("set", str(event.request.RequestedSOPInstanceUID), event.modification_list))
         return self.answer("set"), None
-
-
-@pytest.fixture
-def information_system() -> Iterator[InformationSystem]:
-    """Give one that listens as ``RIS``."""
-    one = InformationSystem("RIS").start()
-    yield one
-    one.close()

@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 from pynetdicom.sop_class import ModalityPerformedProcedureStep
 
-from tests.delivery.availability_peer import InformationSystem, information_system  # noqa: F401 - a fixture
-from tests.delivery.test_delivery import outbox, send, wait_until_empty
+from tests.delivery.availability_peer import InformationSystem
+from tests.delivery.outbox import outbox, send, wait_until_empty
 from tests.peers import Address
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import Sample, make_series
@@ -23,11 +23,6 @@ from tests.procedures.test_performed_steps import STUDY, associated, change, cre
 CT_PERFORMED_PROTOCOL = "1.2.840.10008.5.1.4.1.1.200.2"
 
 Start = Callable[..., Node]
-
-
-@pytest.fixture
-def series(tmp_path: Path) -> list[Sample]:
-    return make_series(tmp_path / "made", 3, rows=16, columns=16)
 
 
 @pytest.fixture
@@ -55,7 +50,7 @@ def told_of(ris: InformationSystem) -> set[str]:
 
 
 def test_a_study_is_announced_when_it_is_complete(
-    start: Start, information_system: InformationSystem, dcmtk: Dcmtk, series: list[Sample]  # noqa: F811
+    start: Start, information_system: InformationSystem, dcmtk: Dcmtk, series: list[Sample]
 ) -> None:
     node = start(information_system.address, send="availability", when="study", quiet="0.5 s", Modality="CT")
     sent = pydicom.dcmread(series[0].path)
@@ -83,7 +78,7 @@ def test_a_study_is_announced_when_it_is_complete(
 
 
 def test_who_is_told_may_get_the_instances_too(
-    start: Start, information_system: InformationSystem, dcmtk: Dcmtk, series: list[Sample]  # noqa: F811
+    start: Start, information_system: InformationSystem, dcmtk: Dcmtk, series: list[Sample]
 ) -> None:
     """Each by its own rule; what the one cannot do does not hold up the other."""
     archive = dcmtk.start_storescp("ARCHIVE")
@@ -94,12 +89,12 @@ def test_who_is_told_may_get_the_instances_too(
     send(dcmtk, node, series)
     wait_until(lambda: len(archive.files()) == len(series), what="the instances")
     wait_until(lambda: len(told_of(information_system)) == len(series), what="the news")
-    wait_until(lambda: {one["waiting"] for one in outbox(node)} == {3}, what="what they do not take")
+    wait_until(lambda: {one["waiting"] for one in outbox(node)} == {len(series)}, what="what they do not take")
     assert {one["destination"] for one in outbox(node)} == {"ARCHIVE", "RIS"}
 
 
 def test_a_notification_that_fails_is_repeated(
-    start: Start, information_system: InformationSystem, dcmtk: Dcmtk, series: list[Sample]  # noqa: F811
+    start: Start, information_system: InformationSystem, dcmtk: Dcmtk, series: list[Sample]
 ) -> None:
     information_system.answer = lambda operation: 0x0213
     node = start(information_system.address, send="availability")
@@ -123,7 +118,7 @@ def protocol(folder: Path) -> Path:
 
 
 def test_conditions_alone(
-    start: Start, information_system: InformationSystem, dcmtk: Dcmtk, series: list[Sample], tmp_path: Path  # noqa: F811
+    start: Start, information_system: InformationSystem, dcmtk: Dcmtk, series: list[Sample], tmp_path: Path
 ) -> None:
     """Of the instances only the performed protocol, and the step when it is final."""
     archive = dcmtk.start_storescp("ARCHIVE", options=["--accept-all", "--promiscuous"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pydicom
 import pytest
@@ -13,22 +12,17 @@ from medserver.delivery.confirming import SEND_AGAIN_S, SENDS_MAX
 from medserver.index import Job, JobFilter
 from medserver.node import Node as Opened
 from tests.archive.conftest import open_archive, receive  # noqa: F401 - a fixture
-from tests.delivery.test_delivery import outbox, send, wait_for, wait_until_empty
+from tests.delivery.outbox import outbox, send, wait_for, wait_until_empty
 from tests.delivery.test_moments import run_all
 from tests.clock import Clock
 from tests.peers import Address
 from tests.peers.dcmtk import Dcmtk
-from tests.peers.files import Sample, make_series
+from tests.peers.files import Sample
 from tests.peers.node import Node
 from tests.peers.orthanc import Orthanc
 from tests.peers.process import wait_until
 
 COMMITS = {"must_commit": "yes"}
-
-
-@pytest.fixture
-def series(tmp_path: Path) -> list[Sample]:
-    return make_series(tmp_path / "made", 3, rows=16, columns=16)
 
 
 @pytest.fixture
@@ -70,7 +64,7 @@ def test_who_does_not_commit_has_it_unconfirmed(
     node = start(storescp.address)
     send(dcmtk, node, series)
     wait_for(storescp, series)
-    wait_until(lambda: [one["unconfirmed"] for one in outbox(node)] == [3], what="what is not confirmed")
+    wait_until(lambda: [one["unconfirmed"] for one in outbox(node)] == [len(series)], what="what is not confirmed")
     wait_until(lambda: "accepted none" in outbox(node)[0]["reason"], what="the reason")
     [waiting] = outbox(node)
     assert (waiting["waiting"], waiting["given_up"]) == (0, 0)

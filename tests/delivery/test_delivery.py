@@ -5,26 +5,25 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pydicom
 import pytest
 from pydicom.uid import JPEG2000Lossless
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import evt
 
 from tests.delivery.campaign import OPTIONS, Campaign, prepare
+from tests.delivery.outbox import PATIENCE_S, outbox, send, uids_of, wait_for, wait_until_empty
 from tests.peers import Address
 from tests.peers.dcmtk import Dcmtk
-from tests.peers.dcmtk_servers import StoreSCP
-from tests.peers.files import Sample, make_series, make_small
+from tests.peers.files import make_series, make_small
 from tests.peers.node import Node
 from tests.peers.orthanc import Orthanc
 from tests.peers.ports import free_port
 from tests.peers.process import wait_until
+from tests.peers.receiver import Receiver
 
 NOBODY = Address("ARCHIVE", 1)
-PATIENCE_S = 60
 SEED = 20261126
 
 Start = Callable[..., Node]
@@ -42,34 +41,6 @@ def start(make_node: Callable[..., Node]) -> Start:
         return node.start()
 
     return started
-
-
-def send(dcmtk: Dcmtk, node: Node, samples: list[Sample]) -> None:
-    dcmtk.store(node.address, *[sample.path for sample in samples]).check()
-
-
-def uids_of(paths: list[Path]) -> list[str]:
-    """Return the SOP Instance UIDs of files, of which one may just be written."""
-    uids = []
-    for path in paths:
-        with suppress(pydicom.errors.InvalidDicomError, EOFError, AttributeError):
-            uids.append(str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID))
-    return sorted(uids)
-
-
-def wait_for(storescp: StoreSCP, samples: list[Sample]) -> None:
-    """Wait until a storescp has all of these, and nothing else."""
-    expected = sorted(sample.sop_instance_uid for sample in samples)
-    wait_until(lambda: len(storescp.files()) >= len(expected), deadline_s=PATIENCE_S, what="the delivery")
-    wait_until(lambda: uids_of(storescp.files()) == expected, what="exactly what was sent")
-
-
-def outbox(node: Node) -> list[dict]:
-    return json.loads(node.cli("outbox", "--json").check().output)
-
-
-def wait_until_empty(node: Node) -> None:
-    wait_until(lambda: outbox(node) == [], deadline_s=PATIENCE_S, what="an empty outbox")
 
 
 def test_a_study_appears_at_a_second_archive(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
@@ -308,27 +279,19 @@ def test_one_instance_that_the_destination_cannot_stand_does_not_hold_up_the_oth
 ) -> None:
     """A peer that aborts the association whenever it gets the first instance."""
     samples = make_small(tmp_path / "sent", 4)
-    arrived: list[str] = []
 
     def store(event: evt.Event) -> int:
-        uid = str(event.request.AffectedSOPInstanceUID)
-        if uid == samples[0].sop_instance_uid:
+        if event.request.AffectedSOPInstanceUID == samples[0].sop_instance_uid:
             event.assoc.abort()
-        else:
-            arrived.append(uid)
+            return 0x0110
         return 0x0000
 
-    ae = AE("ARCHIVE")
-    ae.supported_contexts = AllStoragePresentationContexts
-    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
-    try:
-        node = start(Address("ARCHIVE", server.socket.getsockname()[1]))
+    with Receiver("ARCHIVE", respond=store) as archive:
+        node = start(archive.address)
         send(dcmtk, node, samples)
         others = sorted(sample.sop_instance_uid for sample in samples[1:])
-        wait_until(lambda: sorted(set(arrived)) == others, deadline_s=PATIENCE_S, what="the others")
+        wait_until(lambda: sorted(archive.received) == others, deadline_s=PATIENCE_S, what="the others")
         wait_until(lambda: [one["waiting"] for one in outbox(node)] == [1], what="the one that is left")
-    finally:
-        server.shutdown()
 
 
 def test_what_is_changed_and_what_is_not_go_side_by_side(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:

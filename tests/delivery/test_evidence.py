@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from tests.delivery.test_delivery import outbox, send, wait_for, wait_until_empty
+from tests.delivery.outbox import outbox, send, wait_for, wait_until_empty
 from tests.peers import Address
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.dcmtk_servers import StoreSCP
-from tests.peers.files import Sample, make_series
+from tests.peers.files import Sample
 from tests.peers.node import Node
 from tests.peers.orthanc import Orthanc
 from tests.peers.process import wait_until
@@ -23,16 +22,6 @@ from tests.procedures.test_performed_steps import associated, change, create, en
 from tests.services.commitment_peer import CommitmentScu
 
 Start = Callable[..., Node]
-
-
-@pytest.fixture
-def series(tmp_path: Path) -> list[Sample]:
-    return make_series(tmp_path / "made", 4, rows=16, columns=16)
-
-
-@pytest.fixture
-def storescp(dcmtk: Dcmtk) -> StoreSCP:
-    return dcmtk.start_storescp("ARCHIVE")
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pydicom
 import pytest
 
-from tests.delivery.test_delivery import wait_until_empty
+from tests.delivery.outbox import wait_until_empty
 from tests.peers import requires
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.dcmtk_servers import QueryRetrieveSCP
@@ -80,7 +81,6 @@ def test_as_an_archive_that_is_polled(
 ) -> None:
     node = make_node()
     node.add_remote(peer.address, allow=("store",))
-    dataset = pydicom.dcmread(series[0].path, stop_before_pixels=True)
     dcmtk.store(peer.address, *[sample.path for sample in series], debug=False).check()
     node.set_section("poll old", {"source": "OLD", "every": "1 s", "days_back": 36_500})
     node.start()
@@ -88,13 +88,15 @@ def test_as_an_archive_that_is_polled(
         peer.add_remote("medserver", node.address)
 
     def count() -> int:
-        keys = {"StudyInstanceUID": str(dataset.StudyInstanceUID), "NumberOfStudyRelatedInstances": ""}
-        found = dcmtk.find(node.address, "STUDY", keys).identifiers
-        return int(found[0].NumberOfStudyRelatedInstances) if found else 0
+        return json.loads(node.cli("index", "counts", "--json").check().output)["instances"]
 
     wait_until(lambda: count() > 5, deadline_s=PATIENCE_S, what="the first of them")
     peer.restart()
     if isinstance(peer, Orthanc):
         peer.add_remote("medserver", node.address)  # it has forgotten
     wait_until(lambda: count() == COUNT, deadline_s=PATIENCE_S, what="all of them")
+    study = str(pydicom.dcmread(series[0].path, stop_before_pixels=True).StudyInstanceUID)
+    keys = {"StudyInstanceUID": study, "NumberOfStudyRelatedInstances": ""}
+    [found] = dcmtk.find(node.address, "STUDY", keys).identifiers
+    assert found.NumberOfStudyRelatedInstances == COUNT
     assert "aside" not in node.cli("index", "duplicates").output

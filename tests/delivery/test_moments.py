@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pydicom
 import pytest
@@ -15,16 +14,10 @@ from medserver.jobs.runner import Runner
 from medserver.node import Node
 from tests.archive.conftest import open_archive, receive  # noqa: F401 - a fixture
 from tests.clock import Clock
-from tests.peers.dcmtk import Dcmtk
 from tests.peers.dcmtk_servers import StoreSCP
-from tests.peers.files import Sample, make_series
+from tests.peers.files import Sample
 
 OPTIONS = ("route r.to=ARCHIVE",)
-
-
-@pytest.fixture
-def storescp(dcmtk: Dcmtk) -> StoreSCP:
-    return dcmtk.start_storescp("ARCHIVE")
 
 
 @pytest.fixture
@@ -32,11 +25,6 @@ def opened(open_archive, clock: Clock, storescp: StoreSCP) -> Callable[..., Node
     """Give a function that opens a node with a rule."""
     address = f"ae ARCHIVE.address=127.0.0.1:{storescp.address.port}"
     return lambda *options: open_archive(address, *OPTIONS, *options, clock=clock)
-
-
-@pytest.fixture
-def series(tmp_path: Path) -> list[Sample]:
-    return make_series(tmp_path / "made", 4, rows=16, columns=16)
 
 
 def run_all(node: Node) -> None:

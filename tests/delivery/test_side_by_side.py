@@ -10,15 +10,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import evt
 
 from medserver.delivery.side_by_side import Pace, merged
-from tests.delivery.test_delivery import outbox, send, wait_until_empty
-from tests.peers import Address
+from tests.delivery.outbox import outbox, send, wait_until_empty
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import make_series
 from tests.peers.node import Node
 from tests.peers.process import wait_until
+from tests.peers.receiver import Receiver
 
 STUDIES, COUNT = 8, 4
 DEADLINE_S = 20
@@ -89,13 +89,9 @@ def test_the_order_of_each_study(make_node: Callable[..., Node], dcmtk: Dcmtk, t
         by_association[dataset.StudyInstanceUID].add(id(event.assoc))
         return 0x0000
 
-    archive = AE("ARCHIVE")
-    archive.supported_contexts = AllStoragePresentationContexts
-    server = archive.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
-    try:
+    with Receiver("ARCHIVE", respond=store) as archive:
         node = make_node()
-        address = Address("ARCHIVE", server.socket.getsockname()[1])
-        node.add_remote(address, allow=(), options={"send_associations": 4})
+        node.add_remote(archive.address, allow=(), options={"send_associations": 4})
         node.set_section("route all", {"to": "ARCHIVE", "hours": "0-24"})
         node.start()
         node.cli("jobs", "pause", "deliver").check()  # so that all of it is one batch
@@ -104,8 +100,6 @@ def test_the_order_of_each_study(make_node: Callable[..., Node], dcmtk: Dcmtk, t
         wait_until(lambda: [one["waiting"] for one in outbox(node)] == [STUDIES * COUNT], what="the outbox")
         node.cli("jobs", "resume", "deliver").check()
         wait_until_empty(node)
-    finally:
-        server.shutdown()
     assert met[0] is True
     assert len(arrived) == STUDIES
     assert all(numbers == sorted(numbers) and len(numbers) == COUNT for numbers in arrived.values())

@@ -14,7 +14,7 @@ from tests.conftest import MakeDirectory
 from tests.peers.node import Node
 from tests.services.client import Client
 from tests.services.corpus import Object, make_study
-from tests.services.peer import Receiver
+from tests.peers.receiver import Receiver
 
 ReceiverFactory = Callable[..., Receiver]
 

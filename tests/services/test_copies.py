@@ -21,7 +21,7 @@ from tests.peers.process import wait_until
 from tests.peers.s3 import S3Service
 from tests.services.client import Client
 from tests.services.corpus import Object, kinds_of, make_study
-from tests.services.peer import Receiver
+from tests.peers.receiver import Receiver
 from tests.store.conftest import s3 as s3  # noqa: PLC0414
 
 LARGE_BYTES = 3_000_000

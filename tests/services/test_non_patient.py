@@ -27,8 +27,8 @@ from pynetdicom.sop_class import (
 )
 
 from medserver.dicom.non_patient import NON_PATIENT_MODELS, NON_PATIENT_SOP_CLASSES
-from tests.peers import Address
 from tests.peers.node import Node
+from tests.peers.receiver import Receiver
 
 MODELS = (
     HangingProtocolInformationModelFind, HangingProtocolInformationModelGet, ColorPaletteInformationModelFind,
@@ -154,17 +154,12 @@ def test_they_are_retrieved_by_their_uid(node: Node, hanging: list[Dataset]) -> 
 
 def test_they_go_to_another_ae(node: Node, hanging: list[Dataset]) -> None:
     arrived: list[Dataset] = []
-    scanner = AE("SCANNER")
-    scanner.add_supported_context(CTDefinedProcedureProtocolStorage)
-    handlers = [(evt.EVT_C_STORE, lambda event: arrived.append(event.dataset) or 0x0000)]
-    server = scanner.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-    try:
-        node.add_remote(Address("SCANNER", server.socket.getsockname()[1]), allow=())
+    contexts = {CTDefinedProcedureProtocolStorage: (ExplicitVRLittleEndian,)}
+    with Receiver("SCANNER", contexts, lambda event: arrived.append(event.dataset) or 0x0000) as scanner:
+        node.add_remote(scanner.address, allow=())
         with associated(node) as association:
             wanted = keys(SOPInstanceUID=hanging[2].SOPInstanceUID)
             answers = list(association.send_c_move(wanted, "SCANNER", DefinedProcedureProtocolInformationModelMove))
-    finally:
-        server.shutdown()
     assert answers[-1][0].Status == 0x0000
     assert arrived == [hanging[2]]
 

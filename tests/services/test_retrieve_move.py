@@ -13,6 +13,7 @@ from medserver.scu import query
 from medserver.scu.exchange import cancel, context_for, responses, send_request
 from medserver.wire.command_set import CommandField
 from pydicom.uid import CTImageStorage, MRImageStorage
+from pynetdicom import evt
 from pynetdicom.presentation import AllStoragePresentationContexts
 from pynetdicom.sop_class import (
     CompositeInstanceRootRetrieveMove,
@@ -194,7 +195,7 @@ def test_two_destinations_at_once(
     """Each waits for the other to have received something: neither holds up the other."""
     meeting = threading.Barrier(2)
 
-    def respond(sop_instance_uid: str) -> int:
+    def respond(event: evt.Event) -> int:
         meeting.wait(20)
         return 0
 
@@ -259,7 +260,7 @@ def test_destination_that_warns_and_fails(
         mixed[2].sop_instance_uid: 0xA700,
         mixed[3].sop_instance_uid: 0x0110,
     }
-    start_receiver("PICKY", CT_AND_MR, respond=codes.__getitem__)
+    start_receiver("PICKY", CT_AND_MR, respond=lambda event: codes[event.request.AffectedSOPInstanceUID])
     moved = client.move("PICKY", "STUDY", keys_of(mixed[0], "StudyInstanceUID"))
     assert moved.status == 0xB000
     assert moved.counters == {"remaining": None, "completed": 1, "failed": 2, "warning": 1}
@@ -354,7 +355,7 @@ def test_cancel_between_sub_operations(
     """The destination holds the second instance until the cancel is out: no third one is sent."""
     arrived, proceed = threading.Semaphore(0), threading.Event()
 
-    def respond(sop_instance_uid: str) -> int:
+    def respond(event: evt.Event) -> int:
         arrived.release()
         if len(receiver.received) == 1:
             assert proceed.wait(20)

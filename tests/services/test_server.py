@@ -36,7 +36,8 @@ from tests.peers.process import wait_until
 from tests.services import corpus
 from tests.services.client import MOVE, Client, identifier_of
 from tests.services.corpus import EXPLICIT, kinds_of
-from tests.services.peer import ALL_TRANSFER_SYNTAXES, Receiver
+from tests.peers.receiver import Receiver
+from tests.services.peer import ALL_TRANSFER_SYNTAXES
 
 STOPS_WITHIN_S = 5.0
 
@@ -116,7 +117,7 @@ def test_stops_although_operations_do_not_end(start_node: Callable[..., Node]) -
     client = Client(node.address)
     held = threading.Event()
     receiver = Receiver(
-        "HOLDING", {CTImageStorage: ALL_TRANSFER_SYNTAXES}, respond=lambda uid: held.wait(30) and 0
+        "HOLDING", {CTImageStorage: ALL_TRANSFER_SYNTAXES}, respond=lambda event: held.wait(30) and 0
     )
     node.add_remote(receiver.address, allow=())
     objects = corpus.make_study(2)
