@@ -153,3 +153,28 @@ def test_an_instance_goes_with_its_last_copy(index: Index) -> None:
         assert len(list(index.locations())) == 3 - left
         assert index.remove_location(volume, item.path)
     assert index.counts().patients == index.counts().instances == 0
+
+
+def test_objects_are_counted_by_their_good_copies(index: Index) -> None:
+    for number in range(6):
+        add_everywhere(index, record(number=number))
+    assert index.upkeep.tally().copies == {3: 6}
+    bad = {0: (), 1: ("near",), 2: ("far",), 3: ("near", "far"), 4: EVERY_VOLUME, 5: EVERY_VOLUME}
+    for number, volumes in bad.items():
+        for volume in volumes:
+            assert index.mark_location(volume, record(number=number).path, BAD)
+    tally = index.upkeep.tally()
+    assert tally.copies == {0: 2, 1: 1, 2: 2, 3: 1}
+    assert {name: (one.copies, one.bad) for name, one in tally.volumes.items()} == {
+        "far": (6, 4), "main": (6, 2), "near": (6, 4),
+    }  # fmt: skip
+
+
+def test_a_sample_is_taken_from_all_copies(index: Index) -> None:
+    for number in range(10):
+        index.add(record(number=number))
+    everything = {one.path for one in index.locations()}
+    assert len(everything) == 10
+    assert {one.path for one in index.upkeep.sample([step / 100 for step in range(101)])} == everything
+    assert len(index.upkeep.sample([0.5] * 10)) == 1
+    assert index.upkeep.sample([0.1, 0.9], "near") == []

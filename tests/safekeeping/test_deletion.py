@@ -8,7 +8,7 @@ import pytest
 
 from medserver import archive, errors
 from medserver.archive.findings import Problem
-from medserver.index import JobFilter, NewJob
+from medserver.index import GOOD, JobFilter, NewJob
 from medserver.jobs.kinds import JOB_KINDS
 from medserver.jobs.runner import Runner
 from medserver.safekeeping.deletion import asides_of, deletion_jobs
@@ -208,4 +208,6 @@ def test_draining_never_removes_the_last_good_copy(kept, worker, samples, clock)
     assert (root(kept, "near") / only).exists()
     [job] = kept.index.jobs.list(JobFilter("drain"))
     assert "without another good copy" in job.last_error
-    assert made_anew in paths(kept, "main")
+    [made] = [one for one in kept.index.locations() if (one.volume, one.path) == ("main", made_anew)]
+    assert made.state == GOOD
+    kept.volumes["main"].verify(archive.as_stored(made))

@@ -32,6 +32,7 @@ class CountingPolicy:
 
     def __init__(self):
         self.received: list[tuple[int, int]] = []
+        self.failures: list[str] = []
         self.ended = threading.Semaphore(0)
 
     def negotiate(self, association):
@@ -46,6 +47,9 @@ class CountingPolicy:
                 size = sum(len(fragment) for fragment in message.fragments())
                 self.received.append((message.command_field, size))
                 association.send_message(message.context_id, success(message))
+        except AssociationAborted as error:
+            self.failures.append(str(error))
+            raise
         finally:
             self.ended.release()
 
@@ -167,10 +171,12 @@ def test_a_pdu_that_is_too_long_is_refused_at_its_header(address, length):
         assert _ends(sock)[0] == 0x07
 
 
-def test_a_p_data_longer_than_agreed_aborts(address):
+def test_a_p_data_longer_than_agreed_aborts(address, policy):
     sock = _raw_association(address)
     sock.sendall(struct.pack(">BBI", 4, 0, LIMITS.pdu_length_max + 1))
     assert _ends(sock)[0] == 0x07
+    assert policy.ended.acquire(timeout=5)
+    assert policy.failures == ["a PDU of 131073 bytes was announced, 131072 are permitted"]  # and not waited for
 
 
 @pytest.mark.parametrize(
