@@ -61,7 +61,7 @@ class PixelState(StrEnum):
     """Not what they were, but an uncompressed image that has those took its place."""
 
     LOST = "not restorable"
-    """Not what they were, or not to be read; nothing was changed."""
+    """Not what they were, or not to be read or decoded here; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)

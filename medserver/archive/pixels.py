@@ -74,7 +74,7 @@ def _difference(node: Node, copy: Copy, original: Original) -> str:
     try:
         with _plain(node, copy, UNCOMPRESSED[0]) as (_, plain):
             return "" if plain.pixel_digest == original.pixel_digest else "the pixels are not what was compressed"
-    except (CannotTranscode, TransferSyntaxNotSupported) as error:
+    except CannotTranscode as error:
         return str(error)
 
 
@@ -83,7 +83,7 @@ def _bring_back(node: Node, copy: StoredLocation, original: Original) -> None:
 
     Raises
     ------
-    CannotTranscode, TransferSyntaxNotSupported
+    CannotTranscode
         The pixels cannot be had again.
     StoreFailure
         There is no good copy, or the new image cannot be stored.

@@ -80,7 +80,8 @@ class Encoder:
             That is the usual decoder, or is not installed.
         """
         if not self.decodes_quickly:
-            raise CannotTranscode(f"{UID(self.transfer_syntax_uid).name} has no other decoder here")
+            name = UID(self.transfer_syntax_uid).name
+            raise CannotTranscode(f"{name} has no other decoder here; the extra 'codecs' may bring one")
         native = {encoded: before for before, encoded in self.colours.items()}
         interpretation = image.photometric_interpretation
         return self.decode(stream, image), native.get(interpretation, interpretation), 0

@@ -82,11 +82,13 @@ def native_pixels(sample: Sample) -> bytes:
     return np.frombuffer(dataset.PixelData, ">u2").astype("<u2").tobytes()
 
 
-def compress_as_before(node: Node, sample: Sample, native: bytes | None = None) -> bytes:
+def compress_as_before(
+    node: Node, sample: Sample, native: bytes | None = None, transfer_syntax_uid: str = HTJ2K_LOSSLESS
+) -> bytes:
     """Compress a stored image as earlier versions did, and let it take the place of the original; return its pixels.
 
     OpenJPH was given the cells as they are, and the code stream was told the precision of Bits Stored. `native` are
-    the pixels that are encoded, if not those of the image.
+    the pixels that are encoded, if not those of the image, and `transfer_syntax_uid` is what is said of the result.
     """
     pixels = native_pixels(sample)
     dataset = pydicom.dcmread(sample.path)
@@ -109,7 +111,7 @@ def compress_as_before(node: Node, sample: Sample, native: bytes | None = None) 
     )
     file_meta = replace(
         before,
-        transfer_syntax_uid=HTJ2K_LOSSLESS,
+        transfer_syntax_uid=transfer_syntax_uid,
         received_at=before.received_at + timedelta(microseconds=1),
         duplicates="replace",
         original=original,

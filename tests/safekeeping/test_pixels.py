@@ -29,6 +29,9 @@ from tests.peers.files import make_series
 from tests.safekeeping.conftest import flip, root, run_all, sent, served
 from tests.safekeeping.lost_pixels import LOST, SIZE, compress_as_before, make_image, no_sign, overlay, padding
 
+JPEG_XL_LOSSLESS = "1.2.840.10008.1.2.4.110"
+
+
 def delete_asides(node: Node, worker: Runner) -> None:
     """Delete what is put aside, as earlier versions did with originals."""
     node.index.add_jobs(deletion_jobs(node, list(node.index.duplicates()), by="test", reason="as earlier versions did"))
@@ -185,6 +188,17 @@ def test_a_decoder_helps_where_the_original_is_damaged(node: Node, tmp_path: Pat
     flip(root(node, "main") / original.path, -1)
     assert states_of(node) == [PixelState.RESTORED]
     assert plain_pixels(node) == pixels
+
+
+def test_what_no_decoder_is_installed_for_is_left_alone(node: Node, tmp_path: Path) -> None:
+    """That says nothing of the pixels, although the original is kept."""
+    sample = make_image(tmp_path / "made", overlay)
+    receive(node, sample)
+    compress_as_before(node, sample, transfer_syntax_uid=JPEG_XL_LOSSLESS)
+    before = current(node)
+    [check] = verify_all_pixels(node)
+    assert (check.state, current(node)) == (PixelState.LOST, before)
+    assert "cannot be brought into" in check.detail
 
 
 def test_what_cannot_be_read_is_said(node: Node, worker: Runner, tmp_path: Path) -> None:
