@@ -102,7 +102,8 @@ def put_in_place(node: Node, location: Copy, file_meta: FileMeta, transcoded: Tr
     Returns
     -------
     bool
-        Whether it is stored. If not, it is there already, or the instance is another object meanwhile.
+        Whether it is stored. If not, it is there already, the instance is another object meanwhile, or the object is
+        deleted, or to be.
 
     Raises
     ------
@@ -130,7 +131,7 @@ def put_in_place(node: Node, location: Copy, file_meta: FileMeta, transcoded: Tr
         header = reader.header()
         check_identity(header, file_meta.sop_class_uid, file_meta.sop_instance_uid)
         jobs = replication_jobs(node, volume.name, path)
-        is_needed = node.index.add(record_of(file_meta, header, stored), jobs).file_needed
+        is_needed = node.index.add(record_of(file_meta, header, stored), jobs, made_from=location).file_needed
     except MedserverError:
         if not node.index.has_location(volume.name, path):
             volume.delete(path)

@@ -34,13 +34,25 @@ class OrderTable:
         self._insert = backend.sql("INSERT INTO deletions VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
         self._consume = backend.sql(f"DELETE FROM deletions WHERE {_KEY} RETURNING 1")
         self._withdraw = backend.sql("DELETE FROM deletions WHERE sop_instance_uid = ?")
+        # Who receives locks the instance first: so does who deletes, or they would wait for each other.
+        self._lock = backend.sql(f"SELECT id FROM instances WHERE sop_instance_uid = ?{backend.for_update}")
+        self._stays = backend.sql(
+            f"SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM deletions WHERE {_KEY}) AND "
+            f"(EXISTS (SELECT 1 FROM instances WHERE {_KEY}) OR EXISTS (SELECT 1 FROM duplicates WHERE {_KEY}))"
+        )
 
     def add(self, connection: Any, key: tuple[str, str, str]) -> None:
         """Note that an object (UID, digest, transfer syntax) is to be deleted."""
         connection.execute(self._insert, key)
 
+    def stays(self, connection: Any, key: tuple[str, str, str]) -> bool:
+        """Tell whether an object is there, and is not to be deleted."""
+        connection.execute(self._lock, key[:1]).fetchall()
+        return bool(connection.execute(self._stays, key * 3).fetchall())
+
     def consume(self, connection: Any, key: tuple[str, str, str]) -> bool:
         """Take the order for an object; False if there is none, or none any more."""
+        connection.execute(self._lock, key[:1]).fetchall()
         return bool(connection.execute(self._consume, key).fetchall())
 
     def withdraw(self, connection: Any, sop_instance_uid: str) -> None:
@@ -70,11 +82,9 @@ class Deletions:
         self._orders = orders
         self._tombstones = tombstones
         self._locations = locations
-        sql, for_update = access.backend.sql, access.backend.for_update
-        # Who receives locks the instance first: so does who deletes, or they would wait for each other.
-        self._lock = sql(f"SELECT id FROM instances WHERE sop_instance_uid = ?{for_update}")
+        rows = f"SELECT id FROM {{}}s WHERE {_KEY}"
         self._copies = {
-            role: sql(f"{SELECT_LOCATIONS} WHERE locations.{role} IN (SELECT id FROM {role}s WHERE {_KEY})")
+            role: access.backend.sql(f"{SELECT_LOCATIONS} WHERE locations.{role} IN ({rows.format(role)})")
             for role in ("instance", "duplicate")
         }
 
@@ -107,7 +117,7 @@ class Deletions:
         """
 
         def perform(connection: Any, add_jobs: AddJobs) -> list[Tombstone]:
-            performed = [each for each in tombstones if self._consume(connection, each)]
+            performed = [each for each in tombstones if self._orders.consume(connection, each.key)]
             copies = [copy for each in performed for copy in self._copies_of(connection, each)]
             for each in performed:
                 self._tombstones.add(connection, each)
@@ -122,10 +132,6 @@ class Deletions:
         except OSError as error:
             raise IndexFailure(f"index: {error}") from error
         return performed
-
-    def _consume(self, connection: Any, tombstone: Tombstone) -> bool:
-        connection.execute(self._lock, (tombstone.sop_instance_uid,)).fetchall()
-        return self._orders.consume(connection, tombstone.key)
 
     def _copies_of(self, connection: Any, tombstone: Tombstone) -> list[StoredLocation]:
         return [

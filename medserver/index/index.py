@@ -178,7 +178,11 @@ class Index:
     # Objects
 
     def add(
-        self, record: InstanceRecord, jobs: Iterable[NewJob] = (), jobs_of_instance: Iterable[NewJob] = ()
+        self,
+        record: InstanceRecord,
+        jobs: Iterable[NewJob] = (),
+        jobs_of_instance: Iterable[NewJob] = (),
+        made_from: StoredInstance | StoredLocation | None = None,
     ) -> Added:
         """Add an object that lies in a volume.
 
@@ -191,6 +195,8 @@ class Index:
             if it is stored, aside or replaced.
         jobs_of_instance : iterable of NewJob
             What is to be done with the instance that it is: not if it is put aside.
+        made_from : StoredInstance or StoredLocation, optional
+            What it was made from just now: it is rejected if that was deleted meanwhile, or is to be.
 
         Returns
         -------
@@ -205,8 +211,11 @@ class Index:
             If there was no space.
         """
         addition, jobs, jobs_of_instance = additions.prepare(record), list(jobs), list(jobs_of_instance)
+        source = made_from and (made_from.sop_instance_uid, made_from.digest, made_from.transfer_syntax_uid)
 
         def perform(connection: Any, add_jobs: AddJobs) -> Added:
+            if source is not None and not self._orders.stays(connection, source):
+                return Added("rejected", file_needed=False)
             added = self._additions.add(connection, addition)
             if added.outcome in _RECEIVED_AGAIN:
                 self._orders.withdraw(connection, record.sop_instance_uid)

@@ -13,7 +13,7 @@ from medserver import archive
 from medserver.dicom.part10 import read_file_meta
 from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.errors import OutOfResources
-from medserver.index import NewJob, StoredInstance
+from medserver.index import NewJob, StoredInstance, Tombstone
 from medserver.jobs.runner import Runner
 from medserver.node import Node
 from medserver.safekeeping.compression import queue_compression
@@ -211,6 +211,21 @@ def test_deletion_takes_everything(node: Node, worker: Runner, series: list[Samp
     run_all(worker)
     assert stored_paths(node) == []
     assert receive(node, series[0]) == "stored"  # a new decision
+
+
+@pytest.mark.parametrize("is_performed", [False, True], ids=["ordered", "performed"])
+def test_nothing_is_made_of_what_is_deleted_meanwhile(open_volumes, tmp_path: Path, is_performed: bool) -> None:
+    node = open_volumes()
+    [sample] = make_series(tmp_path / "made", 1, rows=64, columns=64)
+    assert receive(node, sample) == "stored"
+    [found] = node.index.select([])
+    [job] = deletion_jobs(node, [found], by="test", reason="")
+    if is_performed:  # its file is still being read
+        tombstones = [Tombstone(*key, node.clock(), "test", "") for key in job.payload["objects"]]
+        assert node.index.deletions.perform(tombstones, lambda copies: ()) == tombstones
+    assert not archive.compress_object(node, found, J2K)
+    assert len(instances(node)) == (0 if is_performed else 1)
+    assert stored_paths(node) == [found.path]
 
 
 def test_what_is_stored_already_is_compressed_on_demand(node: Node, worker: Runner, tmp_path: Path) -> None:
