@@ -96,9 +96,9 @@ class Supervisor:
     def run(self) -> None:
         """Serve until a stop signal comes."""
         node = open_node(self._config_file)
-        narrow_data(self._config_file.current)
         try:
             _require_objects(node)
+            narrow_data(self._config_file.current)
             archive.reconcile(node)
         finally:
             node.close()  # before the first fork: an open SQLite database must not be inherited
