@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
@@ -14,6 +13,7 @@ from medserver.config import ConfigFile
 from medserver.errors import MedserverError
 from medserver.log import Event
 from medserver.node import Node, open_node
+from medserver.server.signals import is_asked_to_stop
 from medserver.services.policy import NodePolicy
 from medserver.wire.acceptor import Acceptor
 from medserver.wire.admission import Admission, AdmissionLimits
@@ -28,8 +28,6 @@ WATCH_INTERVAL_S = 0.5
 SWITCH_INTERVAL_S = 0.001
 """How long a thread that computes keeps the others waiting. With the 5 ms of Python some ten of them, such as those
 that answer large queries, would hold up a C-ECHO for a quarter of a second: it needs the interpreter several times."""
-
-STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +63,7 @@ def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, su
     # What is here now stays: the collector need not look at it each time, which would stop all threads for long.
     gc.freeze()
     acceptor.start()
-    while signal.sigtimedwait(STOP_SIGNALS, WATCH_INTERVAL_S) is None:
+    while not is_asked_to_stop(config_file, WATCH_INTERVAL_S):
         if os.getppid() != supervisor or not acceptor.alive:
             break
         config_file.current  # noqa: B018 - a changed file is taken over, or complained of, also when nobody calls

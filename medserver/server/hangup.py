@@ -19,13 +19,15 @@ class Hangup:
     def __init__(self, config_file: ConfigFile) -> None:
         self._config_file = config_file
         self._has_come = False
-        signal.signal(signal.SIGHUP, self._note)
+        signal.signal(signal.SIGHUP, lambda number, frame: self.note())  # where a thread has it that does not block it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
     def take(self) -> bool:
         """Tell whether it has come since the last time."""
         has_come, self._has_come = self._has_come, False
         return has_come
 
-    def _note(self, number: int, frame: object) -> None:
+    def note(self) -> None:
+        """Note that it has come."""
         self._has_come = True
         self._config_file.read_again()

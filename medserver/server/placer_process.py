@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +12,7 @@ from medserver.config import ConfigFile
 from medserver.errors import MedserverError
 from medserver.log import Event
 from medserver.node import open_volumes
-from medserver.server.acceptor_process import STOP_SIGNALS
+from medserver.server.signals import STOP_SIGNALS, wait_for_signal
 from medserver.store import Volume
 
 INTERVAL_S = 0.25
@@ -38,7 +37,7 @@ def run(config_file: ConfigFile, supervisor: int) -> None:
     config = config_file.current
     placer = Placer(open_volumes(config), config.node.processes)
     placer.place()
-    while signal.sigtimedwait(STOP_SIGNALS, INTERVAL_S) is None and os.getppid() == supervisor:
+    while wait_for_signal(STOP_SIGNALS, INTERVAL_S) is None and os.getppid() == supervisor:
         placer.place()
         placer.sweep_now_and_then()
     placer.place(finally_=True)

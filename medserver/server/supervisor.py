@@ -52,7 +52,8 @@ def serve(config_file: ConfigFile) -> None:
     BadUsage
         The index is being made anew.
     """
-    stop_request, hangup = StopRequest(), Hangup(config_file)  # before anybody can see that we are here
+    hangup = Hangup(config_file)
+    stop_request = StopRequest(hangup)  # before anybody can see that we are here
     with lock.shared(config_file.current.node.data):  # the processes that are forked hold it too
         Supervisor(config_file, stop_request, hangup).run()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from collections.abc import Callable, Iterable
 
 from medserver import lock
@@ -13,9 +12,10 @@ from medserver.jobs.kinds import JOB_KINDS, PERIODIC, JobKind, Periodic
 from medserver.jobs.runner import Runner
 from medserver.log import Event
 from medserver.node import open_node
-from medserver.server.acceptor_process import DRAIN_S, STOP_SIGNALS
+from medserver.server.acceptor_process import DRAIN_S
 from medserver.server.hangup import Hangup
 from medserver.server.priority import lower_priority
+from medserver.server.signals import is_asked_to_stop
 from medserver.server.stop_request import StopRequest
 
 WATCH_INTERVAL_S = 0.5
@@ -40,7 +40,7 @@ def run(config_file: ConfigFile, supervisor: int) -> None:
     """
 
     def is_wanted() -> bool:
-        return signal.sigtimedwait(STOP_SIGNALS, WATCH_INTERVAL_S) is None and os.getppid() == supervisor
+        return not is_asked_to_stop(config_file, WATCH_INTERVAL_S) and os.getppid() == supervisor
 
     lower_priority()
     _perform(config_file, is_wanted, JOB_KINDS, PERIODIC)
@@ -56,8 +56,7 @@ def work(
     IndexFailure
         The index cannot be opened.
     """
-    stop_request = StopRequest()  # before anybody can see that we are here
-    Hangup(config_file)
+    stop_request = StopRequest(Hangup(config_file))  # before anybody can see that we are here
     logger.info(Event("working", pid=os.getpid()))
     with lock.shared(config_file.current.node.data):
         _perform(config_file, lambda: not stop_request.wait(WATCH_INTERVAL_S), kinds, periodic)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -80,6 +82,33 @@ def test_nothing_is_lost_when_all_processes_get_it(node: Node, tmp_path: Path) -
     assert node.stop() == 0
     checked = node.cli("index", "check", "--digests")
     assert checked.exit_code == 0, checked.output
+
+
+HANGUPS, PAUSES, PAUSE_S = 200, 3, 0.7
+"""A pause is longer than any process of the node waits for a signal."""
+
+
+def test_no_process_ends_when_its_wait_is_interrupted(node: Node) -> None:
+    """Python's sigtimedwait tells of a signal that nobody has sent when it is interrupted just as its time is over."""
+    node.start()
+    node.server.wait_for_line("listening")
+    wait_until(lambda: len(process_ids(node)) == 5, what="all processes")
+    before, group = process_ids(node), node.server.process.pid
+    sent = itertools.count(1)
+
+    def hang_up_often() -> bool:
+        os.killpg(group, signal.SIGHUP)
+        return next(sent) == HANGUPS
+
+    wait_until(hang_up_often, what="many signals")
+    for _ in range(PAUSES):
+        os.killpg(group, signal.SIGSTOP)  # as Ctrl-Z does
+        over_at = time.monotonic() + PAUSE_S
+        wait_until(lambda over_at=over_at: time.monotonic() > over_at, what="a pause")
+        os.killpg(group, signal.SIGCONT)
+    assert Client(node.address).find("STUDY", {"StudyInstanceUID": "1.2"}).status == 0
+    assert process_ids(node) == before
+    assert node.stop() == 0
 
 
 def descendants(node: Node) -> set[int]:
