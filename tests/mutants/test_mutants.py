@@ -198,9 +198,12 @@ def run_pytest(folder: Path) -> tuple[str, str, str, list[str]]:
     return read_output(completed.stdout + completed.stderr, completed.returncode)
 
 
-def test_a_killed_run_was_late() -> None:
+def test_a_killed_run_was_late_unless_a_test_had_failed() -> None:
     output = "tests/x/test_a.py::test_a PASSED\ntests/x/test_b.py::test_b "
-    assert read_output(output, -signal.SIGKILL) == ("late", "", "", ["tests/x/test_a.py", "tests/x/test_b.py"])
+    files = ["tests/x/test_a.py", "tests/x/test_b.py"]
+    assert read_output(output, -signal.SIGKILL) == ("late", "", "", files)
+    output += "FAILED\n"  # and then its threads did not end
+    assert read_output(output, -signal.SIGKILL) == ("caught", "tests/x/test_b.py::test_b", "", files)
 
 
 @pytest.fixture

@@ -154,14 +154,14 @@ def pytest_options(timeout_s: float) -> list[str]:
 def read_output(output: str, returncode: int) -> tuple[str, str, str, list[str]]:
     """Return the outcome of a run, the test that failed, why, and the files that began."""
     ran = list(dict.fromkeys(_RAN.findall(output)))
-    if returncode == -signal.SIGKILL:
-        return "late", "", "", ran
     if returncode in (0, 5):
         return "survived", "", "", ran
     if match := _FAILED.search(output):
         test = match[1] or match[2]
         reason = re.search(rf"^(?:FAILED|ERROR) {re.escape(test)} - (.*)$", output, re.MULTILINE)
         return "caught", test, reason[1] if reason else "", ran
+    if returncode == -signal.SIGKILL:
+        return "late", "", "", ran
     begun = _BEGUN.findall(output.partition(_HANG)[0])
     if begun:
         return ("hangs" if _HANG in output else "caught"), begun[-1], f"pytest ended with {returncode}", ran
