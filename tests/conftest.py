@@ -10,6 +10,7 @@ How a new test is made quick:
    a program for each look (findscu, getscu): those ask once, at the end.
 4. Kills, random walks and large numbers have a short form here, and the long one in a script with a seed and a count.
 5. A program is started through `tests.peers` only: `scripts/test --quick` leaves out all that does, and needs no list.
+6. The end of a run shows the 20 slowest. A test above 15 s says in its docstring why, behind `SLOW_REASON`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,9 @@ sys.dont_write_bytecode = False
 NodeFactory = Callable[..., Node]
 MakeDirectory = Callable[[str], Path]
 
+SLOW_S = 15.0
+SLOW_REASON = "Slow: "
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(QUICK_OPTION, action="store_true", help="only tests that start no peers, servers and nodes")
@@ -49,6 +53,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     set_quick_run(config.getoption(QUICK_OPTION))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    report.lacks_reason = report.duration > SLOW_S and SLOW_REASON not in (item.function.__doc__ or "")
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what is slow and does not say why. It fails nothing: on a busy machine everything is slow."""
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    slow = [report for report in reports if getattr(report, "lacks_reason", False)]
+    if slow:
+        terminalreporter.section(f"more than {SLOW_S:g} s, with no {SLOW_REASON!r} in the docstring")
+    for report in sorted(slow, key=lambda report: report.duration, reverse=True):
+        terminalreporter.line(f"{report.duration:.1f} s {report.when} {report.nodeid}")
 
 
 @pytest.fixture

@@ -358,7 +358,7 @@ def test_four_senders_of_different_bytes_under_one_uid(start_node: Callable[...,
 def test_killed_right_after_success(start_node: Callable[..., Node]) -> None:
     node = start_node()
     client = Client(node.address)
-    for _ in range(5):
+    for _ in range(2):
         sent = corpus.make_object(SOPClassUID=SecondaryCaptureImageStorage, PixelData=bytes(50_000))
         with client.associated([Proposal(SecondaryCaptureImageStorage, (EXPLICIT,))]) as association:
             code, _ = exchange_store(association, sent.encoded, AffectedSOPInstanceUID=sent.sop_instance_uid)
