@@ -52,7 +52,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    set_quick_run(config.getoption(QUICK_OPTION))
+    set_quick_run(is_quick := config.getoption(QUICK_OPTION))
+    if is_quick:  # what it leaves out is counted, not listed
+        config.option.reportchars = config.option.reportchars.replace("s", "")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -151,7 +151,7 @@ def command_set(values: dict[int, bytes]) -> bytes:
 
 
 SOP_CLASS, SOP_INSTANCE, DESTINATION, ORIGINATOR = 0x0002, 0x1000, 0x0600, 0x1030
-VALUE_LENGTH_MAX = 128
+VALUE_LENGTH_MAX = 256
 """A longer name or UID in a command set ends the association."""
 
 

@@ -92,7 +92,7 @@ def test_destination_that_is_down(make_node, dcmtk, series, study):
     assert node.cli("send", _peer(node.address), series[0].path.parent).exit_code == 0
     storescp.server.kill()
     completed = node.cli("move", _peer(node.address), "--to", "WORKSTATION", "-k", study)
-    assert completed.exit_code != 0
+    assert completed.exit_code == 1
     assert "Traceback" not in completed.output
 
 

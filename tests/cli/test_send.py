@@ -138,7 +138,7 @@ def test_peer_that_takes_nothing_of_it(make_node, dcmtk, tmp_path):
     dataset.SOPClassUID = "1.2.3.4.5"
     dataset.save_as(path)
     completed = make_node().cli("send", _peer(dcmqrscp.address), path)
-    assert completed.exit_code != 0
+    assert completed.exit_code == 69
     assert "Traceback" not in completed.output and "presentation context" in completed.output
 
 

@@ -233,7 +233,9 @@ def test_delete_wants_force_and_a_reason_is_kept(kept, invoke, samples):
     assert job.payload["reason"] == "wrong patient"
     run_all(Runner(kept, periodic=()))
     assert kept.index.counts().instances == 5
-    assert invoke("store", "delete", uid, "--force").exit_code != 0
+    again = invoke("store", "delete", uid, "--force")
+    assert again.exit_code == 66
+    assert uid in again.stderr
     assert invoke("store", "delete", "no uid", "--force").exit_code == 2
     study = next(iter(kept.index.select([]))).study_instance_uid
     assert "5 objects" in invoke("store", "delete", study, "--force").stdout

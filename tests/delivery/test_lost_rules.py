@@ -100,9 +100,12 @@ def test_it_is_not_sent_without_the_changes(
 def test_it_is_sent_by_another_rule(node: Node, dcmtk: Dcmtk, storescp: StoreSCP, tmp_path: Path) -> None:
     samples = make_small(tmp_path / "sent", 2)
     lose(node, dcmtk, samples, CHANGES["renamed"], "deliver")
-    assert node.cli("outbox", "send", "research").exit_code != 0
-    assert node.cli("outbox", "send", "research", "--by", "unknown").exit_code != 0
-    assert node.cli("outbox", "send", "unknown", "--unchanged").exit_code != 0
+    for arguments, problem in (
+        (["research"], "say either --by RULE or --unchanged"), (["research", "--by", "unknown"], "no rule 'unknown' sends to ARCHIVE"), (["unknown", "--unchanged"], "nothing waits for a decision about the rule 'unknown'"),
+    ):  # fmt: skip
+        refused = node.cli("outbox", "send", *arguments)
+        assert refused.exit_code == 2
+        assert problem in refused.output
     assert undecided(node) == {"research": 2}
     node.cli("outbox", "send", "research", "--by", "anonymised for research").check()
     assert arrived(storescp, 2) == {("ANON", "none")}

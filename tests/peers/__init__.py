@@ -13,6 +13,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import sys
 from typing import NamedTuple
 
 import pytest
@@ -31,6 +32,9 @@ PROGRAMS = {
 
 QUICK_OPTION = "--quick"
 """Option of pytest: only tests that start no programs."""
+
+CODECS = "medserver.codecs.worker"
+"""The module that the processes of the codecs run."""
 
 _quick_run = False
 
@@ -54,12 +58,20 @@ def set_quick_run(is_quick: bool) -> None:
     """Tell whether this run of pytest is a quick one (`scripts/test --quick`)."""
     global _quick_run
     _quick_run = is_quick
+    if is_quick:
+        sys.addaudithook(_notice_program)
+
+
+def _notice_program(event: str, arguments: tuple[object, ...]) -> None:
+    """Notice what a test starts by itself, but for the codecs' own processes."""
+    if event == "subprocess.Popen" and "PYTEST_CURRENT_TEST" in os.environ and CODECS not in map(str, arguments[1]):
+        starts_programs()
 
 
 def starts_programs() -> None:
     """Skip the running test in a quick run: it is about to start a peer, a server, a node or another program.
 
-    Everything in `tests.peers` that does so says it here first, so that no list of such tests is needed.
+    No list of such tests is needed.
     """
     if _quick_run:
         pytest.skip("starts programs, which a quick run does not")

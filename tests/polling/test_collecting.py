@@ -157,5 +157,5 @@ def test_mistakes_are_told(make_node: Callable[..., Node], options: dict, proble
     node.add_remote(Address("OLD", 1), allow=())
     node.set_section("poll x", options)
     checked = node.cli("config", "check")
-    assert checked.exit_code != 0
+    assert checked.exit_code == 78
     assert problem in checked.output

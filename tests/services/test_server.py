@@ -212,26 +212,29 @@ def test_nobody_is_left_when_the_supervisor_is_killed(start_node: Callable[..., 
 def test_port_in_use_is_one_line(start_node: Callable[..., Node]) -> None:
     node = start_node()
     completed = node.program("serve")
-    assert completed.exit_code != 0
+    assert completed.exit_code == 70
     [line] = completed.output.strip().splitlines()
     assert str(node.address.port) in line
     assert "in use" in line
 
 
 @pytest.mark.parametrize(
-    "override",
+    ("override", "exit_code", "problem"),
     [
-        "node.address=203.0.113.7",
-        "node.port=70000",
-        "node.port=many",
-        "index.url=sqlite:////proc/nowhere/index.db",
+        ("node.address=203.0.113.7", 70, "cannot listen on 203.0.113.7"),
+        ("node.port=70000", 78, "70000 is not within 0 and 65535"),
+        ("node.port=many", 78, "'many' is not a whole number"),
+        ("index.url=sqlite:////proc/nowhere/index.db", 74, "'/proc/nowhere'"),
     ],
 )
-def test_what_cannot_be_used_is_one_line(make_node: Callable[..., Node], override: str) -> None:
+def test_what_cannot_be_used_is_one_line(
+    make_node: Callable[..., Node], override: str, exit_code: int, problem: str
+) -> None:
     node = make_node()
     completed = node.program("--set", override, "serve")
-    assert completed.exit_code != 0
-    assert len(completed.output.strip().splitlines()) == 1, completed.output
+    assert completed.exit_code == exit_code
+    [line] = completed.output.strip().splitlines()
+    assert problem in line
     assert "Traceback" not in completed.output
 
 

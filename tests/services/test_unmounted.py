@@ -115,7 +115,9 @@ def test_an_empty_disk_takes_the_place_of_a_lost_one_if_that_is_said(node: Node,
     assert client.store(*stored) == [0]
     assert node.stop() == 0
     unmount(node, ("lost+found/",))
-    assert node.cli("serve").exit_code != 0
+    refused = node.cli("serve")
+    assert refused.exit_code == 74
+    assert "mount its disk" in refused.output
     node.cli("store", "replicate", "main").check()
     node.start()
     assert client.store(*more) == [0]
