@@ -27,7 +27,7 @@ from tests.peers import files
 from tests.samples import oddity
 
 LIMITS = {"elements_max": 2000, "depth_max": 16}
-SECONDS_MAX = 0.5
+SECONDS_MAX = 0.5  # of CPU time: what else runs here is no fault
 MEMORY_MAX_BYTES = 16 * 1024 * 1024
 
 
@@ -137,11 +137,11 @@ REASONS = {
 def test_hostile_data_sets_are_refused_soon(name: str) -> None:
     raw = HOSTILE[name]()
     tracemalloc.start()
-    began_at = time.monotonic()
+    began_at = time.thread_time()
     try:
         with pytest.raises(CannotUnderstand, match=f"{REASONS[name]}$"):
             read_data_set(raw, EXPLICIT, **LIMITS)
-        assert time.monotonic() - began_at < SECONDS_MAX
+        assert time.thread_time() - began_at < SECONDS_MAX
         assert tracemalloc.get_traced_memory()[1] < MEMORY_MAX_BYTES
     finally:
         tracemalloc.stop()
@@ -160,10 +160,10 @@ def test_codecs_of_python_are_no_character_sets(codec: str) -> None:
     """Some of them take time with the square of the length."""
     character_set = hostile.element(0x00080005, "CS", codec.encode())
     patient_id = hostile.element(0x00100020, "LO", b"\xff" + b"a-" * 30_000)
-    began_at = time.monotonic()
+    began_at = time.thread_time()
     read = read_data_set(character_set + patient_id, EXPLICIT, **LIMITS)
     assert read.PatientID.startswith("ÿa-a-")
-    assert time.monotonic() - began_at < SECONDS_MAX
+    assert time.thread_time() - began_at < SECONDS_MAX
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
