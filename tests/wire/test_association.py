@@ -26,6 +26,10 @@ LIMITS = WireLimits(acse_timeout_s=1.0, network_timeout_s=1.0, dimse_timeout_s=5
 SYNTAXES = (uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN)
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 
+ABORT = b"\x07\0\0\0\0\x04\0\0"
+ABORTED_BY_USER, ABORTED_BY_PROVIDER, INVALID_PDU_PARAMETER_VALUE = (0, 0), (2, 0), (2, 6)
+"""The A-ABORT PDU before its source and reason, and these (PS3.8 9.3.8)."""
+
 
 class CountingPolicy:
     """Accepts Verification and CT Image Storage from anybody but NOBODY and counts what comes."""
@@ -88,6 +92,16 @@ def _ends(sock: socket.socket) -> bytes:
         pass
     sock.close()
     return received
+
+
+def _abort(sock: socket.socket) -> tuple[int, int]:
+    """Return source and reason of the A-ABORT that the peer sends, and do not wait for it to close."""
+    with sock:
+        received = b""
+        while data := sock.recv(10 - len(received)):
+            received += data
+    assert received[:8] == ABORT
+    return received[8], received[9]
 
 
 def test_echo_and_release(address, policy):
@@ -168,13 +182,13 @@ def test_a_pdu_that_is_too_long_is_refused_at_its_header(address, length):
     with socket.create_connection((address.host, address.port)) as sock:
         sock.settimeout(5.0)
         sock.sendall(struct.pack(">BBI", 1, 0, length))
-        assert _ends(sock)[0] == 0x07
+        assert _abort(sock) == ABORTED_BY_USER
 
 
 def test_a_p_data_longer_than_agreed_aborts(address, policy):
     sock = _raw_association(address)
     sock.sendall(struct.pack(">BBI", 4, 0, LIMITS.pdu_length_max + 1))
-    assert _ends(sock)[0] == 0x07
+    assert _ends(sock) == ABORT + bytes(ABORTED_BY_PROVIDER)  # and it closes the connection
     assert policy.ended.acquire(timeout=5)
     assert policy.failures == ["a PDU of 131073 bytes was announced, 131072 are permitted"]  # and not waited for
 
@@ -194,7 +208,7 @@ def test_a_p_data_longer_than_agreed_aborts(address, policy):
 def test_presentation_data_values_that_lie_abort(address, pdvs):
     sock = _raw_association(address)
     sock.sendall(struct.pack(">BBI", 4, 0, len(pdvs)) + pdvs)
-    assert _ends(sock)[0] == 0x07
+    assert _abort(sock) == INVALID_PDU_PARAMETER_VALUE
 
 
 def test_an_endless_command_set_aborts(address):
@@ -202,7 +216,7 @@ def test_an_endless_command_set_aborts(address):
     fragment = struct.pack(">BBIIBB", 4, 0, 1006, 1002, 1, 1) + bytes(1000)
     for _ in range(100):
         sock.sendall(fragment)
-    assert _ends(sock)[0] == 0x07
+    assert _abort(sock) == INVALID_PDU_PARAMETER_VALUE
 
 
 def test_a_peer_that_stops_within_a_data_set_is_aborted(address, policy):
@@ -215,7 +229,7 @@ def test_a_peer_that_stops_within_a_data_set_is_aborted(address, policy):
     })
     sock.sendall(b"".join(pdata_pieces(1, command_set, True, 16384)))
     sock.sendall(struct.pack(">BBIIBB", 4, 0, 1006, 1002, 1, 0) + bytes(500))
-    assert _ends(sock)[0] == 0x07
+    assert _abort(sock) == ABORTED_BY_PROVIDER
     assert policy.ended.acquire(timeout=5)
 
 
