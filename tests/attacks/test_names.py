@@ -118,7 +118,7 @@ def answer_to(place: str, name: bytes) -> int:
 
 
 def test_in_a_request(siege: Siege) -> None:
-    """It is rejected as an AE title that nobody has, aborted if it is none, or without meaning: what is accepted works."""
+    """It is rejected as the AE title of nobody, aborted if it is none, or without meaning; what is accepted works."""
 
     def attack() -> None:
         for place, name in product(PLACES, NAMES):

@@ -101,8 +101,10 @@ def test_it_is_sent_by_another_rule(node: Node, dcmtk: Dcmtk, storescp: StoreSCP
     samples = make_small(tmp_path / "sent", 2)
     lose(node, dcmtk, samples, CHANGES["renamed"], "deliver")
     for arguments, problem in (
-        (["research"], "say either --by RULE or --unchanged"), (["research", "--by", "unknown"], "no rule 'unknown' sends to ARCHIVE"), (["unknown", "--unchanged"], "nothing waits for a decision about the rule 'unknown'"),
-    ):  # fmt: skip
+        (["research"], "say either --by RULE or --unchanged"),
+        (["research", "--by", "unknown"], "no rule 'unknown' sends to ARCHIVE"),
+        (["unknown", "--unchanged"], "nothing waits for a decision about the rule 'unknown'"),
+    ):
         refused = node.cli("outbox", "send", *arguments)
         assert refused.exit_code == 2
         assert problem in refused.output
