@@ -169,6 +169,16 @@ def test_every_indexed_attribute_has_an_index(index: Index) -> None:
                     assert set(match_columns(attribute)) <= first, attribute.keyword
 
 
+def test_a_connection_is_not_lent_within_a_transaction(index: Index) -> None:
+    connection = index.backend.connect()
+    assert index.backend.usable(connection)
+    index.backend.begin(connection)
+    assert not index.backend.usable(connection)
+    index.backend.rollback(connection)
+    assert index.backend.usable(connection)
+    connection.close()
+
+
 def test_postgresql_compares_by_code_point(new_database, tmp_path: Path) -> None:
     url = new_database()
     with open_index(url, base=tmp_path) as index:
