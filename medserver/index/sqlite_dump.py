@@ -92,7 +92,7 @@ def take_the_place(new: Path, present: Path, kept: Path) -> bool:
     OSError
         A file cannot be renamed.
     """
-    there_was_one = present.exists()
+    there_was_one = present.exists() and present.stat().st_size > 0  # where there was none, an empty file is made
     if there_was_one:
         _rename(present, kept)
     else:  # a log without its database would be taken for that of the new one
