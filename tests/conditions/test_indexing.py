@@ -21,6 +21,7 @@ from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import Sample, make_series
 from tests.peers.node import Node
 from tests.peers.process import wait_until
+from tests.services.client import Client
 
 COUNT = 3
 
@@ -63,7 +64,7 @@ def test_images_are_found_by_them(
     dcmtk.store(node.address, *[sample.path for sample in series]).check()
     dataset = pydicom.dcmread(series[0].path)
     if workers:
-        wait_until_indexed(node, dcmtk, dataset)
+        wait_until_indexed(node, dataset)
     found = dcmtk.find(node.address, "IMAGE", of_series(dataset, XRayTubeCurrent="110", KVP="", FocalSpots=""))
     [image] = found.identifiers
     assert image.SOPInstanceUID == series[1].sop_instance_uid
@@ -73,10 +74,17 @@ def test_images_are_found_by_them(
     assert dcmtk.find(node.address, "IMAGE", of_series(dataset, KVP="100")).identifiers == ()
 
 
-def wait_until_indexed(node: Node, dcmtk: Dcmtk, dataset: Dataset) -> None:
+def wait_until_found(node: Node, wanted: dict[str, object]) -> None:
+    """Wait until one series has these conditions; asked in this process, findscu asks once then."""
+    client = Client(node.address)
+    wait_until(lambda: client.find("SERIES", wanted).identifiers, what="the conditions in the index")
+
+
+def wait_until_indexed(node: Node, dataset: Dataset) -> None:
+    client = Client(node.address)
+
     def known() -> bool:
-        found = dcmtk.find(node.address, "SERIES", of_study(dataset, SeriesInstanceUID="", ManufacturerModelName="",
-                                                            XRayTubeCurrent=""))  # fmt: skip
+        found = client.find("SERIES", of_study(dataset, SeriesInstanceUID="", XRayTubeCurrent=""))
         return len(found.identifiers[0].XRayTubeCurrent or []) == COUNT
 
     wait_until(known, what="the conditions in the index")
@@ -86,7 +94,7 @@ def test_series_are_found_by_them(make_node: Callable[..., Node], dcmtk: Dcmtk, 
     node = make_node().start()
     dcmtk.store(node.address, *[sample.path for sample in series]).check()
     dataset = pydicom.dcmread(series[0].path)
-    wait_until_indexed(node, dcmtk, dataset)
+    wait_until_indexed(node, dataset)
     wanted = {"KVP": "120", "XRayTubeCurrent": "110", "ConvolutionKernel": "", "PixelSpacing": ""}
     [found] = dcmtk.find(node.address, "SERIES", of_study(dataset, SeriesInstanceUID="", **wanted)).identifiers
     assert found.SeriesInstanceUID == dataset.SeriesInstanceUID
@@ -99,9 +107,7 @@ def test_series_are_found_by_them(make_node: Callable[..., Node], dcmtk: Dcmtk, 
     # One instance has to fulfil all of it.
     save(series[0], KVP="80", XRayTubeCurrent=500, SOPInstanceUID="1.2.3.4.5")
     dcmtk.store(node.address, series[0].path).check()
-    wait_until(
-        lambda: dcmtk.find(node.address, "SERIES", of_study(dataset, KVP="80")).identifiers, what="the new instance"
-    )
+    wait_until_found(node, of_study(dataset, KVP="80"))
     assert dcmtk.find(node.address, "SERIES", of_study(dataset, KVP="80", XRayTubeCurrent="110")).identifiers == ()
 
 
@@ -122,7 +128,7 @@ def test_those_in_functional_groups_and_sequences(
     )
     dcmtk.store(node.address, series[0].path).check()
     wanted = of_study(dataset, SeriesInstanceUID="", XRayTubeCurrentInmA="210")
-    wait_until(lambda: dcmtk.find(node.address, "SERIES", wanted).identifiers, what="the conditions in the index")
+    wait_until_found(node, wanted | {"XRayTubeCurrentInmA": 210.0})
     [image] = dcmtk.find(node.address, "IMAGE", of_series(dataset, XRayTubeCurrentInmA="200")).identifiers
     assert list(image.XRayTubeCurrentInmA) == [200, 210]
     assert dcmtk.find(node.address, "IMAGE", of_series(dataset, XRayTubeCurrentInmA="205")).identifiers == ()
