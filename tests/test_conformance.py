@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from click.testing import CliRunner
 from docutils import nodes
 
 from medserver import conformance
-from medserver.cli import main
 from medserver.cli.model import MODELS
 from medserver.conformance.facts import USUAL_STATUSES
 from medserver.conformance.matching_keys import kinds_of_matching, tag_text
@@ -33,6 +31,7 @@ from medserver.services.registry import SERVICES
 from medserver.services.responses import STATUSES
 from tests.documents import parse, sections, tables
 from tests.failures import Failures
+from tests.peers.command_line import invoke
 
 CHAPTERS = {
     "1 Overview": [
@@ -99,7 +98,7 @@ CHAPTERS = {
 @pytest.fixture(scope="module")
 def document() -> nodes.document:
     """Give what the command prints, parsed: any warning is an error."""
-    printed = CliRunner().invoke(main, ["conformance"])
+    printed = invoke("conformance")
     assert printed.exit_code == 0, printed.output
     return parse(printed.output)
 
@@ -107,7 +106,7 @@ def document() -> nodes.document:
 @pytest.fixture(scope="module")
 def facts() -> dict:
     """Give what the command prints for machines."""
-    printed = CliRunner().invoke(main, ["conformance", "--json"])
+    printed = invoke("conformance", "--json")
     assert printed.exit_code == 0, printed.output
     return json.loads(printed.output)
 

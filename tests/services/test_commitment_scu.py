@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-from medserver.cli import main
 from medserver.dicom import uids
 from pydicom.uid import CTImageStorage, MRImageStorage
 
@@ -50,15 +48,9 @@ def with_orthanc(start_node: Callable[..., Node], orthanc: Orthanc) -> Node:
     return node
 
 
-def run(node: Node, *arguments: str | Path) -> Result:
-    """Run the command in this process, which is quicker than a process for each."""
-    command_line = ["--config", str(node.config), "commit", *map(str, arguments)]
-    return CliRunner().invoke(main, command_line, prog_name="medserver")
-
-
 def committed(node: Node, *arguments: str | Path) -> tuple[int, dict]:
     """Run the command; return its exit code and what it says."""
-    completed = run(node, *arguments, "--json")
+    completed = node.cli("commit", *arguments, "--json")
     return completed.exit_code, json.loads(completed.stdout)
 
 
@@ -80,7 +72,7 @@ def test_study_that_is_not_all_there(nodes: tuple[Node, Node], both: list[Object
     assert (document["committed"], document["not_committed"]) == (3, 1)
     [failed] = [one for one in document["instances"] if one["state"] == "failed"]
     assert failed["failure_reason"] == "0x0112"
-    table = run(node, "ARCHIVE", study).output
+    table = node.cli("commit", "ARCHIVE", study).output
     assert "3 of 4 instances committed" in table and "0x0112 no such SOP instance" in table
 
 
@@ -101,16 +93,16 @@ def test_files_are_asked_for(nodes: tuple[Node, Node], tmp_path: Path) -> None:
 def test_transactions_are_listed_on_both_sides(nodes: tuple[Node, Node], both: list[Object]) -> None:
     asking, archive = nodes
     committed(asking, "ARCHIVE", both[0].dataset.StudyInstanceUID)
-    asked_of = json.loads(run(asking, "--list", "--json").stdout)[-1]
-    asked_by = json.loads(run(archive, "--list", "--json").stdout)[-1]
+    asked_of = json.loads(asking.cli("commit", "--list", "--json").stdout)[-1]
+    asked_by = json.loads(archive.cli("commit", "--list", "--json").stdout)[-1]
     assert (asked_of["role"], asked_of["ae_title"], asked_by["role"], asked_by["ae_title"]) == (
         "scu", "ARCHIVE", "scp", "MEDSERVER",
     )  # fmt: skip
     for one in (asked_of, asked_by):
         assert (one["state"], one["instances"], one["safe"], one["failed"]) == ("reported", 4, 3, 1)
     assert asked_of["transaction_uid"] == asked_by["transaction_uid"]
-    assert "asked of  ARCHIVE  reported" in run(asking, "--list").output
-    shown = run(archive, "--show", asked_by["transaction_uid"]).stdout
+    assert "asked of  ARCHIVE  reported" in asking.cli("commit", "--list").output
+    shown = archive.cli("commit", "--show", asked_by["transaction_uid"]).stdout
     assert "3 of 4 instances committed" in shown
 
 
@@ -126,7 +118,7 @@ def test_transactions_are_listed_on_both_sides(nodes: tuple[Node, Node], both: l
     ],
 )
 def test_errors_are_one_line(nodes: tuple[Node, Node], arguments: list[str], message: str, exit_code: int) -> None:
-    completed = run(nodes[0], *arguments)
+    completed = nodes[0].cli("commit", *arguments)
     assert completed.exit_code == exit_code
     assert completed.output.startswith(f"medserver: {message}")
 
@@ -135,16 +127,16 @@ def test_archive_that_refuses(nodes: tuple[Node, Node], both: list[Object]) -> N
     """Without the right the context is not accepted; nothing stays behind as asked."""
     asking, archive = nodes
     archive.add_remote("NOBODY", allow=["store"])
-    before = run(asking, "--list").output
+    before = asking.cli("commit", "--list").output
     study = both[0].dataset.StudyInstanceUID
-    completed = run(asking, "ARCHIVE", study, "--calling", "NOBODY")
+    completed = asking.cli("commit", "ARCHIVE", study, "--calling", "NOBODY")
     assert completed.exit_code == 69
-    assert run(asking, "--list").output.count("\n") == before.count("\n")
+    assert asking.cli("commit", "--list").output.count("\n") == before.count("\n")
 
 
 def test_nobody_listens(nodes: tuple[Node, Node], both: list[Object]) -> None:
     study = both[0].dataset.StudyInstanceUID
-    assert run(nodes[0], "NOBODY@127.0.0.1:1", study).exit_code == 69
+    assert nodes[0].cli("commit", "NOBODY@127.0.0.1:1", study).exit_code == 69
 
 
 # -- Orthanc -----------------------------------------------------------------------------------------------------------
@@ -169,7 +161,7 @@ def test_orthanc_may_not_report(with_orthanc: Node, orthanc: Orthanc, tmp_path: 
     """Its entry does not allow it: the command says so, and the result is unknown."""
     [sent] = files.make_series(tmp_path, 1, rows=16, columns=16, patient_id="SILENT")
     with_orthanc.add_remote(orthanc.address, allow=["store"])
-    completed = run(with_orthanc, "ORTHANC", tmp_path, "--timeout", "1")
+    completed = with_orthanc.cli("commit", "ORTHANC", tmp_path, "--timeout", "1")
     with_orthanc.add_remote(orthanc.address)
     assert completed.exit_code == 1
     assert "unknown" in completed.output and "allows 'commit' for ORTHANC" in completed.output
