@@ -112,7 +112,6 @@ def requires(*peers: str) -> None:
     *peers : str
         Keys of `PROGRAMS`.
     """
-    starts_programs()
     missing = [f"{peer} (Debian package {PROGRAMS[peer][0]})" for peer in peers if not is_installed(peer)]
     if not missing:
         return
