@@ -94,7 +94,11 @@ class CommitmentScu:
         *,
         takes_reports: bool = True,
     ) -> Iterator[Association]:
-        """Open an association to ask on, and take reports there; without a handler pynetdicom answers 0110."""
+        """Open an association to ask on, and take reports there; without a handler pynetdicom answers 0110.
+
+        It is aborted at the end: pynetdicom's release sometimes waits for ever when a report arrives, or is being
+        answered, at that moment.
+        """
         ae = AE(self.address.ae_title)
         ae.add_requested_context(StorageCommitmentPushModel, list(transfer_syntaxes))
         handlers = [(evt.EVT_N_EVENT_REPORT, self._take)] if takes_reports else []
@@ -105,7 +109,7 @@ class CommitmentScu:
             yield association
         finally:
             if association.is_established:
-                association.release()
+                association.abort()
 
     def ask(
         self,
@@ -123,14 +127,10 @@ class CommitmentScu:
         return response.get("Status"), transaction_uid
 
     def ask_and_go(self, remote: Address, references: Iterable[Reference], transaction_uid: str | None = None) -> str:
-        """Ask for commitment on an association of its own that ends at once; return the Transaction UID.
-
-        It is aborted: pynetdicom's release sometimes waits for ever when a report arrives at that moment.
-        """
+        """Ask for commitment on an association of its own that ends at once; return the Transaction UID."""
         with self.associated(remote, takes_reports=False) as association:
             code, transaction_uid = self.ask(association, references, transaction_uid)
             assert code == 0x0000
-            association.abort()
         return transaction_uid
 
     def wait_for(self, transaction_uid: str, *, deadline_s: float = 20, count: int = 1) -> Reported:
