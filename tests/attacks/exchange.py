@@ -12,11 +12,11 @@ from medserver.scu import query, retrieve
 from medserver.wire.command_set import CommandField
 from medserver.wire.requestor import Proposal
 from tests.attacks import raw
+from tests.memory.operations import RESIDENT_MAX_BYTES, peak_resident_bytes
 from tests.peers import Address
 from tests.peers.node import Node
 from tests.services import corpus
 from tests.services.client import Client, identifier_of
-from tests.services.test_memory import RESIDENT_MAX_BYTES, peak_resident_bytes
 
 TIMEOUT_S = 20.0
 """How long a response to a hostile request may take on a machine that is busy with others as well."""

@@ -9,7 +9,8 @@ from contextlib import ExitStack, suppress
 
 from tests.attacks import raw
 from tests.attacks.test_floods import associate_without_reading
-from tests.attacks.test_unread_query import fill_index, query_for_everything
+from tests.attacks.test_unread_query import query_for_everything
+from tests.memory.operations import fill_index
 from tests.peers.node import Node
 from tests.services.corpus import make_object
 
@@ -49,7 +50,7 @@ READING: list[Callable[[Node], socket.socket]] = [_idle, _within_a_header, _with
 def test_shutdown_with_100_open_associations(make_node: Callable[..., Node]) -> None:
     """Those who do nothing are ended at once, those who are slow after a while; all know it, and nothing is left."""
     node = make_node()
-    fill_index(node, MATCHES)
+    fill_index(node, 1, MATCHES)
     node.start()
     with ExitStack() as stack:
         sockets = [stack.enter_context(open_one(node)) for open_one in READING for _ in range(EACH)]

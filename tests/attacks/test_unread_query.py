@@ -13,9 +13,9 @@ from tests.attacks import raw
 from tests.attacks.conftest import SiegeFactory
 from tests.attacks.siege import Siege
 from tests.attacks.test_floods import associate_without_reading
+from tests.memory.operations import fill_index, script
 from tests.peers.node import Node
 from tests.services.client import identifier_of
-from tests.services.test_memory import script
 
 MATCHES = 50_000
 READERS = 8
@@ -23,15 +23,7 @@ READERS = 8
 
 @pytest.fixture(scope="module")
 def siege(besiege: SiegeFactory) -> Siege:
-    return besiege(prepare=lambda node: fill_index(node, MATCHES))
-
-
-def fill_index(node: Node, instances: int) -> None:
-    """Enter a series into the index of a node that has not been started; it is in no file: a query needs none."""
-    node.data.mkdir()
-    generator = script("bench_index")
-    generator.SERIES_PER_STUDY, generator.INSTANCES_PER_SERIES = 1, instances
-    generator.fill("sqlite:///index.db", node.data, 1)
+    return besiege(prepare=lambda node: fill_index(node, 1, MATCHES))
 
 
 def query_for_everything() -> bytes:

@@ -14,6 +14,7 @@ from medserver import archive, lock
 from medserver.config import ConfigFile
 from medserver.errors import BadUsage
 from medserver.node import open_node
+from medserver.store import paths
 from tests.archive.conftest import receive, stored_paths
 from tests.conftest import MakeDirectory
 from tests.peers import command_line
@@ -191,8 +192,9 @@ def test_check_that_finds_nothing_more_does_not_say_that_nothing_is_wrong(config
 
 def interrupt_rebuild(config_path: Path, store: Path, url: str, **arguments) -> None:
     """Interrupt a rebuild at its first finding: a file whose object has just been entered."""
-    path = store / objects(config_path)[-1]
-    shutil.copy(path, path.with_name(path.name.replace(".dcm", "-3.dcm")))
+    name = objects(config_path)[-1]
+    path = store / name
+    shutil.copy(path, path.with_name(f"{paths.digest_of(name)}-3.dcm"))
     with closing(open_node(ConfigFile(config_path), index_url=url)) as node:
         next(archive.rebuild(node, noted_every=1, **arguments))
 
@@ -206,8 +208,8 @@ def damage(path: Path) -> None:
 
 def test_rebuild_with_verify_does_not_go_on_where_a_plain_one_stopped(config_path, store, tmp_path):
     before = counts(config_path)
-    paths = objects(config_path)
-    damage(store / paths[0])
+    found = objects(config_path)
+    damage(store / found[0])
     url = f"sqlite:///{tmp_path}/data/index.db.rebuilding"
     interrupt_rebuild(config_path, store, url)
     result = invoke(config_path, "rebuild", "--verify")

@@ -146,11 +146,11 @@ def move_study(node: Node, study: str, destination: str) -> int:
     return last.command_set["NumberOfCompletedSuboperations"]
 
 
-def fill_index(node: Node, studies: int) -> None:
-    """Put made-up studies of one instance each into the index of a node that never ran; they are in no file."""
+def fill_index(node: Node, studies: int, instances: int = 1) -> None:
+    """Put made-up studies of one series each into the index of a node that never ran; they are in no file."""
     (node.data / "store" / "2026").mkdir(parents=True)  # as if they were: a node does not start without its objects
-    generator = _script("bench_index")
-    generator.SERIES_PER_STUDY = generator.INSTANCES_PER_SERIES = 1
+    generator = script("bench_index")
+    generator.SERIES_PER_STUDY, generator.INSTANCES_PER_SERIES = 1, instances
     generator.fill("sqlite:///index.db", node.data, studies)
 
 
@@ -185,7 +185,7 @@ def convert(folder: Path, size_bytes: int) -> None:
             assert stream.read(12) == struct.pack(">HH2sHL", 0x7FE0, 0x0010, b"OW", 0, size_bytes)
 
 
-def _script(name: str):
+def script(name: str):
     """Import a program of scripts/, which has no suffix."""
     loader = SourceFileLoader(name, str(REPOSITORY / "scripts" / name))
     module = module_from_spec(spec_from_loader(name, loader))

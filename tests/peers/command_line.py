@@ -6,6 +6,7 @@ Where the process is the point (signals, locks, permissions, crash points, pipes
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from click.testing import CliRunner
 
 from medserver.cli import main
 from tests.peers.process import Completed
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def invoke(*arguments: str | Path, environment: Mapping[str, str] | None = None)
         What the program let through: its error boundary has a gap.
     """
     texts = tuple(map(str, arguments))
-    with _logging_restored():
+    with _process_restored():
         result = CliRunner().invoke(main, texts, prog_name="medserver", env=environment)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -49,13 +52,18 @@ def invoke(*arguments: str | Path, environment: Mapping[str, str] | None = None)
 
 
 @contextmanager
-def _logging_restored() -> Iterator[None]:
-    """Take back what a command does to logging: its stream ends with it."""
+def _process_restored() -> Iterator[None]:
+    """Take back what a command does to the process: its log, whose stream ends with it, and what it does on signals."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    actions = {number: signal.getsignal(number) for number in _SIGNALS}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         yield
     finally:
+        for number, action in actions.items():
+            signal.signal(number, action)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         root.handlers[:] = handlers
         root.setLevel(level)
         logging.captureWarnings(False)
