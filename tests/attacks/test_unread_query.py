@@ -14,7 +14,6 @@ from tests.attacks.conftest import SiegeFactory
 from tests.attacks.siege import Siege
 from tests.attacks.test_floods import associate_without_reading
 from tests.memory.operations import fill_index, script
-from tests.peers.node import Node
 from tests.services.client import identifier_of
 
 MATCHES = 50_000
