@@ -123,12 +123,13 @@ class Hierarchy:
     def _patient(self, connection: Any, row: Row, witness: tuple, revealed: list[str]) -> int:
         """Find or make the patient of a new study."""
         values = dict(zip(_PATIENT, row))
-        found = self._find_person(connection, values)
+        key = (values["patient_id"], values["issuer_of_patient_id"])
+        # First who else has the identifier: a person whom another process adds from here on takes the same distinction.
+        others = connection.execute(self._statement("patients of a key"), key + key).fetchall()
+        found = self._find_person(connection, values) if others else None
         if found is not None:
             self._learn(connection, "PATIENT", found[0], found[1:], row)
             return found[0]
-        key = (values["patient_id"], values["issuer_of_patient_id"])
-        others = connection.execute(self._statement("patients of a key"), key + key).fetchall()
         distinction = others[0][0] + 1 if others else 0
         patient = self._insert(connection, "PATIENT", ("distinction",), (distinction,), row)
         if others:

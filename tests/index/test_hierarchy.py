@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from medserver.index import Index
+from medserver.index import Index, additions, open_index
+from medserver.index.conflicts import Conflicts
+from medserver.index.hierarchy import Hierarchy
+from medserver.index.writer import Collision
 from tests.index.samples import find, record
 
 
@@ -142,3 +149,39 @@ def test_a_series_uid_in_two_studies_makes_two_series(index: Index) -> None:
     assert (conflict.kind, conflict.subject) == ("series", "1.9")
     assert conflict.present == {"study_instance_uid": "1.2.1"}
     assert conflict.arrived == {"study_instance_uid": "1.2.2"}
+
+
+class Interrupted:
+    """A connection on which another process is quicker behind the first statement about some rows."""
+
+    def __init__(self, connection: Any, about: str, quicker: Callable[[], object]) -> None:
+        self._connection, self._about, self._quicker = connection, about, quicker
+
+    def execute(self, statement: str, parameters: tuple = ()) -> Any:
+        cursor = self._connection.execute(statement, parameters)
+        if self._about in statement and (quicker := self._quicker):
+            self._quicker = None
+            quicker()
+        return cursor
+
+
+def test_a_person_whom_another_process_adds_meanwhile_is_not_added_twice(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    """On PostgreSQL each statement sees what was committed before it."""
+    with open_index(new_database(), base=tmp_path) as index:
+        backend = index.backend
+        addition = additions.prepare(record(1, patient_id="P", patient_name="Doe^John"))
+
+        def add_other() -> None:
+            index.add(record(2, patient_id="P", patient_name="Doe^John"))
+
+        connection = backend.connect(writing=True)
+        backend.begin(connection)
+        hierarchy = Hierarchy(backend, Conflicts(backend))
+        interrupted = Interrupted(connection, "FROM patients", add_other)
+        with pytest.raises(Collision):  # the transaction is repeated then
+            hierarchy.series(interrupted, addition.above, addition.witness)
+        backend.rollback(connection)
+        connection.close()
+        assert find(index, "PATIENT", "PatientName") == ["Doe^John"]
