@@ -96,7 +96,7 @@ def _line(verdict: Verdict, earlier: dict) -> str:
     line = f"  {verdict.outcome} in {verdict.seconds} s {verdict.test} {verdict.reason}".rstrip()
     if verdict.not_run:
         line += f"; {len(verdict.not_run)} files did not run"
-    if earlier and (earlier["outcome"] == "survived") != (verdict.outcome == "survived"):
+    if earlier and verdict.outcome != "gone" and (earlier["outcome"] == "survived") != (verdict.outcome == "survived"):
         line += f"\n  DIFFERS: before it {earlier['outcome']} {earlier['test']}"
     return line
 
