@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.mutants.mutant import Mutant, MutantIsGone, write_module
 from tests.mutants.selection import concerned_files
+from tests.peers.process import wait_until
 
 TEST_TIMEOUT_S = 120
 """A test that takes longer hangs."""
@@ -109,7 +110,8 @@ class Scratch:
 
     def _pytest(self, targets: list[str], limit_s: float) -> tuple[str, str, str, list[str]]:
         """Run tests until one fails; return what `read_output` does."""
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        if self._temporary.exists():
+            shutil.rmtree(self._temporary)
         self._temporary.mkdir()
         self._temporary.chmod(0o755)  # the user postgres has its folder there
         command = [
@@ -127,19 +129,32 @@ class Scratch:
                 process.kill()
                 process.wait()
             finally:
-                self._kill_processes()
+                wait_until(lambda: not self._kill_processes(), what="the end of what the tests started")
+                self._unmount()
             log.seek(0)
             return read_output(log.read(), process.returncode)
 
-    def _kill_processes(self) -> None:
-        """Kill the nodes and peers that an interrupted test left: all processes with our temporary folder."""
+    def _kill_processes(self) -> bool:
+        """Kill the nodes and peers that an interrupted test left; return whether there were any.
+
+        Those are all processes with our temporary folder.
+        """
         mark = f"TMPDIR={self._temporary}\0".encode()
+        found = False
         for environment in Path("/proc").glob("[0-9]*/environ"):
             try:
                 if mark in environment.read_bytes() + b"\0":
                     os.kill(int(environment.parent.name), signal.SIGKILL)
+                    found = True
             except OSError:  # it ended, or it is another user's
                 continue
+        return found
+
+    def _unmount(self) -> None:
+        """Take away the small disks that an interrupted test left."""
+        for line in Path("/proc/mounts").read_text().splitlines():
+            if (where := line.split()[1]).startswith(f"{self._temporary}/"):
+                _run(["umount", "--lazy", where], self.checkout)
 
 
 def pytest_options(timeout_s: float) -> list[str]:
