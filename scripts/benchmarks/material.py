@@ -47,8 +47,26 @@ class Sizes:
     few: int
 
 
-FULL = Sizes(500, 2_000, 20_000, 2_000, 500, 10.0, 2 * 2**30, 100)
-QUICK = Sizes(10, 50, 100, 50, 20, 0.5, 8 * 2**20, 5)
+FULL = Sizes(
+    ct_images=500,
+    mr_images=2_000,
+    studies=20_000,
+    echoes=2_000,
+    associations=500,
+    idle_s=10.0,
+    object_bytes=2 * 2**30,
+    few=100,
+)
+QUICK = Sizes(
+    ct_images=10,
+    mr_images=50,
+    studies=100,
+    echoes=50,
+    associations=20,
+    idle_s=0.5,
+    object_bytes=8 * 2**20,
+    few=5,
+)
 
 
 @dataclass(frozen=True)
