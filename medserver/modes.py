@@ -49,9 +49,9 @@ def place_empty(path: Path) -> None:
 
 
 def make_directory(path: str | os.PathLike[str]) -> None:
-    """Make one directory; FileExistsError if there is one."""
+    """Make one directory, with the set-group-ID bit if the one above has it; FileExistsError if there is one."""
     os.mkdir(path, DIRECTORY)
-    os.chmod(path, DIRECTORY)
+    os.chmod(path, DIRECTORY | os.lstat(path).st_mode & _SET_GROUP_ID)
 
 
 def make_directories(path: Path) -> None:

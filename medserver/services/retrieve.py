@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 from pydicom.dataset import Dataset
 
@@ -103,18 +102,18 @@ def _open(sender: StorageSender, destination: Remote) -> None:
     RemoteError, NoContextAccepted
         As `StorageSender.open` does.
     """
-    try:
-        sender.open()
-        return
-    except ConnectionFailed as error:
-        logger.info(Event("C-MOVE", destination=destination.ae_title, tried_again=str(error)))
     deadline = time.monotonic() + LISTENS_WITHIN_S
-    while time.monotonic() < deadline:
+    is_noted = False
+    while True:
+        try:
+            return sender.open()
+        except ConnectionFailed as error:
+            if time.monotonic() > deadline:  # also where a connection is not refused, but gets no answer at all
+                raise
+            if not is_noted:
+                is_noted = True
+                logger.info(Event("C-MOVE", destination=destination.ae_title, tried_again=str(error)))
         threading.Event().wait(LISTENS_RETRY_S)
-        with suppress(ConnectionFailed):
-            sender.open()
-            return
-    sender.open()
 
 
 def get(request: Request, node: Node) -> Iterator[Response]:

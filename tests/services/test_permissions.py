@@ -77,3 +77,19 @@ def test_a_start_leaves_the_rest_as_it_is(make_node: Callable[..., Node], tmp_pa
     node.start()
     kept = [stat.S_IMODE(path.stat().st_mode) for path in (node.data, foreign, outside, node.data / "index.db")]
     assert kept == [0o755, 0o644, 0o755, 0o600]
+
+
+def test_what_is_made_is_of_the_group_that_the_folder_above_gives(
+    make_node: Callable[..., Node], tmp_path: Path
+) -> None:
+    """With the set-group-ID bit an administrator lets a group read all that is ever made in a folder."""
+    node = make_node(options={"jobs.workers": 0, "volume main.path": "store"})
+    node.data.mkdir(exist_ok=True)
+    node.data.chmod(0o2750)
+    node.start()
+    assert Client(node.address).store(*make_study(1)) == [0]
+    made = {path.relative_to(node.data): path for path in node.data.rglob("*") if path.is_dir()}
+    assert Path("store/journal") in made
+    assert {str(name): oct(path.stat().st_mode & 0o7777) for name, path in made.items()} == dict.fromkeys(
+        map(str, made), oct(0o2750)
+    )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -35,6 +39,9 @@ from tests.services.transcoding import check_same_image, read
 
 SOP_CLASSES = 70
 """Two presentation contexts are proposed for each: more than the 128 of one association."""
+
+CONNECTION_TIMEOUT_S = 1.5
+"""Longer than a Move Destination has to begin to listen."""
 
 CT_AND_MR = {CTImageStorage: ALL_TRANSFER_SYNTAXES, MRImageStorage: ALL_TRANSFER_SYNTAXES}
 
@@ -156,6 +163,26 @@ def test_destination_that_listens_only_after_its_request(
         receiver = start_receiver("LATE", CT_AND_MR, port=late.port)
         assert moving.result().status == 0
     assert len(receiver.received) == 6
+
+
+def test_destination_that_answers_no_connection_is_waited_for_once(make_node: Callable[..., Node]) -> None:
+    """A host that is down does not refuse: the requestor waits as long as one connection may take, not three times."""
+    node = make_node(options={"jobs.workers": 0, "limits.connection_timeout_s": CONNECTION_TIMEOUT_S}).start()
+    client = Client(node.address)
+    [stored] = corpus.make_study(1)
+    assert client.store(stored) == [0]
+    with ExitStack() as sockets:
+        full = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):  # what fits into the queue of a listener that accepts nothing; the next gets no answer
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            assert waiting.connect_ex(full.getsockname()) == errno.EINPROGRESS
+        node.add_remote(Address("DOWN", full.getsockname()[1]), allow=())
+        begun = time.monotonic()
+        moved = client.move("DOWN", "STUDY", keys_of(stored, "StudyInstanceUID"))
+        taken_s = time.monotonic() - begun
+    assert moved.status == 0xA702
+    assert CONNECTION_TIMEOUT_S <= taken_s < 2 * CONNECTION_TIMEOUT_S
 
 
 def test_destination_that_rejects_us(
