@@ -12,12 +12,13 @@ import click
 from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import CELL_LENGTH_MAX, count_in_words, duration_in_words, printable
+from medserver.config import Config
 from medserver.config.values import duration
 from medserver.errors import BadUsage
 from medserver.index import Job, JobCount, JobFilter, LaneState
 from medserver.log import escaped
 from medserver.node import Node, open_node
-from medserver.routing.outbox import CONFIRM, OUTBOX_KINDS, ROUTED_KINDS, is_undecided
+from medserver.routing.outbox import CONFIRM, OUTBOX_KINDS, ROUTED_KINDS, is_undecided, sending_kind
 
 _AGE = duration(0, 100 * 366 * 86_400)
 
@@ -95,9 +96,9 @@ def command(ctx: click.Context, invocation: Invocation, alarm: str | None, as_js
 def _question(destination: str, rule: str, count: int) -> str:
     name = printable(rule, CELL_LENGTH_MAX)
     return (
-        f"{count} for {printable(destination, CELL_LENGTH_MAX)} wait for a decision: no rule '{name}' sends to it any "
-        f"more. Put it back into config.ini, or say: medserver outbox send '{name}' --by RULE, medserver outbox send "
-        f"'{name}' --unchanged, or medserver outbox drop '{name}'"
+        f"{count} for {printable(destination, CELL_LENGTH_MAX)} wait for a decision: no rule '{name}' sends this to it "
+        f"any more. Put it back into config.ini, or say: medserver outbox send '{name}' --by RULE, medserver outbox "
+        f"send '{name}' --unchanged, or medserver outbox drop '{name}'"
     )
 
 
@@ -114,8 +115,8 @@ def send(invocation: Invocation, rule: str, other: str | None, unchanged: bool, 
     with closing(open_node(invocation.config_file)) as node:
         jobs = _undecided_jobs(node, rule, destination)
         for one in jobs:
-            if is_undecided(node.config.current, other, one.destination):
-                raise BadUsage(f"no rule '{escaped(str(other))}' sends to {escaped(one.destination)}")
+            if _is_undecided(node.config.current, other, one):
+                raise BadUsage(f"no rule '{escaped(str(other))}' sends this to {escaped(one.destination)}")
         changed = node.index.jobs.amend([one.id for one in jobs], {"route": other})
     click.echo(f"{count_in_words(len(changed), 'job')} will be done")
 
@@ -144,11 +145,15 @@ def _undecided_jobs(node: Node, rule: str, destination: str | None) -> list[Job]
         job
         for kind in ROUTED_KINDS
         for job in node.index.jobs.list(JobFilter(kind, destination))
-        if job.payload["route"] == rule and is_undecided(config, rule, job.destination)
+        if job.payload["route"] == rule and _is_undecided(config, rule, job)
     ]
     if not found:
         raise BadUsage(f"nothing waits for a decision about the rule '{escaped(rule)}'")
     return found
+
+
+def _is_undecided(config: Config, rule: str | None, job: Job) -> bool:
+    return is_undecided(config, rule, job.destination, sending_kind(job.kind, job.payload.get("kind")))
 
 
 def outbox(node: Node) -> list[Waiting]:
@@ -176,10 +181,12 @@ def outbox(node: Node) -> list[Waiting]:
 def _undecided(node: Node) -> dict[str, dict[str, int]]:
     """Return how many jobs have lost their rule, by destination and rule."""
     found: dict[str, dict[str, int]] = {}
-    for one in node.index.jobs.counts_by("route", ROUTED_KINDS):
-        if one.value is not None and is_undecided(node.config.current, one.value, one.destination):
+    for one in node.index.jobs.counts_by(("route", "kind"), ROUTED_KINDS):
+        rule, held = one.values
+        kind = sending_kind(one.kind, held)
+        if rule is not None and is_undecided(node.config.current, rule, one.destination, kind):
             of_it = found.setdefault(one.destination, {})
-            of_it[one.value] = of_it.get(one.value, 0) + one.count
+            of_it[rule] = of_it.get(rule, 0) + one.count
     return found
 
 

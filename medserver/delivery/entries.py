@@ -34,7 +34,7 @@ def select(node: Node, batch: Batch) -> tuple[list[Entry], list[Outcome]]:
         instance = found.get(job.payload["sop_instance_uid"])
         if instance is None:
             others.append(done(job))
-        elif is_undecided(config, job.payload["route"], job.destination):
+        elif is_undecided(config, job.payload["route"], job.destination, job.kind):
             others.append(undecided(job))
         elif (later := postponed(config, job, now)) is not None:
             others.append(done(job, later))
@@ -51,7 +51,7 @@ def rule_of(config: Config, job: Job) -> Route | None:
 
 def undecided(job: Job) -> Outcome:
     """Return that a job waits for a decision: without its rule nobody knows what may be sent, and when."""
-    reason = f"no rule '{job.payload['route']}' sends to it any more: 'medserver outbox' tells what to do"
+    reason = f"no rule '{job.payload['route']}' sends this to it any more: 'medserver outbox' tells what to do"
     return held(job, reason, LOOK_AGAIN_S)
 
 

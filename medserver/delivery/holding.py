@@ -17,7 +17,7 @@ from medserver.index import Job, JobFilter
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done
 from medserver.node import Node
-from medserver.routing.outbox import DELIVER, HOLD, follow_up, is_undecided, released
+from medserver.routing.outbox import HOLD, follow_up, is_undecided, released, sending_kind
 
 __all__ = ["RELEASE", "hold", "release"]
 
@@ -37,11 +37,11 @@ def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
     for job in batch:
         if batch.should_stop:
             return
-        if is_undecided(config, job.payload["route"], job.destination):
+        payload, kind = job.payload, sending_kind(job.kind, job.payload.get("kind"))
+        if is_undecided(config, payload["route"], job.destination, kind):
             yield undecided(job)
             continue
-        payload, rule = job.payload, rule_of(config, job)
-        kind = payload.get("kind", DELIVER)
+        rule = rule_of(config, job)
         if rule is None:
             yield done(job, released(kind, payload, job.destination, rule, now))
             continue

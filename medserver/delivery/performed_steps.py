@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from medserver.archive.follow_ups import ROUTE_STEP, release_job
-from medserver.config import Config, Route
+from medserver.config import Config
 from medserver.delivery.entries import postponed, undecided
 from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.dicom import status, uids
@@ -22,7 +22,7 @@ from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 from medserver.procedures.performed import FIXED, IN_PROGRESS, decoded
-from medserver.routing.outbox import FORWARD_STEP, is_undecided, released
+from medserver.routing.outbox import FORWARD_STEP, is_undecided, released, step_kind_of
 from medserver.routing.rules import wanted_by
 from medserver.scu.normalized import create_instance, proposal, set_instance
 from medserver.wire.association import Association
@@ -49,14 +49,9 @@ def route_steps(node: Node, batch: Batch) -> Iterator[Outcome]:
 def _forward_jobs(node: Node, step: PerformedStep) -> Iterator[NewJob]:
     """Yield what sends a step to each AE that wants the conditions of its acquisition."""
     config, header = node.config.current, _as_header(decoded(step))
-    for name, rule in wanted_by(config, header, step.calling_ae_title, _kind_of):
+    for name, rule in wanted_by(config, header, step.calling_ae_title, step_kind_of):
         payload = {"sop_instance_uid": step.sop_instance_uid, "route": rule.name}
         yield released(FORWARD_STEP, payload, name, rule, node.clock())
-
-
-def _kind_of(rule: Route) -> str | None:
-    """Return the job that does what a rule wants done with a step, None if it wants none."""
-    return FORWARD_STEP if rule.send in ("conditions", "both") else None
 
 
 def _as_header(content: Dataset) -> Dataset:
@@ -99,7 +94,7 @@ def _select(node: Node, config: Config, batch: Batch) -> tuple[list[tuple[Job, P
         step = node.index.performed_steps.get(job.payload["sop_instance_uid"])
         if step is None:
             others.append(done(job))
-        elif is_undecided(config, job.payload["route"], job.destination):
+        elif is_undecided(config, job.payload["route"], job.destination, job.kind):
             others.append(undecided(job))
         elif (later := postponed(config, job, node.clock())) is not None:
             others.append(done(job, later))

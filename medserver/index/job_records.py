@@ -170,11 +170,11 @@ class JobCount:
 
 @dataclass(frozen=True, slots=True)
 class PayloadCount:
-    """How many jobs of a lane have a value in their payload; None if they have none."""
+    """How many jobs of a lane have some values in their payload; None for one that they do not have."""
 
     kind: str
     destination: str
-    value: str | None
+    values: tuple[str | None, ...]
     count: int
 
 

@@ -101,11 +101,6 @@ class JobTable:
             f"state = 'waiting', ready = {IS_READY} WHERE id = ? AND state <> 'running' RETURNING id"
         )
         self._amend = sql("UPDATE jobs SET payload = ? WHERE id = ? AND state <> 'running' RETURNING id")
-        payload = "CAST(payload AS json)" if self._backend.name == "postgresql" else "payload"
-        self._counts_by = sql(
-            f"SELECT kind, destination, {payload} ->> ?, COUNT(*) FROM jobs WHERE state <> 'running' AND kind {among} "
-            "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
-        )
         self._drop = sql(f"DELETE FROM jobs WHERE state <> 'running' AND id {among} RETURNING id")
 
     # A job's life
@@ -259,10 +254,17 @@ class JobTable:
         self._order.renew(connection, keys)
         return [job for job in jobs if job.id in amended]
 
-    def counts_by(self, connection: Any, key: str, kinds: Sequence[str]) -> list[PayloadCount]:
-        """Count the jobs of some kinds that don't run, by lane and what their payload says for a key."""
-        rows = connection.execute(self._counts_by, (key, self._backend.list_parameter(kinds))).fetchall()
-        return [PayloadCount(row[0], row[1], row[2], row[3]) for row in rows]
+    def counts_by(self, connection: Any, keys: Sequence[str], kinds: Sequence[str]) -> list[PayloadCount]:
+        """Count the jobs of some kinds that don't run, by lane and what their payload says for some keys."""
+        payload = "CAST(payload AS json)" if self._backend.name == "postgresql" else "payload"
+        values = ", ".join([f"{payload} ->> ?"] * len(keys))
+        columns = ", ".join(str(number) for number in range(1, len(keys) + 3))
+        statement = self._backend.sql(
+            f"SELECT kind, destination, {values}, COUNT(*) FROM jobs WHERE state <> 'running' "
+            f"AND kind {self._backend.among} GROUP BY {columns} ORDER BY {columns}"
+        )
+        rows = connection.execute(statement, (*keys, self._backend.list_parameter(kinds))).fetchall()
+        return [PayloadCount(kind, destination, tuple(found), count) for kind, destination, *found, count in rows]
 
     def drop(self, connection: Any, ids: Sequence[int]) -> list[Job]:
         """Delete jobs that don't run; return them."""

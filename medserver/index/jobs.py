@@ -247,9 +247,9 @@ class Jobs:
         """Count the jobs by lane and state."""
         return self._read(self._lanes.counts)
 
-    def counts_by(self, key: str, kinds: Sequence[str]) -> Sequence[PayloadCount]:
-        """Count the jobs of some kinds that don't run, by lane and what their payload says for a key."""
-        return self._read(self._table.counts_by, key, kinds)
+    def counts_by(self, keys: Sequence[str], kinds: Sequence[str]) -> Sequence[PayloadCount]:
+        """Count the jobs of some kinds that don't run, by lane and what their payload says for some keys."""
+        return self._read(self._table.counts_by, keys, kinds)
 
     def list(self, chosen: JobFilter | None = None, after: int = 0) -> Iterator[Job]:
         """Yield jobs, the oldest first.

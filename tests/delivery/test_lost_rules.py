@@ -23,6 +23,7 @@ CHANGES: dict[str, Callable[[Node], None]] = {
     "renamed": lambda node: rename(node, {"to": "ARCHIVE"} | ANONYMOUS),
     "deleted": lambda node: node.remove_section(LOST),
     "sends elsewhere": lambda node: node.set_section(LOST, {"to": "OTHER"} | ANONYMOUS),
+    "sends only the news": lambda node: node.set_section(LOST, {"to": "ARCHIVE", "send": "availability"}),
 }
 
 
@@ -100,9 +101,11 @@ def test_it_is_not_sent_without_the_changes(
 def test_it_is_sent_by_another_rule(node: Node, dcmtk: Dcmtk, storescp: StoreSCP, tmp_path: Path) -> None:
     samples = make_small(tmp_path / "sent", 2)
     lose(node, dcmtk, samples, CHANGES["renamed"], "deliver")
+    node.set_section("route news", {"to": "ARCHIVE", "send": "availability"})
     for arguments, problem in (
         (["research"], "say either --by RULE or --unchanged"),
-        (["research", "--by", "unknown"], "no rule 'unknown' sends to ARCHIVE"),
+        (["research", "--by", "unknown"], "no rule 'unknown' sends this to ARCHIVE"),
+        (["research", "--by", "news"], "no rule 'news' sends this to ARCHIVE"),
         (["unknown", "--unchanged"], "nothing waits for a decision about the rule 'unknown'"),
     ):
         refused = node.cli("outbox", "send", *arguments)

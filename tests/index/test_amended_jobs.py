@@ -13,15 +13,15 @@ def test_jobs_are_counted_by_their_payload(index: Index) -> None:
         NewJob("deliver", {"route": "a"}, "X"),
         NewJob("deliver", {"route": None}, "X"),
         NewJob("deliver", {"route": ODD}, "Y"),
-        NewJob("hold", {}, "Y"),
+        NewJob("hold", {"kind": "notify"}, "Y"),
         NewJob("copy", {"route": "a"}, "X"),
     ])
-    counts = index.jobs.counts_by("route", ["deliver", "hold"])
-    assert {(one.kind, one.destination, one.value): one.count for one in counts} == {
-        ("deliver", "X", "a"): 2,
-        ("deliver", "X", None): 1,
-        ("deliver", "Y", ODD): 1,
-        ("hold", "Y", None): 1,
+    counts = index.jobs.counts_by(("route", "kind"), ["deliver", "hold"])
+    assert {(one.kind, one.destination, one.values): one.count for one in counts} == {
+        ("deliver", "X", ("a", None)): 2,
+        ("deliver", "X", (None, None)): 1,
+        ("deliver", "Y", (ODD, None)): 1,
+        ("hold", "Y", (None, "notify")): 1,
     }
 
 
