@@ -28,7 +28,7 @@ from medserver.index import JobFilter, StoredLocation
 from medserver.log import escaped
 from medserver.node import Node, open_node
 from medserver.safekeeping.compression import queue_compression
-from medserver.safekeeping.deletion import DELETE, asides_of, deletion_jobs
+from medserver.safekeeping.deletion import DELETE, asides_of, order_deletion
 from medserver.safekeeping.drained import is_draining, set_draining
 from medserver.safekeeping.draining import begin_draining
 from medserver.safekeeping.pace import Pace
@@ -304,9 +304,8 @@ def delete(invocation: Invocation, keys: tuple[str, ...], force: bool, reason: s
         amount = count_in_words(len(objects), "object")
         if not force:
             raise BadUsage(f"this removes the last verified copy of {amount}: --force does it all the same")
-        jobs = deletion_jobs(node, objects, by=getpass.getuser(), reason=reason)
-        node.index.add_jobs(jobs)
-    click.echo(f"{amount} will be deleted by {count_in_words(len(jobs), 'job')} of kind {DELETE}")
+        ordered = order_deletion(node, list(instances.values()), by=getpass.getuser(), reason=reason)
+    click.echo(f"{count_in_words(len(ordered), 'object')} will be deleted by jobs of kind {DELETE}")
 
 
 @command.command()

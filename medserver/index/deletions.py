@@ -18,6 +18,8 @@ from medserver.index.locations import SELECT_LOCATIONS, LocationTable, location_
 from medserver.index.records import Duplicate, StoredInstance, StoredLocation
 from medserver.index.tombstones import Tombstone, TombstoneTable
 
+Key = tuple[str, str, str]
+
 _KEY = "sop_instance_uid = ? AND digest = ? AND transfer_syntax_uid = ?"
 
 
@@ -36,14 +38,25 @@ class OrderTable:
         self._withdraw = backend.sql("DELETE FROM deletions WHERE sop_instance_uid = ?")
         # Who receives locks the instance first: so does who deletes, or they would wait for each other.
         self._lock = backend.sql(f"SELECT id FROM instances WHERE sop_instance_uid = ?{backend.for_update}")
+        self._under = backend.sql(
+            "SELECT sop_instance_uid, digest, transfer_syntax_uid FROM instances WHERE sop_instance_uid = ? UNION "
+            "SELECT sop_instance_uid, digest, transfer_syntax_uid FROM duplicates WHERE sop_instance_uid = ?"
+        )
+        # Orders whose job was dropped are still there, and nobody carries them out.
         self._stays = backend.sql(
-            f"SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM deletions WHERE {_KEY}) AND "
+            f"SELECT 1 WHERE NOT (EXISTS (SELECT 1 FROM deletions WHERE {_KEY}) AND "
+            "EXISTS (SELECT 1 FROM jobs WHERE kind = 'delete')) AND "
             f"(EXISTS (SELECT 1 FROM instances WHERE {_KEY}) OR EXISTS (SELECT 1 FROM duplicates WHERE {_KEY}))"
         )
 
     def add(self, connection: Any, key: tuple[str, str, str]) -> None:
         """Note that an object (UID, digest, transfer syntax) is to be deleted."""
         connection.execute(self._insert, key)
+
+    def under(self, connection: Any, sop_instance_uid: str) -> list[tuple[str, str, str]]:
+        """Return everything that is stored under a SOP Instance UID: the instance, and what was put aside."""
+        connection.execute(self._lock, (sop_instance_uid,)).fetchall()
+        return [tuple(row) for row in connection.execute(self._under, (sop_instance_uid, sop_instance_uid)).fetchall()]
 
     def stays(self, connection: Any, key: tuple[str, str, str]) -> bool:
         """Tell whether an object is there, and is not to be deleted."""
@@ -88,15 +101,40 @@ class Deletions:
             for role in ("instance", "duplicate")
         }
 
-    def order(self, objects: Iterable[StoredInstance | StoredLocation | Duplicate]) -> None:
-        """Note that objects are to be deleted. What is received again from now on withdraws the order for it."""
-        keys = [(one.sop_instance_uid, one.digest, one.transfer_syntax_uid) for one in objects]
+    def order(
+        self,
+        objects: Iterable[StoredInstance | StoredLocation | Duplicate | Tombstone],
+        jobs_of: Callable[[Sequence[Key]], Iterable[NewJob]] = lambda keys: (),
+    ) -> list[Key]:
+        """Note that objects are to be deleted. What is received again from now on withdraws the order for it.
 
-        def perform(connection: Any) -> None:
+        Parameters
+        ----------
+        objects : iterable of StoredInstance, StoredLocation, Duplicate or Tombstone
+            Which. With an instance goes all that is stored under its SOP Instance UID now, also what has been made of
+            it since somebody looked.
+        jobs_of : callable
+            Returns what carries the orders out; added in the same transaction.
+
+        Returns
+        -------
+        list of tuple of str
+            What was ordered: SOP Instance UID, digest and transfer syntax of each.
+        """
+        wanted = list(objects)
+
+        def perform(connection: Any, add_jobs: AddJobs) -> list[Key]:
+            keys: dict[Key, None] = {}
+            for one in wanted:
+                key = (one.sop_instance_uid, one.digest, one.transfer_syntax_uid)
+                under = self._orders.under(connection, key[0]) if isinstance(one, StoredInstance) else [key]
+                keys |= dict.fromkeys(under)
             for key in keys:
                 self._orders.add(connection, key)
+            add_jobs(jobs_of(list(keys)))
+            return list(keys)
 
-        self._access.writer.run(perform)
+        return self._access.transact(perform)
 
     def perform(
         self, tombstones: Sequence[Tombstone], jobs_of: Callable[[Sequence[StoredLocation]], Iterable[NewJob]]

@@ -17,6 +17,7 @@ from medserver.archive.tombstones import write_tombstones
 from medserver.crash import crash_point
 from medserver.errors import DamagedObject
 from medserver.index import Duplicate, Job, NewJob, StoredInstance, StoredLocation, Tombstone
+from medserver.index.deletions import Key
 from medserver.jobs.batch import Batch
 from medserver.jobs.outcome import Outcome, done, failed
 from medserver.log import Event
@@ -39,24 +40,25 @@ logger = logging.getLogger(__name__)
 Stored = StoredInstance | StoredLocation | Duplicate
 
 
-def deletion_jobs(node: Node, objects: Sequence[Stored], *, by: str, reason: str) -> list[NewJob]:
-    """Order the deletion of objects, and return the jobs that delete them, with every copy of them.
+def order_deletion(node: Node, objects: Sequence[Stored], *, by: str, reason: str) -> list[Key]:
+    """Have objects deleted by jobs, with every copy of them; return what was ordered, as `Deletions.order` does.
 
     Parameters
     ----------
     node : Node
         Where they are.
     objects : sequence of StoredInstance, StoredLocation or Duplicate
-        What is deleted.
+        What is deleted; with an instance all that is stored under its SOP Instance UID.
     by, reason : str
         Who wants it, and why.
     """
-    node.index.deletions.order(objects)
-    keys = [[one.sop_instance_uid, one.digest, one.transfer_syntax_uid] for one in objects]
-    return [
-        NewJob(DELETE, {"objects": keys[first : first + OBJECTS_PER_JOB], "by": by, "reason": reason})
-        for first in range(0, len(keys), OBJECTS_PER_JOB)
-    ]
+
+    def jobs_of(keys: Sequence[Key]) -> Iterator[NewJob]:
+        for first in range(0, len(keys), OBJECTS_PER_JOB):
+            some = [list(key) for key in keys[first : first + OBJECTS_PER_JOB]]
+            yield NewJob(DELETE, {"objects": some, "by": by, "reason": reason})
+
+    return node.index.deletions.order(objects, jobs_of)
 
 
 def removal_jobs(copies: Iterable[StoredLocation]) -> Iterator[NewJob]:
@@ -70,7 +72,7 @@ def removal_jobs(copies: Iterable[StoredLocation]) -> Iterator[NewJob]:
 
 
 def delete(node: Node, batch: Batch) -> None:
-    """Delete what jobs of `deletion_jobs` are about.
+    """Delete what jobs of `order_deletion` are about.
 
     Raises
     ------

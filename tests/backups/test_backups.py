@@ -20,7 +20,7 @@ from medserver.jobs.batch import Batch
 from medserver.jobs.kinds import PERIODIC
 from medserver.jobs.runner import Runner
 from medserver.node import Node
-from medserver.safekeeping.deletion import DELETE, deletion_jobs
+from medserver.safekeeping.deletion import DELETE, order_deletion
 from tests.archive.conftest import receive
 from tests.backups.conftest import rows, work
 from tests.peers.files import make_small
@@ -259,7 +259,7 @@ def test_what_was_deleted_stays_deleted(node, open_node, clock, tmp_path):
     backup = back_up(node)
     clock.advance(120)
     [gone] = [one for one in node.index.select([]) if one.sop_instance_uid == made[0].sop_instance_uid]
-    node.index.add_jobs(deletion_jobs(node, [gone], by="test", reason=""))
+    order_deletion(node, [gone], by="test", reason="")
     work(node)
     expected = rows(node)
     done, node = restored(node, open_node, backup)
@@ -272,7 +272,7 @@ def test_what_was_deleted_stays_deleted(node, open_node, clock, tmp_path):
 def test_a_deletion_that_waited_does_not_delete_what_came_again(node, open_node, clock, tmp_path):
     made = store(node, tmp_path, 2)
     [gone] = [one for one in node.index.select([]) if one.sop_instance_uid == made[0].sop_instance_uid]
-    node.index.add_jobs(deletion_jobs(node, [gone], by="test", reason=""))
+    order_deletion(node, [gone], by="test", reason="")
     backup = back_up(node)
     work(node)
     clock.advance(120)

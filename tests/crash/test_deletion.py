@@ -15,7 +15,7 @@ from medserver.config import ConfigFile
 from medserver.crash import VARIABLE
 from medserver.dicom.conditions import UIDList
 from medserver.node import open_node
-from medserver.safekeeping.deletion import deletion_jobs
+from medserver.safekeeping.deletion import order_deletion
 
 from tests.peers.node import REPOSITORY, Node
 from tests.peers.process import Server, run, wait_until
@@ -71,7 +71,7 @@ def order(node: Node, *objects: Object) -> None:
     try:
         ordered = list(opened.index.select([UIDList("SOPInstanceUID", tuple(uids))]))
         assert len(ordered) == len(objects)
-        opened.index.add_jobs(deletion_jobs(opened, ordered, by="test", reason="a test"))
+        order_deletion(opened, ordered, by="test", reason="a test")
     finally:
         opened.close()
 

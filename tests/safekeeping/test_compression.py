@@ -17,7 +17,7 @@ from medserver.index import NewJob, StoredInstance, Tombstone
 from medserver.jobs.runner import Runner
 from medserver.node import Node
 from medserver.safekeeping.compression import queue_compression
-from medserver.safekeeping.deletion import asides_of, deletion_jobs
+from medserver.safekeeping.deletion import asides_of, order_deletion
 from medserver.safekeeping.pace import Pace
 from medserver.safekeeping.verification import verify_copies
 from tests.archive.conftest import receive, stored_paths
@@ -39,7 +39,7 @@ def series(node: Node, tmp_path: Path) -> list[Sample]:
 
 def remove_originals(node: Node, worker: Runner) -> None:
     """Leave what earlier versions left, which removed the originals."""
-    node.index.add_jobs(deletion_jobs(node, list(node.index.duplicates()), by="test", reason="as earlier versions did"))
+    order_deletion(node, list(node.index.duplicates()), by="test", reason="as earlier versions did")
     run_all(worker)
 
 
@@ -85,7 +85,8 @@ def test_what_earlier_versions_had_queued_removes_no_original(
     """A job that looks for originals, and those that it added to delete them."""
     run_all(worker)
     ordered = {"by": "compression", "reason": "its compressed form has taken its place"}
-    node.index.add_jobs([NewJob("retire"), *deletion_jobs(node, list(node.index.duplicates()), **ordered)])
+    node.index.add_jobs([NewJob("retire")])
+    order_deletion(node, list(node.index.duplicates()), **ordered)
     run_all(Runner(node))
     assert [one.kind for one in node.index.jobs.counts() if one.kind in ("retire", "delete", "remove")] == []
     assert_compressed(node, series)
@@ -207,7 +208,7 @@ def test_what_was_replaced_meanwhile_is_left_alone(open_volumes, tmp_path: Path)
 def test_deletion_takes_everything(node: Node, worker: Runner, series: list[Sample]) -> None:
     run_all(worker)
     found = list(instances(node).values())
-    node.index.add_jobs(deletion_jobs(node, [*found, *asides_of(node, found)], by="test", reason=""))
+    order_deletion(node, [*found, *asides_of(node, found)], by="test", reason="")
     run_all(worker)
     assert stored_paths(node) == []
     assert receive(node, series[0]) == "stored"  # a new decision
@@ -219,9 +220,9 @@ def test_nothing_is_made_of_what_is_deleted_meanwhile(open_volumes, tmp_path: Pa
     [sample] = make_series(tmp_path / "made", 1, rows=64, columns=64)
     assert receive(node, sample) == "stored"
     [found] = node.index.select([])
-    [job] = deletion_jobs(node, [found], by="test", reason="")
+    keys = order_deletion(node, [found], by="test", reason="")
     if is_performed:  # its file is still being read
-        tombstones = [Tombstone(*key, node.clock(), "test", "") for key in job.payload["objects"]]
+        tombstones = [Tombstone(*key, node.clock(), "test", "") for key in keys]
         assert node.index.deletions.perform(tombstones, lambda copies: ()) == tombstones
     assert not archive.compress_object(node, found, J2K)
     assert len(instances(node)) == (0 if is_performed else 1)
@@ -237,3 +238,29 @@ def test_what_is_stored_already_is_compressed_on_demand(node: Node, worker: Runn
     run_all(worker)
     assert_compressed(node, made)
     assert queue_compression(node, J2K) == 0
+
+
+def test_a_form_that_is_made_between_look_and_order_is_deleted_too(
+    node: Node, worker: Runner, tmp_path: Path
+) -> None:
+    """Who deletes a study looks at it first, and workers compress meanwhile: it must not stay in that form."""
+    [sample] = make_series(tmp_path / "made", 1, rows=64, columns=64)
+    assert receive(node, sample) == "stored"
+    [found] = node.index.select([])
+    assert archive.compress_object(node, found, J2K)
+    assert len(order_deletion(node, [found], by="test", reason="")) == 2
+    run_all(worker)
+    assert (instances(node), list(node.index.duplicates()), stored_paths(node)) == ({}, [], [])
+
+
+def test_an_order_that_nobody_carries_out_keeps_nothing_from_being_compressed(
+    node: Node, worker: Runner, tmp_path: Path
+) -> None:
+    [sample] = make_series(tmp_path / "made", 1, rows=64, columns=64)
+    assert receive(node, sample) == "stored"
+    run_all(worker)
+    [found] = node.index.select([])
+    order_deletion(node, [found], by="test", reason="")
+    assert not archive.compress_object(node, found, J2K)
+    assert len(node.index.jobs.drop([job.id for job in node.index.jobs.list()])) == 1
+    assert archive.compress_object(node, found, J2K)

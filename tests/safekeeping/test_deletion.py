@@ -11,7 +11,7 @@ from medserver.archive.findings import Problem
 from medserver.index import GOOD, JobFilter, NewJob
 from medserver.jobs.kinds import JOB_KINDS
 from medserver.jobs.runner import Runner
-from medserver.safekeeping.deletion import asides_of, deletion_jobs
+from medserver.safekeeping.deletion import asides_of, order_deletion
 from medserver.safekeeping.drained import is_draining, set_draining
 from medserver.safekeeping.draining import begin_draining
 from medserver.safekeeping.status import status_of
@@ -32,7 +32,7 @@ def delete(node, *samples) -> None:
     wanted = {sample.sop_instance_uid for sample in samples}
     objects = [one for one in node.index.select([]) if one.sop_instance_uid in wanted]
     objects += asides_of(node, objects)
-    node.index.add_jobs(deletion_jobs(node, objects, by="test", reason="a test"))
+    order_deletion(node, objects, by="test", reason="a test")
 
 
 def files(node, name: str) -> set[str]:

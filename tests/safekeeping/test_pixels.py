@@ -19,7 +19,7 @@ from medserver.index import StoredInstance
 from medserver.jobs.runner import Runner
 from medserver.node import Node
 from medserver.safekeeping.compression import queue_compression
-from medserver.safekeeping.deletion import deletion_jobs
+from medserver.safekeeping.deletion import order_deletion
 from medserver.safekeeping.pixels import verify_all_pixels
 from tests.archive.conftest import receive
 from tests.codecs.images import pixels_of
@@ -34,7 +34,7 @@ JPEG_XL_LOSSLESS = "1.2.840.10008.1.2.4.110"
 
 def delete_asides(node: Node, worker: Runner) -> None:
     """Delete what is put aside, as earlier versions did with originals."""
-    node.index.add_jobs(deletion_jobs(node, list(node.index.duplicates()), by="test", reason="as earlier versions did"))
+    order_deletion(node, list(node.index.duplicates()), by="test", reason="as earlier versions did")
     run_all(worker)
 
 
