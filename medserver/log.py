@@ -7,7 +7,9 @@ the last line of defence the formatter escapes what a message still holds, so th
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -130,6 +132,24 @@ def association_id() -> str:
     return _association_id.get()
 
 
+class EventHandler(logging.StreamHandler):
+    """Writes lines to a stream; when nobody can read it any more, the node goes on without a log."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is that of the library
+        """Write to nowhere from now on, if the terminal was closed or the reader of the pipe has ended.
+
+        What could not be written stays in the buffer of the stream: it would fail again at the end of the process, and
+        make the exit code of one that was stopped properly 120.
+        """
+        error = sys.exception()
+        if not isinstance(error, OSError) or error.errno not in (errno.EIO, errno.EPIPE):
+            super().handleError(record)
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.stream.fileno())
+        os.close(nowhere)
+
+
 class EventFormatter(logging.Formatter):
     """Writes a record as one line; a traceback follows in lines that cannot pass for events."""
 
@@ -163,7 +183,7 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
     stream : text file, optional
         Default: standard error.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = EventHandler(stream or sys.stderr)
     handler.setFormatter(EventFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

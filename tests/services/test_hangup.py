@@ -134,6 +134,7 @@ def test_a_node_in_the_foreground_goes_on_when_its_terminal_is_closed(node: Node
             os.dup2(terminal, descriptor)
         os.closerange(3, 256)
         os.environ["PYTHONPATH"] = str(REPOSITORY)
+        os.environ.pop("PYTHONUNBUFFERED", None)  # with it nothing is left to be written at the end
         os.execv(sys.executable, [sys.executable, "-c", TERMINAL, "--config", str(node.config), "serve"])
     os.close(terminal)
     try:
