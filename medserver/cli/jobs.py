@@ -77,6 +77,8 @@ def _summary(invocation: Invocation, as_json: bool) -> None:
         echo_table(("KIND", "DESTINATION", "STATE", "JOBS", "OLDEST", ""), rows)
     else:
         click.echo("no jobs")
+    for kind, destination in sorted(paused - {Lane(one.kind, one.destination) for one in counts}):
+        click.echo(f"{_lane(kind, destination or None)} is paused")
 
 
 @command.command("list")

@@ -111,6 +111,8 @@ def test_pause_and_resume(node, invoke):
     assert paused() == []
     invoke("jobs", "pause", "copy", "BACKUP")
     assert paused() == ["copy BACKUP"] and "paused" in invoke("jobs").stdout
+    invoke("jobs", "pause", "deliver", "VIEWER")
+    assert invoke("jobs").stdout.splitlines()[-1] == "deliver for VIEWER is paused"  # of which there are no jobs
 
 
 @pytest.mark.parametrize(
