@@ -13,9 +13,18 @@ from medserver.cli.instances import instances_of
 from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import CELL_LENGTH_MAX, count_in_words, printable
-from medserver.conditions import Findings, SeriesConditions, compare_instances, find_outliers, read_conditions
-from medserver.errors import BadUsage
-from medserver.node import open_node
+from medserver.conditions import (
+    Findings,
+    Outlier,
+    SeriesConditions,
+    compare_instances,
+    find_outliers,
+    read_conditions,
+    series_of_protocol,
+)
+from medserver.errors import BadUsage, NoSuchInstance
+from medserver.log import quoted
+from medserver.node import Node, open_node
 
 
 class _ShowByDefault(click.Group):
@@ -83,15 +92,23 @@ def compare(
     if (uid is None) == (protocol is None) or (protocol is None) != (modality is None):
         raise BadUsage("say either UID, or --protocol and --modality")
     with closing(open_node(invocation.config_file)) as node:
-        found = compare_instances(node, instances_of(node, uid)) if uid else Findings((), find_outliers(
-            node, str(protocol), str(modality)
-        ))  # fmt: skip
+        if uid:
+            found = compare_instances(node, instances_of(node, uid))
+        else:
+            found = Findings((), _outliers(node, str(protocol), str(modality)))
     if as_json:
         echo_json(found.described())
     else:
         _show_findings(found)
     if found.outliers or any(one.is_fulfilled is False for each in found.protocols for one in each.comparisons):
         ctx.exit(FAILURE)
+
+
+def _outliers(node: Node, protocol: str, modality: str) -> list[Outlier]:
+    if next(series_of_protocol(node, protocol, modality), None) is None:
+        wanted = f"modality {quoted(modality)} with the Protocol Name {quoted(protocol)}"
+        raise NoSuchInstance(f"there is no series of {wanted}")
+    return find_outliers(node, protocol, modality)
 
 
 def _show_findings(found: Findings) -> None:

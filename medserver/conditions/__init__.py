@@ -8,9 +8,10 @@ in `medserver.dicom.acquisition`.
 from __future__ import annotations
 
 from medserver.conditions.comparing import Findings, compare_instances
-from medserver.conditions.outliers import Outlier, find_outliers
+from medserver.conditions.outliers import Outlier, find_outliers, series_of_protocol
 from medserver.conditions.series import SeriesConditions, Value, read_conditions
 
 __all__ = [
     "Findings", "Outlier", "SeriesConditions", "Value", "compare_instances", "find_outliers", "read_conditions",
+    "series_of_protocol",
 ]  # fmt: skip

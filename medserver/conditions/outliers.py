@@ -70,11 +70,9 @@ def find_outliers(node: Node, protocol: str, modality: str) -> list[Outlier]:
 
     Conditions come from the index: what was received in the last seconds may be missing.
     """
-    keys = ("StudyInstanceUID", "SeriesInstanceUID")
-    conditions = (SingleValue("ProtocolName", protocol), SingleValue("Modality", modality))
     found = [
-        (row["StudyInstanceUID"], row["SeriesInstanceUID"], node.index.acquisitions.of_series(row["SeriesInstanceUID"]))
-        for row in node.index.find(Query("SERIES", conditions, keys))
+        (study, series, node.index.acquisitions.of_series(series))
+        for study, series in series_of_protocol(node, protocol, modality)
     ]
     outliers: list[Outlier] = []
     for attribute in _compared(modality):
@@ -89,6 +87,14 @@ def find_outliers(node: Node, protocol: str, modality: str) -> list[Outlier]:
                         usual, len(samples))
             )  # fmt: skip
     return outliers
+
+
+def series_of_protocol(node: Node, protocol: str, modality: str) -> Iterator[tuple[str, str]]:
+    """Yield Study and Series Instance UID of the series with a Protocol Name and modality."""
+    keys = ("StudyInstanceUID", "SeriesInstanceUID")
+    conditions = (SingleValue("ProtocolName", protocol), SingleValue("Modality", modality))
+    for row in node.index.find(Query("SERIES", conditions, keys)):
+        yield row["StudyInstanceUID"], row["SeriesInstanceUID"]
 
 
 def _compared(modality: str) -> Iterator[AcquisitionAttribute]:

@@ -152,4 +152,6 @@ def test_series_that_are_unusual_for_their_protocol(
     assert "B70" in node.cli("conditions", "compare", *arguments).output
     assert "no series is unusual" in node.cli("conditions", "compare", studies[0]).output
     assert node.cli("conditions", "compare", "--protocol", "Thorax").exit_code == 2
+    unknown = node.cli("conditions", "compare", "--protocol", "Thorx", "--modality", "CT")
+    assert (unknown.exit_code, "no series of modality CT with the Protocol Name Thorx" in unknown.output) == (66, True)
     assert node.cli("conditions", "compare").exit_code == 2
