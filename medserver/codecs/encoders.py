@@ -35,7 +35,7 @@ _SIGNED = 0x80
 
 _BYTE_BITS = 8
 _HTJ2K_BITS_MAX = 16
-_OPENJPEG_SIZE_MIN = 32
+OPENJPEG_SIZE_MIN = 32
 """openjpeg splits an image in half five times; pylibjpeg-openjpeg does not let one say less, and fails."""
 
 
@@ -107,7 +107,7 @@ _jpeg_2000_by_pydicom = _by_pydicom(JPEG_2000_LOSSLESS, "pylibjpeg")
 
 def _jpeg_2000(frame: bytes, image: Image) -> bytes:
     """Encode with pydicom's plug-in, and what is too small for it with imagecodecs, if that is installed."""
-    if min(image.rows, image.columns) >= _OPENJPEG_SIZE_MIN:
+    if min(image.rows, image.columns) >= OPENJPEG_SIZE_MIN:
         return _jpeg_2000_by_pydicom(frame, image)
     if not is_installed("imagecodecs"):
         raise CannotTranscode("an image of less than 32 pixels in a dimension needs the extra 'codecs'")

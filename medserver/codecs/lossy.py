@@ -13,6 +13,7 @@ from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, generate_uid
 
 from medserver.codecs.conversion import convert
 from medserver.codecs.data_sets import write_whole
+from medserver.codecs.encoders import OPENJPEG_SIZE_MIN
 from medserver.codecs.frames import fit_bits_stored
 from medserver.codecs.syntaxes import EXPLICIT_LITTLE
 from medserver.errors import CannotTranscode
@@ -92,6 +93,9 @@ def _check(dataset: Dataset) -> None:
         raise CannotTranscode(f"{dataset.PhotometricInterpretation} is not compressed with loss")
     if dataset.BitsAllocated not in (8, 16):
         raise CannotTranscode(f"Pixel Data with Bits Allocated {dataset.BitsAllocated} is not compressed with loss")
+    if min(dataset.Rows, dataset.Columns) < OPENJPEG_SIZE_MIN:
+        size = f"less than {OPENJPEG_SIZE_MIN} pixels in a dimension"
+        raise CannotTranscode(f"an image of {size} is not compressed with loss")
     cells = np.frombuffer(dataset.PixelData, f"<{'ui'[dataset.PixelRepresentation & 1]}{dataset.BitsAllocated // 8}")
     if not fit_bits_stored(cells, dataset.BitsStored):
         raise CannotTranscode("the bits above Bits Stored are in use")

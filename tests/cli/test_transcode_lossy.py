@@ -66,6 +66,14 @@ def test_twice_is_said_twice(derive: Derive, tmp_path: Path) -> None:
     assert twice.SourceImageSequence[0].ReferencedSOPInstanceUID == once.SOPInstanceUID
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(31, 64), (64, 31)])
+def test_an_image_that_is_too_small_is_refused(derive: Derive, tmp_path: Path, rows: int, columns: int) -> None:
+    files.make_series(tmp_path / "images", 1, rows=rows, columns=columns)
+    result = derive(tmp_path / "images", tmp_path / "out", "--ratio", 4)
+    assert result.exit_code == 1
+    assert "an image of less than 32 pixels in a dimension is not compressed with loss" in result.output
+
+
 def test_colours(derive: Derive, tmp_path: Path) -> None:
     (tmp_path / "rgb.dcm").write_bytes(image((2, 64, 64, 3), "u1", 8, "RGB").part10())
     assert derive(tmp_path / "rgb.dcm", tmp_path / "out.dcm", "--ratio", 3).exit_code == 0
