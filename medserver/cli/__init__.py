@@ -22,7 +22,7 @@ from medserver.log import without_controls
 # Name and summary: the summary stands here too so that --help need not import every subcommand.
 SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("ae", "List and edit the AEs that the node knows."),
-    ("backup", "Back the index up, list and verify backups, and bring one back."),
+    ("backup", "Back the index up; list, verify and restore backups."),
     ("commit", "Ask PEER to commit to the safekeeping of instances, and show what it commits to."),
     ("conditions", "Show with which parameters images were acquired, and compare them."),
     ("config", "Check and show the configuration."),

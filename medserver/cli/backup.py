@@ -23,7 +23,7 @@ from medserver.node import open_node, open_volumes
 
 @click.group()
 def command() -> None:
-    """Back the index up, list and verify backups, and bring one back.
+    """Back the index up; list, verify and restore backups.
 
     The node makes backups by itself, see [backup] in the configuration. The objects are not in them: those are on the
     volumes, and 'medserver index rebuild' makes an index from any of these without a backup.
@@ -35,12 +35,12 @@ def command() -> None:
 @json_option
 @pass_invocation
 def create(invocation: Invocation, volume: str | None, as_json: bool) -> None:
-    """Make a backup now; the node may be running. Those that are too many are removed."""
+    """Make a backup now; the node may be running. Of more than [backup] keep the oldest are removed."""
     config = invocation.config
     with lock.shared(config.node.data), closing(open_node(invocation.config_file)) as node:
         name = volume or config.backup_volume.name
         if name not in node.volumes:
-            raise BadUsage(f"there is no volume {escaped(name)}: {', '.join(node.volumes)}")
+            raise BadUsage(f"there is no volume {escaped(name)} (valid: {', '.join(node.volumes)})")
         manifest = create_backup(node, node.volumes[name])
         assert manifest is not None  # nobody tells it to stop
         removed = remove_old_backups(node.volumes[name], config.backup.keep, manifest, node.clock())
@@ -108,7 +108,7 @@ def verify(ctx: click.Context, invocation: Invocation, name: str) -> None:
 @pass_invocation
 @click.pass_context
 def restore(ctx: click.Context, invocation: Invocation, name: str, as_json: bool) -> None:
-    """Bring a backup back, and enter what the volumes have got since. Stop the node before.
+    """Restore a backup, and enter what the volumes have received since. Stop the node before.
 
     The index that is there is kept under another name. Objects that were stored after the backup are found on the
     volumes; what was deleted after it stays deleted. An interrupted restore is begun again. The exit code is 1 if

@@ -264,4 +264,5 @@ def _duplicate_line(duplicate: Duplicate) -> str:
     at = f"{duplicate.received_at:%Y-%m-%d %H:%M:%S}"
     caller = escaped(duplicate.calling_ae_title or "?")
     where = f"{duplicate.volume}:{duplicate.path}, {duplicate.size_bytes} bytes"
-    return f"{at} {duplicate.reason} {duplicate.sop_instance_uid} from {caller}: {where}"
+    what = "duplicate" if duplicate.reason == "aside" else duplicate.reason
+    return f"{at} {what} {duplicate.sop_instance_uid} from {caller}: {where}"

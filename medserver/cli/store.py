@@ -48,7 +48,7 @@ def _opened(invocation: Invocation, *names: str | None) -> Iterator[Node]:
     with closing(open_node(invocation.config_file)) as node:
         for name in names:
             if name is not None and name not in node.volumes:
-                raise BadUsage(f"there is no volume {escaped(name)}: {', '.join(node.volumes)}")
+                raise BadUsage(f"there is no volume {escaped(name)} (valid: {', '.join(node.volumes)})")
         yield node
 
 

@@ -22,5 +22,7 @@ def header_of_file(path: Path) -> Dataset:
     """
     try:
         return dcmread(path, stop_before_pixels=True)
-    except (InvalidDicomError, EOFError, *PYDICOM_ERRORS) as error:
+    except InvalidDicomError as error:
+        raise NotPart10(f"{path.name} is not a DICOM file: no DICM prefix after 128 bytes of preamble") from error
+    except (EOFError, *PYDICOM_ERRORS) as error:
         raise NotPart10(f"{path.name}: {error}") from error

@@ -174,7 +174,7 @@ def _destination(request: Request, node: Node) -> Remote:
     ae_title = str(request.message.command_set.get("MoveDestination", ""))
     remote = node.config.current.destination(ae_title)
     if remote is None:
-        raise UnknownMoveDestination("the Move Destination is not configured with an address and a port")
+        raise UnknownMoveDestination("the Move Destination has no entry with an address and a port")
     return remote
 
 

@@ -177,8 +177,8 @@ def _check(association: Association, address: Address) -> None:
     if association.is_established:
         return
     association.dul.finish()
-    if association.connection_error is not None:
-        raise ConnectionFailed(f"cannot connect to {address}: {association.connection_error}")
+    if (error := association.connection_error) is not None:
+        raise ConnectionFailed(f"cannot connect to {address}: {error.strerror or error}")
     if association.is_rejected:
         answer = association.acceptor.primitive
         raise AssociationRejected(

@@ -40,6 +40,7 @@ def test_nobody_listens(make_node):
     completed = make_node().cli("echo", f"NOBODY@127.0.0.1:{free_port()}")
     assert completed.exit_code == 69
     assert completed.output.startswith("medserver: cannot connect") and completed.output.count("\n") == 1
+    assert completed.output.endswith(": Connection refused\n")
 
 
 def test_rejected(node):

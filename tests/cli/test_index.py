@@ -87,6 +87,11 @@ def test_lists(config_path, subject):
     assert len(json.loads(invoke(config_path, subject, "--json").stdout)) == count
 
 
+def test_a_duplicate_is_called_one(config_path):
+    words = {line.split()[2] for line in invoke(config_path, "duplicates").stdout.splitlines()}
+    assert words == {"duplicate"}
+
+
 def test_check_finds_nothing(config_path):
     result = invoke(config_path, "check", "--digests")
     assert (result.exit_code, result.stdout) == (0, "nothing is wrong\n")
