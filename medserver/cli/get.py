@@ -61,7 +61,11 @@ def command(
     with progress("fetching", not as_json) as bar:
         size_max_bytes = invocation.config.limits.object_size_max_bytes
         files = ReceivedFiles(directory, peer.address.ae_title, size_max_bytes, lambda _: bar.advance())
-        outcome = _get(peer, target, files, bar)
+        try:
+            outcome = _get(peer, target, files, bar)
+        finally:  # whatever the remote AE makes of it: it may abort, or say nothing of the reason
+            for sop_instance_uid, problem in files.problems.items():
+                bar.echo(f"not received: {sop_instance_uid}: {problem}")
     if decompress:
         _decompress([directory / f"{uid}.dcm" for uid in sorted(files.sop_instance_uids)])
     seconds = time.monotonic() - started_at
@@ -74,7 +78,7 @@ def command(
         }
         echo_json(document)
     else:
-        for sop_instance_uid in outcome.failed_uids:
+        for sop_instance_uid in (uid for uid in outcome.failed_uids if uid not in files.problems):
             click.echo(f"not received: {sop_instance_uid}", err=True)
         instances, size = count_in_words(outcome.delivered, "instance"), size_in_words(files.size_bytes)
         click.echo(f"received {instances}, {size} in {seconds:.1f} s into {directory}{outcome.remark()}")

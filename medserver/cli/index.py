@@ -16,7 +16,7 @@ import click
 from medserver import archive, lock
 from medserver.archive import Finding, Mark
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
-from medserver.cli.progress import progress
+from medserver.cli.progress import Progress, progress
 from medserver.cli.text import count_in_words
 from medserver.errors import BadUsage
 from medserver.index import Conflict, Duplicate
@@ -85,7 +85,7 @@ def check(ctx: click.Context, invocation: Invocation, digests: bool, restart: bo
         before = _going_on(archive.interrupted_check(node, digests=digests))
         with progress("checking", not as_json) as shown:
             shown.expect(node.index.counts().locations)
-            found = _echo_items(archive.check(node, shown.advance, digests=digests), as_json, _finding_line)
+            found = _echo_items(archive.check(node, shown.advance, digests=digests), as_json, _finding_line, shown)
     _conclude(ctx, found, before, as_json)
 
 
@@ -114,7 +114,8 @@ def rebuild(ctx: click.Context, invocation: Invocation, url: str | None, verify:
             before = _going_on(archive.interrupted_rebuild(node, verify=verify))
             with progress("rebuilding", not as_json) as shown:
                 shown.expect(archive.count_objects(node, verify=verify))
-                found = _echo_items(archive.rebuild(node, shown.advance, verify=verify), as_json, _finding_line)
+                findings = archive.rebuild(node, shown.advance, verify=verify)
+                found = _echo_items(findings, as_json, _finding_line, shown)
         if present:
             kept = _take_the_place(present)
             if kept:
@@ -210,12 +211,14 @@ def _rename(old: Path, new: Path) -> None:
     os.rename(old, new)
 
 
-def _echo_items(items: Iterable, as_json: bool, line: Callable[..., str]) -> int:
-    """Write items as they come, a line each or as one JSON array; return how many there were."""
+def _echo_items(items: Iterable, as_json: bool, line: Callable[..., str], bar: Progress | None = None) -> int:
+    """Write items as they come, a line each (above the bar) or as one JSON array; return how many there were."""
     count = 0
     for count, item in enumerate(items, start=1):
         if as_json:
             click.echo(("[" if count == 1 else ",") + json.dumps(asdict(item), default=_as_json))
+        elif bar is not None:
+            bar.echo(line(item), err=False)
         else:
             click.echo(line(item))
     if as_json:

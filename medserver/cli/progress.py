@@ -10,6 +10,10 @@ from typing import Any
 import click
 
 
+ERASE_LINE = "\r\x1b[K"
+"""What a terminal erases the line with that the cursor is in (ECMA-48 EL)."""
+
+
 class Progress:
     """How far some work has come; the bar appears when the amount is known.
 
@@ -44,6 +48,14 @@ class Progress:
         """Tell that so much is done in all."""
         if amount > self._done:
             self.advance(amount - self._done)
+
+    def echo(self, text: str, *, err: bool = True) -> None:
+        """Write a line above the bar, to standard error or standard output."""
+        if self._bar is not None:
+            click.echo(ERASE_LINE, nl=False, err=True)
+        click.echo(text, err=err)
+        if self._bar is not None:
+            click.echo(self._bar.format_progress_line(), nl=False, err=True)
 
     def close(self) -> None:
         """Leave the bar as it is and go to the next line."""

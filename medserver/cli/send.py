@@ -14,7 +14,7 @@ from medserver import codecs
 from medserver.cli.invocation import echo_json, json_option
 from medserver.cli.parameters import NamedPath
 from medserver.cli.peer import COMMENT_LENGTH_MAX, Peer, peer_argument
-from medserver.cli.progress import progress
+from medserver.cli.progress import Progress, progress
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import count_in_words, printable, size_in_words
 from medserver.config.values import parse_transfer_syntaxes
@@ -118,7 +118,7 @@ def _send(
         bar.expect(sum(one.size_bytes for one in outgoings))
         for sent in Crew(senders).send(outgoings):
             bar.advance(outgoings[sent.position].size_bytes)
-            report.note(found[sent.position], sent, not as_json)
+            report.note(found[sent.position], sent, None if as_json else bar)
 
 
 def _chained(outgoings: Sequence[Outgoing]) -> list[Outgoing]:
@@ -159,8 +159,8 @@ class Report:
             for finding in self._skipped:
                 click.echo(f"{printable(finding.name)}: skipped, {printable(finding.skipped)}", err=True)
 
-    def note(self, finding: Finding, sent: Sent, aloud: bool) -> None:
-        """Take over what became of an instance; anything but a success gets a line."""
+    def note(self, finding: Finding, sent: Sent, bar: Progress | None) -> None:
+        """Take over what became of an instance; anything but a success gets a line above the bar."""
         if sent.code == status.SUCCESS:
             self._stored += 1
         elif status.is_warning(sent.code):
@@ -181,9 +181,9 @@ class Report:
                 "comment": comment,
             }
         )
-        if aloud:
+        if bar is not None:
             words = f"{printable(finding.name)}: {status.describe(sent.code)}"
-            click.echo(f"{words}: {comment}" if comment else words, err=True)
+            bar.echo(f"{words}: {comment}" if comment else words)
 
     def summary(self, peer: Peer, seconds: float) -> str:
         """Return all of it in one line."""

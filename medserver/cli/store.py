@@ -17,7 +17,7 @@ from medserver.archive.follow_ups import REPAIR, REPLICATE
 from medserver.backups.catalog import newest_backup_at
 from medserver.cli.instances import instances_of
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
-from medserver.cli.progress import progress
+from medserver.cli.progress import Progress, progress
 from medserver.cli.store_report import described, report_lines
 from medserver.cli.text import count_in_words
 from medserver.config.edit import add_volume
@@ -148,7 +148,7 @@ def _copy_now(node: Node, names: Iterable[str]) -> int:
                 copied += problem is None
                 if problem is not None:
                     failed += 1
-                    click.echo(f"medserver: {escaped(problem, 400)}", err=True)
+                    shown.echo(f"medserver: {escaped(problem, 400)}")
     click.echo(f"{count_in_words(copied, 'copy')} made" + (f", {failed} failed" if failed else ""))
     return failed
 
@@ -197,10 +197,10 @@ def verify(
         if sample:
             copies = node.index.upkeep.sample([random.random() for _ in range(sample)], volume)
             shown.expect(len(copies))
-            found += _shown(verify_copies(node, copies, pace, progress=shown.advance), as_json)
+            found += _shown(verify_copies(node, copies, pace, progress=shown.advance), as_json, shown)
         else:
             for name in [volume] if volume else list(node.volumes):
-                found += _shown(_verify_volume(node, name, pace, restart, shown), as_json)
+                found += _shown(_verify_volume(node, name, pace, restart, shown), as_json, shown)
     if as_json:
         echo_json([{"problem": str(one.problem), "volume": one.volume, "path": one.path} for one in found])
     else:
@@ -222,7 +222,7 @@ def _verify_pixels(ctx: click.Context, invocation: Invocation, as_json: bool) ->
                 continue
             told.append(check)
             if not as_json:
-                click.echo(f"{check.state}: {check.sop_instance_uid}: {escaped(check.detail, 400)}")
+                shown.echo(f"{check.state}: {check.sop_instance_uid}: {escaped(check.detail, 400)}", err=False)
     if as_json:
         echo_json({"checked": counts.total(), "not_as_they_were": [asdict(check) for check in told]})
     else:
@@ -247,10 +247,10 @@ def _verify_volume(node: Node, name: str, pace: Pace, restart: bool, shown) -> I
     node.index.progress_set(key, None)
 
 
-def _shown(findings: Iterable[Finding], as_json: bool) -> Iterator[Finding]:
+def _shown(findings: Iterable[Finding], as_json: bool, shown: Progress) -> Iterator[Finding]:
     for finding in findings:
         if not as_json:
-            click.echo(escaped(str(finding), 400))
+            shown.echo(escaped(str(finding), 400), err=False)
         yield finding
 
 
@@ -272,7 +272,7 @@ def repair(ctx: click.Context, invocation: Invocation) -> None:
                 repaired += 1
             except StoreFailure as error:
                 failed += 1
-                click.echo(f"medserver: {location.volume}:{location.path}: {escaped(str(error), 400)}", err=True)
+                shown.echo(f"medserver: {location.volume}:{location.path}: {escaped(str(error), 400)}")
             shown.advance()
         _drop_dead_repairs(node)
     click.echo(f"{repaired} repaired" + (f", {failed} not" if failed else ""))

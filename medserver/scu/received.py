@@ -38,6 +38,8 @@ class ReceivedFiles:
         What has been received.
     size_bytes : int
         The length of all data sets together.
+    problems : dict of str to str
+        What could not be written, by SOP Instance UID, and why.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class ReceivedFiles:
         self._on_received = on_received
         self.sop_instance_uids: set[str] = set()
         self.size_bytes = 0
+        self.problems: dict[str, str] = {}
 
     def receive(self, context: AcceptedContext, message: Message) -> int:
         """Write one instance, and return the status to answer.
@@ -84,6 +87,9 @@ class ReceivedFiles:
                 return status.OUT_OF_RESOURCES
             os.replace(temporary, self._directory / f"{sop_instance_uid}.dcm")
             _flush_directory(self._directory)
+        except OSError as error:
+            self.problems[sop_instance_uid] = error.strerror or str(error)
+            raise
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()

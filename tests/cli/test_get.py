@@ -41,6 +41,18 @@ def test_study(own_node, tmp_path):
     assert meta.TransferSyntaxUID == series[0].transfer_syntax_uid
 
 
+def test_what_cannot_be_written_is_said_with_the_reason(own_node, tmp_path):
+    sample, other = make_series(tmp_path / "ct", 2)
+    study = pydicom.dcmread(sample.path).StudyInstanceUID
+    assert own_node.cli("send", _peer(own_node.address), tmp_path / "ct").exit_code == 0
+    (tmp_path / "got" / f"{sample.sop_instance_uid}.dcm").mkdir(parents=True)
+    completed = own_node.cli("get", _peer(own_node.address), tmp_path / "got", "-k", f"StudyInstanceUID={study}")
+    assert completed.exit_code == 1
+    assert completed.output.count("not received") == 1
+    assert f"not received: {sample.sop_instance_uid}: Is a directory\n" in completed.output
+    assert (tmp_path / "got" / f"{other.sop_instance_uid}.dcm").is_file()
+
+
 def test_every_sample_comes_back_as_it_was(own_node, tmp_path):
     """Compressed and uncompressed images of many SOP classes, under as few patients as they have."""
     several = distinct(samples())

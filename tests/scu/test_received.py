@@ -55,6 +55,13 @@ def test_names_that_peers_may_not_choose(tmp_path, uid):
     assert [path.name for path in tmp_path.rglob("*")] == ["got"]
 
 
+def test_what_cannot_be_written_is_told_with_the_reason(tmp_path):
+    files = ReceivedFiles(tmp_path / "gone", "SENDER", 10**6)
+    with pytest.raises(FileNotFoundError):
+        files.receive(CONTEXT, _message("1.2.3", [DATA_SET]))
+    assert files.problems == {"1.2.3": "No such file or directory"}
+
+
 def test_other_class_too_long_and_broken_off_leave_nothing(tmp_path):
     files = ReceivedFiles(tmp_path, "SENDER", 100)
     assert files.receive(CONTEXT, _message("1.2.3", [DATA_SET], "1.2")) == status.DATA_SET_MISMATCH
