@@ -53,7 +53,7 @@ class Files:
         """
         found = os.statvfs(path)
         if found.f_bavail * found.f_frsize < self._free_min_bytes + size_bytes:
-            raise OSError(errno.ENOSPC, f"less than {self._free_min_bytes} bytes would be left free", path)
+            raise OSError(errno.ENOSPC, f"less than {self._free_min_bytes >> 20} MiB would be free", path)
 
     def create(self, path: str) -> int:
         """Create a file that must not exist and open it for writing."""
