@@ -65,5 +65,6 @@ def _held(data: Path, kind: int, problem: str) -> Iterator[None]:
         except BlockingIOError:
             raise BadUsage(problem) from None
         except OSError as error:
-            raise StoreFailure(f"the data folder {data} cannot be locked: {error.strerror}") from None
+            advice = f": run this as {modes.owner_of(data)}" if isinstance(error, PermissionError) else ""
+            raise StoreFailure(f"the data folder {data} cannot be locked: {error.strerror}{advice}") from None
         yield

@@ -7,6 +7,7 @@ narrower stays so.
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 import stat
 from contextlib import suppress
@@ -61,6 +62,17 @@ def make_directories(path: Path) -> None:
     make_directories(path.parent)
     with suppress(FileExistsError):
         make_directory(path)
+
+
+def owner_of(path: Path) -> str:
+    """Return the name of the user whom a file belongs to, or the nearest directory above that can be looked at."""
+    while not os.path.exists(path):  # unlike Path.exists it raises nothing where one may not look
+        path = path.parent
+    user_id = path.stat().st_uid
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return str(user_id)
 
 
 def narrow(path: str | os.PathLike[str]) -> bool:

@@ -20,6 +20,7 @@ from medserver.config import Config, Remote, VolumeOptions
 from medserver.config.addresses import is_ip_address, plain_address
 from medserver.errors import AssociationRejected, ConfigError, ConnectionFailed, MedserverError
 from medserver.index import open_index
+from medserver.modes import owner_of
 from medserver.node import open_volume
 from medserver.scu import verification
 from medserver.wire.limits import WireLimits
@@ -70,12 +71,13 @@ def _volume(volume: VolumeOptions) -> Step:
 def _folder(name: str, subject: str, path: Path) -> Step:
     """Examine a folder that is written to, and the space in it."""
     existing = path
-    while not existing.exists() and existing != existing.parent:
+    while not os.path.exists(existing):  # unlike Path.exists it raises nothing where one may not look
         existing = existing.parent
     if not existing.is_dir():
         return Step(name, PROBLEM, f"{subject} {path} cannot be made: {existing} is not a folder.")
     if not os.access(existing, os.W_OK | os.X_OK):
-        return Step(name, PROBLEM, f"{subject} {path} cannot be written: no permission in {existing}.")
+        advice = f"It belongs to {owner_of(existing)}: run this as that user, or give it to the one who runs the node."
+        return Step(name, PROBLEM, f"{subject} {path} cannot be written: no permission in {existing}.", advice)
     usage = shutil.disk_usage(existing)
     free = f"{size_in_words(usage.free)} of {size_in_words(usage.total)} free"
     if usage.free < FREE_MIN_BYTES:

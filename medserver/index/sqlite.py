@@ -147,7 +147,8 @@ class SqliteBackend:
         try:
             _make_ours(path)
         except OSError as error:
-            raise IndexFailure(f"index: {error}") from error
+            advice = f": run this as {modes.owner_of(path)}" if isinstance(error, PermissionError) else ""
+            raise IndexFailure(f"cannot open the index {path}: {error.strerror}{advice}") from error
         self.path = path
         self.database: peewee.Database = _MigrationDatabase(str(path), timeout=BUSY_TIMEOUT_S)
 

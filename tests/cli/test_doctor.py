@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import tempfile
 import threading
 from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
 
 from medserver.dicom import uids
 from tests.peers import Address
+from tests.peers.command_line import invoke
 from tests.peers.ports import free_port
+
+
+NOBODY = 65534
+"""A user who owns nothing."""
 
 
 def _peer(address) -> str:
@@ -45,6 +55,34 @@ def test_node_that_never_ran(make_node):
     assert steps["port"]["state"] == "warning" and "not running" in steps["port"]["text"]
     assert steps["index"]["state"] == "ok"
     assert not node.data.exists()
+
+
+def test_who_may_not_look_into_the_folders_is_told_whose_they_are() -> None:
+    """Another user, for root may look everywhere; in a folder of its own, for nobody else enters that of the tests."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, who can become another user")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)  # noqa: S103 - it is empty but for the configuration
+        config = Path(folder) / "config.ini"
+        config.write_text("[node]\n")
+        (Path(folder) / "data").mkdir(mode=0o700)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            answers = [invoke("--config", config, *command) for command in (["doctor"], ["jobs"], ["index", "counts"])]
+            os.write(writing, json.dumps([answer.output for answer in answers]).encode())
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            doctor, jobs, counts = json.loads(pipe.read())
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        data = config.resolve().parent / "data"
+    assert doctor.count(f"no permission in {data}.") == 2 and doctor.count("belongs to root") == 2
+    assert jobs == f"medserver: cannot open the index {data}/index.db: Permission denied: run this as root\n"
+    assert counts == f"medserver: the data folder {data} cannot be locked: Permission denied: run this as root\n"
 
 
 def test_running_node_and_its_peers(make_node, dcmtk):
