@@ -11,7 +11,7 @@ import pytest
 
 from tests.delivery.outbox import wait_until_empty
 from tests.peers import requires
-from tests.peers.dcmtk import Dcmtk
+from tests.peers.dcmtk import NO_DELAY, Dcmtk
 from tests.peers.dcmtk_servers import QueryRetrieveSCP
 from tests.peers.files import Sample, make_series
 from tests.peers.node import Node
@@ -81,7 +81,7 @@ def test_as_an_archive_that_is_polled(
 ) -> None:
     node = make_node()
     node.add_remote(peer.address, allow=("store",))
-    dcmtk.store(peer.address, *[sample.path for sample in series], debug=False).check()
+    dcmtk.store(peer.address, *[sample.path for sample in series], debug=False, environment=NO_DELAY).check()
     node.set_section("poll old", {"source": "OLD", "every": "1 s", "days_back": 36_500})
     node.start()
     if isinstance(peer, Orthanc):

@@ -17,6 +17,9 @@ from tests.peers import Address
 from tests.peers.dcmtk_servers import QueryRetrieveSCP, StoreSCP
 from tests.peers.process import Completed, run
 
+NO_DELAY = {"TCP_NODELAY": "1"}
+"""Switches Nagle's algorithm off in the programs of DCMTK, which leave it on."""
+
 LARGE_PDU = ("--max-pdu", "131072")
 
 MODEL_OPTIONS = {"PATIENT": "--patient", "STUDY": "--study", "PATIENT_STUDY_ONLY": "--psonly"}
@@ -106,6 +109,7 @@ class Dcmtk:
         *files: Path,
         debug: bool = True,
         timeout_s: float = 120,
+        environment: Mapping[str, str] | None = None,
     ) -> Completed:
         calling_ae_title = calling_ae_title or program.upper()
         return run(
@@ -122,6 +126,7 @@ class Dcmtk:
                 *files,
             ],
             timeout_s=timeout_s,
+            environment=environment,
         )
 
     def echo(
@@ -138,8 +143,12 @@ class Dcmtk:
         options: Sequence[str] = (),
         debug: bool = True,
         timeout_s: float = 300,
+        environment: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send files and folders with storescu, by default in uncompressed transfer syntaxes."""
+        """Send files and folders with storescu, by default in uncompressed transfer syntaxes.
+
+        With the `environment` `NO_DELAY` to peers that delay their acknowledgements: 45 ms for each image.
+        """
         if any(path.is_dir() for path in paths):
             options = ["--scan-directories", "--recurse", *options]
         return Answer(
@@ -151,6 +160,7 @@ class Dcmtk:
                 *paths,
                 debug=debug,
                 timeout_s=timeout_s,
+                environment=environment,
             )
         )
 
