@@ -142,6 +142,7 @@ def test_cells_are_chosen_by_name_or_beginning() -> None:
 
 
 def test_bench_measures_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Slow: each stage starts its own servers, and Orthanc is not started in a second."""
     requires("dcmtk", "orthanc")
     folder, document = tmp_path / "stores", tmp_path / "bench.json"
     folder.mkdir()
