@@ -18,7 +18,7 @@ from medserver.archive import Finding, Mark
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
 from medserver.cli.progress import Progress, progress
 from medserver.cli.text import count_in_words
-from medserver.errors import BadUsage
+from medserver.errors import BadUsage, IndexFailure
 from medserver.index import Conflict, Duplicate
 from medserver.log import escaped
 from medserver.node import Node, open_node, utc_now
@@ -110,6 +110,7 @@ def rebuild(ctx: click.Context, invocation: Invocation, url: str | None, verify:
         raise BadUsage("the index is not in SQLite: say with --into where to make the new one")
     _check_volumes(invocation)
     with lock.exclusive(invocation.config.node.data):
+        _require_objects(invocation)
         with _fillable(invocation, url, present, verify) as node:
             before = _going_on(archive.interrupted_rebuild(node, verify=verify))
             with progress("rebuilding", not as_json) as shown:
@@ -173,6 +174,33 @@ def _check_volumes(invocation: Invocation) -> None:
         raise BadUsage(
             f"the folder of the volume {primary.name}, {primary.path}, is missing or empty, and no other volume holds "
             "anything: is its disk mounted?"
+        )
+
+
+def _require_objects(invocation: Invocation) -> None:
+    """Refuse to make an index without the objects of a volume because its disk is not mounted.
+
+    An index that cannot be read says nothing: a new one is made of what there is.
+
+    Raises
+    ------
+    BadUsage
+        The index that is to be replaced has objects on a volume that holds none.
+    """
+    present = _sqlite_path(invocation)
+    if present is not None and not present.exists():
+        return
+    try:
+        with closing(open_node(invocation.config_file)) as node:
+            has_objects = node.index.upkeep.has_good_objects
+            away = [one.name for one in node.volumes.values() if not one.holds_objects() and has_objects(one.name)]
+    except IndexFailure as error:
+        click.echo(f"the index that is there cannot be read: {error}", err=True)
+        return
+    if away:
+        raise BadUsage(
+            f"the index has objects on the volume {away[0]}, which holds none: mount its disk, or, if that is lost, put "
+            f"an empty one in its place and run: medserver store replicate {away[0]}"
         )
 
 

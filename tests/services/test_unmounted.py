@@ -122,3 +122,21 @@ def test_an_empty_disk_takes_the_place_of_a_lost_one_if_that_is_said(node: Node,
     node.start()
     assert client.store(*more) == [0]
     assert fetch(client, more) == [more[0].sop_instance_uid]
+
+
+def test_an_index_is_not_made_anew_without_it(make_node: Callable[..., Node]) -> None:
+    """What is made from the replica alone has no objects on the primary volume, and a node would start on it."""
+    node = make_node(options={"volume near.path": "near", "volume near.role": "replica"}).start()
+    stored = make_study(2)
+    assert Client(node.address).store(*stored) == [0, 0]
+    wait_until(lambda: len(list(node.data.glob("near/[0-9]*/**/*.dcm"))) == 2, what="the copies")
+    assert node.stop() == 0
+    unmount(node, ("lost+found/",))
+    refused = node.cli("index", "rebuild")
+    assert refused.exit_code == 2
+    assert "objects on the volume main, which holds none: mount its disk" in refused.output
+    mount(node)
+    node.cli("index", "rebuild").check()
+    unmount(node, ("lost+found/",))
+    node.cli("store", "replicate", "main").check()
+    node.cli("index", "rebuild").check()
