@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -96,12 +97,15 @@ class ConfigFile:
         return self._reading.settings
 
     def _stat(self) -> _Signature | None:
-        """Return what changes when the file does; None if it is not there (an editor may be replacing it)."""
+        """Return what changes when the file does; None if it is not there (an editor may be replacing it).
+
+        A pipe is read once, as a shell gives it: to read it again would wait for a writer for ever.
+        """
         try:
-            stat = os.stat(self.path)
+            found = os.stat(self.path)
         except OSError:
             return None
-        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+        return None if stat.S_ISFIFO(found.st_mode) else (found.st_mtime_ns, found.st_size, found.st_ino)
 
     def _read(self) -> Reading:
         return read_config(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from medserver.config import ConfigFile
 from medserver.errors import ConfigError
+
+PATIENCE_S = 5.0
 
 ENTRY = "[ae {0}]\naddress = 10.0.0.5\nallow = echo\n"
 
@@ -73,6 +77,20 @@ def test_a_missing_file_changes_nothing_until_it_is_back(path, caplog):
     assert [remote.name for remote in file.current.remotes] == ["A"]
     path.write_text(text + ENTRY.format("B"))
     assert [remote.name for remote in file.current.remotes] == ["A", "B"]
+
+
+def test_a_pipe_is_not_read_again(path):
+    """Who reads a pipe into which nobody writes waits for ever: a node would not even stop."""
+    file = ConfigFile(path)
+    before = file.current
+    path.unlink()
+    os.mkfifo(path)
+    file.read_again()
+    found = []
+    reading = threading.Thread(target=lambda: found.append(file.current), daemon=True)
+    reading.start()
+    reading.join(PATIENCE_S)
+    assert found == [before]
 
 
 def test_overrides_stay(path):
