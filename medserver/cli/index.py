@@ -199,8 +199,8 @@ def _require_objects(invocation: Invocation) -> None:
         return
     if away:
         raise BadUsage(
-            f"the index has objects on the volume {away[0]}, which holds none: mount its disk, or, if that is lost, put "
-            f"an empty one in its place and run: medserver store replicate {away[0]}"
+            f"the index has objects on the volume {away[0]}, which holds none: mount its disk, or, if that is lost, "
+            f"put an empty one in its place and run: medserver store replicate {away[0]}"
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
 from medserver import log
@@ -16,6 +18,7 @@ def command(invocation: Invocation) -> None:
     Running operations are given a few seconds to finish. SIGHUP has the configuration read anew; it also comes when the
     terminal is closed, and the node goes on.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # one that comes before the node is ready waits
     from medserver.server import serve  # what serves is not imported by the other commands
 
     config_file = invocation.config_file

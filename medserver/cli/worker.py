@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
 from medserver import log
@@ -17,6 +19,7 @@ def command(invocation: Invocation) -> None:
 
     For any machine that reaches the index and the volumes. 'medserver serve' has workers of its own, see [jobs].
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # one that comes before the node is ready waits
     from medserver.server import work  # what serves is not imported by the other commands
 
     config_file = invocation.config_file

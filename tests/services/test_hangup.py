@@ -165,3 +165,19 @@ def test_a_worker_goes_on(worker: Server) -> None:
     worker.wait_for_line(READ_AGAIN)
     assert worker.is_running()
     assert worker.stop() == 0
+
+
+@pytest.mark.parametrize(("command", "ready"), [("serve", "listening"), ("worker", "working pid=")])
+def test_none_ends_what_is_still_starting(node: Node, command: str, ready: str) -> None:
+    """The configuration comes through a pipe: who has opened it to write knows that it is being waited for."""
+    pipe = node.directory / "pipe.ini"
+    os.mkfifo(pipe)
+    arguments = [sys.executable, "-m", "medserver", "--config", pipe, command]
+    started = Server(arguments, log=node.directory / "started.log", environment={"PYTHONPATH": str(REPOSITORY)})
+    try:
+        with pipe.open("w") as writer:
+            os.kill(started.process.pid, signal.SIGHUP)
+            writer.write(node.config.read_text())
+        started.wait_for_line(ready)
+    finally:
+        started.kill()
