@@ -48,7 +48,9 @@ class Finding:
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.problem}: {self.volume}:{self.path}: {self.detail}"
+        place = f"{self.volume}:{self.path}"
+        said = self.detail.removeprefix(place).lstrip(": ")  # most errors begin with the place as well
+        return f"{self.problem}: {place}: {said}"
 
 
 class PixelState(StrEnum):

@@ -107,6 +107,7 @@ def test_check_lists_what_is_wrong(config_path, store):
     assert result.stdout.splitlines()[0].startswith(f"missing: main:{first}: ")
     assert result.stdout.splitlines()[1].startswith(f"damaged: main:{second}: ")
     found = json.loads(invoke(config_path, "check", "--json", "--restart").stdout)
+    assert result.stdout.count(first) == result.stdout.count(second) == 1
     assert [(one["problem"], one["path"]) for one in found] == [("missing", first), ("damaged", second)]
 
 
