@@ -161,20 +161,24 @@ def _fillable(invocation: Invocation, url: str | None, present: Path | None, ver
 
 
 def _check_volumes(invocation: Invocation) -> None:
-    """Refuse to make an empty index because a disk is not mounted.
+    """Refuse to make an empty index because a disk is not mounted, and name the volumes of which that may be so.
 
     Raises
     ------
     BadUsage
         There is no volume but those whose folder is missing, or empty as a mount point without its disk.
     """
-    folders = [volume.path for volume in invocation.config.volumes]
-    if not any(folder is None or (folder.is_dir() and any(folder.iterdir())) for folder in folders):
+    volumes = invocation.config.volumes
+    empty = [one for one in volumes if one.path is not None and not (one.path.is_dir() and any(one.path.iterdir()))]
+    if len(empty) == len(volumes):
         primary = invocation.config.primary_volume
         raise BadUsage(
             f"the folder of the volume {primary.name}, {primary.path}, is missing or empty, and no other volume holds "
             "anything: is its disk mounted?"
         )
+    for volume in empty:
+        place = f"the folder of the volume {volume.name}, {volume.path}, is missing or empty"
+        click.echo(f"{place}: the new index has no copies there; is its disk mounted?", err=True)
 
 
 def _require_objects(invocation: Invocation) -> None:

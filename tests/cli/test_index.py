@@ -245,6 +245,17 @@ def test_rebuild_refuses_when_the_folder_of_the_primary_volume_is_missing(config
     assert not list((tmp_path / "data").glob("*.rebuilding*"))
 
 
+def test_rebuild_names_the_volume_that_is_missing_though_another_one_has_the_objects(config_path, store, tmp_path):
+    before = counts(config_path)
+    store.rename(tmp_path / "near")
+    with config_path.open("a") as config:
+        config.write(f"[volume main]\npath = store\n[volume near]\npath = {tmp_path}/near\nrole = replica\n")
+    result = invoke(config_path, "rebuild")
+    assert (result.exit_code, counts(config_path)["instances"]) == (0, before["instances"])
+    assert f"the folder of the volume main, {store}, is missing or empty" in result.stderr
+    assert "volume near" not in result.stderr
+
+
 @pytest.mark.parametrize("arguments", [["counts"], ["conflicts"], ["duplicates"], ["check"]])
 def test_no_other_command_works_with_an_index_that_is_being_replaced(config_path, tmp_path, arguments):
     with lock.exclusive(tmp_path / "data"):
