@@ -14,6 +14,7 @@ import pytest
 from pydicom.uid import JPEG2000Lossless
 
 from tests.crash.campaign import process_ids
+from tests.peers import starts_programs
 from tests.peers.files import make_series, make_small
 from tests.peers.node import REPOSITORY, Node
 from tests.peers.process import Server, wait_until
@@ -126,6 +127,7 @@ def descendants(node: Node) -> set[int]:
 
 
 def test_a_node_in_the_foreground_goes_on_when_its_terminal_is_closed(node: Node, tmp_path: Path) -> None:
+    starts_programs()
     controller, terminal = os.openpty()
     process_id = os.fork()
     if process_id == 0:
