@@ -60,7 +60,7 @@ def _job_lines(status: Status, now: datetime) -> Iterator[str]:
     if not status.jobs:
         yield "no jobs"
     for one in status.jobs:
-        where = f" to {printable(one.destination)}" if one.destination else ""
+        where = f" for {printable(one.destination)}" if one.destination else ""
         count = count_in_words(one.count, "job")
         yield f"{count} {one.state}: {printable(one.kind)}{where}, the oldest {_age(one.oldest_at, now)}"
 

@@ -75,7 +75,7 @@ def test_status_before_and_after_the_copies_are_made(node, invoke):
     lines = [line.split() for line in result.stdout.splitlines()]
     assert lines[1][:3] + lines[1][5:8] == ["main", "primary", "ready", "6", "0", "0"]
     assert "6 with 1 good copy" in result.stdout
-    assert "6 jobs waiting: replicate to near" in result.stdout
+    assert "6 jobs waiting: replicate for near" in result.stdout
     run_all(Runner(node, periodic=()))
     result = invoke("store", "status")
     assert result.exit_code == 0
