@@ -78,7 +78,7 @@ def owner_of(path: Path) -> str:
 def narrow(path: str | os.PathLike[str]) -> bool:
     """Take from others what they may do with a file or directory of ours; tell whether that was anything.
 
-    What belongs to somebody else, and what a symbolic link leads to, is left alone.
+    What belongs to somebody else is left alone, except by root, and so is what a symbolic link leads to.
     """
     try:
         found = os.lstat(path)
