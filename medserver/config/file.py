@@ -72,13 +72,15 @@ class ConfigFile:
         now = time.monotonic()
         if now < self._look_at:
             return self._reading.config
-        self._look_at = now + self._look_every_s
-        signature = self._stat()
-        if signature != self._signature:
-            with self._lock:
+        if self._stat() != self._signature:
+            with self._lock:  # whoever looks meanwhile waits for what is being read
+                signature = self._stat()
                 if signature != self._signature:
-                    self._signature = signature
-                    self._take_over()
+                    try:
+                        self._take_over()
+                    finally:
+                        self._signature = signature
+        self._look_at = now + self._look_every_s
         return self._reading.config
 
     def read_again(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,19 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path):
     path = tmp_path / "config.ini"
     path.write_bytes(b"\xef\xbb\xbf[node]\r\nport = 5\r\n")
     assert ConfigFile(path).current.node.port == 5
+
+
+def test_nobody_gets_the_old_configuration_while_the_new_one_is_read(path):
+    """An AE that was just approved is not rejected because another thread has noticed the change first."""
+    file = ConfigFile(path, look_every_s=60.0)
+    file.read_again()
+    names = [f"AE{number}" for number in range(300)]
+    replace(path, "[node]\nport = 1\n" + "".join(map(ENTRY.format, names)))
+    together = threading.Barrier(4)
+
+    def known_last() -> bool:
+        together.wait(PATIENCE_S)
+        return file.current.remotes_for(names[-1], "10.0.0.5") is not None
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: known_last(), range(4))) == [True] * 4
