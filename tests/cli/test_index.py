@@ -246,7 +246,10 @@ def test_rebuild_refuses_when_the_folder_of_the_primary_volume_is_missing(config
 
 
 def test_rebuild_names_the_volume_that_is_missing_though_another_one_has_the_objects(config_path, store, tmp_path):
+    """Where the index is lost as well: else it tells that the volume has objects, and nothing is made without them."""
     before = counts(config_path)
+    for file in (tmp_path / "data").glob("index.db*"):
+        file.unlink()
     store.rename(tmp_path / "near")
     with config_path.open("a") as config:
         config.write(f"[volume main]\npath = store\n[volume near]\npath = {tmp_path}/near\nrole = replica\n")
