@@ -184,7 +184,7 @@ def verify(
 
     With --pixels every image is decoded that was compressed here, and its pixels are compared with the digest of the
     original's. Where they differ, an uncompressed image that has them takes its place, made by the decoder that proved
-    the compression; the compressed form is put aside. The exit code is 1 if pixels could not be brought back.
+    the compression; the compressed form becomes a duplicate. The exit code is 1 if pixels could not be brought back.
     """
     if pixels:
         if volume or sample or rate or restart:

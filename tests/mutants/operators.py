@@ -87,7 +87,15 @@ def _mutant(file: str, source: str, change: Change) -> Mutant:
     after = (content[first : change.start] + change.text + content[change.end : last]).decode()
     number = content.count(b"\n", 0, first) + 1
     occurrence = occurrences(source, change.function, before).index(number)
-    return Mutant(file, number, change.function, change.operator, before, after, occurrence)
+    return Mutant(
+        file=file,
+        line_number=number,
+        function=change.function,
+        operator=change.operator,
+        before=before,
+        after=after,
+        occurrence=occurrence,
+    )
 
 
 class _Finder(ast.NodeVisitor):
