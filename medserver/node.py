@@ -16,7 +16,7 @@ from medserver.codecs import TranscodedCache, Transcoder, Workers
 from medserver.config import Config, ConfigFile, VolumeOptions
 from medserver.errors import MedserverError, StoreFailure
 from medserver.index import Index, open_index
-from medserver.jobs.queue import Queue, open_queue
+from medserver.queue import Queue, open_queue
 from medserver.store import DirectoryVolume, Volume
 
 TRANSCODED = "transcoded"
@@ -171,7 +171,7 @@ def open_volumes(config: Config, *, receives: bool = False, index: Index | None 
 def open_volume(volume: VolumeOptions, *, journaled: bool = False, index: Index | None = None) -> Volume:
     """Make one volume; `journaled` says that this process receives objects for it."""
     if volume.path is None:
-        from medserver.store.bucket import BucketVolume, Place
+        from medserver.store.bucket.volume import BucketVolume, Place
 
         place = Place(str(volume.url), volume.endpoint, volume.region, volume.credentials)
         return BucketVolume(volume.name, place)

@@ -70,13 +70,11 @@ def test_contract_catches(contract: str, module: str, text: str, complaint: str,
     package = tmp_path / "medserver"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "jobs").mkdir()
-    (package / "jobs" / "__init__.py").write_text("")
     users = {
         "wire": "import pynetdicom",
         "index": "import apsw, peewee",
         "codecs": "import numpy",
-        "jobs/queue": "import huey, redis",
+        "queue": "import huey, redis",
     }
     for name in ("errors", "dicom", "store", "archive", "services", *users):
         (package / f"{name}.py").write_text(users.get(name, ""))

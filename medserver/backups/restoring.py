@@ -17,7 +17,7 @@ from medserver.backups.workspace import workspace
 from medserver.config import Config, ConfigFile
 from medserver.errors import BadUsage
 from medserver.index import Counts, Staged, known_migrations, open_backend
-from medserver.index.backend import Backend
+from medserver.index.database.backend import Backend
 from medserver.node import Node, open_node, utc_now
 from medserver.store.failures import translating
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from medserver.backups.creation import create_backup
 from medserver.backups.retention import remove_old_backups
 from medserver.index import Interrupted, NewJob
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done
 from medserver.node import Node
 
 SURVEY, BACKUP = "backup-survey", "backup"

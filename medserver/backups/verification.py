@@ -10,7 +10,7 @@ from medserver.backups.workspace import workspace
 from medserver.config import Config
 from medserver.errors import BadUsage, DamagedObject
 from medserver.index import open_backend
-from medserver.index.backend import Backend
+from medserver.index.database.backend import Backend
 
 
 def verify_backup(config: Config, backup: Backup) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from medserver import modes
 from medserver.config import Config
+from medserver.store.directory.incoming import Incoming
 from medserver.store.failures import translating
 from medserver.store.files import Files
-from medserver.store.incoming import Incoming
 
 DIRECTORY = "unfinished"
 

@@ -16,7 +16,7 @@ from medserver.cli.text import CELL_LENGTH_MAX, count_in_words, duration_in_word
 from medserver.config.values import closest
 from medserver.errors import BadUsage
 from medserver.index import Job, JobFilter, Lane
-from medserver.index.job_records import STATES
+from medserver.index.jobs.records import STATES
 from medserver.node import Node, open_node
 
 PAGE_JOBS = 500
@@ -246,7 +246,7 @@ def _check_kind(node: Node, name: str) -> None:
     waiting = {state.lane.kind for state in node.index.jobs.lanes()}
     if name in waiting:
         return
-    from medserver.jobs.kinds import JOB_KINDS  # with all that performs jobs
+    from medserver.work.kinds import JOB_KINDS  # with all that performs jobs
 
     known = waiting | {kind.name for kind in JOB_KINDS}
     if name not in known:

@@ -11,8 +11,8 @@ from medserver.commitment.plan import check_job, number_of, report_job
 from medserver.commitment.safety import failure_reason
 from medserver.dicom import status
 from medserver.index import StoredCommitment
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done
 from medserver.node import Node
 
 NOTE_INTERVAL_S = 2.0

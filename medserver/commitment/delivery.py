@@ -12,8 +12,8 @@ from medserver.config import Remote
 from medserver.dicom import status
 from medserver.errors import MedserverError, RemoteError, UnknownRemote
 from medserver.index import Job, NewJob, StoredCommitment
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.log import Event
 from medserver.node import Node
 from medserver.scu import commitment as scu

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from medserver.jobs.batch import Batch
+from medserver.index.jobs.batch import Batch
 from medserver.node import Node
 
 KEPT_DAYS = 90

@@ -14,7 +14,7 @@ from medserver import archive
 from medserver.conditions.reading import conditions_in
 from medserver.errors import CannotUnderstand, StoreFailure
 from medserver.index import Acquisition, StoredInstance
-from medserver.jobs.batch import Batch
+from medserver.index.jobs.batch import Batch
 from medserver.log import Event
 from medserver.node import Node
 

@@ -17,8 +17,8 @@ from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
 from medserver.errors import RemoteError
 from medserver.index import Job, Lane, NewJob, StoredInstance
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 from medserver.routing.outbox import CONFIRM, DELIVER, follow_up
 from medserver.scu.commitment import PROPOSAL

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from medserver.config import Config, Route
 from medserver.index import Job, NewJob, StoredInstance
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done, held
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, held
 from medserver.node import Node
 from medserver.routing.outbox import follow_up, is_undecided
 

@@ -14,8 +14,8 @@ from medserver.config import Route
 from medserver.delivery.entries import rule_of, undecided
 from medserver.delivery.evidence import Evidence
 from medserver.index import Job, JobFilter
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done
 from medserver.node import Node
 from medserver.routing.outbox import HOLD, follow_up, is_undecided, released, sending_kind
 

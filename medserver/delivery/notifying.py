@@ -15,8 +15,8 @@ from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.dicom import status, uids
 from medserver.errors import RemoteError
 from medserver.index import Lane
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 from medserver.routing.outbox import NOTIFY
 from medserver.scu.normalized import create_instance, proposal

@@ -18,8 +18,8 @@ from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.dicom import status, uids
 from medserver.errors import RemoteError
 from medserver.index import Job, Lane, NewJob, PerformedStep
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 from medserver.procedures.performed import FIXED, IN_PROGRESS, decoded
 from medserver.routing.outbox import FORWARD_STEP, is_undecided, released, step_kind_of

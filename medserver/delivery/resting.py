@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from medserver.config import Remote
 from medserver.errors import RemoteError
 from medserver.index import Job, Lane
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, failed
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, failed
 from medserver.log import Event
 from medserver.node import Node
 

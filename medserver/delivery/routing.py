@@ -14,8 +14,8 @@ from medserver.archive.follow_ups import ROUTE
 from medserver.dicom.dataset_values import value_of
 from medserver.errors import StoreFailure
 from medserver.index import Job, StoredInstance
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 from medserver.routing.plan import Arrival, jobs_of
 

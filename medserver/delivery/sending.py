@@ -22,8 +22,8 @@ from medserver.delivery.side_by_side import Pace, merged
 from medserver.dicom import status
 from medserver.errors import AssociationAborted, MedserverError, NoContextAccepted, RemoteError
 from medserver.index import Job, Lane, StoredInstance
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 from medserver.routing.outbox import DELIVER
 from medserver.scu.sender import StorageSender

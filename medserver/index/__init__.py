@@ -6,16 +6,16 @@ Here are the schema (`migrations`, `models`, `columns`), the databases (`backend
 what peers are promised (`commitments`). The files themselves are in the store; `medserver.archive` writes both.
 """
 
-from medserver.index import drivers  # noqa: F401 - before whatever imports peewee
-from medserver.index.acquisitions import Acquisition
+from medserver.index.database import drivers  # noqa: F401 - before whatever imports peewee
+from medserver.index.objects.acquisitions import Acquisition
 from medserver.index.callers import UnknownCaller
-from medserver.index.commitment_records import NewCommitment, StoredCommitment
-from medserver.index.commitments import Commitments
-from medserver.index.conflicts import Conflict
-from medserver.index.database import known_migrations, open_backend
-from medserver.index.dump import DumpContent, Interrupted, Staged
+from medserver.index.commitments.records import NewCommitment, StoredCommitment
+from medserver.index.commitments.commitments import Commitments
+from medserver.index.objects.conflicts import Conflict
+from medserver.index.database.opening import known_migrations, open_backend
+from medserver.index.database.dump import DumpContent, Interrupted, Staged
 from medserver.index.index import Index, open_index
-from medserver.index.job_records import (
+from medserver.index.jobs.records import (
     HIGH,
     LOW,
     MEDIUM,
@@ -27,11 +27,11 @@ from medserver.index.job_records import (
     NewJob,
     Verdict,
 )
-from medserver.index.jobs import Jobs
-from medserver.index.originals import Form, ObjectKey, Originals
+from medserver.index.jobs.jobs import Jobs
+from medserver.index.objects.originals import Form, ObjectKey, Originals
 from medserver.index.performed_steps import Change, PerformedStep, PerformedSteps
-from medserver.index.query import Query
-from medserver.index.records import (
+from medserver.index.find.query import Query
+from medserver.index.objects.records import (
     BAD,
     GOOD,
     Added,
@@ -41,9 +41,9 @@ from medserver.index.records import (
     StoredInstance,
     StoredLocation,
 )
-from medserver.index.selection import Selection
-from medserver.index.tombstones import Tombstone
-from medserver.index.upkeep_records import Cursor, Tally, VolumeTally
+from medserver.index.find.selection import Selection
+from medserver.index.objects.tombstones import Tombstone
+from medserver.index.upkeep.records import Cursor, Tally, VolumeTally
 
 __all__ = [
     "BAD",

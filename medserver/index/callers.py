@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from medserver.index.backend import Backend
-from medserver.index.moments import from_text, to_text
+from medserver.index.database.backend import Backend
+from medserver.index.database.moments import from_text, to_text
 
 CALLERS_MAX = 200
 """How many are kept; the one that was silent for longest goes first."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from medserver.index.access import Access, AddJobs
-from medserver.index.job_records import NewJob
-from medserver.index.moments import from_text, to_text
+from medserver.index.database.access import Access, AddJobs
+from medserver.index.database.moments import from_text, to_text
+from medserver.index.jobs.records import NewJob
 
 
 class Completions:

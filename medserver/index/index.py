@@ -8,38 +8,39 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from medserver.dicom.matching import Condition
-from medserver.index import additions, moments
-from medserver.index.access import Access, AddJobs
-from medserver.index.acquisitions import Acquisitions
-from medserver.index.additions import Additions
-from medserver.index.backend import Backend
 from medserver.index.callers import UnknownCaller, UnknownCallers
-from medserver.index.commitment_table import CommitmentTable
-from medserver.index.commitments import Commitments
+from medserver.index.commitments.commitments import Commitments
+from medserver.index.commitments.table import CommitmentTable
 from medserver.index.completions import Completions
-from medserver.index.conflicts import Conflict, Conflicts
-from medserver.index.connections import Connections
-from medserver.index.copies import CopyTable
-from medserver.index.database import migrate, open_backend
-from medserver.index.deletions import Deletions, OrderTable
-from medserver.index.dump import DumpContent, ShouldStop
-from medserver.index.find import Find
-from medserver.index.hierarchy import Hierarchy
-from medserver.index.job_lanes import LaneTable
-from medserver.index.job_records import NewJob
-from medserver.index.job_table import JobTable
-from medserver.index.jobs import Jobs
-from medserver.index.locating import Preference
-from medserver.index.locations import LocationTable
-from medserver.index.originals import Originals, OriginalTable
+from medserver.index.database import moments
+from medserver.index.database.access import Access, AddJobs
+from medserver.index.database.backend import Backend
+from medserver.index.database.connections import Connections
+from medserver.index.database.dump import DumpContent, ShouldStop
+from medserver.index.database.opening import migrate, open_backend
+from medserver.index.database.writer import Writer
+from medserver.index.find.find import Find
+from medserver.index.find.locating import Preference
+from medserver.index.find.query import Query
+from medserver.index.find.selection import Selection
+from medserver.index.jobs.jobs import Jobs
+from medserver.index.jobs.lanes import LaneTable
+from medserver.index.jobs.records import NewJob
+from medserver.index.jobs.table import JobTable
+from medserver.index.objects import additions
+from medserver.index.objects.acquisitions import Acquisitions
+from medserver.index.objects.additions import Additions
+from medserver.index.objects.conflicts import Conflict, Conflicts
+from medserver.index.objects.copies import CopyTable
+from medserver.index.objects.deletions import Deletions, OrderTable
+from medserver.index.objects.hierarchy import Hierarchy
+from medserver.index.objects.locations import LocationTable
+from medserver.index.objects.originals import Originals, OriginalTable
+from medserver.index.objects.pruning import Pruning
+from medserver.index.objects.records import Added, Counts, Duplicate, InstanceRecord, StoredInstance, StoredLocation
+from medserver.index.objects.tombstones import Tombstones, TombstoneTable
 from medserver.index.performed_steps import PerformedSteps
-from medserver.index.pruning import Pruning
-from medserver.index.query import Query
-from medserver.index.records import Added, Counts, Duplicate, InstanceRecord, StoredInstance, StoredLocation
-from medserver.index.selection import Selection
-from medserver.index.tombstones import Tombstones, TombstoneTable
-from medserver.index.upkeep import Upkeep
-from medserver.index.writer import Writer
+from medserver.index.upkeep.upkeep import Upkeep
 
 Clock = Callable[[], datetime]
 Item = TypeVar("Item")

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from medserver.index.access import Access, AddJobs
-from medserver.index.job_records import NewJob
-from medserver.index.moments import from_text, to_text
+from medserver.index.database.access import Access, AddJobs
+from medserver.index.database.moments import from_text, to_text
+from medserver.index.jobs.records import NewJob
 
 PAGE_ROWS = 500
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from medserver.config import Poll
 from medserver.errors import MedserverError
 from medserver.index import NewJob
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done
 from medserver.log import Event
 from medserver.node import Node
 from medserver.polling.collecting import collect

@@ -10,8 +10,8 @@ from medserver.archive.follow_ups import compression_job
 from medserver.dicom.transfer_syntaxes import transfer_syntax
 from medserver.errors import CannotTranscode, StoreFailure, TransferSyntaxNotSupported
 from medserver.index import GOOD, Job, StoredLocation
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.log import Event
 from medserver.node import Node
 from medserver.safekeeping.presence import let_others_go_first, require_present, wait_until_writable

@@ -17,9 +17,9 @@ from medserver.archive.tombstones import write_tombstones
 from medserver.crash import crash_point
 from medserver.errors import DamagedObject
 from medserver.index import Duplicate, Job, NewJob, StoredInstance, StoredLocation, Tombstone
-from medserver.index.deletions import Key
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, failed
+from medserver.index.objects.deletions import Key
 from medserver.log import Event
 from medserver.node import Node
 from medserver.safekeeping.presence import wait_until_removable

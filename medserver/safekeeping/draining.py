@@ -12,8 +12,8 @@ from itertools import islice, takewhile
 from medserver import archive
 from medserver.errors import BadUsage, DamagedObject, StoreFailure
 from medserver.index import GOOD, NewJob, StoredLocation
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.log import Event
 from medserver.node import Node
 from medserver.safekeeping.deletion import removal_jobs

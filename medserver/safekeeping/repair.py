@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from medserver import archive
 from medserver.errors import DamagedObject, StoreFailure
 from medserver.index import GOOD, Job, StoredLocation
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.log import Event
 from medserver.node import Node
 from medserver.safekeeping.presence import require_present, wait_until_writable

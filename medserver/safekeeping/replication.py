@@ -10,8 +10,8 @@ from itertools import islice
 from medserver import archive
 from medserver.errors import DamagedObject, MedserverError, StoreFailure
 from medserver.index import GOOD, Job, StoredLocation
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
 from medserver.safekeeping.drained import is_draining
 from medserver.safekeeping.presence import let_others_go_first, require_present, wait_until_writable

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from medserver.index import NewJob
-from medserver.jobs.batch import Batch
-from medserver.jobs.outcome import Outcome, done
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done
 from medserver.node import Node
 from medserver.safekeeping.drained import is_draining
 from medserver.safekeeping.seeking import queue_missing, queue_repairs

@@ -11,7 +11,7 @@ from medserver import archive
 from medserver.archive import Finding, Problem
 from medserver.errors import DamagedObject, StoreFailure
 from medserver.index import StoredLocation
-from medserver.jobs.batch import Batch
+from medserver.index.jobs.batch import Batch
 from medserver.node import Node
 from medserver.safekeeping.pace import Pace
 from medserver.safekeeping.presence import let_others_go_first, require_present

@@ -16,9 +16,9 @@ from medserver import __version__, archive, lock
 from medserver.config import ConfigFile
 from medserver.errors import MedserverError, StoreFailure
 from medserver.imports import import_all
-from medserver.jobs.queue import messages, storages  # noqa: F401 - as `import_all` below
 from medserver.log import Event
 from medserver.node import Node, open_node, open_volumes
+from medserver.queue import messages, storages  # noqa: F401 - as `import_all` below
 from medserver.server import acceptor_process, placer_process, worker_process
 from medserver.server.acceptor_process import DRAIN_S
 from medserver.server.descriptors import raise_descriptor_limit

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 
 from medserver import lock
 from medserver.config import ConfigFile
-from medserver.jobs.kinds import JOB_KINDS, PERIODIC, JobKind, Periodic
-from medserver.jobs.runner import Runner
 from medserver.log import Event
 from medserver.node import open_node
 from medserver.server.acceptor_process import DRAIN_S
@@ -17,6 +15,8 @@ from medserver.server.hangup import Hangup
 from medserver.server.priority import lower_priority
 from medserver.server.signals import is_asked_to_stop
 from medserver.server.stop_request import StopRequest
+from medserver.work.kinds import JOB_KINDS, PERIODIC, JobKind, Periodic
+from medserver.work.runner import Runner
 
 WATCH_INTERVAL_S = 0.5
 

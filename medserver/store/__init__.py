@@ -7,7 +7,7 @@ Start with `volume` (the contract that every volume keeps), then `directory` (a 
 from __future__ import annotations
 
 from medserver.store.condition import AWAY, EMPTY, FULL, READ_ONLY, READY, Condition
-from medserver.store.directory import DirectoryVolume
+from medserver.store.directory.volume import DirectoryVolume
 from medserver.store.notes import PERFORMED_STEPS, TOMBSTONES
 from medserver.store.shelf import Shelf
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject, Volume

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
+from medserver.store.directory.incoming import Incoming
 from medserver.store.files import Files
-from medserver.store.incoming import Incoming
 
 TOMBSTONES, PERFORMED_STEPS = "tombstones", "performed-steps"
 NOTES = (TOMBSTONES, PERFORMED_STEPS)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from medserver.jobs.runner import Runner
 from medserver.node import Node
+from medserver.work.runner import Runner
 from tests.archive.conftest import open_archive  # noqa: F401 - a fixture
 from tests.safekeeping.conftest import quick, run_all  # noqa: F401 - a fixture
 

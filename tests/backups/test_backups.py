@@ -16,11 +16,11 @@ from medserver.backups.retention import remove_old_backups
 from medserver.backups.verification import verify_backup
 from medserver.errors import BadUsage, DamagedObject, OutOfResources
 from medserver.index import Interrupted, JobFilter, NewJob
-from medserver.jobs.batch import Batch
-from medserver.jobs.kinds import PERIODIC
-from medserver.jobs.runner import Runner
+from medserver.index.jobs.batch import Batch
 from medserver.node import Node
 from medserver.safekeeping.deletion import DELETE, order_deletion
+from medserver.work.kinds import PERIODIC
+from medserver.work.runner import Runner
 from tests.archive.conftest import receive
 from tests.backups.conftest import rows, work
 from tests.peers.files import make_small
@@ -83,8 +83,8 @@ def test_writers_go_on_while_a_backup_is_made(node, tmp_path):
         return False
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("medserver.index.sqlite_dump.PAGES_PER_STEP", 5)
-        patch.setattr("medserver.index.postgresql_dump.LOOK_EVERY_S", 0.001)
+        patch.setattr("medserver.index.sqlite.dump.PAGES_PER_STEP", 5)
+        patch.setattr("medserver.index.postgresql.dump.LOOK_EVERY_S", 0.001)
         manifest = creation.create_backup(node, node.volumes["near"], write_meanwhile)
     assert added
     jobs_then = manifest.rows["jobs"]
@@ -94,7 +94,7 @@ def test_writers_go_on_while_a_backup_is_made(node, tmp_path):
 
 
 def test_a_backup_that_is_told_to_stop_leaves_nothing(node, tmp_path, monkeypatch):
-    monkeypatch.setattr("medserver.index.postgresql_dump.LOOK_EVERY_S", 0.0001)
+    monkeypatch.setattr("medserver.index.postgresql.dump.LOOK_EVERY_S", 0.0001)
     store(node, tmp_path, 1)
     with pytest.raises(Interrupted):
         creation.create_backup(node, node.volumes["near"], lambda: True)

@@ -16,8 +16,8 @@ from medserver.config import ConfigFile
 from medserver.dicom.conditions import SingleValue
 from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.index import JobFilter
-from medserver.jobs.runner import Runner
 from medserver.node import Node, open_node
+from medserver.work.runner import Runner
 from tests.archive.conftest import receive
 from tests.peers.files import Sample, make_series, make_small
 from tests.safekeeping.conftest import flip, quick, root, run_all  # noqa: F401 - a fixture

@@ -15,10 +15,10 @@ from medserver.commitment.plan import CHECK, REPORT, check_job
 from medserver.config import ConfigFile
 from medserver.dicom.storage_commitment import Reference
 from medserver.index import NewCommitment
-from medserver.jobs.batch import Batch
-from medserver.jobs.kinds import JOB_KINDS
-from medserver.jobs.runner import Runner
+from medserver.index.jobs.batch import Batch
 from medserver.node import Node, open_node
+from medserver.work.kinds import JOB_KINDS
+from medserver.work.runner import Runner
 from tests.clock import Clock
 from tests.services.corpus import make_study
 

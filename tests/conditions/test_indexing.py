@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 from medserver.conditions.indexing import CONDITIONS
 from medserver.dicom.acquisition import ITEM_KEYWORDS, PLAIN_KEYWORDS
 from medserver.index import NewJob
-from medserver.jobs.runner import Runner
 from medserver.node import Node as Opened
+from medserver.work.runner import Runner
 from tests.archive.conftest import NodeOpener, open_archive, receive, stored_paths  # noqa: F401 - a fixture
 from tests.clock import Clock
 from tests.peers.dcmtk import Dcmtk

@@ -10,8 +10,8 @@ import pytest
 
 from medserver.config.hours import Hours
 from medserver.index import JobFilter
-from medserver.jobs.runner import Runner
 from medserver.node import Node
+from medserver.work.runner import Runner
 from tests.archive.conftest import open_archive, receive  # noqa: F401 - a fixture
 from tests.clock import Clock
 from tests.peers.dcmtk_servers import StoreSCP

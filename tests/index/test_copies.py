@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from medserver.index import BAD, GOOD, Index, InstanceRecord, Query, StoredLocation, open_index
-from medserver.index.selection import PAGE_ROWS
+from medserver.index.find.selection import PAGE_ROWS
 from tests.index.samples import NOON, conditions, find, record
 
 EVERY_VOLUME = ("main", "near", "far")

@@ -12,9 +12,8 @@ import pytest
 from medserver.dicom.attributes import ATTRIBUTES, LEVELS
 from medserver.errors import ConfigError, IndexFailure
 from medserver.index import Index, NewJob, open_index
-from medserver.index.columns import TABLES, match_columns
-from medserver.index.database import MIGRATIONS, open_backend
-from medserver.index.models import (
+from medserver.index.database.columns import TABLES, match_columns
+from medserver.index.database.models import (
     MODELS,
     Completions,
     Conflicts,
@@ -33,7 +32,8 @@ from medserver.index.models import (
     Tombstones,
     UnknownCallers,
 )
-from medserver.index.sqlite import check_version
+from medserver.index.database.opening import MIGRATIONS, open_backend
+from medserver.index.sqlite.backend import check_version
 from tests.index.samples import record
 
 ALL_MODELS = [

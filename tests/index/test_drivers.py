@@ -30,11 +30,11 @@ def run(program: str) -> str:
 def test_peewee_is_given_all_that_it_takes_from_psycopg_itself() -> None:
     own = json.loads(run(OF_PSYCOPG))
     assert {"psycopg", "TransactionStatus", "Json_pg3", "txn_idle"} <= own.keys()
-    assert json.loads(run(f"import medserver.index.postgresql\n{OF_PSYCOPG}")) == own
+    assert json.loads(run(f"import medserver.index.postgresql.backend\n{OF_PSYCOPG}")) == own
 
 
 def test_the_index_on_sqlite_imports_no_driver_of_another_database() -> None:
-    loaded = run("import sys, medserver.index.sqlite\nprint(*sys.modules)").split()
+    loaded = run("import sys, medserver.index.sqlite.backend\nprint(*sys.modules)").split()
     assert {"peewee", "apsw"} <= set(loaded)
     assert not {"psycopg", "psycopg2", "MySQLdb", "pymysql"} & set(loaded)
 

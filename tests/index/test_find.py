@@ -9,7 +9,7 @@ import pytest
 from medserver.dicom.attributes import at_level
 from medserver.errors import IndexFailure
 from medserver.index import Index, Query, StoredInstance
-from medserver.index.find import FIRST_PAGE_ROWS, PAGE_ROWS, PAGE_ROWS_BELOW
+from medserver.index.find.find import FIRST_PAGE_ROWS, PAGE_ROWS, PAGE_ROWS_BELOW
 from tests.index.samples import CT, EXPLICIT, MR, conditions, find, record
 
 

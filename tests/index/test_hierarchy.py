@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from medserver.index import Index, additions, open_index
-from medserver.index.conflicts import Conflicts
-from medserver.index.hierarchy import Hierarchy
-from medserver.index.writer import Collision
+from medserver.index import Index, open_index
+from medserver.index.database.writer import Collision
+from medserver.index.objects import additions
+from medserver.index.objects.conflicts import Conflicts
+from medserver.index.objects.hierarchy import Hierarchy
 from tests.index.samples import find, record
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from medserver.index import Index, Lane, open_index
-from medserver.index.job_order import Order, OrderKey
-from medserver.index.moments import to_text
+from medserver.index.database.moments import to_text
+from medserver.index.jobs.order import Order, OrderKey
 from tests.conftest import MakeDirectory
 from tests.index.samples import NOON
 

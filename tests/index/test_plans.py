@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from medserver.index import Index, open_index
-from medserver.index.models import MODELS
-from medserver.index.query import Matching, compiled
+from medserver.index.database.models import MODELS
+from medserver.index.find.query import Matching, compiled
 from tests.conftest import MakeDirectory
 from tests.index.samples import conditions, record
 

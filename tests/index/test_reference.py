@@ -14,7 +14,7 @@ from medserver.dicom.attributes import ATTRIBUTES, LEVELS, UNIQUE_KEYS, Attribut
 from medserver.dicom.matching import CombinedRange, Condition, combine_date_times, matches, parse_key
 from medserver.errors import IdentifierMismatch
 from medserver.index import Index, InstanceRecord, Query
-from medserver.index.computed import COMPUTED
+from medserver.index.find.computed import COMPUTED
 from tests.index.samples import CT, EXPLICIT, IMPLICIT, MR, record
 
 Row = dict[str, Any]

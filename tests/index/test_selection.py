@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medserver.index import Index, StoredInstance
-from medserver.index.selection import PAGE_ROWS
+from medserver.index.find.selection import PAGE_ROWS
 from tests.index.samples import CT, EXPLICIT, IMPLICIT, MR, conditions, record
 
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medserver.dicom.attributes import LEVELS
-from medserver.index.columns import LEVEL_COLUMNS, level_row, level_values, newly_known
-from medserver.index.identity import Person
-from medserver.index.translation import successor
+from medserver.index.database.columns import LEVEL_COLUMNS, level_row, level_values, newly_known
+from medserver.index.find.translation import successor
+from medserver.index.objects.identity import Person
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=4)
 

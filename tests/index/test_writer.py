@@ -13,8 +13,8 @@ import pytest
 
 from medserver.errors import IndexFailure, OutOfResources
 from medserver.index import Index, open_index
-from medserver.index.database import migrate
-from medserver.index.sqlite import SqliteBackend
+from medserver.index.database.opening import migrate
+from medserver.index.sqlite.backend import SqliteBackend
 from tests.index.cluster import Cluster
 from tests.index.samples import find, record
 from tests.peers.process import wait_until

@@ -6,7 +6,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from medserver.store.bucket import BucketVolume, Place
+from medserver.store.bucket.volume import BucketVolume, Place
 from tests.peers import Address
 from tests.peers.ports import free_port
 from tests.peers.process import Server

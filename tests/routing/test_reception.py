@@ -11,8 +11,8 @@ import pytest
 
 from medserver import archive
 from medserver.index import JobFilter
-from medserver.jobs.runner import Runner
 from medserver.node import Node
+from medserver.work.runner import Runner
 from tests.archive.conftest import open_archive, receive, stored_paths  # noqa: F401 - a fixture
 from tests.peers.files import Sample, make_series
 

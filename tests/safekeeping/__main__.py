@@ -15,10 +15,10 @@ from pathlib import Path
 
 from medserver import archive
 from medserver.config import ConfigFile
-from medserver.jobs.runner import Runner
 from medserver.node import Node, open_node
 from medserver.safekeeping.pace import Pace
 from medserver.safekeeping.verification import verify_copies
+from medserver.work.runner import Runner
 from tests.archive.conftest import receive
 from tests.peers.files import make_small
 from tests.safekeeping.conftest import run_all, sent, served

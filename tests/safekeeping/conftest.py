@@ -11,9 +11,9 @@ import pytest
 
 from medserver import archive
 from medserver.index import GOOD
-from medserver.jobs.runner import Runner
 from medserver.node import Node
 from medserver.safekeeping import presence
+from medserver.work.runner import Runner
 from tests.archive.conftest import open_archive, receive  # noqa: F401 - a fixture
 from tests.peers.files import Sample, make_small
 

@@ -14,12 +14,12 @@ from medserver.dicom.part10 import read_file_meta
 from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.errors import OutOfResources
 from medserver.index import NewJob, StoredInstance, Tombstone
-from medserver.jobs.runner import Runner
 from medserver.node import Node
 from medserver.safekeeping.compression import queue_compression
 from medserver.safekeeping.deletion import asides_of, order_deletion
 from medserver.safekeeping.pace import Pace
 from medserver.safekeeping.verification import verify_copies
+from medserver.work.runner import Runner
 from tests.archive.conftest import receive, stored_paths
 from tests.peers.files import Sample, make_series
 from tests.safekeeping.conftest import VOLUMES, all_good, flip, root, run_all, sent, served, states

@@ -9,12 +9,12 @@ import pytest
 from medserver import archive, errors
 from medserver.archive.findings import Problem
 from medserver.index import GOOD, JobFilter, NewJob
-from medserver.jobs.kinds import JOB_KINDS
-from medserver.jobs.runner import Runner
 from medserver.safekeeping.deletion import asides_of, order_deletion
 from medserver.safekeeping.drained import is_draining, set_draining
 from medserver.safekeeping.draining import begin_draining
 from medserver.safekeeping.status import status_of
+from medserver.work.kinds import JOB_KINDS
+from medserver.work.runner import Runner
 from tests.archive.conftest import receive
 from tests.peers.files import make_small
 from tests.safekeeping.conftest import all_good, bring_back, flip, paths, root, run_all, sent, served, states, take_away

@@ -16,15 +16,15 @@ from medserver.dicom.part10 import read_file_meta
 from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.dicom.uids import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from medserver.index import StoredInstance
-from medserver.jobs.runner import Runner
 from medserver.node import Node
 from medserver.safekeeping.compression import queue_compression
 from medserver.safekeeping.deletion import order_deletion
 from medserver.safekeeping.pixels import verify_all_pixels
+from medserver.work.runner import Runner
 from tests.archive.conftest import receive
+from tests.clock import Clock
 from tests.codecs.images import pixels_of
 from tests.codecs.stored import StoredObject
-from tests.clock import Clock
 from tests.peers.files import make_series
 from tests.safekeeping.conftest import flip, root, run_all, sent, served
 from tests.safekeeping.lost_pixels import LOST, SIZE, compress_as_before, make_image, no_sign, overlay, padding

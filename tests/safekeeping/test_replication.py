@@ -8,16 +8,25 @@ from medserver import archive, errors
 from medserver.archive.follow_ups import replication_job
 from medserver.archive.tombstones import write_tombstones
 from medserver.index import JobFilter, Tombstone
-from medserver.jobs.runner import Runner
 from medserver.safekeeping.repair import repair_copy
 from medserver.safekeeping.replication import copy_now
 from medserver.safekeeping.seeking import missing_on, queue_missing, queue_repairs
 from medserver.safekeeping.status import status_of
+from medserver.work.runner import Runner
 from tests.archive.conftest import receive
 from tests.peers.files import make_small
 from tests.peers.small_disk import SmallDisk, requires_mount
 from tests.safekeeping.conftest import (
-    START, all_good, bring_back, paths, root, run_all, sent, served, states, take_away,
+    START,
+    all_good,
+    bring_back,
+    paths,
+    root,
+    run_all,
+    sent,
+    served,
+    states,
+    take_away,
 )  # fmt: skip
 
 

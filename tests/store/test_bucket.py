@@ -17,8 +17,8 @@ import pytest
 from medserver.errors import DamagedObject, OutOfResources, StoreFailure
 from medserver.store import paths
 from medserver.store.availability import RETRY_S, Availability
-from medserver.store.bucket import BucketVolume, Place
-from medserver.store.bucket_credentials import Credentials, find_credentials
+from medserver.store.bucket.credentials import Credentials, find_credentials
+from medserver.store.bucket.volume import BucketVolume, Place
 from tests.peers.s3 import BUCKET, KEYS
 from tests.store.test_volume import LARGE, META, put
 

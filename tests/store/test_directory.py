@@ -12,8 +12,8 @@ import pytest
 
 from medserver import errors
 from medserver.store import DirectoryVolume
+from medserver.store.directory.writer import GATHERED_SIZE_BYTES
 from medserver.store.files import Files
-from medserver.store.writer import GATHERED_SIZE_BYTES
 from tests.store.failing import FailingFiles
 
 META = b"\0" * 128 + b"DICM" + b"file meta information"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medserver.store.segment import dropped_record, object_record, record_size
+from medserver.store.journal.segment import dropped_record, object_record, record_size
 
 PATH = "2026/11/26/12/40/0123-1.dcm"
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from medserver import errors
 from medserver.store import ObjectWriter, StoredObject, Volume, paths
-from medserver.store.bucket import BucketVolume
-from medserver.store.writer import GATHERED_SIZE_BYTES
+from medserver.store.bucket.volume import BucketVolume
+from medserver.store.directory.writer import GATHERED_SIZE_BYTES
 
 META = b"\0" * 128 + b"DICM" + b"file meta information"
 SEALED_AT = datetime(2026, 1, 31, 9, 30, 59, tzinfo=UTC)

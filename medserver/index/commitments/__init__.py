@@ -1,0 +1,1 @@
+"""The rows of storage commitment (PS3.4 J)."""

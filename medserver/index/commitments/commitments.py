@@ -1,0 +1,209 @@
+"""Storage commitment in the index, `Index.commitments`: what peers have asked of us, and we of them.
+
+Checking and reporting are jobs, see `medserver.commitment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from medserver.dicom import status
+from medserver.dicom.storage_commitment import Reference
+from medserver.errors import IndexFailure, ResourceLimitation
+from medserver.index.commitments.records import NewCommitment, StoredCommitment
+from medserver.index.commitments.table import CommitmentTable
+from medserver.index.database.access import Access, AddJobs
+from medserver.index.jobs.records import NewJob
+
+
+class Accepted(NamedTuple):
+    """The number of a transaction, and whether it was not there before."""
+
+    number: int
+    is_new: bool
+
+
+class Commitments:
+    """The transactions of an index.
+
+    Every method that writes returns after the commit; what a peer has asked or reported outlives a power cut. Every
+    method raises `IndexFailure` if the database fails, and `OutOfResources` if it has no space left.
+
+    Parameters
+    ----------
+    access : Access
+        The ways to the database.
+    table : CommitmentTable
+        The SQL.
+    """
+
+    def __init__(self, access: Access, table: CommitmentTable) -> None:
+        self._access = access
+        self._table = table
+
+    # A peer asks us
+
+    def accept(self, new: NewCommitment, job_of: Callable[[int], NewJob], outstanding_max: int) -> Accepted:
+        """Add what a peer asks, and the job that follows from it, in one transaction.
+
+        The same request again changes nothing. Another one under a Transaction UID that is taken is added with the
+        Failure Reason 0131 for all its instances.
+
+        Parameters
+        ----------
+        new : NewCommitment
+            The request.
+        job_of : callable
+            Makes the job from the number of the transaction.
+        outstanding_max : int
+            How many transactions of the peer may be unfinished.
+
+        Raises
+        ------
+        ResourceLimitation
+            There are so many.
+        """
+        now, fingerprint = self._access.clock(), new.fingerprint()
+
+        def perform(connection: Any, add_jobs: AddJobs) -> Accepted:
+            self._table.lock(connection, new.role, new.ae_title)
+            present = self._table.with_uid(connection, new.role, new.ae_title, new.transaction_uid)
+            if fingerprint in present:
+                return Accepted(present[fingerprint], False)
+            if self._table.outstanding(connection, new.role, new.ae_title) >= outstanding_max:
+                raise ResourceLimitation(f"{outstanding_max} requests for storage commitment are unfinished")
+            reason = status.DUPLICATE_TRANSACTION_UID if present else None
+            number = self._table.add(connection, new, now, reason)
+            add_jobs([job_of(number)])
+            return Accepted(number, True)
+
+        accepted = self._access.transact(perform)
+        self._flush()
+        return accepted
+
+    def undecided(self, number: int, after: int = -1) -> dict[int, Reference]:
+        """Return the next instances after a position of which nobody knows yet whether they are safe, by position."""
+        return self._access.read(self._table.undecided, number, after)
+
+    def decide(self, number: int, reasons: Mapping[int, int]) -> None:
+        """Note what is known of instances: position -> Failure Reason, or 0 for one that is safe."""
+        if reasons:
+            self._access.writer.run(lambda connection: self._table.decide(connection, number, reasons))
+
+    def finish_check(self, number: int) -> None:
+        """Note that all instances are decided: it can be reported."""
+        self._access.writer.run(lambda connection: self._table.set_state(connection, number, "checked", None))
+
+    def claim(self, number: int, until: datetime) -> bool:
+        """Reserve the report for the association of the request until a moment.
+
+        Returns
+        -------
+        bool
+            False if it is not ready, acknowledged already, or was taken over.
+        """
+        return self._access.writer.run(lambda connection: self._table.claim(connection, number, until))
+
+    def let_go(self, number: int) -> None:
+        """Note that it will not be reported on the association of the request: that has ended, or did not work."""
+        self._access.writer.run(lambda connection: self._table.let_go(connection, number))
+
+    def take_over(self, number: int) -> bool:
+        """Take the report from the association of the request, for good.
+
+        Returns
+        -------
+        bool
+            False if it is not ready, acknowledged already, or being reported there just now.
+        """
+        now = self._access.clock()
+        return self._access.writer.run(lambda connection: self._table.take_over(connection, number, now))
+
+    def finish(self, number: int, state: str = "reported") -> bool:
+        """Note that the peer has acknowledged the report, or refused our request; False if it was finished."""
+        now = self._access.clock()
+        return self._access.writer.run(lambda connection: self._table.set_state(connection, number, state, now))
+
+    # We ask a peer
+
+    def ask(self, new: NewCommitment) -> int:
+        """Add what we are about to ask of a peer, and return its number."""
+        now = self._access.clock()
+        return self._access.writer.run(lambda connection: self._table.add(connection, new, now))
+
+    def record_report(self, ae_title: str, transaction_uid: str, references: Sequence[Reference]) -> int | None:
+        """Note what a peer reports; what it does not mention of what we asked stays unknown.
+
+        Returns
+        -------
+        int or None
+            The number of the transaction; None if we have asked nothing of that kind. A report that comes again
+            changes nothing.
+        """
+        now = self._access.clock()
+        reasons = {one.sop_instance_uid: one.reason for one in references}
+
+        def perform(connection: Any) -> int | None:
+            present = self._table.with_uid(connection, "scu", ae_title, transaction_uid)
+            if not present:
+                return None
+            number = next(iter(present.values()))
+            if self._table.set_state(connection, number, "reported", now):
+                positions: dict[int, int] = {}
+                for position, _, sop_instance_uid, _ in self._all_instances(connection, number):
+                    if sop_instance_uid in reasons:
+                        positions[position] = reasons[sop_instance_uid]
+                self._table.decide(connection, number, positions)
+            return number
+
+        number = self._access.writer.run(perform)
+        self._flush()
+        return number
+
+    def _flush(self) -> None:
+        """Make durable what cannot be made again: unlike an object, a request or report is only in the index."""
+        try:
+            self._access.backend.flush()
+        except OSError as error:
+            raise IndexFailure(f"index: {error}") from error
+
+    def _all_instances(self, connection: Any, number: int) -> Iterator[tuple[int, str, str, int | None]]:
+        after = -1
+        while page := self._table.instances(connection, number, after):
+            yield from page
+            after = page[-1][0]
+
+    # Looking
+
+    def state(self, number: int) -> str | None:
+        """Return the state of a transaction; None if there is none of this number."""
+        return self._access.read(self._table.state, number)
+
+    def get(self, number: int) -> StoredCommitment | None:
+        """Return a transaction; None if there is none of this number."""
+        return self._access.read(self._table.get, number)
+
+    def with_uid(self, transaction_uid: str) -> list[int]:
+        """Return the numbers of the transactions that have a Transaction UID."""
+        return self._access.read(self._table.numbers, transaction_uid)
+
+    def list(self) -> Iterator[StoredCommitment]:
+        """Yield all transactions, the oldest first."""
+        after = 0
+        while page := self._access.read(self._table.page, after):
+            yield from page
+            after = page[-1].id
+
+    def instances(self, number: int) -> Iterator[tuple[Reference, bool]]:
+        """Yield the instances in the order of the request, each with whether it is known if it is safe."""
+        after = -1
+        while page := self._access.read(self._table.instances, number, after):
+            for _, sop_class_uid, sop_instance_uid, reason in page:
+                yield Reference(sop_class_uid, sop_instance_uid, reason or 0), reason is not None
+            after = page[-1][0]
+
+    def prune(self, before: datetime) -> int:
+        """Delete what was finished before a moment; return how many transactions that were."""
+        return self._access.writer.run(lambda connection: self._table.prune(connection, before))

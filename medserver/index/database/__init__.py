@@ -1,0 +1,1 @@
+"""The database behind the index: connections, transactions, the schema and its migrations."""

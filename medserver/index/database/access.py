@@ -1,0 +1,81 @@
+"""What each part of an index works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from medserver.index.database.backend import Backend
+from medserver.index.database.writer import Writer
+from medserver.index.jobs.jobs import Jobs
+from medserver.index.jobs.records import Lane, NewJob
+from medserver.index.jobs.table import JobTable
+
+Result = TypeVar("Result")
+AddJobs = Callable[[Iterable[NewJob]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The ways to the database.
+
+    Parameters
+    ----------
+    backend : Backend
+        The database.
+    read : callable
+        Reads with a connection that is lent.
+    writer : Writer
+        Performs transactions.
+    jobs : Jobs
+        Told of jobs that are added.
+    job_table : JobTable
+        The SQL of that.
+    clock : callable
+        Tells the present moment.
+    """
+
+    backend: Backend
+    read: Callable[..., Any]
+    writer: Writer
+    jobs: Jobs
+    job_table: JobTable
+    clock: Callable[[], datetime]
+
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Sequence[Any]]:
+        """Return all rows that a statement of `Backend.sql` selects."""
+        return self.read(lambda connection: connection.execute(statement, parameters).fetchall())
+
+    def transact(self, perform: Callable[[Any, AddJobs], Result], order: tuple[str, ...] = ()) -> Result:
+        """Perform a transaction that may add jobs; who waits for jobs is told of them after the commit.
+
+        Parameters
+        ----------
+        perform : callable
+            Takes the connection and a function that adds jobs, and returns the result. May be called more than once,
+            as for `Writer.run`.
+        order : tuple of str
+            As for `Writer.run`.
+
+        Returns
+        -------
+        Result
+            What `perform` returned; it is durable.
+        """
+        now, lanes = self.clock(), set[Lane]()
+
+        def task(connection: Any) -> Result:
+            lanes.clear()
+
+            def add(jobs: Iterable[NewJob]) -> None:
+                added = list(jobs)
+                self.job_table.add(connection, added, now)
+                lanes.update(job.lane for job in added)
+
+            return perform(connection, add)
+
+        result = self.writer.run(task, order)
+        self.jobs.announce(lanes)
+        return result

@@ -1,0 +1,117 @@
+"""The instances that a retrieve is about: counted first, then read piece by piece."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from medserver.dicom.attributes import attribute
+from medserver.dicom.matching import Condition
+from medserver.index.database.backend import Backend
+from medserver.index.database.connections import Connections
+from medserver.index.database.models import MODELS, Instances, Locations, Series
+from medserver.index.find import answers
+from medserver.index.find.locating import LOCATION_COLUMNS, Preference, located
+from medserver.index.find.query import Matching, compiled, levels_between, rows_of
+from medserver.index.objects.records import StoredInstance
+
+PAGE_ROWS = 500
+
+
+class Selection:
+    """Instances, in the order study, series, Instance Number.
+
+    It holds eight bytes an instance, and no connection. Iterating reads a page at a time, any number of
+    times; an instance that was deleted since is left out, so that fewer than `count` may come.
+
+    Parameters
+    ----------
+    backend : Backend
+        The database.
+    connections : Connections
+        To read with.
+    conditions : iterable of Condition
+        All have to be fulfilled.
+    preference : Preference
+        Which copy of an instance is told.
+    patients_only : bool
+        As in `Query`.
+
+    Attributes
+    ----------
+    count : int
+        The number of instances.
+    contexts : list of tuple (sop_class_uid, transfer_syntax_uid, count)
+        What they are and how they are encoded, the most frequent first.
+
+    Raises
+    ------
+    IndexFailure
+        If the database fails.
+    ValueError
+        If a condition is on an attribute that the index does not keep.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        connections: Connections,
+        conditions: Iterable[Condition],
+        preference: Preference = Preference(),
+        patients_only: bool = False,
+    ) -> None:
+        self._backend = backend
+        self._connections = connections
+        self._preference = preference
+        self._rows: array[int] = array("q")
+        counter: Counter[tuple[str, str]] = Counter()
+        try:
+            for row, sop_class_uid, transfer_syntax_uid in self._matches(tuple(conditions), patients_only):
+                self._rows.append(row)
+                counter[sop_class_uid, transfer_syntax_uid] += 1
+        except backend.errors as error:
+            raise backend.failure(error) from error
+        self.count = len(self._rows)
+        self.contexts = [(*context, count) for context, count in counter.most_common()]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[StoredInstance]:
+        statement = self._page_statement()
+        for start in range(0, len(self._rows), PAGE_ROWS):
+            yield from self._page(statement, self._rows[start : start + PAGE_ROWS])
+
+    def _matches(self, conditions: Sequence[Condition], patients_only: bool) -> Iterator[tuple[int, str, str]]:
+        """Yield instance, SOP class and transfer syntax of what matches."""
+        matching = Matching(self._backend, "IMAGE", conditions, patients_only)
+        checked = answers.keywords(matching.unsure)
+        attributes = [row for keyword in checked if (row := attribute(keyword))]
+        query = matching.rows(
+            Instances.id,
+            Instances.sop_class_uid,
+            Instances.transfer_syntax_uid,
+            *[getattr(MODELS[row.level], row.column or "") for row in attributes],
+            levels=("SERIES",),
+        ).order_by(Series.study, Series.id, Instances.instance_number_order, Instances.id)
+        statement, parameters = compiled(self._backend, query)
+        with self._connections.lent() as connection:
+            for row in self._backend.stream(connection, statement, parameters):
+                if answers.fulfils(matching.unsure, dict(zip(checked, row[3:]))):
+                    yield row[0], row[1], row[2]
+
+    def _page_statement(self) -> str:
+        query = rows_of(levels_between(("STUDY",), "IMAGE"), Instances.id, *LOCATION_COLUMNS)
+        query = query.join_from(Instances, Locations, on=Locations.instance == Instances.id)
+        return compiled(self._backend, query.where(self._backend.one_of(Instances.id, [])))[0]
+
+    def _page(self, statement: str, rows: Sequence[int]) -> list[StoredInstance]:
+        parameters: tuple[Any, ...] = (self._backend.list_parameter(rows),)
+        try:
+            with self._connections.lent() as connection:
+                found = self._preference.first(connection.execute(statement, parameters))
+        except self._backend.errors as error:
+            raise self._backend.failure(error) from error
+        return [located(found[row][1:]) for row in rows if row in found]

@@ -1,0 +1,204 @@
+"""Jobs as they go into the index and come out of it. The SQL is in `jobs`, what they do in `medserver.work`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+LOW, MEDIUM, HIGH = 0, 1, 2
+"""Priorities."""
+
+STATES = ("waiting", "running", "dead")
+"""A job waits (until it is due, and its turn comes), runs, or is dead; one that is done is no more."""
+
+PAYLOAD_LENGTH_MAX = 64 * 1024
+ERROR_LENGTH_MAX = 2_000
+NAME_LENGTH_MAX = 200
+
+
+class Lane(NamedTuple):
+    """The jobs of one kind for one destination; an empty destination stands for this node."""
+
+    kind: str
+    destination: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """Something to be done later.
+
+    Parameters
+    ----------
+    kind : str
+        What: a name of `medserver.work.kinds`.
+    payload : Mapping
+        To what: identifiers, nothing that JSON cannot hold and nothing that may have changed by then.
+    destination : str
+        Where to, such as the name of an AE or a volume: jobs for one destination have a limit of their own.
+    order_key : str
+        Jobs with the same one (for the same destination) are done one after the other, in the order in which they
+        were added. Empty: in any order.
+    priority : int
+        `LOW`, `MEDIUM` or `HIGH`; does not change the order within an order key.
+    due_at : datetime or None
+        Not before; None means at once.
+    """
+
+    kind: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    destination: str = ""
+    order_key: str = ""
+    priority: int = MEDIUM
+    due_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if not self.kind or max(map(len, (self.kind, self.destination, self.order_key))) > NAME_LENGTH_MAX:
+            raise ValueError(f"kind, destination and order key have up to {NAME_LENGTH_MAX} characters")
+        if self.priority not in (LOW, MEDIUM, HIGH):
+            raise ValueError(f"priority {self.priority} is not LOW, MEDIUM or HIGH")
+
+    @property
+    def lane(self) -> Lane:
+        """Kind and destination."""
+        return Lane(self.kind, self.destination)
+
+    def payload_text(self) -> str:
+        """Return the payload as JSON.
+
+        Raises
+        ------
+        ValueError
+            It is too long.
+        TypeError
+            It holds what JSON cannot.
+        """
+        text = json.dumps(dict(self.payload), separators=(",", ":"))
+        if len(text) > PAYLOAD_LENGTH_MAX:
+            raise ValueError(f"a payload of {len(text)} characters: only identifiers belong there")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it stands in the index.
+
+    Parameters
+    ----------
+    id : int
+        Its number: a later job has a higher one.
+    state : str
+        See `STATES`.
+    attempts : int
+        How often it was begun.
+    due_at, created_at : datetime
+        When it may be claimed, and when it was added.
+    lease_until : datetime or None
+        Until when its owner has it; None if nobody has.
+    owner : str or None
+        Which claim it belongs to; None if nobody has it.
+    last_error : str or None
+        Why the last attempt failed; None if none did.
+    others
+        As in `NewJob`.
+    """
+
+    id: int
+    kind: str
+    destination: str
+    order_key: str
+    payload: dict[str, Any]
+    priority: int
+    state: str
+    attempts: int
+    due_at: datetime
+    created_at: datetime
+    lease_until: datetime | None
+    owner: str | None
+    last_error: str | None
+
+    @property
+    def lane(self) -> Lane:
+        """Kind and destination."""
+        return Lane(self.kind, self.destination)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a job that was claimed.
+
+    Parameters
+    ----------
+    job : Job
+        As it was claimed.
+    outcome : str
+        ``done``: it is deleted. ``retry``: it waits until `due_at`. ``dead``: it waits for an administrator.
+        ``released``: it was not tried; the attempt does not count, and `error` says what it waits for, if anything.
+    due_at : datetime or None
+        When a job that waits may be claimed again; None: at once.
+    error : str
+        Why it failed, or waits.
+    """
+
+    job: Job
+    outcome: str
+    due_at: datetime | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs are meant; None stands for any."""
+
+    kind: str | None = None
+    destination: str | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobCount:
+    """How many jobs of a lane are in a state, and when the oldest of them was added."""
+
+    kind: str
+    destination: str
+    state: str
+    count: int
+    oldest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadCount:
+    """How many jobs of a lane have some values in their payload; None for one that they do not have."""
+
+    kind: str
+    destination: str
+    values: tuple[str | None, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """A lane for which there are jobs, or were.
+
+    Parameters
+    ----------
+    paused : bool
+        Whether it, or its kind, is paused.
+    due_at : datetime or None
+        When the next of its jobs is due, and the lane does not rest; None if none waits that could be claimed then.
+    rests_until : datetime or None
+        Until when no job of it is claimed, because its destination could not be reached; None if it can.
+    rest_reason : str
+        Why.
+    failures : int
+        How often in a row that was so.
+    """
+
+    lane: Lane
+    paused: bool
+    due_at: datetime | None
+    rests_until: datetime | None = None
+    rest_reason: str = ""
+    failures: int = 0

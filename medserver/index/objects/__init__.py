@@ -1,0 +1,1 @@
+"""The rows of what is stored: patients down to instances, their objects, and where those lie."""

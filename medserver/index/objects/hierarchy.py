@@ -1,0 +1,272 @@
+"""Finding or making the patient, study and series that an instance belongs to.
+
+Nothing is merged silently: who may be another person gets a patient of his own, a study stays with its
+first patient, a series belongs to one study, and each time a conflict is recorded. Empty values are
+filled in when a later instance knows them; other values stay as the first instance told them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from medserver.errors import IndexFailure
+from medserver.index.database.backend import Backend
+from medserver.index.database.columns import IDENTIFYING, LEVEL_COLUMNS, TABLES, common_row, newly_known
+from medserver.index.database.writer import Collision
+from medserver.index.objects import conflicts
+from medserver.index.objects.conflicts import Conflicts
+from medserver.index.objects.identity import Person
+
+_REMEMBERED_MAX = 1024
+_PATIENT, _STUDY, _SERIES = (LEVEL_COLUMNS[level] for level in ("PATIENT", "STUDY", "SERIES"))
+_STUDY_UID = _STUDY.index("study_instance_uid")
+_SERIES_UID = _SERIES.index("series_instance_uid")
+_TELLING = (
+    "patient_name_alphabetic",
+    "patient_name_ideographic",
+    "patient_name_phonetic",
+    "patient_birth_date_normal",
+    "patient_sex",
+)
+_SHOWN = (*IDENTIFYING, "patient_name", "patient_birth_date", "patient_sex")
+
+Values = tuple[str | None, ...]
+Row = tuple[str | float | None, ...]
+
+
+class Above(NamedTuple):
+    """The values that an instance shares with its series, from `medserver.index.database.columns.level_values`."""
+
+    patient: Values
+    study: Values
+    series: Values
+
+
+class Hierarchy:
+    """The rows above the instances.
+
+    It remembers the series of recent instances; only the thread that leads a transaction uses it.
+
+    Parameters
+    ----------
+    backend : Backend
+        The database.
+    known_conflicts : Conflicts
+        Where conflicts are recorded.
+    """
+
+    def __init__(self, backend: Backend, known_conflicts: Conflicts) -> None:
+        self._conflicts = known_conflicts
+        self._remembered: dict[Above, int] = {}
+        self._uncommitted: dict[Above, int] = {}
+        self._sql = backend.sql
+        self._statements: dict[str, str] = {}
+
+    def committed(self) -> None:
+        """Remember what the transaction found or made."""
+        if self._uncommitted:
+            if len(self._remembered) > _REMEMBERED_MAX:
+                self._remembered.clear()
+            self._remembered.update(self._uncommitted)
+            self._uncommitted.clear()
+
+    def forget(self) -> None:
+        """Forget everything: a transaction failed, or rows were deleted."""
+        self._uncommitted.clear()
+        self._remembered.clear()
+
+    def known_series(self, above: Above) -> int | None:
+        """Return the series of instances with these values, if it is remembered.
+
+        It may have been deleted by another process; inserting an instance fails then, and `forget` is called.
+        """
+        series = self._remembered.get(above)
+        return self._uncommitted.get(above) if series is None else series
+
+    def series(
+        self, connection: Any, above: Above, witness: tuple[str, str | None, str]
+    ) -> tuple[int, tuple[str, ...]]:
+        """Find or make the rows above an instance.
+
+        Parameters
+        ----------
+        connection
+            A connection in a transaction.
+        above : Above
+            The values of the instance.
+        witness : tuple
+            See `Conflicts.record`.
+
+        Returns
+        -------
+        int
+            The series.
+        tuple of str
+            The kinds of conflict that were recorded.
+
+        Raises
+        ------
+        IndexFailure
+            If there is no Study or Series Instance UID.
+        Collision
+            If another process made one of the rows at the same time.
+        """
+        revealed: list[str] = []
+        study, study_uid = self._study(connection, above, witness, revealed)
+        series = self._series(connection, study, study_uid, above.series, witness, revealed)
+        self._uncommitted[above] = series
+        return series, tuple(revealed)
+
+    # Patients
+
+    def _patient(self, connection: Any, row: Row, witness: tuple, revealed: list[str]) -> int:
+        """Find or make the patient of a new study."""
+        values = dict(zip(_PATIENT, row))
+        key = (values["patient_id"], values["issuer_of_patient_id"])
+        # First who else has the identifier: a person whom another process adds from here on takes the same distinction.
+        others = connection.execute(self._statement("patients of a key"), key + key).fetchall()
+        found = self._find_person(connection, values) if others else None
+        if found is not None:
+            self._learn(connection, "PATIENT", found[0], found[1:], row)
+            return found[0]
+        distinction = others[0][0] + 1 if others else 0
+        patient = self._insert(connection, "PATIENT", ("distinction",), (distinction,), row)
+        if others:
+            first = dict(zip(_SHOWN, others[0][1:]))
+            shown = {name: values[name] for name in _SHOWN}
+            if self._conflicts.record(connection, conflicts.PATIENT, str(key[0]), first, shown, witness):
+                revealed.append(conflicts.PATIENT)
+        return patient
+
+    def _find_person(self, connection: Any, values: Mapping[str, Any]) -> Row | None:
+        """Find the first patient with this identifier who can be this person.
+
+        Without an identifier nothing but equality says that two are one.
+        """
+        conditions, parameters = [], [values[name] for name in IDENTIFYING]
+        for name in _TELLING:
+            column = f"UPPER({name})" if name == "patient_sex" else name
+            if values[name]:
+                parameters.append(str(values[name]).upper() if name == "patient_sex" else values[name])
+                conditions.append(
+                    f"{column} = ?" if not values["patient_id"] else f"({column} = ? OR {name} IS NULL)"
+                )
+            elif not values["patient_id"]:
+                conditions.append(f"{name} IS NULL")
+        statement = (
+            f"SELECT id, {_quoted(_PATIENT)} FROM patients WHERE "
+            + " AND ".join([*(f"{name} = ?" for name in IDENTIFYING), *conditions])
+            + " ORDER BY distinction LIMIT 1"
+        )
+        rows = connection.execute(self._sql(statement), tuple(parameters)).fetchall()
+        return rows[0] if rows else None
+
+    # Studies
+
+    def _study(self, connection: Any, above: Above, witness: tuple, revealed: list[str]) -> tuple[int, str]:
+        row = common_row("STUDY", above.study)
+        study_uid = row[_STUDY_UID]
+        if not study_uid:
+            raise IndexFailure("index: an instance without Study Instance UID cannot be indexed")
+        patient_row = common_row("PATIENT", above.patient)
+        rows = connection.execute(self._statement("study"), (study_uid,)).fetchall()
+        if rows:
+            study, patient, *present = rows[0]
+            self._check_patient(connection, patient, patient_row, str(study_uid), witness, revealed)
+            self._learn(connection, "STUDY", study, tuple(present), row)
+            return study, str(study_uid)
+        patient = self._patient(connection, patient_row, witness, revealed)
+        return self._insert(connection, "STUDY", ("patient",), (patient,), row), str(study_uid)
+
+    def _check_patient(
+        self, connection: Any, patient: int, row: Row, study_uid: str, witness: tuple, revealed: list[str]
+    ) -> None:
+        """Record a conflict if an instance names another patient than its study has."""
+        [present] = connection.execute(self._statement("patient"), (patient,)).fetchall()
+        there, arrived = dict(zip(_PATIENT, present)), dict(zip(_PATIENT, row))
+        same_issuer = there["issuer_of_patient_id"] == arrived["issuer_of_patient_id"]
+        one_issuer = there["issuer_of_patient_id"] and arrived["issuer_of_patient_id"]
+        if (
+            there["patient_id"] == arrived["patient_id"]
+            and (same_issuer or not one_issuer)
+            and Person.from_row(there).can_be(Person.from_row(arrived))
+        ):
+            # A patient without identifier may stand for several people; none of them lends his name to
+            # the others.
+            if there["patient_id"]:
+                self._learn(connection, "PATIENT", patient, present, row)
+            return
+        sides = [{name: side[name] for name in _SHOWN} for side in (there, arrived)]
+        if self._conflicts.record(connection, conflicts.STUDY, study_uid, *sides, witness):
+            revealed.append(conflicts.STUDY)
+
+    # Series
+
+    def _series(
+        self, connection: Any, study: int, study_uid: str, values: Values, witness: tuple, revealed: list[str]
+    ) -> int:
+        row = common_row("SERIES", values)
+        series_uid = row[_SERIES_UID]
+        if not series_uid:
+            raise IndexFailure("index: an instance without Series Instance UID cannot be indexed")
+        rows = connection.execute(self._statement("series"), (study, series_uid)).fetchall()
+        if rows:
+            self._learn(connection, "SERIES", rows[0][0], rows[0][1:], row)
+            return rows[0][0]
+        elsewhere = connection.execute(self._statement("study of a series"), (series_uid,)).fetchall()
+        series = self._insert(connection, "SERIES", ("study",), (study,), row)
+        if elsewhere:
+            sides = ({"study_instance_uid": elsewhere[0][0]}, {"study_instance_uid": study_uid})
+            if self._conflicts.record(connection, conflicts.SERIES, str(series_uid), *sides, witness):
+                revealed.append(conflicts.SERIES)
+        return series
+
+    # All levels
+
+    def _insert(self, connection: Any, level: str, more: tuple[str, ...], values: tuple, row: Row) -> int:
+        statement = self._statements.get(level)
+        if statement is None:
+            names = _quoted((*more, *LEVEL_COLUMNS[level]))
+            places = ", ".join("?" * (len(more) + len(row)))
+            statement = self._statements[level] = self._sql(
+                f"INSERT INTO {TABLES[level]} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING RETURNING id"
+            )
+        rows = connection.execute(statement, (*values, *row)).fetchall()
+        if not rows:
+            raise Collision
+        return rows[0][0]
+
+    def _learn(self, connection: Any, level: str, row_id: int, present: Row, arrived: Row) -> None:
+        """Fill in what the row does not know yet."""
+        news = newly_known(level, present, arrived)
+        if news:
+            changes = ", ".join(f'"{name}" = ?' for name in news)
+            statement = self._sql(f"UPDATE {TABLES[level]} SET {changes} WHERE id = ?")
+            connection.execute(statement, (*news.values(), row_id))
+
+    def _statement(self, name: str) -> str:
+        statement = self._statements.get(name)
+        if statement is None:
+            statement = self._statements[name] = self._sql(_STATEMENTS[name])
+        return statement
+
+
+def _quoted(names: tuple[str, ...]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+_STATEMENTS = {
+    "patient": f"SELECT {_quoted(_PATIENT)} FROM patients WHERE id = ?",
+    "patients of a key": (
+        f"SELECT (SELECT MAX(distinction) FROM patients WHERE patient_id = ? AND issuer_of_patient_id = ?), "
+        f"{_quoted(_SHOWN)} FROM patients WHERE patient_id = ? AND issuer_of_patient_id = ? "
+        "ORDER BY distinction LIMIT 1"
+    ),
+    "study": f"SELECT id, patient, {_quoted(_STUDY)} FROM studies WHERE study_instance_uid = ?",
+    "series": (f"SELECT id, {_quoted(_SERIES)} FROM series WHERE study = ? AND series_instance_uid = ?"),
+    "study of a series": (
+        "SELECT study_instance_uid FROM studies JOIN series ON series.study = studies.id "
+        "WHERE series_instance_uid = ? ORDER BY series.id LIMIT 1"
+    ),
+}

@@ -1,0 +1,280 @@
+"""The index on SQLite, through apsw.
+
+WAL with ``synchronous = NORMAL``: when a commit returns it outlives the process, and a little later the machine.
+What a power cut takes of the last rows, start-up reconciliation makes again from the store, which is flushed before
+a row is made; for rows that cannot be made again there is `flush`. apsw brings its own SQLite; the one that Python
+links is often of a version that can corrupt a WAL database which several connections write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import apsw
+import peewee
+from playhouse.apsw_ext import APSWDatabase
+
+from medserver import modes
+from medserver.errors import IndexFailure, MedserverError, OutOfResources
+from medserver.index.database.dump import DumpContent, ShouldStop, Staged
+from medserver.index.sqlite import dump as sqlite_dump
+
+SQLITE_VERSION_MIN = (3, 51, 3)
+"""The first version without the WAL reset bug, see https://sqlite.org/wal.html#walresetbug."""
+
+BUSY_TIMEOUT_S = 30.0
+_OPTIMISE_ALL_TABLES = 0x10002  # also those that this connection has not queried
+_BUSY_PAUSE_S = 0.001
+_SWITCH_PAUSE_S = 0.02
+_CACHE_KIB = {False: 8_192, True: 32_768}
+_WAL_SIZE_KEPT_BYTES = 64 * 1024 * 1024
+_SPECIAL_IN_GLOB = re.compile(r"\[")
+_NO_ROOM = (apsw.FullError, apsw.NoMemError, apsw.TooBigError)
+_MAY_PASS = (apsw.ConstraintError, apsw.SchemaChangeError)
+
+
+def check_version(version: str) -> None:
+    """Refuse a SQLite that can corrupt a database.
+
+    Parameters
+    ----------
+    version : str
+        The version of the library, as ``3.51.3``.
+
+    Raises
+    ------
+    IndexFailure
+        If the version is older than `SQLITE_VERSION_MIN`.
+    """
+    if tuple(int(part) for part in version.split(".")[:3]) < SQLITE_VERSION_MIN:
+        raise IndexFailure(
+            f"SQLite {version} can corrupt an index that several processes write; "
+            f"install an apsw with SQLite {'.'.join(map(str, SQLITE_VERSION_MIN))} or newer"
+        )
+
+
+def _configure(connection: apsw.Connection, *, writing: bool) -> None:
+    """Apply the settings that every connection needs."""
+    _use_wal(connection)
+    for pragma in (
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        f"cache_size = -{_CACHE_KIB[writing]}",
+        f"journal_size_limit = {_WAL_SIZE_KEPT_BYTES}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _use_wal(connection: apsw.Connection) -> None:
+    """Switch to WAL, which happens once, and for which SQLite does not wait for others by itself."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_SWITCH_PAUSE_S)
+
+
+def _wait_evenly(connection: apsw.Connection) -> None:
+    """Look for the write lock at short, equal intervals.
+
+    SQLite's own busy timeout waits longer from time to time, up to 100 ms: with several processes that
+    write at full speed some of them would wait for seconds.
+    """
+    deadline = 0.0
+
+    def wait(attempts: int) -> bool:
+        nonlocal deadline
+        if attempts == 0:
+            deadline = time.monotonic() + BUSY_TIMEOUT_S
+        time.sleep(_BUSY_PAUSE_S)
+        return time.monotonic() < deadline
+
+    connection.set_busy_handler(wait)
+
+
+def _make_ours(path: Path) -> None:
+    """Make the file of a database if there is none, for its owner and group; SQLite gives its log the same mode."""
+    modes.make_directories(path.parent)
+    if not path.exists():
+        modes.place_empty(path)
+    for suffix in ("", "-wal", "-shm"):
+        modes.narrow(f"{path}{suffix}")
+
+
+class _MigrationDatabase(APSWDatabase):
+    """peewee on apsw, for `playhouse.migrations`: its history holds moments, which apsw does not bind by
+    itself."""
+
+    def _add_conn_hooks(self, connection: apsw.Connection) -> None:
+        super()._add_conn_hooks(connection)
+        _configure(connection, writing=False)
+        connection.convert_binding = lambda cursor, number, value: str(value)
+
+
+class SqliteBackend:
+    """SQLite as a `medserver.index.database.backend.Backend`.
+
+    Parameters
+    ----------
+    path : Path
+        The database file; made if it does not exist. Not on a network file system.
+
+    Raises
+    ------
+    IndexFailure
+        If the SQLite library is not safe, or the folder cannot be made.
+    """
+
+    name = "sqlite"
+    errors = (apsw.Error,)
+    for_update = skip_locked = ""  # one transaction writes at a time
+    among = "IN (SELECT value FROM json_each(?))"
+
+    def __init__(self, path: Path) -> None:
+        check_version(apsw.sqlite_lib_version())
+        try:
+            _make_ours(path)
+        except OSError as error:
+            advice = f": run this as {modes.owner_of(path)}" if isinstance(error, PermissionError) else ""
+            raise IndexFailure(f"cannot open the index {path}: {error.strerror}{advice}") from error
+        self.path = path
+        self.database: peewee.Database = _MigrationDatabase(str(path), timeout=BUSY_TIMEOUT_S)
+
+    def connect(self, *, writing: bool = False) -> apsw.Connection:
+        """Open a connection."""
+        connection = apsw.Connection(str(self.path))
+        _wait_evenly(connection)
+        try:
+            _configure(connection, writing=writing)
+        except apsw.Error:
+            connection.close()
+            raise
+        return connection
+
+    def usable(self, connection: apsw.Connection) -> bool:
+        """Whether the connection is outside of any transaction."""
+        return not connection.in_transaction
+
+    @contextmanager
+    def migration_lock(self) -> Iterator[None]:
+        """Hold the one write lock of the file."""
+        with self.database.atomic("IMMEDIATE"):
+            yield
+
+    def sql(self, statement: str) -> str:
+        """Return the statement as it is: SQLite's parameters are ``?``."""
+        return statement
+
+    def begin(self, connection: apsw.Connection) -> None:
+        """Begin a transaction with the write lock, so that it cannot fail half-way for want of it."""
+        connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self, connection: apsw.Connection) -> None:
+        """Commit and wait for the disk."""
+        connection.execute("COMMIT")
+
+    def flush(self) -> None:
+        """Flush the write-ahead log, in which all commits are that no checkpoint has flushed already.
+
+        SQLite holds no lock on that file, which closing a descriptor of it would give up.
+        """
+        for path in (f"{self.path}-wal", self.path.parent):
+            with suppress(FileNotFoundError):  # the last checkpoint took it away
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def rollback(self, connection: apsw.Connection) -> None:
+        """Roll back; SQLite may have done so itself, for instance when the disk is full."""
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+    def lock(self, connection: apsw.Connection, name: str) -> None:
+        """Nobody else is in a transaction that writes."""
+
+    def stream(
+        self, connection: apsw.Connection, statement: str, parameters: Sequence[Any]
+    ) -> Iterator[tuple]:
+        """Yield the rows of a query: a cursor of SQLite holds one row at a time."""
+        return connection.execute(statement, tuple(parameters))
+
+    def one_of(self, column: peewee.Node, values: Sequence[int] | Sequence[str]) -> peewee.Node:
+        """Compare with the elements of a JSON array."""
+        listed = peewee.Value(self.list_parameter(values), converter=False)
+        return peewee.NodeList(
+            (column, peewee.SQL("IN (SELECT value FROM json_each("), listed, peewee.SQL("))"))
+        )
+
+    def list_parameter(self, values: Sequence[int] | Sequence[str]) -> str:
+        """Return the values as a JSON array."""
+        return json.dumps(list(values))
+
+    def distinct_values(self, column: peewee.Node) -> peewee.Node:
+        """Aggregate to the text of a JSON array."""
+        return peewee.fn.json_group_array(column.distinct())
+
+    def fits(self, column: peewee.Node, pattern: str, *, inside: bool = False) -> peewee.Node:
+        """Compare with GLOB, whose wild cards are those of DICOM and, in addition, brackets."""
+        glob = _SPECIAL_IN_GLOB.sub("[[]", pattern)
+        if inside:
+            glob = "*\\" + glob.replace("?", "[^\\]") + "\\*"
+        return peewee.Expression(column, "GLOB", peewee.Value(glob, converter=False))
+
+    def failure(self, error: Exception) -> MedserverError:
+        """Translate an exception of apsw."""
+        kind = OutOfResources if isinstance(error, _NO_ROOM) else IndexFailure
+        return kind(f"index: {error}")
+
+    def may_pass(self, error: Exception) -> bool:
+        """A constraint fails when another process changed what this one remembers."""
+        return isinstance(error, _MAY_PASS)
+
+    def optimise(self, connection: apsw.Connection) -> None:
+        """Run ANALYZE, on a sample, on tables that have changed much since the last time."""
+        connection.execute(f"PRAGMA optimize = {_OPTIMISE_ALL_TABLES}")
+
+    def dump_size_bytes(self) -> int:
+        """Return the size of the database file and its log."""
+        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def dump(self, target: Path, should_stop: ShouldStop) -> DumpContent:
+        """Copy the database file, as it is at one moment, while others write."""
+        with closing(self.connect()) as connection:
+            return sqlite_dump.dump(connection, target, should_stop)
+
+    def examine_dump(self, file: Path) -> DumpContent:
+        """Check the integrity of a database file, and count its rows."""
+        return sqlite_dump.examine(file)
+
+    @property
+    def staging(self) -> Path:
+        """Where a dump is put before it is staged: beside the database, so that it can take its place."""
+        return self.path.with_name(f"{self.path.name}.restoring")
+
+    def discard_staged(self) -> None:
+        """Remove what an interrupted restore has left there."""
+        sqlite_dump.remove(self.staging)
+
+    def stage(self, file: Path, name: str) -> Staged:
+        """Return the database file as it is: it takes the place of the present one at the end."""
+        return Staged(f"sqlite:///{quote(str(file))}")
+
+    def take_the_place(self, staged: Staged, name: str) -> str | None:
+        """Put the database file in the place of the present one, which stays beside it."""
+        kept = self.path.with_name(f"{self.path.name}.{name}")
+        return str(kept) if sqlite_dump.take_the_place(self.staging, self.path, kept) else None

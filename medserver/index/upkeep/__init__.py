@@ -1,0 +1,1 @@
+"""Which copies are to be verified, repaired or made."""

@@ -1,0 +1,1 @@
+"""A volume in a bucket of an S3 service."""

@@ -1,0 +1,182 @@
+"""A volume in an S3-compatible bucket, for replicas and archives.
+
+The objects have the paths that they have in a directory, below the prefix of the volume. The service must honour
+conditional writes (see `bucket_connection`). Parts of uploads that were interrupted stay in the bucket, invisible: a
+lifecycle rule ("abort incomplete multipart uploads") removes them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import BinaryIO
+
+from medserver.errors import DamagedObject, OutOfResources, StoreFailure
+from medserver.store import paths
+from medserver.store.bucket.connection import REQUEST_MAX_S, BucketConnection, Place
+from medserver.store.bucket.file import BucketFile
+from medserver.store.bucket.shelf import BucketShelf
+from medserver.store.bucket.writer import BucketWriter
+from medserver.store.condition import AWAY, EMPTY, READY, Condition
+from medserver.store.notes import TOMBSTONES
+from medserver.store.verification import verify
+from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject
+
+__all__ = ["BucketVolume", "Place"]
+
+_NOTES_SUFFIX = ".jsonl"
+
+ABANDONED_AFTER = timedelta(days=1)
+"""So old is a temporary object that nobody writes any more."""
+
+
+class BucketVolume:
+    """Objects in a bucket. See `volume.Volume` for the promises.
+
+    Nothing is asked of the bucket before the volume is used. A process that has used it must not fork.
+
+    Parameters
+    ----------
+    name : str
+        Name of the volume, as in the configuration.
+    place : Place
+        Where the bucket is.
+    request_max_s : float
+        How long a request may take: so much costs a service that is silent, and then nothing for a while.
+    abandoned_after : timedelta
+        How old a temporary object is that `sweep` removes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        place: Place,
+        *,
+        request_max_s: float = REQUEST_MAX_S,
+        abandoned_after: timedelta = ABANDONED_AFTER,
+    ) -> None:
+        self.name = name
+        self._abandoned_after = abandoned_after
+        self._connection = BucketConnection(name, place, request_max_s)
+        self.backups = BucketShelf(self._connection, "backups", paths.TEMPORARY)
+
+    def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
+        """Start an object with these bytes before its data set, at a path of its own or at a given one."""
+        if path is not None:
+            paths.checked(path)
+        self._connection.availability.require()
+        return BucketWriter(self.name, file_meta, path, self._connection, self.verify, replace=replace)
+
+    @contextmanager
+    def batch(self) -> Iterator[Callable[[bytes, str], ObjectWriter]]:
+        """Give `create`: an object in a bucket is durable at once."""
+        yield self.create
+
+    def condition(self) -> Condition:
+        """Tell whether the bucket answers, and holds anything."""
+        import obstore
+
+        try:
+            with self._connection.asking("look at the bucket") as store:
+                is_empty = not any(obstore.list(store, chunk_size=1))
+        except (StoreFailure, OutOfResources) as error:
+            return Condition(AWAY, None, str(error))
+        return Condition(EMPTY, None, "the bucket is empty") if is_empty else Condition(READY)
+
+    def holds_objects(self) -> bool:
+        """Tell whether the bucket holds anything."""
+        return self.condition().state != EMPTY
+
+    def is_receiving(self) -> bool:
+        """Return False: what is received goes to a directory."""
+        return False
+
+    def found(self) -> None:
+        """Put an object into the bucket, so that it is not empty."""
+        import obstore
+
+        with self._connection.asking("begin anew") as store:
+            obstore.put(store, f"{TOMBSTONES}/founded", b"")
+
+    def note(self, kind: str, content: bytes) -> None:
+        """Keep a text beside the objects."""
+        import obstore
+
+        name = f"{kind}/{time.time_ns():020}-{secrets.token_hex(8)}{_NOTES_SUFFIX}"
+        with self._connection.asking("note", name) as store:
+            obstore.put(store, name, content)
+
+    def notes(self, kind: str) -> Iterator[bytes]:
+        """Yield every text of a kind, the oldest first."""
+        import obstore
+
+        with self._connection.asking("read the notes", kind) as store:
+            for page in obstore.list(store, prefix=kind):
+                for found in page:
+                    if found["path"].endswith(_NOTES_SUFFIX):
+                        yield bytes(obstore.get(store, found["path"]).bytes())
+
+    def open(self, path: str) -> BinaryIO:
+        """Open an object for reading from its first byte."""
+        return BucketFile(self._connection, paths.checked(path))
+
+    def stat(self, path: str) -> ObjectStat:
+        """Tell the size of an object."""
+        import obstore
+
+        with self._connection.asking("look at an object", paths.checked(path)) as store:
+            found = obstore.head(store, path)
+        return ObjectStat(found["size"], found["last_modified"].astimezone(UTC))
+
+    def delete(self, path: str) -> None:
+        """Remove an object durably."""
+        import obstore
+
+        try:
+            with self._connection.asking("remove an object", paths.checked(path)) as store:
+                obstore.delete(store, path)
+        except DamagedObject:  # some services tell that there was none
+            pass
+
+    def walk(self, after: str | None = None) -> Iterator[str]:
+        """Yield the paths of all objects, sorted."""
+        import obstore
+
+        with self._connection.asking("list the objects") as store:
+            for page in obstore.list(store, offset=after):
+                yield from (found["path"] for found in page if paths.is_object_path(found["path"]))
+
+    def verify(self, stored: StoredObject) -> None:
+        """Read an object to its end and compare sizes and digests."""
+        with self.open(stored.path) as file:
+            verify(file, stored)
+
+    def sweep(self) -> int:
+        """Remove temporary objects that are older than any upload takes; return how many that were."""
+        import obstore
+
+        before = datetime.now(UTC) - self._abandoned_after
+        count = 0
+        with self._connection.asking("sweep the bucket") as store:
+            for page in obstore.list(store, prefix=paths.TEMPORARY):
+                for found in page:
+                    if found["last_modified"] < before:
+                        obstore.delete(store, found["path"])
+                        count += 1
+        return count
+
+    def rest(self) -> None:
+        """Do nothing: every object is in its place."""
+
+    def tend(self, spares: int = 0) -> None:
+        """Do nothing: every object is in its place."""
+
+    def settle(self) -> None:
+        """Do nothing: every object is in its place."""
+
+    def close(self) -> None:
+        """Give up the connections. The volume may be used again."""
+        self._connection.close()

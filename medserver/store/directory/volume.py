@@ -1,0 +1,356 @@
+"""A volume in a directory: of a local file system, or of a network file system with hard links and locks."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO
+
+from medserver import errors
+from medserver.store import paths
+from medserver.store.condition import AWAY, EMPTY, FULL, READ_ONLY, READY, Condition
+from medserver.store.directory.deferred import DeferredFiles
+from medserver.store.directory.durable import DurableDirectories
+from medserver.store.directory.incoming import Incoming
+from medserver.store.directory.root import Root
+from medserver.store.directory.shelf import DirectoryShelf
+from medserver.store.directory.writer import DirectoryWriter
+from medserver.store.failures import translated, translating
+from medserver.store.files import Files
+from medserver.store.journal.catalog import Catalog
+from medserver.store.journal.journal import SEGMENT_BYTES, Journal
+from medserver.store.journal.placement import QUIET_S, Placement
+from medserver.store.journal.writer import Allowance, JournaledWriter
+from medserver.store.notes import NOTES, Notes
+from medserver.store.verification import verify
+from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject
+
+logger = logging.getLogger(__name__)
+
+JOURNAL_IDLE_S = 2.0
+"""When nothing has been received for so long, what is in the journal is placed."""
+
+
+SPACE_MIN_BYTES = 64 * 1024
+"""A volume that takes less than this is full."""
+
+
+class DirectoryVolume:
+    """Objects as files below one directory. See `volume.Volume` for the promises.
+
+    Parameters
+    ----------
+    name : str
+        Name of the volume, as in the configuration.
+    root : path-like
+        The directory. It is made when the first object is written.
+    files : Files, optional
+        The file system, in a test.
+    free_min_bytes : int
+        How much space of its file system the volume leaves to others, the index among them.
+    journaled : bool
+        Whether this process makes small objects durable in a journal. It must call `rest` now and then, and it or
+        another one `tend`. What is in the journal of another process is read in any case.
+    segment_bytes : int
+        The size of a segment of the journal.
+    expects_objects : callable, optional
+        As for `root.Root`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        root: str | os.PathLike[str],
+        files: Files | None = None,
+        *,
+        free_min_bytes: int = 0,
+        journaled: bool = False,
+        segment_bytes: int = SEGMENT_BYTES,
+        expects_objects: Callable[[], bool] | None = None,
+    ) -> None:
+        self.name = name
+        self.root = Path(os.path.abspath(root))
+        self._files = files or Files(free_min_bytes)
+        self._directories = DurableDirectories(str(self.root), self._files)
+        self._incoming = Incoming(f"{self.root}/incoming", self._files)
+        journal_directory = f"{self.root}/journal"
+        self._root = Root(name, str(self.root), journal_directory, self._directories, self._files, expects_objects)
+        self._catalog = Catalog(journal_directory, self._files)
+        self._placement = Placement(
+            str(self.root), journal_directory, self._incoming, self._directories, self._files
+        )
+        self._segment_bytes = segment_bytes
+        self._journal = Journal(journal_directory, self._files, segment_bytes) if journaled else None
+        self._allowance = Allowance()
+        self._notes = {
+            kind: Notes(kind, str(self.root), self._incoming, self._files) for kind in NOTES
+        }
+        self.backups = DirectoryShelf(
+            name, str(self.root), "backups", self._incoming, self._files, self._root.require
+        )
+
+    def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
+        """Start an object with these bytes before its data set, at a path of its own or at a given one."""
+        if path is not None:
+            paths.checked(path)
+        with translating(f"make volume {self.name}"):
+            self._root.require()
+        with translating(f"write to volume {self.name}"):
+            self._files.require_space(str(self.root), len(file_meta))
+        if path is not None and replace:
+            self._take_out_of_journal(path)
+        if self._journal is None or path is not None:
+            return self._write_directly(file_meta, path, replace)
+        return JournaledWriter(
+            self.name, file_meta, self._journal, self._allowance, partial(self._write_directly, file_meta)
+        )
+
+    @contextmanager
+    def batch(self) -> Iterator[Callable[[bytes, str], ObjectWriter]]:
+        """Give a `create` for copies that become durable together: one flush of the file system for all of them."""
+        deferred = DeferredFiles(self._files)
+
+        def create(file_meta: bytes, path: str) -> ObjectWriter:
+            with translating(f"write to volume {self.name}"):
+                self._root.require()
+                self._files.require_space(str(self.root), len(file_meta))
+            return DirectoryWriter(
+                self.name,
+                file_meta,
+                self._incoming,
+                self._directories,
+                deferred,
+                paths.checked(path),
+                digest=paths.digest_of(path),
+            )
+
+        yield create
+        if deferred.is_needed:
+            with translating(f"flush volume {self.name}"):
+                self._files.flush_all(str(self.root))
+
+    def _write_directly(self, file_meta: bytes, path: str | None = None, replace: bool = False) -> DirectoryWriter:
+        return DirectoryWriter(
+            self.name, file_meta, self._incoming, self._directories, self._files, path, replace=replace
+        )
+
+    def _take_out_of_journal(self, path: str) -> None:
+        """Have an object placed that is to be replaced: or its record would later take the place of the new file."""
+        with translating(f"place objects of volume {self.name}"):
+            if self._catalog.size_bytes(path) is None:
+                return
+            self._placement.place_all()
+            if self._catalog.size_bytes(path) is not None:
+                raise errors.StoreFailure(f"{self.name}:{path} is in a journal that is being written")
+
+    def tend(self, spares: int = 0) -> None:
+        """Do what can wait: place what is in the journals of all processes, and prepare their next segments.
+
+        Parameters
+        ----------
+        spares : int
+            How many segments to hold ready: one for each process that receives.
+
+        Raises
+        ------
+        OutOfResources, StoreFailure
+            Something could not be placed; it stays in the journal, and the next call tries again.
+        """
+        with translating(f"place objects of volume {self.name}"):
+            if not self._placement.should_wait():
+                self._placement.place_all()
+            if spares:
+                self._root.require()
+                self._placement.prepare_spares(spares, self._segment_bytes)
+
+    def rest(self) -> None:
+        """Let what this process has in its journal be placed if nothing has been received for a while.
+
+        Raises
+        ------
+        StoreFailure
+            The segment cannot be sealed.
+        """
+        if self._journal is not None:
+            with translating(f"seal the journal of volume {self.name}"):
+                self._journal.seal_if_idle(JOURNAL_IDLE_S)
+
+    def settle(self) -> None:
+        """Place everything that this process has in the journal. Raises as `tend` does."""
+        with translating(f"place objects of volume {self.name}"):
+            if self._journal is not None:
+                self._journal.seal()
+            self._placement.place_all()
+
+    def open(self, path: str) -> BinaryIO:
+        """Open an object for reading from its first byte, unbuffered."""
+        absolute = self._absolute(path)
+        with self._reading(path):
+            try:
+                return os.fdopen(self._files.open(absolute), "rb", buffering=0)
+            except FileNotFoundError:
+                # Not placed yet, or placed while we looked into the journal.
+                return self._catalog.open(path) or os.fdopen(self._files.open(absolute), "rb", buffering=0)
+
+    def stat(self, path: str) -> ObjectStat:
+        """Tell the size of an object."""
+        absolute = self._absolute(path)
+        with self._reading(path):
+            try:
+                found = self._files.stat(absolute)
+            except FileNotFoundError:
+                size_bytes = self._catalog.size_bytes(path)
+                if size_bytes is not None:
+                    return ObjectStat(size_bytes, paths.sealed_minute(path))
+                found = self._files.stat(absolute)
+        if not stat.S_ISREG(found.st_mode):
+            raise errors.DamagedObject(f"{self.name}:{path} is not a file")
+        return ObjectStat(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def delete(self, path: str) -> None:
+        """Remove an object durably."""
+        absolute = self._absolute(path)
+        with translating(f"delete {self.name}:{path}"):
+            if self._journal is not None and self._journal.drop(path):
+                return
+            if self._catalog.size_bytes(path) is not None:
+                self._placement.place_all()
+            try:
+                self._files.unlink(absolute)
+            except FileNotFoundError:
+                return
+            self._files.flush_directory(os.path.dirname(absolute))
+
+    def walk(self, after: str | None = None) -> Iterator[str]:
+        """Yield the paths of all objects, sorted."""
+        with translating(f"walk volume {self.name}"):
+            journaled = [path for path in self._catalog.paths() if after is None or path > after]
+            placed = self._descend("", 0, after.split("/") if after else [])
+            yield from (path for path, _ in groupby(heapq.merge(placed, journaled)))
+
+    def verify(self, stored: StoredObject) -> None:
+        """Read an object to its end and compare sizes and digests."""
+        with self.open(stored.path) as file, translating(f"read {self.name}:{stored.path}"):
+            verify(file, stored)
+
+    def condition(self) -> Condition:
+        """Tell how the volume is; a file is made and removed to find out whether that can be done."""
+        try:
+            if not self._files.names(str(self.root)):
+                return Condition(EMPTY, self._free_bytes(), f"{self.root} is empty")
+            free_bytes = self._free_bytes()
+        except FileNotFoundError:
+            return Condition(EMPTY, None, f"{self.root} does not exist")
+        except OSError as error:
+            return Condition(AWAY, None, f"{self.root}: {error.strerror}")
+        try:
+            self._files.require_space(str(self.root), SPACE_MIN_BYTES)
+            descriptor, temporary = self._incoming.create()
+            self._files.close(descriptor)
+            self._files.unlink(temporary)
+        except OSError as error:
+            is_full = isinstance(translated(error, "write"), errors.OutOfResources)
+            return Condition(FULL if is_full else READ_ONLY, free_bytes, f"{self.root}: {error.strerror}")
+        return Condition(READY, free_bytes)
+
+    def _free_bytes(self) -> int:
+        found = os.statvfs(self.root)
+        return found.f_bavail * found.f_frsize
+
+    def holds_objects(self) -> bool:
+        """Tell whether there is any object."""
+        return self._root.holds_objects()
+
+    def is_receiving(self) -> bool:
+        """Tell whether objects have been written a moment ago."""
+        try:
+            return self._placement.is_receiving() or abs(time.time() - self._incoming.newest_at()) < QUIET_S
+        except OSError:
+            return False
+
+    def found(self) -> None:
+        """Make the directory, and one in it."""
+        with translating(f"make volume {self.name}"):
+            self._root.renew()
+            descriptor, temporary = self._incoming.create()
+            self._files.close(descriptor)
+            self._files.unlink(temporary)
+            self._files.flush_directory(str(self.root))
+
+    def note(self, kind: str, content: bytes) -> None:
+        """Keep a text beside the objects."""
+        with translating(f"note {kind} on volume {self.name}"):
+            self._root.require()
+            self._notes[kind].add(content)
+
+    def notes(self, kind: str) -> Iterator[bytes]:
+        """Yield every text of a kind, the oldest first."""
+        with translating(f"read the {kind} of volume {self.name}"):
+            yield from self._notes[kind].all()
+
+    def sweep(self) -> int:
+        """Remove what dead processes left unfinished; return the number of files removed."""
+        with translating(f"sweep volume {self.name}"):
+            self._placement.sweep()
+            swept = self._incoming.sweep()  # first, since it gives space back
+        self._settle_if_there_is_room()
+        return swept
+
+    def close(self) -> None:
+        """Give up the temporary directory of this process. The volume may be used again."""
+        self._settle_if_there_is_room()
+        with translating(f"close volume {self.name}"):
+            self._incoming.close()
+
+    def _settle_if_there_is_room(self) -> None:
+        """Place what is in the journal; on a full volume it stays there, where it is found all the same.
+
+        A full volume must not keep a node from starting or stopping.
+        """
+        try:
+            self.settle()
+        except errors.OutOfResources as error:
+            logger.error("volume %s: what is in the journal is not placed yet: %s", self.name, error)
+
+    def _absolute(self, path: str) -> str:
+        return f"{self.root}/{paths.checked(path)}"
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[None]:
+        with translating(f"read {self.name}:{path}"):
+            try:
+                yield
+            except (FileNotFoundError, NotADirectoryError) as error:
+                if not self.holds_objects():
+                    message = f"volume {self.name} is lost: there is no object in {self.root}"
+                    raise errors.StoreFailure(message) from error
+                raise errors.DamagedObject(f"{self.name}:{path} is missing") from error
+
+    def _descend(self, prefix: str, depth: int, after: list[str]) -> Iterator[str]:
+        """Yield what lies below one directory and sorts behind `after`, which is given relative to it."""
+        first = after[0] if after else ""
+        is_last = depth == len(paths.COMPONENTS) - 1
+        for name in self._names(prefix, depth):
+            if name < first or (is_last and name == first):
+                continue
+            if is_last:
+                yield prefix + name
+            else:
+                yield from self._descend(f"{prefix}{name}/", depth + 1, after[1:] if name == first else [])
+
+    def _names(self, prefix: str, depth: int) -> list[str]:
+        pattern = paths.COMPONENTS[depth]
+        try:
+            names = self._files.names(f"{self.root}/{prefix}")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [name for name in names if pattern.fullmatch(name)]

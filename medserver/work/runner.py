@@ -1,0 +1,210 @@
+"""The worker: it claims jobs, runs them, and offers again what others have left.
+
+Some threads run jobs. One tends: it extends leases, takes back those that have run out, adds what comes periodically
+and looks which lanes are due. One receives the messages of the queue, which make it quick: a job that was just added
+starts after milliseconds, and not with the next sweep.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from medserver.errors import MedserverError
+from medserver.index import Lane, LaneState, NewJob
+from medserver.log import Event
+from medserver.node import Node
+from medserver.work.kinds import JOB_KINDS, PERIODIC, JobKind, Periodic
+from medserver.work.lanes import HotLanes
+from medserver.work.leases import Leases
+from medserver.work.owner import is_dead, new_owner
+from medserver.work.performance import Performance
+
+SWEEP_INTERVAL_S = 1.0
+PAUSE_MIN_S = 0.005
+
+logger = logging.getLogger(__name__)
+
+
+class Runner:
+    """A worker.
+
+    Parameters
+    ----------
+    node : Node
+        What jobs work with.
+    kinds : iterable of JobKind
+        What it can do; jobs of other kinds are left to others.
+    periodic : iterable of Periodic
+        What it adds periodically, unless another worker does.
+    threads : int
+        How many batches it runs at a time.
+    sweep_interval_s : float
+        How often it looks for what no message tells of [s]; much shorter than any lease.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        kinds: Iterable[JobKind] = JOB_KINDS,
+        periodic: Iterable[Periodic] = PERIODIC,
+        *,
+        threads: int = 1,
+        sweep_interval_s: float = SWEEP_INTERVAL_S,
+    ) -> None:
+        self._node = node
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._periodic = tuple(periodic)
+        self._attempts_max = {kind.name: kind.attempts_max for kind in self._kinds.values()}
+        self._chance = random.Random()
+        self._name = new_owner()
+        self._claims = itertools.count(1)
+        self._lanes = HotLanes()
+        self._refused: defaultdict[str, set[Lane]] = defaultdict(set)  # kind -> lanes that may be at a limit
+        self._leases = Leases(node.index)
+        self._stopping = threading.Event()
+        self._sweep_interval_s = sweep_interval_s
+        self._failing = False
+        works: list[Callable[[], None]] = [*[self._work] * threads, self._tend, self._listen]
+        self._threads = [threading.Thread(target=work, name=f"jobs {work.__name__}", daemon=True) for work in works]
+
+    # Life
+
+    def start(self) -> None:
+        """Start to run jobs; what a worker left that died on this machine is offered again at once."""
+        for owner in filter(is_dead, self._node.index.jobs.owners()):
+            self._node.index.jobs.expire(owner)
+        self._node.queue.tell(self._add)
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, drain_s: float) -> None:
+        """Claim no more; wait for what runs, and after a while give its leases back. The process has to end then.
+
+        Parameters
+        ----------
+        drain_s : float
+            How long to wait [s].
+        """
+        self._stopping.set()
+        self._lanes.close()
+        self._node.queue.stop_receiving()
+        deadline = time.monotonic() + drain_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        given_back = self._leases.give_back(self._node.clock())
+        if given_back:
+            logger.warning("%d jobs were not finished in time and are left to others", given_back)
+
+    def run_due(self) -> int:
+        """Do in this thread everything that is due now, and return how many batches that were."""
+        self._sweep()
+        count = 0
+        while (lane := self._lanes.take_now()) is not None:
+            count += self._run(lane)
+        return count
+
+    # Running
+
+    def _work(self) -> None:
+        while (lane := self._lanes.take()) is not None:
+            try:
+                self._run(lane)
+            except MedserverError as error:
+                logger.error("jobs of kind %s: %s", lane.kind, error)
+            except Exception:  # a bug; the thread has to go on
+                logger.exception("jobs of kind %s", lane.kind)
+
+    def _run(self, lane: Lane) -> bool:
+        """Claim jobs of a lane and run them; False if there were none."""
+        kind = self._kinds.get(lane.kind)
+        if kind is None:
+            return False
+        now = self._node.clock()
+        jobs = self._node.index.jobs.claim(
+            lane,
+            owner=f"{self._name}:{next(self._claims)}",
+            lease_until=now + timedelta(seconds=kind.lease_s),
+            limit=kind.batch_max,
+            concurrency=kind.concurrency,
+            destination_concurrency=kind.destination_concurrency,
+        )
+        if not jobs:
+            self._refused[kind.name].add(lane)
+            return False
+        if len(jobs) == kind.batch_max:
+            self._lanes.add([lane])  # there may be more, for another thread
+        performance = Performance(
+            self._node,
+            kind,
+            should_stop=self._stopping.is_set,
+            on_settled=self._leases.settled,
+            chance=self._chance,
+        )
+        try:
+            with self._leases.held(jobs, kind.lease_s, now):
+                performance.run(jobs)
+        finally:
+            # There is room again within the limits, and the next job of an order key may be ready.
+            self._add({lane} | self._refused.pop(kind.name, set()))
+        return True
+
+    def _add(self, lanes: Iterable[Lane]) -> None:
+        self._lanes.add(lane for lane in lanes if lane.kind in self._kinds)
+
+    # Tending
+
+    def _tend(self) -> None:
+        pause_s = self._sweep_interval_s
+        while not self._stopping.wait(pause_s):
+            try:
+                pause_s = self._sweep()
+                if self._failing:
+                    logger.info("the jobs can be read again")
+                    self._failing = False
+            except MedserverError as error:
+                if not self._failing:
+                    logger.error("the jobs cannot be read: %s", error)
+                    self._failing = True
+                pause_s = self._sweep_interval_s
+            except Exception:  # a bug; without this thread leases would run out
+                logger.exception("tending the jobs failed")
+                pause_s = self._sweep_interval_s
+
+    def _sweep(self) -> float:
+        """Do what is due now, and return the time until something will be [s]."""
+        self._leases.extend(self._node.clock())
+        jobs = self._node.index.jobs
+        for job in jobs.sweep(self._attempts_max):
+            logger.warning(Event("job", state="expired", kind=job.kind, id=job.id, attempts=job.attempts))
+        for each in self._periodic:
+            jobs.add_periodic(each.name, each.interval_s, NewJob(each.kind, each.payload, each.destination))
+        return self._look(jobs.lanes())
+
+    def _look(self, lanes: Iterable[LaneState]) -> float:
+        """Have the lanes looked at that are due, and return the time until another one will be [s]."""
+        now = self._node.clock()
+        pause_s = self._sweep_interval_s
+        for state in lanes:
+            if state.due_at is None or state.paused:
+                continue
+            if state.due_at <= now:
+                self._add([state.lane])
+            else:
+                pause_s = min(pause_s, max(PAUSE_MIN_S, (state.due_at - now).total_seconds()))
+        return pause_s
+
+    # Messages
+
+    def _listen(self) -> None:
+        while self._lanes.wait_for_idle():
+            lane = self._node.queue.receive()
+            if lane is not None:
+                self._add([lane])
+        self._node.queue.release()
