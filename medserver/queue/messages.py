@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from medserver.index import Lane
+from medserver.queue import clients  # noqa: F401 - before Huey's own modules
+
 from huey import Huey
 from huey.exceptions import HueyException
 
-from medserver.index import Lane
-from medserver.queue import clients  # noqa: F401 - before Huey's own modules
 from medserver.queue.serializer import JsonSerializer
 
 NAME = "medserver"

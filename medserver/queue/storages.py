@@ -14,11 +14,11 @@ from typing import Any
 
 import peewee
 
+from medserver.queue.clients import introduce_psycopg, introduce_redis
+
 # Huey's own modules come after `clients`.
 from huey.contrib.sql_huey import BytesBlobField, SqlStorage
 from huey.storage import PostgresStorage, PriorityRedisStorage
-
-from medserver.queue.clients import introduce_psycopg, introduce_redis
 
 READ_TIMEOUT_S = 0.5
 POLL_S = 0.02
