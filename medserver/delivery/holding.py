@@ -55,7 +55,7 @@ def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
         what = (rule.name, payload["study_instance_uid"], series)
         if what not in quiet_at:
             last = node.index.last_received_at(payload["study_instance_uid"], series)
-            quiet_at[what] = last + timedelta(seconds=rule.quiet_s) if last else now  # it was deleted
+            quiet_at[what] = _quiet_at(rule, last, now, has_waited=payload.get("looks", 0) > 0)
         if quiet_at[what] <= now:
             yield done(job, released(kind, payload, job.destination, rule, now))
         else:
@@ -73,6 +73,13 @@ def _is_complete(evidence: Evidence, rule: Route, job: Job) -> bool:
     # Instances are still coming when it is looked for the first time: it is too early to ask how many there are.
     may_ask = payload.get("looks", 0) > 0
     return evidence.completes(rule, payload["study_instance_uid"], payload["from"], received_at, may_ask=may_ask)
+
+
+def _quiet_at(rule: Route, last: datetime | None, now: datetime, *, has_waited: bool) -> datetime:
+    """Return from when on it is quiet; what was received in the future was, while the clock was ahead, before now."""
+    if last is None or (last > now and has_waited):  # it was deleted, or this was waited for once
+        return now
+    return min(last, now) + timedelta(seconds=rule.quiet_s)
 
 
 def _not_later(rule: Route, quiet_at: datetime, now: datetime, looks: int) -> datetime:

@@ -27,6 +27,7 @@ from medserver.index.jobs.jobs import Jobs
 from medserver.index.jobs.lanes import LaneTable
 from medserver.index.jobs.records import NewJob
 from medserver.index.jobs.table import JobTable
+from medserver.index.jobs.waits import WaitTable
 from medserver.index.objects import additions
 from medserver.index.objects.acquisitions import Acquisitions
 from medserver.index.objects.additions import Additions
@@ -153,7 +154,7 @@ class Index:
             on_rollback=lambda: [each.forget() for each in remembering],
         )
         job_table = JobTable(backend, lanes)
-        self.jobs = Jobs(self._read, self._writer, job_table, lanes, clock)
+        self.jobs = Jobs(self._read, self._writer, job_table, lanes, WaitTable(backend), clock)
         self._access = access = Access(backend, self._read, self._writer, self.jobs, job_table, clock)
         self.commitments = Commitments(access, CommitmentTable(backend))
         self.upkeep = Upkeep(access)

@@ -31,7 +31,8 @@ def survey(node: Node, batch: Batch) -> None:
         if not poll.hours.is_open(now):
             continue
         last = last_run(node, poll.name)
-        if last is not None and (now - last.at).total_seconds() < interval_s(poll, last):
+        # What was collected in the future was, while the clock was ahead, at a time that nobody knows.
+        if last is not None and 0 <= (now - last.at).total_seconds() < interval_s(poll, last):
             continue
         job = NewJob(POLL, {"poll": poll.name}, destination=poll.source)
         node.index.jobs.add_periodic(f"poll:{poll.name}", min(poll.every_s, SURVEY_INTERVAL_S), job)

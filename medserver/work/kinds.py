@@ -21,14 +21,18 @@ from medserver.commitment.plan import CHECK, PRUNE, REPORT
 from medserver.commitment.retention import prune_commitments
 from medserver.conditions.indexing import CONDITIONS, index_conditions
 from medserver.conditions.indexing import INTERVAL_S as CONDITIONS_INTERVAL_S
+from medserver.config import Config
+from medserver.config.hours import ALWAYS
 from medserver.delivery.confirming import confirm
-from medserver.delivery.holding import RELEASE, hold, release
+from medserver.delivery.holding import LOOK_AGAIN_LONGEST_S, RELEASE, hold, release
 from medserver.delivery.notifying import notify
 from medserver.delivery.performed_steps import ROUTE_STEP, forward_steps, route_steps
+from medserver.delivery.resting import REST_LONGEST_S
 from medserver.delivery.routing import route
 from medserver.delivery.sending import deliver
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome
+from medserver.index.jobs.waits import Waits
 from medserver.node import Node
 from medserver.polling.schedule import POLL, POLL_SURVEY, poll
 from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL_S
@@ -77,6 +81,11 @@ class Backoff:
         delay = min(self.first_s * self.factor**exponent, self.longest_s)
         return delay * chance.uniform(1 - self.jitter, 1 + self.jitter)
 
+    @property
+    def delay_max_s(self) -> float:
+        """The longest that there is [s]."""
+        return self.longest_s * (1 + self.jitter)
+
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
@@ -99,6 +108,8 @@ class JobKind:
         How many jobs a batch may have.
     backoff : Backoff
         How long a job waits after a failure.
+    first_wait_s : callable
+        Takes the configuration and returns how long a job may wait at most before it is tried [s], see `Waits`.
     """
 
     name: str
@@ -109,6 +120,12 @@ class JobKind:
     destination_concurrency: int = 2
     batch_max: int = 1
     backoff: Backoff = Backoff()
+    first_wait_s: Callable[[Config], float] = lambda config: FIRST_WAIT_S
+
+    def waits(self, config: Config) -> Waits:
+        """Return the longest waits; a function may also say itself when a job is to be tried again."""
+        first_s = self.first_wait_s(config)
+        return Waits(first_s, max(first_s, self.backoff.delay_max_s), self.lease_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +151,25 @@ class Periodic:
     destination: str = ""
 
 
+FIRST_WAIT_S = 600.0
+"""Nothing that is added by itself waits longer, unless its kind says so."""
+
+REST_MAX_S = REST_LONGEST_S * 1.2
+"""How long a destination is left alone at most."""
+
+_DAY_S = 24 * 3600.0
+
+
+def _hours_s(config: Config) -> float:
+    """Return how long it is at most until the hours of a rule begin."""
+    return FIRST_WAIT_S if all(rule.hours == ALWAYS for rule in config.routes) else _DAY_S
+
+
+def _quiet_s(config: Config) -> float:
+    """Return how long something is held at most between two looks."""
+    return max((rule.quiet_s for rule in config.routes), default=0.0) + LOOK_AGAIN_LONGEST_S
+
+
 # A volume that is away is tried again for as long as it takes: only what has no good copy left ever is dead.
 _ENDLESS = 1_000_000
 _LEASE_S = 10.0
@@ -149,7 +185,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(SEEK, seek, concurrency=2, destination_concurrency=1),
     JobKind(VERIFY, verify, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
     JobKind(ROUTE, route, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=64),
-    JobKind(HOLD, hold, lease_s=15.0, concurrency=2, destination_concurrency=1, batch_max=128),
+    JobKind(HOLD, hold, lease_s=15.0, concurrency=2, destination_concurrency=1, batch_max=128, first_wait_s=_quiet_s),
     JobKind(RELEASE, release, lease_s=15.0, concurrency=1, destination_concurrency=1, batch_max=128),
     # One batch at a time for a destination, so that the order of receipt is that of delivery.
     JobKind(
@@ -161,10 +197,11 @@ JOB_KINDS: tuple[JobKind, ...] = (
         destination_concurrency=1,
         batch_max=128,
         backoff=Backoff(first_s=5.0, longest_s=1800.0),
+        first_wait_s=_hours_s,
     ),
     JobKind(ROUTE_STEP, route_steps, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=64),
-    JobKind(FORWARD_STEP, forward_steps, 20, 15.0, 8, 1, batch_max=64, backoff=Backoff(longest_s=1800.0)),
-    JobKind(NOTIFY, notify, 20, 15.0, 8, 1, batch_max=1000, backoff=Backoff(longest_s=1800.0)),
+    JobKind(FORWARD_STEP, forward_steps, 20, 15.0, 8, 1, 64, Backoff(longest_s=1800.0), _hours_s),
+    JobKind(NOTIFY, notify, 20, 15.0, 8, 1, 1000, Backoff(longest_s=1800.0), _hours_s),
     JobKind(CONFIRM, confirm, _ENDLESS, 15.0, 8, 1, batch_max=1000, backoff=_PATIENT),
     JobKind(COMPRESS, compress, _ENDLESS, _LEASE_S, 2, 2, batch_max=8, backoff=_PATIENT),
     JobKind("retire", lambda node, batch: None),  # it removed originals; jobs of earlier versions end here

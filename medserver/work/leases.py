@@ -21,7 +21,11 @@ RELEASE_DELAY_S = 2.0
 class _Lease:
     jobs: dict[int, Job]
     lease_s: float
-    extend_at: datetime
+    extended_at: datetime
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is to be extended by now, also where the clock was set back."""
+        return not 0 <= (now - self.extended_at).total_seconds() < self.lease_s / EXTENSIONS_PER_LEASE
 
 
 class Leases:
@@ -43,7 +47,7 @@ class Leases:
         """Extend the lease of jobs that were just claimed while the block runs."""
         owner = next(iter(jobs)).owner or ""
         with self._lock:
-            self._leases[owner] = _Lease({job.id: job for job in jobs}, lease_s, _extend_at(now, lease_s))
+            self._leases[owner] = _Lease({job.id: job for job in jobs}, lease_s, now)
         try:
             yield
         finally:
@@ -61,11 +65,11 @@ class Leases:
     def extend(self, now: datetime) -> None:
         """Extend what is to be extended by now."""
         with self._lock:
-            due = [(owner, lease) for owner, lease in self._leases.items() if lease.extend_at <= now]
+            due = [(owner, lease) for owner, lease in self._leases.items() if lease.is_due(now)]
             numbers = {owner: list(lease.jobs) for owner, lease in due}
         for owner, lease in due:
             self._index.jobs.extend(owner, numbers[owner], now + timedelta(seconds=lease.lease_s))
-            lease.extend_at = _extend_at(now, lease.lease_s)
+            lease.extended_at = now
 
     def give_back(self, now: datetime) -> int:
         """Give back everything that is held, for this process is about to end; return how many jobs that are."""
@@ -73,7 +77,3 @@ class Leases:
             jobs = [job for lease in self._leases.values() for job in lease.jobs.values()]
         due_at = now + timedelta(seconds=RELEASE_DELAY_S)
         return len(self._index.jobs.settle([Verdict(job, "released", due_at) for job in jobs])) if jobs else 0
-
-
-def _extend_at(now: datetime, lease_s: float) -> datetime:
-    return now + timedelta(seconds=lease_s / EXTENSIONS_PER_LEASE)

@@ -20,7 +20,7 @@ from medserver.errors import MedserverError
 from medserver.index import Lane, LaneState, NewJob
 from medserver.log import Event
 from medserver.node import Node
-from medserver.work.kinds import JOB_KINDS, PERIODIC, JobKind, Periodic
+from medserver.work.kinds import JOB_KINDS, PERIODIC, REST_MAX_S, JobKind, Periodic
 from medserver.work.lanes import HotLanes
 from medserver.work.leases import Leases
 from medserver.work.owner import is_dead, new_owner
@@ -28,6 +28,8 @@ from medserver.work.performance import Performance
 
 SWEEP_INTERVAL_S = 1.0
 PAUSE_MIN_S = 0.005
+CAP_INTERVAL_S = 10.0
+"""How often is looked for moments that lie too far off, see `medserver.index.jobs.waits`."""
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ class Runner:
         self._leases = Leases(node.index)
         self._stopping = threading.Event()
         self._sweep_interval_s = sweep_interval_s
+        self._cap_at = 0.0
         self._failing = False
         works: list[Callable[[], None]] = [*[self._work] * threads, self._tend, self._listen]
         self._threads = [threading.Thread(target=work, name=f"jobs {work.__name__}", daemon=True) for work in works]
@@ -185,7 +188,23 @@ class Runner:
             logger.warning(Event("job", state="expired", kind=job.kind, id=job.id, attempts=job.attempts))
         for each in self._periodic:
             jobs.add_periodic(each.name, each.interval_s, NewJob(each.kind, each.payload, each.destination))
-        return self._look(jobs.lanes())
+        lanes = jobs.lanes()
+        if self._cap_waits(lanes):
+            lanes = jobs.lanes()
+        return self._look(lanes)
+
+    def _cap_waits(self, lanes: Iterable[LaneState]) -> bool:
+        """Look now and then for what was written while a clock was ahead; tell whether there was any."""
+        if time.monotonic() < self._cap_at:
+            return False
+        self._cap_at = time.monotonic() + CAP_INTERVAL_S
+        config = self._node.config.current
+        waits = {kind.name: kind.waits(config) for kind in self._kinds.values()}
+        known = {state.lane: waits[state.lane.kind] for state in lanes if state.lane.kind in waits}
+        capped = self._node.index.jobs.cap_waits(known, REST_MAX_S)
+        for lane in capped:
+            logger.warning(Event("clock", problem="it was ahead", kind=lane.kind, destination=lane.destination or None))
+        return bool(capped)
 
     def _look(self, lanes: Iterable[LaneState]) -> float:
         """Have the lanes looked at that are due, and return the time until another one will be [s]."""

@@ -58,6 +58,7 @@ def filled(request: pytest.FixtureRequest, make_directory: MakeDirectory) -> Ite
 def statements(index: Index) -> dict[str, tuple[str, tuple]]:
     """Return what a worker executes, by the index that it has to use."""
     table, lanes, order = index.jobs._table, index.jobs._lanes, Order(index.backend)
+    waits = index.jobs._waits
     key, moment = OrderKey("copy", "A", "key3"), to_text(NOON)
     among = index.backend.list_parameter([1, 2, 3])
     return {
@@ -69,6 +70,8 @@ def statements(index: Index) -> dict[str, tuple[str, tuple]]:
         "extend": (table._extend, (moment, "owner", among)),
         "expired": (table.expired, (moment,)),
         "lanes": (lanes.select, ()),
+        "due too late": (waits.due, ("copy", "A", 1, moment, moment, moment)),
+        "held too long": (waits.leases, ("copy", "A", moment)),
         "order: any": (order._any, (*key, *key)),
         "order: promote": (order._promote, (*key, *key)),
     }
@@ -78,7 +81,7 @@ def statements(index: Index) -> dict[str, tuple[str, tuple]]:
     "name",
     [
         *("claim", "limits", "begin", "done", "failed", "extend", "expired", "lanes", "order: any"),
-        "order: promote",
+        *("order: promote", "due too late", "held too long"),
     ],
 )
 def test_no_statement_scans_the_jobs(filled: Index, name: str) -> None:

@@ -10,6 +10,7 @@ from medserver.index.database.writer import Writer
 from medserver.index.jobs.lanes import LaneTable
 from medserver.index.jobs.records import Job, JobCount, JobFilter, Lane, LaneState, NewJob, PayloadCount, Verdict
 from medserver.index.jobs.table import JobTable
+from medserver.index.jobs.waits import Waits, WaitTable
 
 Read = Callable[..., Any]
 Listener = Callable[[Collection[Lane]], None]
@@ -19,7 +20,7 @@ class Jobs:
     """The jobs of an index, `Index.jobs`.
 
     Every method that writes returns after the commit. Every method raises `IndexFailure` if the database fails.
-    Moments have a time zone; machines that share an index need clocks that agree much better than leases last.
+    Moments have a time zone. Machines that share an index share the clock of its database, see `DatabaseClock`.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ class Jobs:
         Reads with a connection that is lent.
     writer : Writer
         Performs transactions.
-    table, lanes : JobTable, LaneTable
+    table, lanes, waits : JobTable, LaneTable, WaitTable
         The SQL.
     clock : callable
         Tells the present moment.
@@ -40,12 +41,19 @@ class Jobs:
     """
 
     def __init__(
-        self, read: Read, writer: Writer, table: JobTable, lanes: LaneTable, clock: Callable[[], datetime]
+        self,
+        read: Read,
+        writer: Writer,
+        table: JobTable,
+        lanes: LaneTable,
+        waits: WaitTable,
+        clock: Callable[[], datetime],
     ) -> None:
         self._read = read
         self._writer = writer
         self._table = table
         self._lanes = lanes
+        self._waits = waits
         self._clock = clock
         self.listener: Listener | None = None
 
@@ -196,7 +204,7 @@ class Jobs:
             False if it is not time, somebody else was quicker, or the last one is not done.
         """
         now = self._clock()
-        if not self._read(self._lanes.due_periodic, now, [name]):
+        if not self._read(self._lanes.is_due, name, now, interval_s):
             return False
 
         def perform(connection: Any) -> bool:
@@ -208,6 +216,27 @@ class Jobs:
         if added:
             self.announce([job.lane])
         return added
+
+    def cap_waits(self, lanes: Mapping[Lane, Waits], rest_s: float) -> list[Lane]:
+        """Let nothing be due, paused or held longer than its kind ever waits: a clock was ahead when that was written.
+
+        Parameters
+        ----------
+        lanes : Mapping of Lane to Waits
+            The lanes to look at.
+        rest_s : float
+            How long `rest` lets a lane rest at most [s].
+
+        Returns
+        -------
+        list of Lane
+            Those of which something would have come too late.
+        """
+        now = self._clock()
+        found = self._read(self._waits.excess, lanes, rest_s, now)
+        if found:
+            self._writer.run(lambda connection: self._waits.cap(connection, found, lanes, rest_s, now))
+        return list(found)
 
     # Resting
 

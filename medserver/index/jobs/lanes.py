@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -60,8 +60,10 @@ class LaneTable:
             "GROUP BY state, kind, destination ORDER BY kind, destination, state"
         )
         self._schedule = backend.sql("INSERT INTO job_schedule (name, due_at) VALUES (?, ?) ON CONFLICT DO NOTHING")
-        self._take = backend.sql("UPDATE job_schedule SET due_at = ? WHERE name = ? AND due_at <= ?")
-        self._due = backend.sql("SELECT name, due_at FROM job_schedule")
+        self._take = backend.sql(
+            "UPDATE job_schedule SET due_at = ? WHERE name = ? AND (due_at <= ? OR due_at > ?) RETURNING name"
+        )
+        self._due = backend.sql("SELECT due_at FROM job_schedule WHERE name = ?")
 
     # Making
 
@@ -155,17 +157,20 @@ class LaneTable:
 
     # What comes periodically
 
-    def due_periodic(self, connection: Any, now: datetime, names: Iterable[str]) -> list[str]:
-        """Return those of the names that are due or were never heard of."""
-        moment = to_text(now)
-        due_at = dict(connection.execute(self._due).fetchall())
-        return [name for name in names if due_at.get(name, "") <= moment]
+    def is_due(self, connection: Any, name: str, now: datetime, interval_s: float) -> bool:
+        """Whether something is due or was never heard of; what is over an interval off was set by a wrong clock."""
+        rows = connection.execute(self._due, (name,)).fetchall()
+        return not rows or not to_text(now) < rows[0][0] <= _following(now, interval_s)
 
     def take_periodic(self, connection: Any, name: str, now: datetime, interval_s: float) -> bool:
         """Set the next time of what is due; False if somebody else has been quicker."""
         connection.execute(self._schedule, (name, to_text(now)))
-        following = to_text(now + timedelta(seconds=interval_s))
-        return connection.execute(self._take + " RETURNING name", (following, name, to_text(now))).fetchall() != []
+        following = _following(now, interval_s)
+        return connection.execute(self._take, (following, name, to_text(now), following)).fetchall() != []
+
+
+def _following(now: datetime, interval_s: float) -> str:
+    return to_text(now + timedelta(seconds=interval_s))
 
 
 def _due_at(rests_until: str | None, moments: Sequence[str | None]) -> datetime | None:
