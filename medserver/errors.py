@@ -30,6 +30,7 @@ The tree::
     ├── StoreFailure                  a volume failed
     │   └── DamagedObject             the bytes on disk are not the bytes received
     ├── IndexFailure                  the index failed
+    │   └── IndexLocked               it is rebuilt, restored or migrated, or was since it was opened
     ├── NotPart10                     a file is not in the DICOM file format
     ├── TransferSyntaxNotSupported    a transfer syntax that is not known here
     ├── CannotTranscode               pixel data that cannot be brought into another transfer syntax
@@ -169,6 +170,10 @@ class DamagedObject(StoreFailure):
 
 class IndexFailure(MedserverError):
     """The index could not be read or written."""
+
+
+class IndexLocked(IndexFailure):
+    """The index is rebuilt, restored or migrated now, or was since this process opened it; later it may work."""
 
 
 class NotPart10(MedserverError):

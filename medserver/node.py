@@ -6,16 +6,18 @@ What is done with it is in `archive` and above.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
+from medserver import lock
 from medserver.codecs import TranscodedCache, Transcoder, Workers
 from medserver.config import Config, ConfigFile, VolumeOptions
 from medserver.errors import MedserverError, StoreFailure
 from medserver.index import Index, open_index
+from medserver.index.nodes.exclusive import Held, exclusively
 from medserver.queue import Queue, open_queue
 from medserver.store import DirectoryVolume, Volume
 
@@ -47,7 +49,9 @@ class Node:
     queue : Queue
         Tells the workers that perform jobs of new ones; what is added to the index is told by itself.
     clock : callable
-        Returns the present, aware, in UTC.
+        Returns the present, aware, in UTC; that of the index.
+    held : ExitStack
+        What is given back when the node is closed: the lock of the data folder.
     """
 
     config: ConfigFile
@@ -56,6 +60,7 @@ class Node:
     transcoder: Transcoder
     queue: Queue
     clock: Callable[[], datetime] = utc_now
+    held: ExitStack = field(default_factory=ExitStack)
 
     @property
     def primary_volume(self) -> Volume:
@@ -89,6 +94,7 @@ class Node:
             The primary volume cannot be closed. Of another one that is logged.
         """
         with ExitStack() as stack:
+            stack.push(self.held)
             stack.callback(self.transcoder.workers.close)
             stack.callback(self.index.close)
             stack.callback(self.queue.close)
@@ -109,9 +115,10 @@ def open_node(
     *,
     receives: bool = False,
     index_url: str | None = None,
-    clock: Callable[[], datetime] = utc_now,
+    clock: Callable[[], datetime] | None = None,
+    lock_owner: str | None = None,
 ) -> Node:
-    """Open what the configuration names.
+    """Open what the configuration names; nobody makes a new index of it before it is closed.
 
     Parameters
     ----------
@@ -122,31 +129,53 @@ def open_node(
         `Volume.tend` now and then.
     index_url : str, optional
         Another index than that of the configuration.
-    clock : callable
-        See `Node`.
+    clock : callable, optional
+        See `Node`; default: that of the database.
+    lock_owner : str, optional
+        Who has the lock of the index and of the data folder, if the caller has them: see `exclusively`.
 
     Raises
     ------
     IndexFailure
         The index cannot be opened.
+    IndexLocked, BadUsage
+        It is rebuilt, restored or migrated, by this node or another one.
     """
     config = config_file.current
-    index = open_index(
-        index_url or config.index.url,
-        base=config.node.data,
-        clock=clock,
-        volumes=[volume.name for volume in config.volumes_to_read],
-    )
-    queue = open_queue(config.jobs.url, index)
-    index.jobs.listener = queue.wake
-    return Node(
-        config=config_file,
-        index=index,
-        volumes={volume.name: volume for volume in open_volumes(config, receives=receives, index=index)},
-        transcoder=_transcoder(config),
-        queue=queue,
-        clock=clock,
-    )
+    with ExitStack() as stack:
+        if lock_owner is None:
+            stack.enter_context(lock.shared(config.node.data))
+        index = open_index(
+            index_url or config.index.url,
+            base=config.node.data,
+            clock=clock,
+            volumes=[volume.name for volume in config.volumes_to_read],
+            owner=lock_owner or "",
+        )
+        queue = open_queue(config.jobs.url, index)
+        index.jobs.listener = queue.wake
+        volumes = open_volumes(config, receives=receives, index=index)
+        return Node(
+            config=config_file,
+            index=index,
+            volumes={volume.name: volume for volume in volumes},
+            transcoder=_transcoder(config),
+            queue=queue,
+            clock=index.clock,
+            held=stack.pop_all(),
+        )
+
+
+@contextmanager
+def exclusive_node(
+    config: Config, work: str, clock: Callable[[], datetime] | None = None
+) -> Iterator[Held]:
+    """Keep this node from running, and everybody on other hosts from writing to its index, for what is done inside.
+
+    Raises as `lock.exclusive` and `exclusively`.
+    """
+    with lock.exclusive(config.node.data), exclusively(config.index.url, config.node.data, work, clock) as held:
+        yield held
 
 
 def _transcoder(config: Config) -> Transcoder:

@@ -18,6 +18,7 @@ from medserver.config import Config, ConfigFile
 from medserver.errors import BadUsage
 from medserver.index import Counts, Staged, known_migrations, open_backend
 from medserver.index.database.backend import Backend
+from medserver.index.nodes.exclusive import Held
 from medserver.node import Node, open_node, utc_now
 from medserver.store.failures import translating
 
@@ -49,9 +50,10 @@ def restore(
     backup: Backup,
     begin: Begin = lambda expected: lambda count: None,
     *,
-    clock: Callable[[], datetime] = utc_now,
+    held: Held | None = None,
+    clock: Callable[[], datetime] | None = None,
 ) -> Restoration:
-    """Bring a backup back. The node must not run: see `medserver.lock`.
+    """Bring a backup back. The node must not run, and nobody else write: see `exclusive_node`.
 
     When this is interrupted it can be called again. An index on SQLite is the present one until the new one is
     complete; on PostgreSQL the tables of the present one are in another schema from the beginning.
@@ -64,8 +66,10 @@ def restore(
         What is brought back.
     begin : callable
         Called with about how many files the replay will look at; returns what is called with how many are done.
-    clock : callable
-        Tells the present moment.
+    held : Held
+        The lock of the index, which the caller has.
+    clock : callable, optional
+        As for `open_node`.
 
     Raises
     ------
@@ -80,14 +84,18 @@ def restore(
     backend = open_backend(config.index.url, config.node.data)
     _check_version(backup)
     done = Restoration()
-    name = f"replaced_{clock():%Y%m%d%H%M%S}_{secrets.token_hex(2)}"
+    held = held or Held()
+    name = f"replaced_{(clock or utc_now)():%Y%m%d%H%M%S}_{secrets.token_hex(2)}"
     with _room(config, backend, backup) as file:
         unpack_verified(backend, backup, file)
-        with _translating(backend):
-            staged = backend.stage(file, name)
-        with closing(open_node(config_file, index_url=staged.url, clock=clock)) as node:
+        staged = _stage(backend, file, name, held)
+        opened = open_node(config_file, index_url=staged.url, clock=clock, lock_owner=held.owner)
+        with closing(opened) as node:
             _replay(node, backup, begin, done)
+        if backend.staging is not None:
+            held.pass_on(open_backend(staged.url, config.node.data))
         done.kept = _take_the_place(backend, staged, name)
+    held.is_incomplete = False
     return done
 
 
@@ -109,6 +117,19 @@ def _room(config: Config, backend: Backend, backup: Backup) -> Iterator[Path]:
             yield backend.staging
         finally:
             backend.discard_staged()
+
+
+def _stage(backend: Backend, file: Path, name: str, held: Held) -> Staged:
+    """Make an index of the dump; where its tables take their place before they are complete, that is noted before."""
+    was_incomplete = held.is_incomplete
+    if backend.staging is None:
+        held.spoil()
+    try:
+        with _translating(backend):
+            return backend.stage(file, name)
+    except BaseException:
+        held.is_incomplete = was_incomplete  # the tables are where they were
+        raise
 
 
 def _replay(node: Node, backup: Backup, begin: Begin, done: Restoration) -> None:

@@ -35,6 +35,7 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("jobs", "Show the job queue; retry or drop what has failed."),
     ("manual", "Print TOPIC of the manual, or list the topics."),
     ("move", "Have PEER send patients, studies, series or images to another AE."),
+    ("nodes", "See which nodes share the index, and forget those that are gone."),
     ("outbox", "Show what waits to be sent: to whom, since when, why, and when it is tried next."),
     ("poll", "Fetch what other AEs have (polling): show the [poll NAME] entries, perform one now."),
     ("procedures", "Look at the performed procedure steps (MPPS) that modalities have reported."),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from medserver import lock
 from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
 from medserver.cli.responses import exit_code
 from medserver.config import SERVICES, Config, Remote
@@ -223,11 +224,8 @@ def _unknown_callers(invocation: Invocation) -> list[UnknownCaller]:
     from medserver.index import open_index
 
     config = invocation.config
-    index = open_index(config.index.url, base=config.node.data)
-    try:
+    with lock.shared(config.node.data), open_index(config.index.url, base=config.node.data) as index:
         callers = list(index.unknown_callers())
-    finally:
-        index.close()
     return [
         caller for caller in callers if config.remotes_for(caller.calling_ae_title, caller.address) is None
     ]

@@ -7,7 +7,6 @@ from dataclasses import asdict
 
 import click
 
-from medserver import lock
 from medserver.archive import Finding
 from medserver.backups.catalog import LATEST, Backup, find_backup, find_backups
 from medserver.backups.creation import create_backup
@@ -18,7 +17,7 @@ from medserver.cli.progress import progress
 from medserver.cli.text import CELL_LENGTH_MAX, count_in_words, printable, size_in_words
 from medserver.errors import BadUsage, MedserverError
 from medserver.log import escaped
-from medserver.node import open_node, open_volumes
+from medserver.node import exclusive_node, open_node, open_volumes
 
 
 @click.group()
@@ -37,7 +36,7 @@ def command() -> None:
 def create(invocation: Invocation, volume: str | None, as_json: bool) -> None:
     """Make a backup now; the node may be running. Of more than [backup] keep the oldest are removed."""
     config = invocation.config
-    with lock.shared(config.node.data), closing(open_node(invocation.config_file)) as node:
+    with closing(open_node(invocation.config_file)) as node:
         name = volume or config.backup_volume.name
         if name not in node.volumes:
             raise BadUsage(f"there is no volume {escaped(name)} (valid: {', '.join(node.volumes)})")
@@ -117,7 +116,7 @@ def restore(ctx: click.Context, invocation: Invocation, name: str, as_json: bool
     from medserver.backups.restoring import restore as restore_backup  # with all that reads objects
 
     config = invocation.config
-    with lock.exclusive(config.node.data):
+    with exclusive_node(config, "restore") as held:
         volumes = open_volumes(config)
         backup = find_backup(volumes, name)
         _warn_of_a_fuller_one(backup, find_backups(volumes))
@@ -127,7 +126,7 @@ def restore(ctx: click.Context, invocation: Invocation, name: str, as_json: bool
                 shown.expect(amount)
                 return shown.advance
 
-            done = restore_backup(invocation.config_file, backup, begin)
+            done = restore_backup(invocation.config_file, backup, begin, held=held)
     if as_json:
         echo_json(
             {

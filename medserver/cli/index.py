@@ -19,9 +19,10 @@ from medserver.cli.invocation import Invocation, echo_json, json_option, pass_in
 from medserver.cli.progress import Progress, progress
 from medserver.cli.text import count_in_words
 from medserver.errors import BadUsage, IndexFailure
-from medserver.index import Conflict, Duplicate
+from medserver.index import Conflict, Duplicate, open_backend
+from medserver.index.nodes.exclusive import Held
 from medserver.log import escaped
-from medserver.node import Node, open_node, utc_now
+from medserver.node import Node, exclusive_node, open_node, utc_now
 
 _SQLITE = "sqlite:///"
 _UNFINISHED = "rebuilding"
@@ -109,15 +110,16 @@ def rebuild(ctx: click.Context, invocation: Invocation, url: str | None, verify:
     if url is None and present is None:
         raise BadUsage("the index is not in SQLite: say with --into where to make the new one")
     _check_volumes(invocation)
-    with lock.exclusive(invocation.config.node.data):
-        _require_objects(invocation)
-        with _fillable(invocation, url, present, verify) as node:
+    with _exclusive(invocation, present) as held:
+        _require_objects(invocation, held)
+        with _fillable(invocation, held, url, present, verify) as node:
             before = _going_on(archive.interrupted_rebuild(node, verify=verify))
             with progress("rebuilding", not as_json) as shown:
                 shown.expect(archive.count_objects(node, verify=verify))
                 findings = archive.rebuild(node, shown.advance, verify=verify)
                 found = _echo_items(findings, as_json, _finding_line, shown)
         if present:
+            held.pass_on(open_backend(_unfinished_url(present), invocation.config.node.data))
             kept = _take_the_place(present)
             if kept:
                 click.echo(f"the old index is kept as {kept}", err=True)
@@ -127,17 +129,31 @@ def rebuild(ctx: click.Context, invocation: Invocation, url: str | None, verify:
 
 
 @contextmanager
+def _exclusive(invocation: Invocation, present: Path | None) -> Iterator[Held]:
+    """Keep others from the index; where there is none yet, a database file is not made for that."""
+    config = invocation.config
+    if present is not None and not present.exists():
+        with lock.exclusive(config.node.data):
+            yield Held()
+    else:
+        with exclusive_node(config, "rebuild") as held:
+            yield held
+
+
+@contextmanager
 def _opened(invocation: Invocation) -> Iterator[Node]:
     """Open the node, whose index nobody replaces meanwhile."""
-    with lock.shared(invocation.config.node.data), closing(open_node(invocation.config_file)) as node:
+    with closing(open_node(invocation.config_file)) as node:
         yield node
 
 
 @contextmanager
-def _fillable(invocation: Invocation, url: str | None, present: Path | None, verify: bool) -> Iterator[Node]:
+def _fillable(
+    invocation: Invocation, held: Held, url: str | None, present: Path | None, verify: bool
+) -> Iterator[Node]:
     """Open the node on the new index, which is empty or was filled by an interrupted rebuild of the same kind."""
     if url is not None:
-        with closing(open_node(invocation.config_file, index_url=url)) as node:
+        with closing(open_node(invocation.config_file, index_url=url, lock_owner=held.owner)) as node:
             if not archive.can_rebuild(node, verify=verify):
                 other = archive.interrupted_rebuild(node, verify=not verify)
                 way = "without" if verify else "with"
@@ -148,15 +164,14 @@ def _fillable(invocation: Invocation, url: str | None, present: Path | None, ver
                 )
             yield node
         return
-    unfinished = _beside(present, _UNFINISHED)
-    target = f"{_SQLITE}{quote(str(unfinished))}"
-    with closing(open_node(invocation.config_file, index_url=target)) as node:
+    unfinished, target = _beside(present, _UNFINISHED), _unfinished_url(present)
+    with closing(open_node(invocation.config_file, index_url=target, lock_owner=held.owner)) as node:
         goes_on = archive.can_rebuild(node, verify=verify)
     if not goes_on:
         click.echo("an interrupted rebuild cannot be continued with these options: beginning anew", err=True)
         for suffix in ("", "-wal", "-shm"):
             Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
-    with closing(open_node(invocation.config_file, index_url=target)) as node:
+    with closing(open_node(invocation.config_file, index_url=target, lock_owner=held.owner)) as node:
         yield node
 
 
@@ -181,7 +196,7 @@ def _check_volumes(invocation: Invocation) -> None:
         click.echo(f"{place}: the new index has no copies there; is its disk mounted?", err=True)
 
 
-def _require_objects(invocation: Invocation) -> None:
+def _require_objects(invocation: Invocation, held: Held) -> None:
     """Refuse to make an index without the objects of a volume because its disk is not mounted.
 
     An index that cannot be read says nothing: a new one is made of what there is.
@@ -195,7 +210,7 @@ def _require_objects(invocation: Invocation) -> None:
     if present is not None and not present.exists():
         return
     try:
-        with closing(open_node(invocation.config_file)) as node:
+        with closing(open_node(invocation.config_file, lock_owner=held.owner)) as node:
             has_objects = node.index.upkeep.has_good_objects
             away = [one.name for one in node.volumes.values() if not one.holds_objects() and has_objects(one.name)]
     except IndexFailure as error:
@@ -214,6 +229,11 @@ def _sqlite_path(invocation: Invocation) -> Path | None:
     return (
         invocation.config.node.data / unquote(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
     )
+
+
+def _unfinished_url(present: Path) -> str:
+    """Return where the new index is made that takes the place of one on SQLite."""
+    return f"{_SQLITE}{quote(str(_beside(present, _UNFINISHED)))}"
 
 
 def _beside(path: Path, extension: str) -> Path:

@@ -20,6 +20,7 @@ from medserver.config import Config, Remote, VolumeOptions
 from medserver.config.addresses import is_ip_address, plain_address
 from medserver.errors import AssociationRejected, ConfigError, ConnectionFailed, MedserverError
 from medserver.index import open_index
+from medserver.index.nodes.sight import look_at_nodes
 from medserver.modes import owner_of
 from medserver.node import open_volume
 from medserver.scu import verification
@@ -49,6 +50,7 @@ def examine_node(invocation: Invocation) -> Iterator[Step]:
     for volume in config.volumes:
         yield _volume(volume)
     yield _index(config)
+    yield from _nodes(config)
     yield _port(config)
     yield from _peers(config)
 
@@ -108,6 +110,25 @@ def _index(config: Config) -> Step:
         said = f"{text} {count_in_words(counts.conflicts, 'conflict')} between patients of the same ID."
         return Step("index", WARNING, said)
     return Step("index", OK, text)
+
+
+def _nodes(config: Config) -> Iterator[Step]:
+    """Tell which nodes share the index, if several do, and who has locked it."""
+    if not config.node.data.is_dir():
+        return
+    try:
+        seen = look_at_nodes(config.index.url, config.node.data)
+    except MedserverError:  # the index cannot be opened, which was said
+        return
+    if seen.problem:
+        yield Step("nodes", PROBLEM, f"Nobody can write to the index: {seen.problem}")
+    silent = [node for node in seen.nodes if not node.is_heard(seen.now)]
+    if len(seen.nodes) > 1 and silent:
+        names = ", ".join(f"{node.name} ({node.uuid})" for node in silent)
+        advice = "medserver nodes forget UUID, if it is gone for good."
+        yield Step("nodes", WARNING, f"Of the nodes that share the index some are not heard of: {names}.", advice)
+    elif len(seen.nodes) > 1:
+        yield Step("nodes", OK, f"{count_in_words(len(seen.nodes), 'node')} share the index and are heard of.")
 
 
 def _port(config: Config) -> Step:

@@ -68,11 +68,15 @@ def status(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
     """
     with _opened(invocation) as node:
         found, backed_up_at, now = status_of(node), newest_backup_at(node.volumes.values()), node.clock()
+        nodes = node.index.nodes.list()
     if as_json:
         echo_json(described(found, backed_up_at))
     else:
         for line in report_lines(found, backed_up_at, now):
             click.echo(line)
+        if len(nodes) > 1:
+            silent = sum(not one.is_heard(now) for one in nodes)
+            click.echo(f"{count_in_words(len(nodes), 'node')} share the index, {silent} of them not heard of")
     if not found.is_well:
         ctx.exit(1)
 

@@ -17,7 +17,7 @@ from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.backend import Backend
 from medserver.index.database.connections import Connections
 from medserver.index.database.dump import DumpContent, ShouldStop
-from medserver.index.database.opening import migrate, open_backend
+from medserver.index.database.opening import clock_of, migrate, open_backend
 from medserver.index.database.writer import Writer
 from medserver.index.find.find import Find
 from medserver.index.find.locating import Preference
@@ -28,6 +28,8 @@ from medserver.index.jobs.lanes import LaneTable
 from medserver.index.jobs.records import NewJob
 from medserver.index.jobs.table import JobTable
 from medserver.index.jobs.waits import WaitTable
+from medserver.index.nodes.fence import Fence
+from medserver.index.nodes.nodes import Nodes
 from medserver.index.objects import additions
 from medserver.index.objects.acquisitions import Acquisitions
 from medserver.index.objects.additions import Additions
@@ -59,7 +61,7 @@ _COUNTS = (
 
 
 def open_index(
-    url: str, *, base: Path, clock: Clock = moments.now, volumes: Sequence[str] = ()
+    url: str, *, base: Path, clock: Clock | None = None, volumes: Sequence[str] = (), owner: str = ""
 ) -> Index:
     """Open an index; its schema is brought up to date.
 
@@ -69,10 +71,12 @@ def open_index(
         ``sqlite:///relative/to/base.db``, ``sqlite:////absolute.db`` or ``postgresql://...``.
     base : Path
         Where a relative path begins.
-    clock : callable
-        Tells the present moment, with a time zone.
+    clock : callable, optional
+        Tells the present moment, with a time zone; default: that of the database, which all hosts have in common.
     volumes : sequence of str
         The volumes from which to read, the best first.
+    owner : str
+        Who has the lock of the index, if the caller has it: see `exclusively`.
 
     Returns
     -------
@@ -85,10 +89,12 @@ def open_index(
         If the URL names no database that the index can use.
     IndexFailure
         If the database cannot be used.
+    IndexLocked
+        If the index is rebuilt, restored or migrated.
     """
     backend = open_backend(url, base)
-    migrate(backend)
-    return Index(backend, clock, volumes)
+    migrate(backend, owner)
+    return Index(backend, clock, volumes, owner)
 
 
 class Index:
@@ -103,13 +109,19 @@ class Index:
     ----------
     backend : Backend
         The database; its schema is up to date.
-    clock : callable
-        Tells the present moment.
+    clock : callable, optional
+        As for `open_index`.
     volumes : sequence of str
         The volumes from which to read, the best first; those that are not named come last.
+    owner : str
+        As for `open_index`.
 
     Attributes
     ----------
+    clock : callable
+        Tells the present moment.
+    nodes : Nodes
+        Who shares the index.
     jobs : Jobs
         What is to be done later, in the same database.
     commitments : Commitments
@@ -131,10 +143,12 @@ class Index:
     """
 
     def __init__(
-        self, backend: Backend, clock: Clock = moments.now, volumes: Sequence[str] = ()
+        self, backend: Backend, clock: Clock | None = None, volumes: Sequence[str] = (), owner: str = ""
     ) -> None:
         self.backend = backend
-        self._clock = clock
+        self.clock = self._clock = clock = clock or clock_of(backend)
+        self._fence = fence = Fence(backend, clock, owner)
+        fence.open()
         self._connections = Connections(backend.connect, backend.usable)
         self._conflicts = Conflicts(backend)
         hierarchy = Hierarchy(backend, self._conflicts)
@@ -150,12 +164,14 @@ class Index:
         remembering = (hierarchy, lanes)
         self._writer = Writer(
             backend,
+            on_begin=fence.check,
             on_commit=lambda: [each.committed() for each in remembering],
             on_rollback=lambda: [each.forget() for each in remembering],
         )
         job_table = JobTable(backend, lanes)
         self.jobs = Jobs(self._read, self._writer, job_table, lanes, WaitTable(backend), clock)
         self._access = access = Access(backend, self._read, self._writer, self.jobs, job_table, clock)
+        self.nodes = Nodes(access)
         self.commitments = Commitments(access, CommitmentTable(backend))
         self.upkeep = Upkeep(access)
         self.performed_steps = PerformedSteps(access)
@@ -170,6 +186,10 @@ class Index:
         """Wait for transactions that are under way, then close all connections."""
         self._writer.close()
         self._connections.close()
+
+    def is_outdated(self) -> bool:
+        """Tell whether the index was rebuilt, restored or migrated since it was opened, and can be opened anew."""
+        return self._read(self._fence.is_outdated)
 
     def __enter__(self) -> Index:
         return self

@@ -13,6 +13,7 @@ from medserver.config import ConfigFile
 from medserver.errors import MedserverError
 from medserver.log import Event
 from medserver.node import Node, open_node
+from medserver.server.heartbeat import Heartbeat
 from medserver.server.signals import is_asked_to_stop
 from medserver.services.policy import NodePolicy
 from medserver.wire.acceptor import Acceptor
@@ -35,7 +36,8 @@ logger = logging.getLogger(__name__)
 def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, supervisor: int) -> None:
     """Accept and serve associations until SIGTERM or SIGINT, or until the supervisor is gone.
 
-    Should a mistake of ours end the thread that accepts, the process ends too, and the supervisor replaces it.
+    Should a mistake of ours end the thread that accepts, the process ends too, and the supervisor replaces it. So it is
+    when the index was rebuilt, restored or migrated meanwhile; while that lasts, nothing can be stored (A700).
 
     The stop signals must be blocked when this is called, so that they can be waited for.
 
@@ -63,11 +65,14 @@ def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, su
     # What is here now stays: the collector need not look at it each time, which would stop all threads for long.
     gc.freeze()
     acceptor.start()
+    heartbeat = Heartbeat(node)
+    heartbeat.start()
     while not is_asked_to_stop(config_file, WATCH_INTERVAL_S):
-        if os.getppid() != supervisor or not acceptor.alive:
+        if os.getppid() != supervisor or not acceptor.alive or heartbeat.is_outdated:
             break
         config_file.current  # noqa: B018 - a changed file is taken over, or complained of, also when nobody calls
         _rest(node)
+    heartbeat.stop()
     acceptor.stop(DRAIN_S)
     node.close()
 

@@ -7,7 +7,7 @@ import os
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
-from medserver import lock, modes
+from medserver import host, lock, modes
 from medserver.backups.workspace import DIRECTORY as UNFINISHED
 from medserver.config import Config
 from medserver.log import Event
@@ -35,8 +35,8 @@ def narrow_data(config: Config) -> None:
 
 
 def _is_own(name: str, config: Config) -> bool:
-    """Tell whether something in the data folder is the node's: lock, index, volume, or what it keeps beside them."""
-    if name in (lock.FILE_NAME, UNFINISHED, TRANSCODED):
+    """Tell whether something in the data folder is the node's: lock, UUID, index, volume, or beside them."""
+    if name in (lock.FILE_NAME, host.FILE_NAME, UNFINISHED, TRANSCODED):
         return True
     if any(volume.path is not None and volume.path == config.node.data / name for volume in config.volumes):
         return True

@@ -24,6 +24,7 @@ from medserver.server.acceptor_process import DRAIN_S
 from medserver.server.descriptors import raise_descriptor_limit
 from medserver.server.hangup import Hangup
 from medserver.server.permissions import narrow_data
+from medserver.server.registration import register
 from medserver.server.stop_request import StopRequest
 from medserver.wire.acceptor import bind, listen
 from medserver.wire.admission import AdmissionLimits
@@ -98,6 +99,7 @@ class Supervisor:
         """Serve until a stop signal comes."""
         node = open_node(self._config_file)
         try:
+            register(node, "serve", self._stop_request.wait)
             _require_objects(node)
             narrow_data(self._config_file.current)
             archive.reconcile(node)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
+from contextlib import closing
 
-from medserver import lock
 from medserver.config import ConfigFile
 from medserver.log import Event
 from medserver.node import open_node
 from medserver.server.acceptor_process import DRAIN_S
 from medserver.server.hangup import Hangup
+from medserver.server.heartbeat import Heartbeat
 from medserver.server.priority import lower_priority
+from medserver.server.registration import register
 from medserver.server.signals import is_asked_to_stop
 from medserver.server.stop_request import StopRequest
 from medserver.work.kinds import JOB_KINDS, PERIODIC, JobKind, Periodic
@@ -57,20 +59,32 @@ def work(
         The index cannot be opened.
     """
     stop_request = StopRequest(Hangup(config_file))  # before anybody can see that we are here
+    is_stopping = False
+
+    def is_wanted(timeout_s: float = WATCH_INTERVAL_S) -> bool:
+        nonlocal is_stopping
+        is_stopping = is_stopping or stop_request.wait(timeout_s)
+        return not is_stopping
+
+    with closing(open_node(config_file)) as node:
+        register(node, "worker", lambda timeout_s: not is_wanted(timeout_s))
     logger.info(Event("working", pid=os.getpid()))
-    with lock.shared(config_file.current.node.data):
-        _perform(config_file, lambda: not stop_request.wait(WATCH_INTERVAL_S), kinds, periodic)
+    while not is_stopping:
+        _perform(config_file, is_wanted, kinds, periodic)
     logger.info("stopped")
 
 
 def _perform(
     config_file: ConfigFile, is_wanted: Callable[[], bool], kinds: Iterable[JobKind], periodic: Iterable[Periodic]
 ) -> None:
-    """Perform jobs as long as `is_wanted` returns True, which it takes its time for."""
+    """Perform jobs as long as `is_wanted` returns True, which it takes its time for, and with the same index."""
     node = open_node(config_file)
     runner = Runner(node, kinds, periodic, threads=config_file.current.jobs.threads)
+    heartbeat = Heartbeat(node)
     runner.start()
-    while is_wanted():
+    heartbeat.start()
+    while is_wanted() and not heartbeat.is_outdated:
         config_file.current  # noqa: B018 - a changed file is taken over; the threads of the runner do all the rest
+    heartbeat.stop()
     runner.stop(DRAIN_S)
     node.close()

@@ -29,6 +29,7 @@ STATUSES: dict[type[errors.MedserverError], int] = {
     errors.CannotCountMatches: status.CANNOT_COUNT_MATCHES,
     errors.StoreFailure: status.PROCESSING_FAILURE,
     errors.IndexFailure: status.PROCESSING_FAILURE,
+    errors.IndexLocked: status.OUT_OF_RESOURCES,
     errors.NotPart10: status.PROCESSING_FAILURE,
     errors.TransferSyntaxNotSupported: status.DATA_SET_MISMATCH,
     errors.CannotTranscode: status.PROCESSING_FAILURE,

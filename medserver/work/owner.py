@@ -1,31 +1,28 @@
-"""Who has claimed jobs: a name for each worker, from which another one on the same machine can tell that it is dead."""
+"""Who has claimed jobs: a name for each worker, from which another one may tell that it is dead."""
 
 from __future__ import annotations
 
-import os
-import socket
 from secrets import token_hex
 
-_SEPARATOR = ":"
+from medserver.host import Process, process_of
 
 
-def new_owner() -> str:
-    """Return a name for this process that no other one has, or ever had."""
-    return _SEPARATOR.join((*_place(), str(os.getpid()), token_hex(6)))
+def new_owner(process: Process) -> str:
+    """Return a name for a worker in a process that no other one has, or ever had."""
+    return f"{process}:{token_hex(6)}"
 
 
-def is_dead(owner: str) -> bool:
-    """Tell whether a worker ran on this machine and does not any more; False if that cannot be known."""
-    parts = owner.split(_SEPARATOR)  # place, process, and what tells claims apart
-    if len(parts) < 4 or tuple(parts[:2]) != _place() or not parts[2].isdigit():
+def is_dead(owner: str, process: Process) -> bool:
+    """Tell whether a worker does not run any more; False if that cannot be known.
+
+    Parameters
+    ----------
+    owner : str
+        Its name, or that of one of its claims.
+    process : Process
+        This process, whose node is registered: there is none with its UUID on another machine.
+    """
+    other = process_of(owner)
+    if other is None:
         return False
-    return not os.path.exists(f"/proc/{parts[2]}")
-
-
-def _place() -> tuple[str, str]:
-    """Return where process IDs mean the same: the machine, and the namespace of processes in it."""
-    try:
-        namespace = str(os.stat("/proc/self/ns/pid").st_ino)
-    except OSError:
-        namespace = "-"
-    return socket.gethostname().replace(_SEPARATOR, "-"), namespace
+    return other.is_gone or (other.node == process.node and other.machine != process.machine)

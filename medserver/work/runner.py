@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from medserver.errors import MedserverError
+from medserver.host import this_process
 from medserver.index import Lane, LaneState, NewJob
 from medserver.log import Event
 from medserver.node import Node
@@ -65,7 +66,8 @@ class Runner:
         self._periodic = tuple(periodic)
         self._attempts_max = {kind.name: kind.attempts_max for kind in self._kinds.values()}
         self._chance = random.Random()
-        self._name = new_owner()
+        self._process = this_process(node.config.current.node.data)
+        self._name = new_owner(self._process)
         self._claims = itertools.count(1)
         self._lanes = HotLanes()
         self._refused: defaultdict[str, set[Lane]] = defaultdict(set)  # kind -> lanes that may be at a limit
@@ -80,9 +82,10 @@ class Runner:
     # Life
 
     def start(self) -> None:
-        """Start to run jobs; what a worker left that died on this machine is offered again at once."""
-        for owner in filter(is_dead, self._node.index.jobs.owners()):
-            self._node.index.jobs.expire(owner)
+        """Start to run jobs; what a worker of this node left that is dead is offered again at once."""
+        for owner in self._node.index.jobs.owners():
+            if is_dead(owner, self._process):
+                self._node.index.jobs.expire(owner)
         self._node.queue.tell(self._add)
         for thread in self._threads:
             thread.start()

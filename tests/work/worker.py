@@ -13,7 +13,7 @@ from medserver.config import ConfigFile
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
-from medserver.server import work
+from medserver.server import heartbeat, work
 from medserver.work import runner
 from medserver.work.kinds import Backoff, JobKind, Periodic
 
@@ -86,5 +86,6 @@ def main(config: Path, history: Path, log_path: Path, *options: str) -> None:
     log.configure(stream=os.fdopen(output, "w", buffering=1))
     interval_s = 60.0 if "no sweep" in options else SWEEP_INTERVAL_S
     runner.Runner.__init__.__kwdefaults__["sweep_interval_s"] = interval_s
+    heartbeat.Heartbeat.__init__.__defaults__ = (SWEEP_INTERVAL_S,)
     periodic = (Periodic("tick", "single", 0.3),) if "periodic" in options else ()
     work(ConfigFile(config), kinds(Log(history)), periodic)

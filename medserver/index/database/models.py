@@ -185,3 +185,20 @@ JobLanes = _model(
 )
 
 JobSchedule = _model("job_schedule", {"name": TextField(primary_key=True), "due_at": TextField()})
+
+Nodes = _model(
+    "nodes",
+    {
+        "uuid": TextField(primary_key=True),
+        **_texts(("name", "machine", "role", "started_at", "heartbeat_at", "serves")),
+    },
+)
+
+IndexLock = _model(
+    "index_lock",
+    {
+        **{name: IntegerField() for name in ("number", "is_incomplete")},
+        "id": IntegerField(primary_key=True),
+        **_texts(("work", "owner", "host", "since", "lease_until"), null=True),
+    },
+)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import peewee
 from playhouse.migrations import Runner
 
-from medserver.errors import ConfigError, IndexFailure
+from medserver.errors import ConfigError, IndexFailure, IndexLocked
+from medserver.index.database import moments
 from medserver.index.database.backend import Backend
+from medserver.index.database.clock import DatabaseClock
+from medserver.index.nodes.fence import LockTable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -58,13 +63,22 @@ def known_migrations() -> frozenset[str]:
     return frozenset(path.stem for path in MIGRATIONS.glob("[0-9]*.py"))
 
 
-def migrate(backend: Backend) -> list[str]:
+def clock_of(backend: Backend) -> Callable[[], datetime]:
+    """Return the clock that all have in common who share a database: on SQLite that of the one host."""
+    return DatabaseClock() if backend.name == "postgresql" else moments.now
+
+
+def migrate(backend: Backend, owner: str = "") -> list[str]:
     """Bring the schema up to date; several processes may call this at once.
+
+    Who opened the index before has to open it anew, see `medserver.index.nodes.fence`.
 
     Parameters
     ----------
     backend : Backend
         The database.
+    owner : str
+        Who has the lock of the index, if the caller has it.
 
     Returns
     -------
@@ -75,6 +89,8 @@ def migrate(backend: Backend) -> list[str]:
     ------
     IndexFailure
         If the database cannot be opened, or its schema is newer than this program.
+    IndexLocked
+        If somebody else has the lock of the index.
     """
     runner = Runner(backend.database, str(MIGRATIONS), table_name="schema_migrations")
     try:
@@ -82,9 +98,25 @@ def migrate(backend: Backend) -> list[str]:
             if _is_current(runner):
                 return []
             with backend.migration_lock():
-                return [] if _is_current(runner) else runner.up()
+                if _is_current(runner):
+                    return []
+                _keep_others_out(backend, owner)
+                return runner.up()
     except (peewee.PeeweeException, *backend.errors) as error:
         raise IndexFailure(f"index: {error}") from error
+
+
+def _keep_others_out(backend: Backend, owner: str) -> None:
+    """Wait for those who write, and let them and all others open the index anew after this transaction."""
+    connection, table = backend.database.connection(), LockTable(backend, clock_of(backend))
+    if not table.exists(connection):  # a new index, or one of an earlier version
+        return
+    table.wait_for_writers(connection)
+    lock = table.read(connection)
+    if lock.work is None:
+        table.grow(connection)
+    elif lock.owner != owner and not lock.is_left(table.clock()):
+        raise IndexLocked(lock.problem)
 
 
 def _is_current(runner: Runner) -> bool:

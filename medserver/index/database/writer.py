@@ -46,15 +46,23 @@ class Writer:
     ----------
     backend : Backend
         The database.
+    on_begin : callable
+        Called with the connection where a transaction begins; what it raises ends that: see `Fence`.
     on_commit, on_rollback : callable
         Called in the thread of the leader after a transaction was committed or rolled back, so that what
         was remembered of its rows can be kept or forgotten.
     """
 
     def __init__(
-        self, backend: Backend, *, on_commit: Callable[[], None], on_rollback: Callable[[], None]
+        self,
+        backend: Backend,
+        *,
+        on_begin: Callable[[Any], None] = lambda connection: None,
+        on_commit: Callable[[], None],
+        on_rollback: Callable[[], None],
     ) -> None:
         self._backend = backend
+        self._on_begin = on_begin
         self._on_commit = on_commit
         self._on_rollback = on_rollback
         self._group: GroupCommit[_Task] = GroupCommit(self._perform_all, TASKS_MAX)
@@ -117,6 +125,7 @@ class Writer:
         for attempts_left in reversed(range(ATTEMPTS_MAX)):
             connection = self._begin()
             try:
+                self._on_begin(connection)
                 for task in tasks:
                     task.result = task.perform(connection)
                 self._backend.commit(connection)

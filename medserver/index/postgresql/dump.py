@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from medserver.errors import DamagedObject, IndexFailure
 from medserver.index.database.dump import DumpContent, Interrupted, ShouldStop
+from medserver.index.nodes import schema as schema_of_nodes
 
 LOOK_EVERY_S = 0.2
 
@@ -54,6 +55,7 @@ def dump(source: psycopg.Connection, url: str, target: Path, should_stop: Should
         [[snapshot, schema]] = source.execute("SELECT pg_export_snapshot(), current_schema()").fetchall()
         content = _count(source)
         options = ["--format=custom", "--compress=0", "--no-owner", "--no-privileges"]
+        options += [f"--exclude-table={schema}.{table}" for table in schema_of_nodes.TABLES]
         place = [f"--snapshot={snapshot}", f"--schema={schema}", f"--file={target}"]
         with _running("pg_dump", url, [*options, *place], stdout=subprocess.DEVNULL) as process:
             while not should_stop():
@@ -179,8 +181,9 @@ def _rows(script) -> Iterator[tuple[str, list[bytes], bytes | None]]:  # noqa: A
 
 
 def _tables(connection: psycopg.Connection, schema: str) -> list[str]:
-    statement = "SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY tablename"
-    return [name for (name,) in connection.execute(statement, (schema,)).fetchall()]
+    """Return the tables that a dump has, and that a restore replaces."""
+    statement = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND NOT tablename = ANY(%s) ORDER BY tablename"
+    return [name for (name,) in connection.execute(statement, (schema, list(schema_of_nodes.TABLES))).fetchall()]
 
 
 def _move(connection: psycopg.Connection, tables: list[str], source: str, target: str) -> None:
