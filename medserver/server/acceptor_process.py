@@ -65,7 +65,7 @@ def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, su
     # What is here now stays: the collector need not look at it each time, which would stop all threads for long.
     gc.freeze()
     acceptor.start()
-    heartbeat = Heartbeat(node)
+    heartbeat = Heartbeat(node, "serve")
     heartbeat.start()
     while not is_asked_to_stop(config_file, WATCH_INTERVAL_S):
         if os.getppid() != supervisor or not acceptor.alive or heartbeat.is_outdated:

@@ -6,10 +6,10 @@ import logging
 import threading
 
 from medserver.errors import MedserverError
-from medserver.host import node_uuid
 from medserver.index.nodes.records import HEARTBEAT_INTERVAL_S
 from medserver.log import Event
 from medserver.node import Node
+from medserver.server.registration import record_of
 
 logger = logging.getLogger(__name__)
 
@@ -21,15 +21,18 @@ class Heartbeat:
     ----------
     node : Node
         What the process works with; its node is registered.
+    role : str
+        As for `register`.
     interval_s : float
         How often [s].
     """
 
-    def __init__(self, node: Node, interval_s: float = HEARTBEAT_INTERVAL_S) -> None:
+    def __init__(self, node: Node, role: str, interval_s: float = HEARTBEAT_INTERVAL_S) -> None:
         self._node = node
-        self._uuid = node_uuid(node.config.current.node.data)
+        self._role = role
         self._interval_s = interval_s
         self._is_failing = False
+        self._problem: str | None = None
         self._is_outdated = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -64,4 +67,7 @@ class Heartbeat:
         if self._node.index.is_outdated():
             self._is_outdated.set()
             return
-        self._node.index.nodes.beat(self._uuid)
+        problem = self._node.index.nodes.beat(record_of(self._node, self._role))
+        if problem is not None and problem != self._problem:
+            logger.error(Event("topology", problem=problem))
+        self._problem = problem

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from medserver.config import VolumeOptions
+from medserver.errors import MedserverError
 from medserver.host import host_name, machine, node_uuid
 from medserver.index.nodes.nodes import NodeRuns
 from medserver.index.nodes.records import SILENT_AFTER_S, NodeRecord, Serves
@@ -55,7 +56,11 @@ def record_of(node: Node, role: str) -> NodeRecord:
     uuid = node_uuid(config.node.data)
     here = machine(uuid)
     serves = Serves(
-        volumes={one.name: _identity(node.volumes[one.name], one, here) for one in config.volumes},
+        volumes={
+            options.name: _identity(node.volumes[options.name], options, here)
+            for options in config.volumes
+            if options.name in node.volumes  # else it comes with the next start
+        },
         primary=node.primary_volume.name,
         copies_before_success=config.store.copies_before_success,
         processes=config.node.processes if role == "serve" else 0,
@@ -64,10 +69,14 @@ def record_of(node: Node, role: str) -> NodeRecord:
 
 
 def _identity(volume: Volume, options: VolumeOptions, here: str) -> str:
-    """Return what no other volume has: its UUID, else where it is."""
-    uuid = getattr(volume, "uuid", None)
-    if uuid:
-        return str(uuid)
+    """Return what no other volume has: its UUID, else where it is; empty if a volume that has one is away."""
+    read_marker = getattr(volume, "marker", None)
+    if read_marker is not None:
+        try:
+            marker = read_marker()
+        except MedserverError:
+            marker = None
+        return "" if marker is None else marker.volume_uuid
     if options.path is None:
         return f"{options.url} {options.endpoint or ''}"
     try:

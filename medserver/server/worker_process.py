@@ -45,7 +45,7 @@ def run(config_file: ConfigFile, supervisor: int) -> None:
         return not is_asked_to_stop(config_file, WATCH_INTERVAL_S) and os.getppid() == supervisor
 
     lower_priority()
-    _perform(config_file, is_wanted, JOB_KINDS, PERIODIC)
+    _perform(config_file, "serve", is_wanted, JOB_KINDS, PERIODIC)
 
 
 def work(
@@ -70,17 +70,21 @@ def work(
         register(node, "worker", lambda timeout_s: not is_wanted(timeout_s))
     logger.info(Event("working", pid=os.getpid()))
     while not is_stopping:
-        _perform(config_file, is_wanted, kinds, periodic)
+        _perform(config_file, "worker", is_wanted, kinds, periodic)
     logger.info("stopped")
 
 
 def _perform(
-    config_file: ConfigFile, is_wanted: Callable[[], bool], kinds: Iterable[JobKind], periodic: Iterable[Periodic]
+    config_file: ConfigFile,
+    role: str,
+    is_wanted: Callable[[], bool],
+    kinds: Iterable[JobKind],
+    periodic: Iterable[Periodic],
 ) -> None:
     """Perform jobs as long as `is_wanted` returns True, which it takes its time for, and with the same index."""
     node = open_node(config_file)
     runner = Runner(node, kinds, periodic, threads=config_file.current.jobs.threads)
-    heartbeat = Heartbeat(node)
+    heartbeat = Heartbeat(node, role)
     runner.start()
     heartbeat.start()
     while is_wanted() and not heartbeat.is_outdated:

@@ -15,7 +15,7 @@ from medserver.backups.schedule import BACKUP, back_up
 from medserver.backups.schedule import SURVEY as BACKUP_SURVEY
 from medserver.backups.schedule import SURVEY_INTERVAL_S as BACKUP_SURVEY_INTERVAL_S
 from medserver.backups.schedule import survey as survey_backups
-from medserver.commitment.check import check_commitments
+from medserver.commitment.check import COPIES_INTERVAL_S, check_commitments
 from medserver.commitment.delivery import deliver_reports
 from medserver.commitment.plan import CHECK, PRUNE, REPORT
 from medserver.commitment.retention import prune_commitments
@@ -23,7 +23,8 @@ from medserver.conditions.indexing import CONDITIONS, index_conditions
 from medserver.conditions.indexing import INTERVAL_S as CONDITIONS_INTERVAL_S
 from medserver.config import Config
 from medserver.config.hours import ALWAYS
-from medserver.delivery.confirming import confirm
+from medserver.delivery.confirming import LOOK_AGAIN_LONGEST_S as LOOK_FOR_REPORT_LONGEST_S
+from medserver.delivery.confirming import SEND_AGAIN_S, SENDS_MAX, confirm
 from medserver.delivery.holding import LOOK_AGAIN_LONGEST_S, RELEASE, hold, release
 from medserver.delivery.notifying import notify
 from medserver.delivery.performed_steps import ROUTE_STEP, forward_steps, route_steps
@@ -43,7 +44,7 @@ from medserver.safekeeping.deletion import DELETE, delete, remove
 from medserver.safekeeping.draining import DRAIN, drain
 from medserver.safekeeping.repair import repair
 from medserver.safekeeping.replication import replicate
-from medserver.safekeeping.schedule import SEEK, SURVEY, SURVEY_INTERVAL_S, VERIFY, seek, survey
+from medserver.safekeeping.schedule import SEEK, SEEK_AGAIN_S, SURVEY, SURVEY_INTERVAL_S, VERIFY, seek, survey
 from medserver.safekeeping.verification import verify
 
 Function = Callable[[Node, Batch], Iterable[Outcome] | None]
@@ -151,8 +152,8 @@ class Periodic:
     destination: str = ""
 
 
-FIRST_WAIT_S = 600.0
-"""Nothing that is added by itself waits longer, unless its kind says so."""
+FIRST_WAIT_S = 5.0
+"""What is to be done at once is tried so soon, also when a worker that is asked to end gives it back."""
 
 REST_MAX_S = REST_LONGEST_S * 1.2
 """How long a destination is left alone at most."""
@@ -161,8 +162,9 @@ _DAY_S = 24 * 3600.0
 
 
 def _hours_s(config: Config) -> float:
-    """Return how long it is at most until the hours of a rule begin."""
-    return FIRST_WAIT_S if all(rule.hours == ALWAYS for rule in config.routes) else _DAY_S
+    """Return how long it is at most until the hours of a rule begin, or something is sent again."""
+    longest_s = SEND_AGAIN_S * 2.0**SENDS_MAX
+    return longest_s if all(rule.hours == ALWAYS for rule in config.routes) else _DAY_S
 
 
 def _quiet_s(config: Config) -> float:
@@ -182,7 +184,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(DELETE, delete, lease_s=_LEASE_S, concurrency=1, destination_concurrency=1),
     JobKind(DRAIN, drain, _ENDLESS, concurrency=2, destination_concurrency=1, backoff=_PATIENT),
     JobKind(SURVEY, survey, concurrency=1, destination_concurrency=1),
-    JobKind(SEEK, seek, concurrency=2, destination_concurrency=1),
+    JobKind(SEEK, seek, concurrency=2, destination_concurrency=1, first_wait_s=lambda config: SEEK_AGAIN_S),
     JobKind(VERIFY, verify, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
     JobKind(ROUTE, route, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=64),
     JobKind(HOLD, hold, lease_s=15.0, concurrency=2, destination_concurrency=1, batch_max=128, first_wait_s=_quiet_s),
@@ -202,10 +204,17 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(ROUTE_STEP, route_steps, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=64),
     JobKind(FORWARD_STEP, forward_steps, 20, 15.0, 8, 1, 64, Backoff(longest_s=1800.0), _hours_s),
     JobKind(NOTIFY, notify, 20, 15.0, 8, 1, 1000, Backoff(longest_s=1800.0), _hours_s),
-    JobKind(CONFIRM, confirm, _ENDLESS, 15.0, 8, 1, batch_max=1000, backoff=_PATIENT),
+    JobKind(CONFIRM, confirm, _ENDLESS, 15.0, 8, 1, 1000, _PATIENT, lambda config: LOOK_FOR_REPORT_LONGEST_S),
     JobKind(COMPRESS, compress, _ENDLESS, _LEASE_S, 2, 2, batch_max=8, backoff=_PATIENT),
     JobKind("retire", lambda node, batch: None),  # it removed originals; jobs of earlier versions end here
-    JobKind(CHECK, check_commitments, lease_s=15.0, concurrency=2, destination_concurrency=1),
+    JobKind(
+        CHECK,
+        check_commitments,
+        lease_s=15.0,
+        concurrency=2,
+        destination_concurrency=1,
+        first_wait_s=lambda config: COPIES_INTERVAL_S,
+    ),
     # Half an hour apart in the end: a peer that is down gets its report for three days.
     JobKind(
         REPORT,

@@ -29,7 +29,7 @@ from medserver.work.performance import Performance
 
 SWEEP_INTERVAL_S = 1.0
 PAUSE_MIN_S = 0.005
-CAP_INTERVAL_S = 10.0
+CAP_INTERVAL_S = 5.0
 """How often is looked for moments that lie too far off, see `medserver.index.jobs.waits`."""
 
 logger = logging.getLogger(__name__)

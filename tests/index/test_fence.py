@@ -13,6 +13,7 @@ from medserver.errors import IndexLocked
 from medserver.index import Index, Lane, NewCommitment, NewJob, open_backend, open_index
 from medserver.index.database.opening import _keep_others_out, migrate
 from medserver.index.nodes.exclusive import LEASE_S, Held, exclusively
+from medserver.index.nodes.records import NodeRecord, Serves
 from tests.clock import Clock
 from tests.index.samples import record
 
@@ -22,7 +23,7 @@ WRITERS: dict[str, Callable[[Index], object]] = {
     "acceptor": lambda index: index.add(record()),
     "worker": lambda index: index.jobs.claim(LANE, owner="w", lease_until=index.clock()),
     "worker ends": lambda index: index.jobs.settle([]),
-    "heartbeat": lambda index: index.nodes.beat("any"),
+    "heartbeat": lambda index: index.nodes.beat(NodeRecord("any", "a", "m", "serve", Serves())),
     "store": lambda index: index.remove_location("main", "x"),
     "jobs": lambda index: index.jobs.pause("copy"),
     "outbox": lambda index: index.jobs.amend([1], {}),

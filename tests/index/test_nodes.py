@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -79,12 +80,28 @@ def test_a_node_and_its_heartbeat(index: Index, clock: Clock) -> None:
     [found] = index.nodes.list()
     assert (found.uuid, found.serves, found.started_at) == (ours.uuid, ours.serves, NOON)
     assert not found.is_heard(clock())
-    index.nodes.beat(ours.uuid)
+    assert index.nodes.beat(ours) is None
     [found] = index.nodes.list()
     assert found.heartbeat_at == clock() and found.started_at == NOON and found.is_heard(clock())
     index.nodes.register(ours)
     [found] = index.nodes.list()
     assert found.started_at == clock()
+
+
+def test_a_heartbeat_tells_what_has_changed(index: Index, clock: Clock) -> None:
+    """A configuration that was read again may not fit the others any more; a disk that is away is what it was."""
+    if index.backend.name == "sqlite":
+        return
+    ours, other = node("a", **safe("a")), node("b", **safe("b"))
+    for one in (ours, other):
+        index.nodes.register(one)
+    away = replace(ours, serves=replace(ours.serves, volumes={"main-a": "", "near": ""}))
+    assert index.nodes.beat(away) is None
+    index.nodes.register(away)
+    assert index.nodes.list()[0].serves == ours.serves
+    hasty = replace(ours, serves=replace(ours.serves, copies_before_success=1))
+    assert "copies_before_success = 2" in (index.nodes.beat(hasty) or "")
+    assert index.nodes.list()[0].serves == hasty.serves
 
 
 def test_a_heartbeat_after_the_clock_was_ahead(index: Index, clock: Clock) -> None:
@@ -93,7 +110,7 @@ def test_a_heartbeat_after_the_clock_was_ahead(index: Index, clock: Clock) -> No
     index.nodes.register(ours)
     clock.advance(-3 * 3600)
     assert not index.nodes.list()[0].is_heard(clock())
-    index.nodes.beat(ours.uuid)
+    assert index.nodes.beat(ours) is None
     assert index.nodes.list()[0].heartbeat_at == clock()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -35,7 +36,10 @@ class Nodes:
         sql = access.backend.sql
         self._delete = sql("DELETE FROM nodes WHERE uuid = ?")
         self._insert = sql(f"INSERT INTO nodes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)")
-        self._beat = sql("UPDATE nodes SET heartbeat_at = ? WHERE uuid = ? AND (heartbeat_at < ? OR heartbeat_at > ?)")
+        self._beat = sql(
+            "UPDATE nodes SET heartbeat_at = ?, serves = ? "
+            "WHERE uuid = ? AND (heartbeat_at < ? OR heartbeat_at > ? OR serves <> ?)"
+        )
 
     def register(self, node: NodeRecord) -> None:
         """Enter a node that starts, if it may share the index with those that are there.
@@ -51,28 +55,40 @@ class Nodes:
 
         def perform(connection: Any) -> None:
             backend.lock(connection, "nodes")
-            others = self._all(connection)
+            others, serves = self._all(connection), node.serves
             for other in others:
                 is_same = other.uuid == node.uuid
                 if other.machine != node.machine and other.is_heard(now) and (is_same or backend.name == "sqlite"):
                     raise NodeRuns(_running(other, is_same))
+                if is_same:
+                    serves = serves.completed(other.serves)
             if backend.name == "sqlite":  # one host: what another one has left was brought here with the database
                 others = [other for other in others if other.machine == node.machine]
-            if (problem := problem_of(node, others)) is not None:
+            if (problem := problem_of(replace(node, serves=serves), others)) is not None:
                 raise BadUsage(problem)
             for uuid in {node.uuid} | {other.uuid for other in self._all(connection)} - {one.uuid for one in others}:
                 connection.execute(self._delete, (uuid,))
-            identity = (node.uuid, node.name, node.machine, node.role, node.serves.text())
+            identity = (node.uuid, node.name, node.machine, node.role, serves.text())
             connection.execute(self._insert, (*identity, to_text(now), to_text(now)))
 
         self._access.writer.run(perform)
 
-    def beat(self, uuid: str) -> None:
-        """Say that a node lives, unless another of its processes just did."""
+    def beat(self, node: NodeRecord) -> str | None:
+        """Say that a node lives, and what it works with now; another of its processes may just have said so.
+
+        Returns
+        -------
+        str or None
+            Why it may not share the index with the others any more: its configuration has changed, for example.
+        """
         now = self._access.clock()
+        others = self.list()
+        [*before] = [other for other in others if other.uuid == node.uuid]
+        serves = node.serves.completed(before[0].serves) if before else node.serves
         recent = to_text(now - timedelta(seconds=HEARTBEAT_INTERVAL_S / 2))
-        row = (to_text(now), uuid, recent, to_text(now))
-        self._access.writer.run(lambda connection: connection.execute(self._beat, row))
+        row = (to_text(now), serves.text(), node.uuid, recent, to_text(now), serves.text())
+        self._access.writer.run(lambda connection: connection.execute(self._beat, row) and None)
+        return problem_of(replace(node, serves=serves), others)
 
     def list(self) -> list[NodeRecord]:
         """Return all nodes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 
 HEARTBEAT_INTERVAL_S = 5.0
@@ -18,7 +18,8 @@ class Serves:
     Parameters
     ----------
     volumes : dict of str to str
-        Its volumes: for each name what no other volume has, its UUID or, where it has none, where it is.
+        Its volumes: for each name what no other volume has, its UUID or, where it has none, where it is. Empty if that
+        cannot be known, for it is away.
     primary : str
         The name of that which gets what is received; its journal lies on it.
     copies_before_success : int
@@ -31,6 +32,11 @@ class Serves:
     primary: str = ""
     copies_before_success: int = 1
     processes: int = 0
+
+    def completed(self, before: Serves) -> Serves:
+        """Return the same, with what was known before of volumes of which nobody knows now what they are."""
+        known = {name: what or before.volumes.get(name, "") for name, what in self.volumes.items()}
+        return replace(self, volumes=known)
 
     def text(self) -> str:
         """Return it as JSON."""
