@@ -99,8 +99,8 @@ class Supervisor:
         """Serve until a stop signal comes."""
         node = open_node(self._config_file)
         try:
-            register(node, "serve", self._stop_request.wait)
             _require_objects(node)
+            register(node, "serve", self._stop_request.wait)
             narrow_data(self._config_file.current)
             archive.reconcile(node)
         finally:

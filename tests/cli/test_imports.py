@@ -97,6 +97,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "jobs show": ("index", "1"),
     "manual": ("configuration", ""),
     "move": ("network", f"{PEER} --to WS -k StudyInstanceUID={UID}"),
+    "nodes forget": ("index", "1"),
+    "nodes list": ("index", ""),
     "outbox drop": ("index", "GONE"),
     "outbox send": ("index", "GONE --unchanged"),
     "poll list": ("index", ""),
