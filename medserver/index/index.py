@@ -281,6 +281,7 @@ class Index:
         ValueError
             As for `find`.
         """
+        self._read(self._fence.check_reading)
         return Find(self.backend, self._connections, query, self._preference).answers()
 
     def select(self, conditions: Iterable[Condition], *, patients_only: bool = False) -> Selection:
@@ -298,6 +299,7 @@ class Index:
         Selection
             The instances.
         """
+        self._read(self._fence.check_reading)
         return Selection(self.backend, self._connections, conditions, self._preference, patients_only)
 
     # Files

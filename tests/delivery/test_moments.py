@@ -62,6 +62,22 @@ def test_a_study_goes_when_it_is_quiet(
     assert len(storescp.files()) == 3
 
 
+def test_what_was_received_while_the_clock_was_ahead_goes_soon(
+    opened: Callable[..., Node], clock: Clock, storescp: StoreSCP, series: list[Sample]
+) -> None:
+    node = opened("route r.when=study", "route r.quiet=1 min")
+    clock.advance(3 * 3600)
+    receive(node, series[0])
+    run_all(node)
+    clock.advance(-3 * 3600)
+    for _ in range(8):
+        run_all(node)
+        clock.advance(60)
+    run_all(node)
+    assert waiting(node) == []
+    assert len(storescp.files()) == 1
+
+
 def test_a_series_goes_when_it_is_quiet_whatever_comes_of_the_study(
     opened: Callable[..., Node], clock: Clock, storescp: StoreSCP, series: list[Sample]
 ) -> None:

@@ -15,7 +15,7 @@ from medserver.index.database.opening import _keep_others_out, migrate
 from medserver.index.nodes.exclusive import LEASE_S, Held, exclusively
 from medserver.index.nodes.records import NodeRecord, Serves
 from tests.clock import Clock
-from tests.index.samples import record
+from tests.index.samples import find, record
 
 LANE = Lane("copy", "A")
 
@@ -89,6 +89,20 @@ def test_who_opened_it_before_writes_nothing(hosts: list[Host], work: str, write
     with theirs.open() as index:
         WRITERS[writer](index)
         assert not index.is_outdated()
+
+
+@pytest.mark.parametrize("work", ["rebuild", "restore"])
+def test_no_peer_is_told_a_part_of_what_there_is(hosts: list[Host], work: str) -> None:
+    ours, theirs = hosts
+    questions = (lambda: find(index, "IMAGE", "SOPInstanceUID"), lambda: list(index.select([])))
+    with theirs.open() as index:
+        index.add(record())
+        for ask in questions:
+            assert len(ask()) == 1
+        with working(ours, work):
+            for ask in questions:
+                with pytest.raises(IndexLocked):
+                    ask()
 
 
 @pytest.mark.parametrize("writer", WRITERS)

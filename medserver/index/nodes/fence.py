@@ -211,12 +211,22 @@ class Fence:
                 return
         else:
             seen = None
+        self.check_reading(connection)
+        self._seen = seen
+
+    def check_reading(self, connection: Any) -> None:
+        """Look whether what is read now answers a peer: of an index that is restored just now it would be a part.
+
+        Raises
+        ------
+        IndexLocked
+            It does not.
+        """
         lock = self._table.read(connection)
         if lock.number != self.number:
             if lock.work is None and not lock.is_incomplete:
                 raise IndexLocked("the index was replaced or migrated, and has to be opened anew")
             raise IndexLocked(lock.problem)
-        self._seen = seen
 
     def is_outdated(self, connection: Any) -> bool:
         """Tell whether the index has to be opened anew, and can be: the lock was taken, and is free."""
