@@ -30,6 +30,8 @@ The tree::
     ├── StoreFailure                  a volume failed
     │   └── DamagedObject             the bytes on disk are not the bytes received
     ├── IndexFailure                  the index failed
+    │   └── IndexUnavailable          its database cannot be reached, or is too busy: later it may work
+    │       └── UnknownOutcome        a change was made or not made, and nobody could be asked which
     ├── NotPart10                     a file is not in the DICOM file format
     ├── TransferSyntaxNotSupported    a transfer syntax that is not known here
     ├── CannotTranscode               pixel data that cannot be brought into another transfer syntax
@@ -169,6 +171,14 @@ class DamagedObject(StoreFailure):
 
 class IndexFailure(MedserverError):
     """The index could not be read or written."""
+
+
+class IndexUnavailable(IndexFailure):
+    """The database of the index cannot be reached or does not answer in time; the same may work later."""
+
+
+class UnknownOutcome(IndexUnavailable):
+    """The database went away while it committed: nobody knows yet whether the change was made."""
 
 
 class NotPart10(MedserverError):

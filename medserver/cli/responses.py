@@ -50,6 +50,7 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.StoreFailure: INPUT_OUTPUT,
         errors.DamagedObject: INPUT_OUTPUT,
         errors.IndexFailure: INPUT_OUTPUT,
+        errors.IndexUnavailable: TEMPORARY_FAILURE,
         errors.NotPart10: DATA_ERROR,
         errors.TransferSyntaxNotSupported: DATA_ERROR,
         errors.CannotTranscode: DATA_ERROR,
