@@ -30,7 +30,9 @@ The tree::
     ├── StoreFailure                  a volume failed
     │   └── DamagedObject             the bytes on disk are not the bytes received
     ├── IndexFailure                  the index failed
-    │   └── IndexLocked               it is rebuilt, restored or migrated, or was since it was opened
+    │   ├── IndexLocked               it is rebuilt, restored or migrated, or was since it was opened
+    │   └── IndexUnavailable          its database cannot be reached, or is too busy: later it may work
+    │       └── UnknownOutcome        a change was made or not made, and nobody could be asked which
     ├── NotPart10                     a file is not in the DICOM file format
     ├── TransferSyntaxNotSupported    a transfer syntax that is not known here
     ├── CannotTranscode               pixel data that cannot be brought into another transfer syntax
@@ -174,6 +176,14 @@ class IndexFailure(MedserverError):
 
 class IndexLocked(IndexFailure):
     """The index is rebuilt, restored or migrated now, or was since this process opened it; later it may work."""
+
+
+class IndexUnavailable(IndexFailure):
+    """The database of the index cannot be reached or does not answer in time; the same may work later."""
+
+
+class UnknownOutcome(IndexUnavailable):
+    """The database went away while it committed: nobody knows yet whether the change was made."""
 
 
 class NotPart10(MedserverError):

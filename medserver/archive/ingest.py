@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC
 from types import TracebackType
 
@@ -23,10 +24,12 @@ from medserver.dicom.uids import is_valid_uid
 from medserver.errors import (
     DamagedObject,
     DuplicateInstance,
+    IndexUnavailable,
     InvalidObjectInstance,
     MedserverError,
     OutOfResources,
     StoreFailure,
+    UnknownOutcome,
 )
 from medserver.index import BAD, Added, InstanceRecord, NewJob, StoredLocation
 from medserver.node import Node
@@ -74,7 +77,10 @@ def receive(
         The transfer syntax is not known.
     OutOfResources, StoreFailure
         The volume takes nothing.
+    IndexUnavailable
+        The index is known to be away: nothing that is received could be entered.
     """
+    node.index.check_available()
     for uid, name in ((sop_instance_uid, "SOP Instance UID"), (sop_class_uid, "SOP Class UID")):
         if not is_valid_uid(uid):
             raise InvalidObjectInstance(f"the {name} is not a valid UID")
@@ -183,6 +189,9 @@ class Reception:
             jobs.append(compression_job(record.volume, record.path, self._compress_to))
         try:
             return self._node.index.add(record, jobs, self._routed(record))
+        except UnknownOutcome:
+            logger.warning("%s:%s is left to the next start: it may have been entered", record.volume, record.path)
+            raise
         except MedserverError:
             self._take_back(record)
             raise
@@ -243,10 +252,12 @@ class Reception:
             logger.warning("%s:%s is surplus: %s", self._volume.name, path, error)
 
     def _take_back(self, record: InstanceRecord) -> None:
-        """Remove a file that the index did not take; if that is in doubt it is left to `reconcile`."""
+        """Remove a file that the index did not take, unless somebody else has entered it."""
         try:
-            if not self._node.index.has_location(record.volume, record.path):
-                self._volume.delete(record.path)
+            with suppress(IndexUnavailable):  # then nobody could enter it
+                if self._node.index.has_location(record.volume, record.path):
+                    return
+            self._volume.delete(record.path)
         except MedserverError as error:
             logger.warning("%s:%s is left to the next start: %s", record.volume, record.path, error)
 

@@ -15,7 +15,6 @@ from medserver.index.completions import Completions
 from medserver.index.database import moments
 from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.backend import Backend
-from medserver.index.database.connections import Connections
 from medserver.index.database.dump import DumpContent, ShouldStop
 from medserver.index.database.opening import clock_of, migrate, open_backend
 from medserver.index.database.writer import Writer
@@ -101,9 +100,8 @@ class Index:
     """What the archive holds, and where.
 
     Every method that writes returns after a durable commit. Every method raises `IndexFailure` if the
-    database fails, and `OutOfResources` if it has no space left; a failed `add` leaves the index as it
-    was, unless the connection to the server was lost at the very moment of the commit. Hence a file is
-    deleted only if `has_location` says that nobody refers to it.
+    database fails, and `OutOfResources` if it has no space left; what has failed leaves the index as it
+    was. With `UnknownOutcome` nobody knows whether it did: the server went away during the commit.
 
     Parameters
     ----------
@@ -149,7 +147,7 @@ class Index:
         self.clock = self._clock = clock = clock or clock_of(backend)
         self._fence = fence = Fence(backend, clock, owner)
         fence.open()
-        self._connections = Connections(backend.connect, backend.usable)
+        self._connections = backend.connections()
         self._conflicts = Conflicts(backend)
         hierarchy = Hierarchy(backend, self._conflicts)
         pruning = Pruning(backend, hierarchy)
@@ -196,6 +194,16 @@ class Index:
 
     def __exit__(self, *unused: object) -> None:
         self.close()
+
+    def check_available(self) -> None:
+        """Return unless the database is known to be away: what would be received could not be entered.
+
+        Raises
+        ------
+        IndexUnavailable
+            It was found to be away a moment ago.
+        """
+        self.backend.check_available()
 
     # Objects
 

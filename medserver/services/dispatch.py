@@ -90,7 +90,7 @@ def dispatch(association: AcceptedAssociation, message: Message, node: Node) -> 
     except AssociationAborted:
         raise
     except MedserverError as error:
-        code = status_of(error)
+        code = status_of(error, normalised=message.command_field in NORMALISED)
         if association.failures.allows((message.command_field, code)):
             logger.info(Event(responder.operation, status=f"{code:04X}", comment=str(error)))
         responder.fail(code, str(error), getattr(error, "error_id", None))

@@ -30,6 +30,7 @@ STATUSES: dict[type[errors.MedserverError], int] = {
     errors.StoreFailure: status.PROCESSING_FAILURE,
     errors.IndexFailure: status.PROCESSING_FAILURE,
     errors.IndexLocked: status.OUT_OF_RESOURCES,
+    errors.IndexUnavailable: status.OUT_OF_RESOURCES,
     errors.NotPart10: status.PROCESSING_FAILURE,
     errors.TransferSyntaxNotSupported: status.DATA_SET_MISMATCH,
     errors.CannotTranscode: status.PROCESSING_FAILURE,
@@ -40,9 +41,10 @@ STATUSES: dict[type[errors.MedserverError], int] = {
 }
 
 
-def status_of(error: errors.MedserverError) -> int:
-    """Return the status of the closest class of an error."""
-    for error_class in type(error).__mro__:
-        if error_class in STATUSES:
-            return STATUSES[error_class]
-    return status.PROCESSING_FAILURE
+def status_of(error: errors.MedserverError, *, normalised: bool = False) -> int:
+    """Return the status of the closest class of an error, for an operation that is a normalised one or not."""
+    rows = (STATUSES[one] for one in type(error).__mro__ if one in STATUSES)
+    code = next(rows, status.PROCESSING_FAILURE)
+    if normalised and code == status.OUT_OF_RESOURCES:  # which is a status of composite services only
+        return status.RESOURCE_LIMITATION
+    return code

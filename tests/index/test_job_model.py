@@ -32,7 +32,7 @@ class JobMachine(RuleBasedStateMachine):
         for table in TABLES:
             connection.execute(f"DELETE FROM {table}")
         connection.close()
-        self.index.jobs._lanes._known.clear()  # the rows that it remembers are gone
+        self.index.jobs._lanes._known.forget()  # the rows that it remembers are gone
         self.clock[0] = NOON
         self.model = JobModel(NOON)
         self.owners = 0

@@ -31,9 +31,18 @@ def test_no_error_becomes_a_success():
         (errors.DataSetMismatch("other"), 0xA900),
         (errors.NotAuthorised("no"), 0x0124),
         (errors.UnknownMoveDestination("who"), 0xA801),
+        (errors.IndexFailure("broken"), 0x0110),
+        (errors.IndexUnavailable("away"), 0xA700),
+        (errors.UnknownOutcome("away"), 0xA700),
         (errors.DamagedObject("broken"), 0x0110),
         (errors.AssociationAborted("gone"), 0x0110),
     ],
 )
 def test_the_codes_are_those_of_the_standard(error, code):
     assert status_of(error) == code
+
+
+def test_normalised_services_have_a_status_of_their_own_for_want_of_resources():
+    assert status_of(errors.IndexUnavailable("away"), normalised=True) == 0x0213
+    assert status_of(errors.OutOfResources("full"), normalised=True) == 0x0213
+    assert status_of(errors.NoLongerUpdatable("final"), normalised=True) == 0x0110

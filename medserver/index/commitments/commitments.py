@@ -206,4 +206,4 @@ class Commitments:
 
     def prune(self, before: datetime) -> int:
         """Delete what was finished before a moment; return how many transactions that were."""
-        return self._access.writer.run(lambda connection: self._table.prune(connection, before))
+        return self._access.writer.run(lambda connection: self._table.prune(connection, before), is_long=True)

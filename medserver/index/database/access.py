@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from medserver.index.database.backend import Backend
 from medserver.index.database.writer import Writer
 from medserver.index.jobs.jobs import Jobs
-from medserver.index.jobs.records import Lane, NewJob
+from medserver.index.jobs.records import NewJob
 from medserver.index.jobs.table import JobTable
 
 Result = TypeVar("Result")
@@ -54,8 +54,8 @@ class Access:
         Parameters
         ----------
         perform : callable
-            Takes the connection and a function that adds jobs, and returns the result. May be called more than once,
-            as for `Writer.run`.
+            Takes the connection and a function that adds jobs, and returns the result. The jobs are added behind
+            everything else that it does. May be called more than once, as for `Writer.run`.
         order : tuple of str
             As for `Writer.run`.
 
@@ -64,18 +64,14 @@ class Access:
         Result
             What `perform` returned; it is durable.
         """
-        now, lanes = self.clock(), set[Lane]()
+        now, jobs = self.clock(), list[NewJob]()
 
         def task(connection: Any) -> Result:
-            lanes.clear()
-
-            def add(jobs: Iterable[NewJob]) -> None:
-                added = list(jobs)
-                self.job_table.add(connection, added, now)
-                lanes.update(job.lane for job in added)
-
-            return perform(connection, add)
+            jobs.clear()
+            result = perform(connection, jobs.extend)
+            self.job_table.add(connection, jobs, now)
+            return result
 
         result = self.writer.run(task, order)
-        self.jobs.announce(lanes)
+        self.jobs.announce(job.lane for job in jobs)
         return result

@@ -8,6 +8,7 @@ a cursor of tuples, and ``close()``; both are in autocommit mode, transactions a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,16 @@ import peewee
 
 from medserver.errors import MedserverError
 from medserver.index.database.dump import DumpContent, ShouldStop, Staged
+
+
+class Connections(Protocol):
+    """Connections that are lent to one user at a time. Nobody keeps one while waiting for a peer."""
+
+    def lent(self) -> AbstractContextManager[Any]:
+        """Lend a connection, which is outside of any transaction, for the length of a ``with`` block."""
+
+    def close(self) -> None:
+        """Close the idle connections; those that are lent are closed when they come back."""
 
 
 class Backend(Protocol):
@@ -34,6 +45,8 @@ class Backend(Protocol):
         The same, but passing over rows that others have locked.
     among : str
         The condition, behind a column, that it has one of the values of a `list_parameter`.
+    shares_transactions : bool
+        Whether all who wait to write share a transaction, see `medserver.index.database.writer`.
     staging : Path or None
         Where the file has to lie that `stage` is given; None: anywhere.
     """
@@ -44,10 +57,23 @@ class Backend(Protocol):
     for_update: str
     skip_locked: str
     among: str
+    shares_transactions: bool
     staging: Path | None
 
+    def check_available(self) -> None:
+        """Return unless the database is known to be away; asks nobody.
+
+        Raises
+        ------
+        IndexUnavailable
+            It was found to be away a moment ago.
+        """
+
     def connect(self, *, writing: bool = False) -> Any:
-        """Open a connection."""
+        """Open a connection of one's own."""
+
+    def connections(self, *, writing: bool = False) -> Connections:
+        """Return connections to be lent; none is opened yet."""
 
     def usable(self, connection: Any) -> bool:
         """Whether the connection is open and outside of any transaction."""
@@ -58,11 +84,18 @@ class Backend(Protocol):
     def sql(self, statement: str) -> str:
         """Spell the parameters of a statement as the driver wants them."""
 
-    def begin(self, connection: Any) -> None:
-        """Begin a transaction that writes."""
+    def begin(self, connection: Any, *, is_long: bool = False) -> None:
+        """Begin a transaction that writes; a long one has no limits of time."""
 
     def commit(self, connection: Any) -> None:
-        """Commit; on return the transaction outlives this process, see `flush`."""
+        """Commit; on return the transaction outlives this process, see `flush`.
+
+        Raises
+        ------
+        UnknownOutcome
+            The connection was lost, and what came of the transaction could not be learned. After any other failure it
+            has not been committed.
+        """
 
     def flush(self) -> None:
         """Let everything that was committed before outlive the machine, not only this process.

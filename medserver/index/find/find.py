@@ -18,8 +18,7 @@ from peewee import Node
 
 from medserver.dicom.attributes import LEVELS, attribute
 from medserver.dicom.matching import Condition
-from medserver.index.database.backend import Backend
-from medserver.index.database.connections import Connections
+from medserver.index.database.backend import Backend, Connections
 from medserver.index.database.models import MODELS, Locations
 from medserver.index.find import answers, computed
 from medserver.index.find.below import Below

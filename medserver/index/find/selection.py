@@ -9,8 +9,7 @@ from typing import Any
 
 from medserver.dicom.attributes import attribute
 from medserver.dicom.matching import Condition
-from medserver.index.database.backend import Backend
-from medserver.index.database.connections import Connections
+from medserver.index.database.backend import Backend, Connections
 from medserver.index.database.models import MODELS, Instances, Locations, Series
 from medserver.index.find import answers
 from medserver.index.find.locating import LOCATION_COLUMNS, Preference, located

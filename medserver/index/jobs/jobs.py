@@ -135,13 +135,7 @@ class Jobs:
             had run out.
         """
         jobs, now = list(jobs), self._clock()
-
-        def perform(connection: Any) -> set[int]:
-            settled = self._table.settle(connection, verdicts, now)
-            self._table.add(connection, jobs, now)
-            return settled
-
-        settled = self._writer.run(perform)
+        settled = self._writer.run(lambda connection: self._table.settle(connection, verdicts, now, jobs))
         self.announce(job.lane for job in jobs)
         return settled
 

@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from medserver.index.database.backend import Backend
+from medserver.index.database.memory import Memory
 from medserver.index.database.moments import from_text, to_text
 from medserver.index.jobs.records import HIGH, LOW, MEDIUM, JobCount, Lane, LaneState
 
 PRIORITIES = (HIGH, MEDIUM, LOW)
+_REMEMBERED_MAX = 4096
 
 
 class LaneTable:
@@ -23,8 +25,7 @@ class LaneTable:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._known: set[Lane] = set()
-        self._made: set[Lane] = set()
+        self._known: Memory[Lane, bool] = Memory(_REMEMBERED_MAX)
         self._insert_kind = backend.sql("INSERT INTO job_kinds (kind, paused) VALUES (?, 0) ON CONFLICT DO NOTHING")
         self._insert_lane = backend.sql(
             "INSERT INTO job_lanes (kind, destination, paused) VALUES (?, ?, 0) ON CONFLICT DO NOTHING"
@@ -69,19 +70,18 @@ class LaneTable:
 
     def ensure(self, connection: Any, lane: Lane) -> None:
         """Make a lane, if it is not known to be there."""
-        if lane not in self._known and lane not in self._made:
+        if not self._known.get(lane):
             connection.execute(self._insert_kind, lane[:1])
             connection.execute(self._insert_lane, lane)
-            self._made.add(lane)
+            self._known.note(lane, True)
 
     def committed(self) -> None:
         """Trust what was made in the transaction."""
-        self._known |= self._made
-        self._made.clear()
+        self._known.committed()
 
     def forget(self) -> None:
         """Forget what was made in a transaction that was rolled back."""
-        self._made.clear()
+        self._known.rolled_back()
 
     # Pausing
 

@@ -84,7 +84,11 @@ class JobTable:
         self._expire = sql("UPDATE jobs SET lease_until = ? WHERE state = 'running' AND owner = ? AND lease_until > ?")
         self.expired = sql(
             f"SELECT {_COLUMNS} FROM jobs WHERE state = 'running' AND lease_until < ? "
-            f"ORDER BY lease_until LIMIT {PAGE_ROWS}" + self._backend.skip_locked
+            f"ORDER BY lease_until LIMIT {PAGE_ROWS}"
+        )
+        self._still_expired = sql(
+            f"SELECT {_COLUMNS} FROM jobs WHERE state = 'running' AND lease_until < ? AND id {among} ORDER BY id"
+            + self._backend.skip_locked
         )
 
     def _prepare_administration(self) -> None:
@@ -95,7 +99,10 @@ class JobTable:
             matches = _MATCHES
         self._page = sql(f"SELECT {_COLUMNS} FROM jobs WHERE {matches} AND id > ? ORDER BY id LIMIT ?")
         self._some = sql(f"SELECT {_COLUMNS} FROM jobs WHERE id {among} ORDER BY id")
-        self._lock_some = sql(f"SELECT {_COLUMNS} FROM jobs WHERE id {among} ORDER BY id" + self._backend.for_update)
+        self._lock_some = sql(
+            f"SELECT {_COLUMNS} FROM jobs WHERE id {among} AND state <> 'running' ORDER BY id"
+            + self._backend.for_update
+        )
         self._revive = sql(
             "UPDATE jobs SET due_at = ?, attempts = CASE WHEN state = 'dead' THEN 0 ELSE attempts END, "
             f"state = 'waiting', ready = {IS_READY} WHERE id = ? AND state <> 'running' RETURNING id"
@@ -105,23 +112,24 @@ class JobTable:
 
     # A job's life
 
-    def add(self, connection: Any, jobs: Iterable[NewJob], now: datetime) -> list[int]:
+    def add(self, connection: Any, jobs: Sequence[NewJob], now: datetime) -> list[int]:
         """Add jobs, and return their numbers."""
         moment = to_text(now)
+        for lane in sorted({job.lane for job in jobs}):
+            self._lanes.ensure(connection, lane)
+        self._order.lock(connection, map(_key_of_new, jobs))
         return [self._add(connection, job, moment) for job in jobs]
 
     def _add(self, connection: Any, job: NewJob, moment: str) -> int:
-        self._lanes.ensure(connection, job.lane)
-        ready = True
-        if job.order_key:
-            [key] = self._order.lock(connection, [OrderKey(*job.lane, job.order_key)])
-            ready = not self._order.has_any(connection, key)
+        """Add a job whose lane is there and whose order key is locked."""
+        ready = not job.order_key or not self._order.has_any(connection, _key_of_new(job))
         due_at = to_text(job.due_at) if job.due_at else moment
         row = (*job.lane, job.order_key, job.payload_text(), job.priority, int(ready), due_at, moment)
         return connection.execute(self._insert, row).fetchall()[0][0]
 
     def add_only(self, connection: Any, job: NewJob, order_key: str, now: datetime) -> bool:
         """Add a job with an order key unless another one with it waits or runs; tell whether it was added."""
+        self._lanes.ensure(connection, job.lane)
         [key] = self._order.lock(connection, [OrderKey(*job.lane, order_key)])
         if self._order.has_any(connection, key):
             return False
@@ -168,9 +176,26 @@ class JobTable:
             _job((*row[:6], "running", row[7] + 1, *row[8:10], to_text(lease_until), owner, row[12])) for row in rows
         ]
 
-    def settle(self, connection: Any, verdicts: Sequence[Verdict], now: datetime) -> set[int]:
-        """Do with jobs what the verdicts say; return the numbers of those that still belonged to their claim."""
-        keys = self._order.lock(connection, (_key(verdict.job) for verdict in verdicts))
+    def settle(
+        self, connection: Any, verdicts: Sequence[Verdict], now: datetime, following: Sequence[NewJob] = ()
+    ) -> set[int]:
+        """Do with jobs what the verdicts say, and add those that follow.
+
+        Returns
+        -------
+        set of int
+            The numbers of those that still belonged to their claim.
+        """
+        for lane in sorted({job.lane for job in following}):
+            self._lanes.ensure(connection, lane)
+        keys = [_key(verdict.job) for verdict in verdicts]
+        self._order.lock(connection, [*keys, *map(_key_of_new, following)])
+        settled = self._settle(connection, verdicts, now)
+        self._order.promote(connection, sorted({key for key in keys if key.order_key}))
+        self.add(connection, following, now)
+        return settled
+
+    def _settle(self, connection: Any, verdicts: Sequence[Verdict], now: datetime) -> set[int]:
         settled: set[int] = set()
         done: dict[str, list[int]] = {}
         for verdict in verdicts:
@@ -183,7 +208,6 @@ class JobTable:
                 settled |= self._put_back(connection, verdict, now)
         for owner, ids in done.items():
             settled |= _ids(connection.execute(self._complete, (owner, self._backend.list_parameter(ids))))
-        self._order.promote(connection, keys)
         return settled
 
     def _put_back(self, connection: Any, verdict: Verdict, now: datetime) -> set[int]:
@@ -208,12 +232,15 @@ class JobTable:
 
     def has_expired(self, connection: Any, now: datetime) -> bool:
         """Whether the lease of any job has run out; a look that locks nothing."""
-        statement = self.expired.removesuffix(self._backend.skip_locked)
-        return bool(connection.execute(statement, (to_text(now),)).fetchall())
+        return bool(connection.execute(self.expired, (to_text(now),)).fetchall())
 
     def sweep(self, connection: Any, now: datetime, attempts_max: Mapping[str, int]) -> list[Job]:
         """Take back jobs whose lease has run out, a page of them, and return them as they were."""
-        jobs = [_job(row) for row in connection.execute(self.expired, (to_text(now),)).fetchall()]
+        rows = connection.execute(self.expired, (to_text(now),)).fetchall()
+        self._order.lock(connection, (OrderKey(*row[1:4]) for row in rows))  # before the jobs, as everybody
+        ids = self._backend.list_parameter([row[0] for row in rows])
+        rows = connection.execute(self._still_expired, (to_text(now), ids)).fetchall()
+        jobs = [_job(row) for row in rows]
         verdicts = []
         for job in jobs:
             is_last = job.kind in attempts_max and job.attempts >= attempts_max[job.kind]
@@ -282,6 +309,10 @@ class JobTable:
 
 def _key(job: Job) -> OrderKey:
     return OrderKey(job.kind, job.destination, job.order_key)
+
+
+def _key_of_new(job: NewJob) -> OrderKey:
+    return OrderKey(*job.lane, job.order_key)
 
 
 def _ids(cursor: Any) -> set[int]:

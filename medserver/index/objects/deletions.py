@@ -121,7 +121,7 @@ class Deletions:
         list of tuple of str
             What was ordered: SOP Instance UID, digest and transfer syntax of each.
         """
-        wanted = list(objects)
+        wanted = sorted(objects, key=lambda one: one.sop_instance_uid)  # the order in which instances are locked
 
         def perform(connection: Any, add_jobs: AddJobs) -> list[Key]:
             keys: dict[Key, None] = {}
@@ -154,8 +154,10 @@ class Deletions:
             Of the objects that are forgotten now.
         """
 
+        ordered = sorted(tombstones, key=lambda each: each.key)  # as instances are locked
+
         def perform(connection: Any, add_jobs: AddJobs) -> list[Tombstone]:
-            performed = [each for each in tombstones if self._orders.consume(connection, each.key)]
+            performed = [each for each in ordered if self._orders.consume(connection, each.key)]
             copies = [copy for each in performed for copy in self._copies_of(connection, each)]
             for each in performed:
                 self._tombstones.add(connection, each)

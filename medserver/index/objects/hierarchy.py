@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from medserver.errors import IndexFailure
 from medserver.index.database.backend import Backend
 from medserver.index.database.columns import IDENTIFYING, LEVEL_COLUMNS, TABLES, common_row, newly_known
+from medserver.index.database.memory import Memory
 from medserver.index.database.writer import Collision
 from medserver.index.objects import conflicts
 from medserver.index.objects.conflicts import Conflicts
@@ -46,7 +47,7 @@ class Above(NamedTuple):
 class Hierarchy:
     """The rows above the instances.
 
-    It remembers the series of recent instances; only the thread that leads a transaction uses it.
+    It remembers the series of recent instances.
 
     Parameters
     ----------
@@ -58,31 +59,24 @@ class Hierarchy:
 
     def __init__(self, backend: Backend, known_conflicts: Conflicts) -> None:
         self._conflicts = known_conflicts
-        self._remembered: dict[Above, int] = {}
-        self._uncommitted: dict[Above, int] = {}
+        self._remembered: Memory[Above, int] = Memory(_REMEMBERED_MAX)
         self._sql = backend.sql
         self._statements: dict[str, str] = {}
 
     def committed(self) -> None:
         """Remember what the transaction found or made."""
-        if self._uncommitted:
-            if len(self._remembered) > _REMEMBERED_MAX:
-                self._remembered.clear()
-            self._remembered.update(self._uncommitted)
-            self._uncommitted.clear()
+        self._remembered.committed()
 
     def forget(self) -> None:
         """Forget everything: a transaction failed, or rows were deleted."""
-        self._uncommitted.clear()
-        self._remembered.clear()
+        self._remembered.forget()
 
     def known_series(self, above: Above) -> int | None:
         """Return the series of instances with these values, if it is remembered.
 
-        It may have been deleted by another process; inserting an instance fails then, and `forget` is called.
+        It may have been deleted by another transaction; inserting an instance fails then, and `forget` is called.
         """
-        series = self._remembered.get(above)
-        return self._uncommitted.get(above) if series is None else series
+        return self._remembered.get(above)
 
     def series(
         self, connection: Any, above: Above, witness: tuple[str, str | None, str]
@@ -115,7 +109,7 @@ class Hierarchy:
         revealed: list[str] = []
         study, study_uid = self._study(connection, above, witness, revealed)
         series = self._series(connection, study, study_uid, above.series, witness, revealed)
-        self._uncommitted[above] = series
+        self._remembered.note(above, series)
         return series, tuple(revealed)
 
     # Patients

@@ -21,6 +21,17 @@ class Pruning:
 
     def __init__(self, backend: Backend, hierarchy: Hierarchy) -> None:
         self._hierarchy = hierarchy
+        self._lock = [
+            backend.sql(statement + backend.for_update) if backend.for_update else ""
+            for statement in (
+                "SELECT id FROM patients WHERE id = (SELECT patient FROM studies WHERE id = "
+                "(SELECT study FROM series WHERE id = ?))",
+                "SELECT id FROM studies WHERE id = (SELECT study FROM series WHERE id = ?)",
+            )
+        ]
+        self._is_empty = backend.sql(
+            "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM instances WHERE instances.series = ?)"
+        )
         self._delete_series = backend.sql(
             "DELETE FROM series WHERE id = ? AND NOT EXISTS "
             "(SELECT 1 FROM instances WHERE instances.series = series.id) RETURNING study"
@@ -44,6 +55,10 @@ class Pruning:
         series : int
             The row of the series.
         """
+        if not connection.execute(self._is_empty, (series,)).fetchall():
+            return
+        for statement in filter(None, self._lock):  # from the top, as those who change these rows
+            connection.execute(statement, (series,))
         studies = connection.execute(self._delete_series, (series,)).fetchall()
         if not studies:
             return

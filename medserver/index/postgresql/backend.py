@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import select
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,14 +13,37 @@ from typing import Any
 
 import peewee
 import psycopg
+import psycopg_pool
 from psycopg.pq import TransactionStatus
 
-from medserver.errors import IndexFailure, MedserverError, OutOfResources
+from medserver.errors import IndexFailure, IndexUnavailable, MedserverError, OutOfResources, UnknownOutcome
 from medserver.index.database.drivers import introduce_psycopg
 from medserver.index.database.dump import DumpContent, ShouldStop, Staged
 from medserver.index.postgresql import dump as postgresql_dump
+from medserver.index.postgresql.availability import Availability, Unreachable
+from medserver.index.postgresql.connection import (
+    MAINTENANCE,
+    READING,
+    WRITING,
+    Connection,
+    Limits,
+    ServerSilent,
+    connect,
+    parameters,
+)
+from medserver.index.postgresql.outcome import Mark
+from medserver.index.postgresql.pool import Pool
 
-CONNECT_TIMEOUT_S = 10
+logger = logging.getLogger(__name__)
+
+READERS_MAX = 8
+WRITERS_MAX = 4
+"""For each process; the server has to have room for all (max_connections)."""
+
+ASK_WITHIN_S = 5.0
+ASK_AGAIN_S = 0.1
+"""How long, and at what intervals, a server that went away during a commit is asked what came of it."""
+
 _STREAM_ROWS = 10_000
 _MIGRATION_LOCK = 0x6D656473  # "meds": any number that no other user of the database takes
 _SPECIAL_IN_LIKE = re.compile(r"([\\%_])")
@@ -27,8 +52,10 @@ _MAY_PASS = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.UniqueViolation,
     psycopg.errors.ForeignKeyViolation,
-    psycopg.errors.AdminShutdown,
+    psycopg.errors.LockNotAvailable,
 )
+_AWAY = ("08", "57P", "57014", "55P03", "40", "25P03")
+"""The beginnings of SQLSTATEs that have nothing to do with what was asked."""
 
 introduce_psycopg()
 
@@ -47,28 +74,55 @@ class PostgresqlBackend:
     for_update = " FOR UPDATE"
     skip_locked = " FOR UPDATE SKIP LOCKED"
     among = "= ANY(?)"
+    shares_transactions = False
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.database: peewee.Database = peewee.PostgresqlDatabase(url, prefer_psycopg3=True)
+        maintenance = parameters(url, MAINTENANCE)
+        self.database: peewee.Database = peewee.PostgresqlDatabase(url, prefer_psycopg3=True, **maintenance)
+        self._availability = Availability()
 
-    def connect(self, *, writing: bool = False) -> psycopg.Connection:
+    def check_available(self) -> None:
+        """Return unless the server was found to be away a moment ago, and it is too early to try again."""
+        try:
+            self._availability.check()
+        except Unreachable as error:
+            raise self.failure(error) from error
+
+    def connect(self, *, writing: bool = False, limits: Limits = MAINTENANCE) -> Connection:
         """Open a connection. Durability does not depend on the settings of the server."""
-        connection = psycopg.connect(
-            self.url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="medserver"
-        )
-        connection.prepare_threshold = 2
-        connection.prepared_max = 200
+        connection = connect(self.url, limits)
+        connection.is_there = self._is_there
         if connection.info.parameter_status("server_encoding") != "UTF8":
             connection.close()
             raise IndexFailure("index: the database has to be one with ENCODING 'UTF8'")
-        if writing:
-            connection.execute("SET synchronous_commit = on")
-        else:
-            connection.execute("SET default_transaction_read_only = on")
+        setting = "synchronous_commit" if writing else "default_transaction_read_only"
+        connection.execute(f"SET {setting} = on")
         return connection
 
-    def usable(self, connection: psycopg.Connection) -> bool:
+    def connections(self, *, writing: bool = False) -> Pool:
+        """Return a pool; what several connections commit at a time the server writes to its log at once."""
+        opener, connections_max = (self._writer, WRITERS_MAX) if writing else (self._reader, READERS_MAX)
+        return Pool(opener, self.usable, self._availability, connections_max=connections_max)
+
+    def _reader(self) -> Connection:
+        return self.connect(limits=READING)
+
+    def _writer(self) -> Connection:
+        connection = self.connect(writing=True, limits=WRITING)
+        connection.mark = Mark()
+        return connection
+
+    def _is_there(self) -> bool:
+        """Whether the server answers on a new connection; if not, nobody else needs to find out by waiting."""
+        try:
+            connect(self.url, WRITING).close()
+        except psycopg.Error as error:
+            self._availability.lost(error)
+            return False
+        return True
+
+    def usable(self, connection: Connection) -> bool:
         """Whether the connection is open and outside of any transaction.
 
         A server that hangs up, or is about to, says so: something can be read from a connection that
@@ -91,28 +145,62 @@ class PostgresqlBackend:
         """Write ``%s`` for ``?``."""
         return statement.replace("%", "%%").replace("?", "%s")
 
-    def begin(self, connection: psycopg.Connection) -> None:
+    def begin(self, connection: Connection, *, is_long: bool = False) -> None:
         """Begin a transaction; in READ COMMITTED an insert waits for others that insert the same key."""
-        connection.execute("BEGIN")
+        if connection.mark is None:
+            connection.execute("BEGIN")
+        else:
+            connection.mark.begin(connection)
+        if is_long:
+            connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
 
-    def commit(self, connection: psycopg.Connection) -> None:
+    def commit(self, connection: Connection) -> None:
         """Commit and wait for the server's disk."""
-        connection.execute("COMMIT")
+        try:
+            cursor = connection.execute("COMMIT", prepare=False)
+        except psycopg.Error as error:
+            if not (connection.closed or _is_fatal(error)):
+                raise
+            connection.close()
+            if not self._was_committed(connection, error):
+                raise
+            logger.warning("the connection was lost during a commit, which has succeeded: %s", error)
+            return
+        if cursor.statusmessage != "COMMIT":
+            raise psycopg.errors.InFailedSqlTransaction("a statement of the transaction had failed")
+
+    def _was_committed(self, lost: Connection, error: psycopg.Error) -> bool:
+        """Tell whether the last transaction of a connection that was lost has been committed; ask for a while."""
+        deadline = time.monotonic() + ASK_WITHIN_S
+        answer = None
+        while answer is None and lost.mark is not None:
+            try:
+                with closing(self.connect(writing=True, limits=WRITING)) as connection:
+                    answer = lost.mark.was_committed(connection)
+                break
+            except psycopg.OperationalError as second:
+                error = second
+                if time.monotonic() > deadline:
+                    break
+            time.sleep(ASK_AGAIN_S)
+        if answer is None:
+            raise UnknownOutcome(f"index: the connection was lost during a commit: {error}") from error
+        return answer
 
     def flush(self) -> None:
         """Do nothing: a commit has waited for the server's disk."""
 
-    def rollback(self, connection: psycopg.Connection) -> None:
+    def rollback(self, connection: Connection) -> None:
         """Roll back; a lost connection has nothing to roll back."""
         if not connection.closed:
             connection.execute("ROLLBACK")
 
-    def lock(self, connection: psycopg.Connection, name: str) -> None:
+    def lock(self, connection: Connection, name: str) -> None:
         """Take an advisory lock; two names may share one."""
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
 
     def stream(
-        self, connection: psycopg.Connection, statement: str, parameters: Sequence[Any]
+        self, connection: Connection, statement: str, parameters: Sequence[Any]
     ) -> Iterator[tuple]:
         """Yield the rows of a query through a cursor of the server."""
         with connection.transaction(), connection.cursor(name="medserver") as cursor:
@@ -143,16 +231,22 @@ class PostgresqlBackend:
     def failure(self, error: Exception) -> MedserverError:
         """Translate an exception of psycopg: class 53 is "insufficient resources"."""
         state = getattr(error, "sqlstate", None) or ""
-        kind = OutOfResources if state.startswith("53") else IndexFailure
+        if state.startswith("53"):
+            kind: type[MedserverError] = OutOfResources
+        elif state.startswith(_AWAY) or (not state and isinstance(error, psycopg.OperationalError)):
+            kind = IndexUnavailable
+        else:
+            kind = IndexFailure
         return kind(f"index: {str(error).strip() or type(error).__name__}")
 
     def may_pass(self, error: Exception) -> bool:
-        """Other writers came in between, or the connection was lost."""
-        return isinstance(error, _MAY_PASS) or (
-            isinstance(error, psycopg.OperationalError) and error.sqlstate is None
-        )
+        """Other writers came in between, or the connection was lost; a server that is away is not asked again."""
+        if isinstance(error, (Unreachable, ServerSilent, psycopg_pool.PoolClosed)):
+            return False
+        is_lost = isinstance(error, psycopg.OperationalError) and (error.sqlstate is None or _is_fatal(error))
+        return is_lost or isinstance(error, _MAY_PASS)
 
-    def optimise(self, connection: psycopg.Connection) -> None:
+    def optimise(self, connection: Connection) -> None:
         """Leave it to the autovacuum of the server."""
 
     def dump_size_bytes(self) -> int:
@@ -181,10 +275,14 @@ class PostgresqlBackend:
     def stage(self, file: Path, name: str) -> Staged:
         """Load the dump into the database; the tables that are there go into a schema of this name."""
         with closing(self.connect(writing=True)) as connection:
-            connection.execute("SET default_transaction_read_only = off")
             there_were = postgresql_dump.load(connection, self.url, file, name)
         return Staged(self.url, f"schema {name}" if there_were else None)
 
     def take_the_place(self, staged: Staged, name: str) -> str | None:
         """Do nothing more: the tables are in their place."""
         return staged.kept
+
+
+def _is_fatal(error: psycopg.Error) -> bool:
+    """Whether the server has ended the session."""
+    return error.diag.severity_nonlocalized in ("FATAL", "PANIC")

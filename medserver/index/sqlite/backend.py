@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,11 +27,13 @@ from medserver import modes
 from medserver.errors import IndexFailure, MedserverError, OutOfResources
 from medserver.index.database.dump import DumpContent, ShouldStop, Staged
 from medserver.index.sqlite import dump as sqlite_dump
+from medserver.index.sqlite.connections import Connections
 
 SQLITE_VERSION_MIN = (3, 51, 3)
 """The first version without the WAL reset bug, see https://sqlite.org/wal.html#walresetbug."""
 
 BUSY_TIMEOUT_S = 30.0
+READERS_MAX = 8
 _OPTIMISE_ALL_TABLES = 0x10002  # also those that this connection has not queried
 _BUSY_PAUSE_S = 0.001
 _SWITCH_PAUSE_S = 0.02
@@ -141,6 +144,7 @@ class SqliteBackend:
     errors = (apsw.Error,)
     for_update = skip_locked = ""  # one transaction writes at a time
     among = "IN (SELECT value FROM json_each(?))"
+    shares_transactions = True
 
     def __init__(self, path: Path) -> None:
         check_version(apsw.sqlite_lib_version())
@@ -151,6 +155,9 @@ class SqliteBackend:
             raise IndexFailure(f"cannot open the index {path}: {error.strerror}{advice}") from error
         self.path = path
         self.database: peewee.Database = _MigrationDatabase(str(path), timeout=BUSY_TIMEOUT_S)
+
+    def check_available(self) -> None:
+        """Return: a file is not away."""
 
     def connect(self, *, writing: bool = False) -> apsw.Connection:
         """Open a connection."""
@@ -163,9 +170,17 @@ class SqliteBackend:
             raise
         return connection
 
+    def connections(self, *, writing: bool = False) -> Connections:
+        """Return connections to be lent: to one at a time who writes, to several who read."""
+        connections_max = 1 if writing else READERS_MAX
+        return Connections(partial(self.connect, writing=writing), self.usable, connections_max=connections_max)
+
     def usable(self, connection: apsw.Connection) -> bool:
-        """Whether the connection is outside of any transaction."""
-        return not connection.in_transaction
+        """Whether the connection is open and outside of any transaction."""
+        try:
+            return not connection.in_transaction
+        except apsw.ConnectionClosedError:
+            return False
 
     @contextmanager
     def migration_lock(self) -> Iterator[None]:
@@ -177,7 +192,7 @@ class SqliteBackend:
         """Return the statement as it is: SQLite's parameters are ``?``."""
         return statement
 
-    def begin(self, connection: apsw.Connection) -> None:
+    def begin(self, connection: apsw.Connection, *, is_long: bool = False) -> None:
         """Begin a transaction with the write lock, so that it cannot fail half-way for want of it."""
         connection.execute("BEGIN IMMEDIATE")
 

@@ -151,7 +151,7 @@ class Upkeep:
 
     def mark_volume_bad(self, volume: str) -> None:
         """Note that there is nothing any more on a volume."""
-        self._access.writer.run(lambda connection: connection.execute(self._mark_all, (volume,)) and None)
+        self._access.writer.run(lambda connection: connection.execute(self._mark_all, (volume,)) and None, is_long=True)
 
     # What is to be verified
 
@@ -198,7 +198,7 @@ class Upkeep:
         moment = to_text(at)
 
         def perform(connection: Any) -> None:
-            for copy in copies:
+            for copy in sorted(copies, key=lambda copy: (copy.volume, copy.path)):
                 connection.execute(self._note_verified, (moment, copy.volume, copy.path))
 
         if copies:

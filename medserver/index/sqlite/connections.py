@@ -1,4 +1,8 @@
-"""A small pool of database connections for reading."""
+"""Connections to a file that are lent to threads.
+
+A connection a thread would be opened with each association: opening one and reading the schema takes as long as
+several transactions.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,8 @@ from typing import Any
 
 
 class Connections:
-    """Connections that are opened when needed, lent to one user at a time, and kept for the next.
-
-    Nobody keeps a connection while waiting for a peer (`find` and `selection` read in short bursts), so a few
-    are enough for any number of associations.
+    """Connections that are opened when needed, lent to one user at a time, and kept for the next: a few are enough for
+    any number of associations.
 
     Parameters
     ----------
@@ -25,7 +27,7 @@ class Connections:
     """
 
     def __init__(
-        self, connect: Callable[[], Any], usable: Callable[[Any], bool], *, connections_max: int = 8
+        self, connect: Callable[[], Any], usable: Callable[[Any], bool], *, connections_max: int
     ) -> None:
         self._connect = connect
         self._usable = usable
