@@ -68,6 +68,7 @@ def _perform(
 ) -> None:
     """Perform jobs as long as `is_wanted` returns True, which it takes its time for."""
     node = open_node(config_file)
+    node.watch.start()
     runner = Runner(node, kinds, periodic, threads=config_file.current.jobs.threads)
     runner.start()
     while is_wanted():
