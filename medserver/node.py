@@ -112,6 +112,7 @@ def open_node(
     config_file: ConfigFile,
     *,
     receives: bool = False,
+    forks: bool = False,
     index_url: str | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Node:
@@ -124,6 +125,8 @@ def open_node(
     receives : bool
         Whether this process receives objects: they are then made durable in a journal, and the process calls
         `Volume.tend` now and then.
+    forks : bool
+        Whether this process will fork: then it makes no request of a bucket.
     index_url : str, optional
         Another index than that of the configuration.
     clock : callable
@@ -144,7 +147,7 @@ def open_node(
         volumes=[volume.name for volume in config.volumes_to_read],
     )
     volumes = {volume.name: volume for volume in open_volumes(config, receives=receives)}
-    watch = VolumeWatch(index, volumes)
+    watch = VolumeWatch(index, volumes, local=forks or receives)
     try:
         watch.look()
         queue = open_queue(config.jobs.url, index)

@@ -42,11 +42,14 @@ class VolumeWatch:
         Where the volumes are recorded.
     volumes : Mapping of str to Volume
         Those of the configuration.
+    local : bool
+        Whether to leave it to other processes to ask what is remote for its marker.
     """
 
-    def __init__(self, index: Index, volumes: Mapping[str, Volume]) -> None:
+    def __init__(self, index: Index, volumes: Mapping[str, Volume], *, local: bool = False) -> None:
         self._index = index
         self._volumes = volumes
+        self._local = local
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -77,7 +80,7 @@ class VolumeWatch:
             The index does not tell.
         """
         recorded = self._index.volumes.all()
-        unknown = [volume for volume in self._volumes.values() if volume.name not in recorded]
+        unknown = [one for one in self._volumes.values() if one.name not in recorded and self._may_ask(one)]
         if unknown:
             self._index.volumes.add(_recognised(self._index, unknown, recorded.values()))
             recorded = self._index.volumes.all()
@@ -91,13 +94,16 @@ class VolumeWatch:
             elif row.detached:
                 volume.detach(f"it is detached (to take it again: medserver store attach {volume.name})")
             else:
-                if not row.marked:
+                if not row.marked and self._may_ask(volume):
                     try:
                         make_marker(self._index, volume, row)
                     except (StoreFailure, OutOfResources) as error:
                         problems[volume.name] = str(error)
                 volume.attach(Marker(row.volume_uuid, row.archive_uuid))
         return problems
+
+    def _may_ask(self, volume: Volume) -> bool:
+        return not (self._local and volume.is_remote)
 
     def _run(self) -> None:
         known: dict[str, str] = {}

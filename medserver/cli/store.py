@@ -157,7 +157,7 @@ def attach(ctx: click.Context, invocation: Invocation, name: str) -> None:
 @command.command()
 @click.argument("volume", required=False)
 @click.option("--now", is_flag=True, help="Copy in this process and wait, instead of leaving it to the workers.")
-@click.option("--anew", is_flag=True, help="VOLUME is lost for good: the empty disk in its place is to take everything.")
+@click.option("--anew", is_flag=True, help="VOLUME is lost: the empty disk in its place takes everything.")
 @pass_invocation
 @click.pass_context
 def replicate(ctx: click.Context, invocation: Invocation, volume: str | None, now: bool, anew: bool) -> None:

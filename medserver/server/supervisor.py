@@ -58,6 +58,21 @@ def serve(config_file: ConfigFile) -> None:
         Supervisor(config_file, stop_request, hangup).run()
 
 
+def _look_at_volumes(config_file: ConfigFile) -> None:
+    """Find out whether the archive is new, in a process of its own where a bucket is to be asked: see `Volume`."""
+    if all(volume.path is not None for volume in config_file.current.volumes):
+        return
+    process_id = os.fork()
+    if process_id == 0:
+        try:
+            open_node(config_file).close()
+        except MedserverError as error:
+            logger.error("%s", error)
+        finally:
+            os._exit(0)
+    os.waitpid(process_id, 0)
+
+
 def _require_primary(node: Node) -> None:
     """Raise StoreFailure where the primary volume is not there: nothing could be received, and nothing served."""
     volume = node.primary_volume
@@ -97,7 +112,8 @@ class Supervisor:
 
     def run(self) -> None:
         """Serve until a stop signal comes."""
-        node = open_node(self._config_file)
+        _look_at_volumes(self._config_file)
+        node = open_node(self._config_file, forks=True)
         try:
             _require_primary(node)
             narrow_data(self._config_file.current)

@@ -116,9 +116,12 @@ class Volume(Protocol):
         As in the configuration.
     backups : Shelf
         Where backups of the index lie, which are no objects.
+    is_remote : bool
+        Whether it is reached over the network by a library with threads: a process that has used it must not fork.
     """
 
     name: str
+    is_remote: bool
     backups: Shelf
 
     def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:

@@ -128,6 +128,7 @@ class BucketConnection:
 
     def marker(self) -> Marker | None:
         """Return the marker that lies in the bucket, None if there is none."""
+        self.availability.require()
         with self._translating("read the marker"):
             return self._read_marker(self._make_store(self._request_max_s))
 
@@ -139,6 +140,7 @@ class BucketConnection:
         StoreFailure
             There is another one, or the service creates what is there already.
         """
+        self.availability.require()
         store = self._make_store(self._request_max_s)
         try:
             with self._translating("make the marker"):

@@ -50,6 +50,8 @@ class BucketVolume:
         How old a temporary object is that `sweep` removes.
     """
 
+    is_remote = True
+
     def __init__(
         self,
         name: str,
@@ -84,7 +86,9 @@ class BucketVolume:
 
     def unproved(self) -> BucketVolume:
         """Return what is there now, whatever it is; only to be read, and to be closed."""
-        return BucketVolume(self.name, self._place, request_max_s=self._request_max_s)
+        unproved = BucketVolume(self.name, self._place, request_max_s=self._request_max_s)
+        unproved._connection.availability = self._connection.availability
+        return unproved
 
     def look(self) -> None:
         """Do nothing: the next request finds out."""

@@ -35,7 +35,7 @@ class Root:
     files : Files
         The file system; its relative paths begin here.
     release : sequence of callable
-        Called when the directory is left: they close what keeps it from being unmounted, and forget what is known of it.
+        Called when the directory is left: they close what keeps it from being unmounted, and forget what is known.
     """
 
     def __init__(self, volume: str, path: str, files: Files, release: Sequence[Callable[[], None]]) -> None:
@@ -173,7 +173,7 @@ class Root:
         except StoreFailure as error:
             return FOREIGN, str(error)
         if found is None:
-            return AWAY, f"{self._path} has no {markers.NAME}: its disk is not mounted, or nothing of the volume is left"
+            return AWAY, f"{self._path} has no {markers.NAME}: its disk is not mounted, or nothing of it is left"
         if found != self._expected:
             whose = "this archive" if found.archive_uuid == self._expected.archive_uuid else "another archive"
             return FOREIGN, f"{self._path} is another volume, {found.volume_uuid}, of {whose}"

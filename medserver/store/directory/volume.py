@@ -64,9 +64,12 @@ class DirectoryVolume:
         another one `tend`. What is in the journal of another process is read in any case.
     segment_bytes : int
         The size of a segment of the journal.
+
     Until `attach` says which volume it has to be it is whatever directory is there: for a look at what an older version
     left, which had no marker.
     """
+
+    is_remote = False
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ SEGMENT_BYTES = 32 * 1024 * 1024
 TASKS_MAX = 64
 ACTIVE, SEALED, SPARE, FILLING = ".active", ".sealed", ".spare", ".filling"
 
-FREE_MIN_SEGMENTS = 8
+FREE_MIN_SEGMENTS = 4
 """Where there is less free space than for so many segments there is no journal: what is in it takes its space twice
 until it has been placed, and each object that is written directly takes what it needs."""
 

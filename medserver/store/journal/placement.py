@@ -127,7 +127,8 @@ class Placement:
             self._files.make_directory(self._journal_directory)
             self._files.flush_directory(".")
         for _ in range(count - sum(name.endswith(SPARE) for name in self._names())):
-            self._fill_spare()
+            if has_room_for_journal(self._files, segment_bytes):
+                self._fill_spare()
 
     def _remove_spares(self) -> None:
         """Give the space back that the next segments would have taken."""
@@ -222,7 +223,8 @@ class Placement:
         """
         spares = sum(name.endswith(SPARE) for name in self._names())
         is_useful = spares < self._spares_max and os.fstat(descriptor).st_size == self._segment_bytes
-        if not is_useful or not has_room_for_journal(self._files, self._segment_bytes) or not self._files.lock_against_reading(descriptor):
+        is_useful = is_useful and has_room_for_journal(self._files, self._segment_bytes)
+        if not is_useful or not self._files.lock_against_reading(descriptor):
             self._files.unlink(segment)
         else:
             self._files.rename(segment, f"{self._journal_directory}/{time.time_ns():020}{SPARE}")
