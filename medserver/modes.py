@@ -17,9 +17,9 @@ FILE, DIRECTORY = 0o640, 0o750
 _SET_GROUP_ID = stat.S_ISGID
 
 
-def create(path: str | os.PathLike[str], flags: int) -> int:
+def create(path: str | os.PathLike[str], flags: int, *, dir_fd: int | None = None) -> int:
     """Make a file that must not exist, and open it. It can be given to `open` as its opener, with mode ``x``."""
-    descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE)
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE, dir_fd=dir_fd)
     try:
         os.fchmod(descriptor, FILE)
     except BaseException:
@@ -28,11 +28,11 @@ def create(path: str | os.PathLike[str], flags: int) -> int:
     return descriptor
 
 
-def open_or_create(path: str | os.PathLike[str], flags: int) -> int:
+def open_or_create(path: str | os.PathLike[str], flags: int, *, dir_fd: int | None = None) -> int:
     """Open a file; make it if there is none."""
     with suppress(FileExistsError):
-        return create(path, flags)
-    return os.open(path, flags | os.O_CLOEXEC)
+        return create(path, flags, dir_fd=dir_fd)
+    return os.open(path, flags | os.O_CLOEXEC, dir_fd=dir_fd)
 
 
 def place_empty(path: Path) -> None:
@@ -49,10 +49,10 @@ def place_empty(path: Path) -> None:
         os.unlink(temporary)
 
 
-def make_directory(path: str | os.PathLike[str]) -> None:
+def make_directory(path: str | os.PathLike[str], *, dir_fd: int | None = None) -> None:
     """Make one directory, with the set-group-ID bit if the one above has it; FileExistsError if there is one."""
-    os.mkdir(path, DIRECTORY)
-    os.chmod(path, DIRECTORY | os.lstat(path).st_mode & _SET_GROUP_ID)
+    os.mkdir(path, DIRECTORY, dir_fd=dir_fd)
+    os.chmod(path, DIRECTORY | os.lstat(path, dir_fd=dir_fd).st_mode & _SET_GROUP_ID, dir_fd=dir_fd)
 
 
 def make_directories(path: Path) -> None:

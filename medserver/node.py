@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 
 from medserver import lock
 from medserver.codecs import TranscodedCache, Transcoder, Workers
@@ -20,6 +19,7 @@ from medserver.index import Index, open_index
 from medserver.index.nodes.exclusive import Held, exclusively
 from medserver.queue import Queue, open_queue
 from medserver.store import DirectoryVolume, Volume
+from medserver.volumes import VolumeWatch
 
 TRANSCODED = "transcoded"
 """The folder, in the data folder, of what is kept for those who want other transfer syntaxes."""
@@ -48,6 +48,8 @@ class Node:
         Encodes and decodes pixels, in processes of which each starts when it is first needed.
     queue : Queue
         Tells the workers that perform jobs of new ones; what is added to the index is told by itself.
+    watch : VolumeWatch
+        Tells the volumes which they have to be; a process that runs for long starts it.
     clock : callable
         Returns the present, aware, in UTC; that of the index.
     held : ExitStack
@@ -59,6 +61,7 @@ class Node:
     volumes: Mapping[str, Volume]
     transcoder: Transcoder
     queue: Queue
+    watch: VolumeWatch
     clock: Callable[[], datetime] = utc_now
     held: ExitStack = field(default_factory=ExitStack)
 
@@ -93,6 +96,7 @@ class Node:
         StoreFailure
             The primary volume cannot be closed. Of another one that is logged.
         """
+        self.watch.stop()
         with ExitStack() as stack:
             stack.push(self.held)
             stack.callback(self.transcoder.workers.close)
@@ -114,6 +118,7 @@ def open_node(
     config_file: ConfigFile,
     *,
     receives: bool = False,
+    forks: bool = False,
     index_url: str | None = None,
     clock: Callable[[], datetime] | None = None,
     lock_owner: str | None = None,
@@ -127,6 +132,8 @@ def open_node(
     receives : bool
         Whether this process receives objects: they are then made durable in a journal, and the process calls
         `Volume.tend` now and then.
+    forks : bool
+        Whether this process will fork: then it makes no request of a bucket.
     index_url : str, optional
         Another index than that of the configuration.
     clock : callable, optional
@@ -140,6 +147,8 @@ def open_node(
         The index cannot be opened.
     IndexLocked, BadUsage
         It is rebuilt, restored or migrated, by this node or another one.
+    StoreFailure
+        The volumes belong to several archives.
     """
     config = config_file.current
     with ExitStack() as stack:
@@ -152,15 +161,22 @@ def open_node(
             volumes=[volume.name for volume in config.volumes_to_read],
             owner=lock_owner or "",
         )
-        queue = open_queue(config.jobs.url, index)
+        volumes = {volume.name: volume for volume in open_volumes(config, receives=receives)}
+        watch = VolumeWatch(index, volumes, local=forks or receives)
+        try:
+            watch.look()
+            queue = open_queue(config.jobs.url, index)
+        except BaseException:
+            index.close()
+            raise
         index.jobs.listener = queue.wake
-        volumes = open_volumes(config, receives=receives, index=index)
         return Node(
             config=config_file,
             index=index,
-            volumes={volume.name: volume for volume in volumes},
+            volumes=volumes,
             transcoder=_transcoder(config),
             queue=queue,
+            watch=watch,
             clock=index.clock,
             held=stack.pop_all(),
         )
@@ -185,29 +201,19 @@ def _transcoder(config: Config) -> Transcoder:
     return Transcoder(Workers(), cache)
 
 
-def open_volumes(config: Config, *, receives: bool = False, index: Index | None = None) -> list[Volume]:
+def open_volumes(config: Config, *, receives: bool = False) -> list[Volume]:
     """Make what the configuration names, in the order of reading; `receives` is that of `open_node`.
 
-    Nothing is connected here: a volume that cannot be reached fails when it is used. With an index, a directory without
-    objects is not written to where that has objects.
+    Nothing is connected here: a volume that cannot be reached fails when it is used.
     """
-    return [
-        open_volume(volume, journaled=receives and volume.role == "primary", index=index)
-        for volume in config.volumes_to_read
-    ]
+    return [open_volume(volume, journaled=receives and volume.role == "primary") for volume in config.volumes_to_read]
 
 
-def open_volume(volume: VolumeOptions, *, journaled: bool = False, index: Index | None = None) -> Volume:
+def open_volume(volume: VolumeOptions, *, journaled: bool = False) -> Volume:
     """Make one volume; `journaled` says that this process receives objects for it."""
     if volume.path is None:
         from medserver.store.bucket.volume import BucketVolume, Place
 
         place = Place(str(volume.url), volume.endpoint, volume.region, volume.credentials)
         return BucketVolume(volume.name, place)
-    return DirectoryVolume(
-        volume.name,
-        volume.path,
-        free_min_bytes=volume.free_min_bytes,
-        journaled=journaled,
-        expects_objects=partial(index.upkeep.has_good_objects, volume.name) if index is not None else None,
-    )
+    return DirectoryVolume(volume.name, volume.path, free_min_bytes=volume.free_min_bytes, journaled=journaled)

@@ -22,7 +22,8 @@ from medserver.node import Node
 from medserver.safekeeping.deletion import DELETE, removal_jobs
 from medserver.safekeeping.presence import condition_of
 from medserver.safekeeping.seeking import restart_seeking
-from medserver.store import AWAY, EMPTY, Volume
+from medserver.store import Volume
+from medserver.volumes import record_present
 
 MARGIN = timedelta(days=1)
 """How far the clocks of those who deleted and those who made the backup may be apart."""
@@ -53,8 +54,8 @@ def replay(node: Node, made_at: datetime, progress: Progress = lambda count: Non
     StoreFailure, IndexFailure, OutOfResources
         A volume or the index does not work.
     """
-    conditions = {name: volume.condition() for name, volume in node.volumes.items()}
-    present = [node.volumes[name] for name, one in sorted(conditions.items()) if one.state not in (AWAY, EMPTY)]
+    record_present(node.index, node.volumes.values())
+    present = [volume for _, volume in sorted(node.volumes.items()) if volume.condition().is_present]
     load_tombstones(node)
     load_steps(node)
     _forget_deleted(node, made_at)
@@ -96,13 +97,10 @@ def _drop_done_deletions(node: Node) -> None:
 
 
 def _report_absence(node: Node, volume: Volume) -> Iterator[Finding]:
-    """Tell of a volume that cannot be looked at. What is certainly not there is not waited for when it is read."""
-    condition = condition_of(node, volume)
-    if condition.state == EMPTY:  # and nothing should be there
-        return
-    if volume.condition().state == EMPTY:
-        node.index.upkeep.mark_volume_bad(volume.name)
-    yield Finding(Problem.UNREADABLE, volume.name, "", f"the volume is away: {condition.detail}")
+    """Tell of a volume that cannot be looked at, if anything should be there."""
+    if node.index.upkeep.has_good_objects(volume.name):
+        condition = condition_of(node, volume)
+        yield Finding(Problem.UNREADABLE, volume.name, "", f"the volume is {condition.state}: {condition.detail}")
 
 
 def _enter_all(node: Node, volumes: Iterable[Volume], progress: Progress) -> Iterator[Finding]:

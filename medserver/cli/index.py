@@ -212,14 +212,16 @@ def _require_objects(invocation: Invocation, held: Held) -> None:
     try:
         with closing(open_node(invocation.config_file, lock_owner=held.owner)) as node:
             has_objects = node.index.upkeep.has_good_objects
-            away = [one.name for one in node.volumes.values() if not one.holds_objects() and has_objects(one.name)]
+            away = [
+                one.name for one in node.volumes.values() if not one.condition().is_present and has_objects(one.name)
+            ]
     except IndexFailure as error:
         click.echo(f"the index that is there cannot be read: {error}", err=True)
         return
     if away:
         raise BadUsage(
-            f"the index has objects on the volume {away[0]}, which holds none: mount its disk, or, if that is lost, "
-            f"put an empty one in its place and run: medserver store replicate {away[0]}"
+            f"the index has objects on the volume {away[0]}, which is not there: mount its disk, or, if that is lost, "
+            f"put an empty one in its place and run: medserver store replicate {away[0]} --anew"
         )
 
 

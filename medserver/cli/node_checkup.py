@@ -19,11 +19,12 @@ from medserver.cli.text import count_in_words, size_in_words
 from medserver.config import Config, Remote, VolumeOptions
 from medserver.config.addresses import is_ip_address, plain_address
 from medserver.errors import AssociationRejected, ConfigError, ConnectionFailed, MedserverError
-from medserver.index import open_index
+from medserver.index import RecordedVolume, open_index
 from medserver.index.nodes.sight import look_at_nodes
 from medserver.modes import owner_of
 from medserver.node import open_volume
 from medserver.scu import verification
+from medserver.store import Marker
 from medserver.wire.limits import WireLimits
 from medserver.wire.requestor import Address
 
@@ -47,27 +48,56 @@ def examine_node(invocation: Invocation) -> Iterator[Step]:
         f"{invocation.config_file.path} has no mistakes and knows {count_in_words(len(config.remotes), 'AE')}.",
     )
     yield _folder("data", "The data folder", config.node.data)
+    recorded = _recorded_volumes(config)
     for volume in config.volumes:
-        yield _volume(volume)
+        yield _volume(volume, recorded)
     yield _index(config)
     yield from _nodes(config)
     yield _port(config)
     yield from _peers(config)
 
 
-def _volume(volume: VolumeOptions) -> Step:
-    """Examine a folder, or ask a bucket for its objects."""
-    name = f"volume {volume.name}"
-    if volume.path is not None:
-        return _folder(name, f"The folder of the volume {volume.name}", volume.path)
-    opened = open_volume(volume)
+def _recorded_volumes(config: Config) -> dict[str, RecordedVolume] | None:
+    """Return the volumes that belong to the archive; None if there is none yet, or the index does not tell."""
+    if not config.node.data.is_dir():
+        return None
     try:
-        next(opened.walk(), None)
-    except MedserverError as error:
-        return Step(name, PROBLEM, f"The bucket of the volume {volume.name} cannot be used: {error}")
-    finally:
-        opened.close()
-    return Step(name, OK, f"The bucket of the volume {volume.name} answers, and creates nothing twice.")
+        with (
+            lock.shared(config.node.data),
+            closing(open_index(config.index.url, base=config.node.data)) as index,
+        ):
+            return index.volumes.all() or None
+    except MedserverError:  # which is told where the index is examined
+        return None
+
+
+def _volume(options: VolumeOptions, recorded: dict[str, RecordedVolume] | None) -> Step:
+    """Examine a folder or a bucket, and whether it is the one that it should be."""
+    name = f"volume {options.name}"
+    row = (recorded or {}).get(options.name)
+    if row is not None and row.detached:
+        return Step(name, WARNING, f"The volume {options.name} is detached.", f"medserver store attach {options.name}")
+    if recorded is not None:
+        with closing(open_volume(options)) as volume:
+            volume.attach(Marker(row.volume_uuid, row.archive_uuid) if row is not None else Marker("", ""))
+            condition = volume.condition()
+        if not condition.is_present:
+            return Step(
+                name,
+                PROBLEM,
+                f"The volume {options.name} is {condition.state}: {condition.detail}.",
+                "Mount its disk, or find out what is in its place; nothing is written there meanwhile."
+                if row is not None
+                else f"It is no volume of this archive yet: medserver store add {options.name}",
+            )
+    if options.path is not None:
+        return _folder(name, f"The folder of the volume {options.name}", options.path)
+    with closing(open_volume(options)) as volume:
+        try:
+            next(volume.walk(), None)
+        except MedserverError as error:
+            return Step(name, PROBLEM, f"The bucket of the volume {options.name} cannot be used: {error}")
+    return Step(name, OK, f"The bucket of the volume {options.name} answers.")
 
 
 def _folder(name: str, subject: str, path: Path) -> Step:

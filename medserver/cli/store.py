@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 
 import click
@@ -23,7 +23,7 @@ from medserver.cli.text import count_in_words
 from medserver.config.edit import add_volume
 from medserver.config.options import COMPRESSIONS
 from medserver.dicom.syntax_names import SHORT_NAMES
-from medserver.errors import BadUsage, StoreFailure
+from medserver.errors import BadUsage, OutOfResources, StoreFailure
 from medserver.index import JobFilter, StoredLocation
 from medserver.log import escaped
 from medserver.node import Node, open_node
@@ -40,6 +40,8 @@ from medserver.safekeeping.replication import copy_now
 from medserver.safekeeping.seeking import missing_on, queue_missing, queue_repairs, restart_seeking
 from medserver.safekeeping.status import status_of
 from medserver.safekeeping.verification import BYTES_PER_MB, verify_copies
+from medserver.volumes import add as add_to_archive
+from medserver.volumes import make_marker, record_present
 
 
 @contextmanager
@@ -97,31 +99,83 @@ def status(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
 def add(
     invocation: Invocation, name: str, path: str | None, url: str | None, role: str, free_min: str | None
 ) -> None:
-    """Add the volume NAME to the configuration; after the next start of the node it gets a copy of everything."""
-    if (path is None) == (url is None):
+    """Add the volume NAME to the configuration, if it is not there yet, and make its marker.
+
+    The marker is a small file that says which volume of which archive this is: without it nothing is written there.
+    After the next start of the node the volume gets a copy of everything.
+    """
+    if path is not None and url is not None:
         raise BadUsage("say either --path or --url")
-    options = {"path": path, "url": url, "role": role, "free_min_bytes": free_min}
-    given = {option: text for option, text in options.items() if text is not None}
-    volume = add_volume(invocation.config_path, name, given)
-    click.echo(f"added [volume {volume.name}]: {volume.role} at {volume.path or volume.url}; restart the node")
+    if path is not None or url is not None:
+        options = {"path": path, "url": url, "role": role, "free_min_bytes": free_min}
+        given = {option: text for option, text in options.items() if text is not None}
+        volume = add_volume(invocation.config_path, name, given)
+        click.echo(f"added [volume {volume.name}]: {volume.role} at {volume.path or volume.url}; restart the node")
+        invocation = replace(invocation)  # which reads the configuration anew
+    elif all(name != volume.name for volume in invocation.config.volumes):
+        raise BadUsage(f"the configuration has no volume {escaped(name)}: say --path or --url")
+    with _opened(invocation, name) as node:
+        row = add_to_archive(node.index, node.volumes[name])
+        try:
+            make_marker(node.index, node.volumes[name], row)
+        except (StoreFailure, OutOfResources) as error:
+            click.echo(f"its marker is made when it can be: {escaped(str(error), 400)}", err=True)
+            return
+    click.echo(f"{name} is the volume {row.volume_uuid} of the archive {row.archive_uuid}")
+
+
+@command.command()
+@click.argument("name", metavar="NAME")
+@pass_invocation
+def detach(invocation: Invocation, name: str) -> None:
+    """Let go of the volume NAME, so that its disk can be unmounted: within seconds no process has a file open there.
+
+    It is away until 'store attach'. Nothing is copied to it and nothing is missed; what is read from it is read from
+    another volume. If it is the primary, objects are refused (A700).
+    """
+    with _opened(invocation, name) as node:
+        if not node.index.volumes.set_detached(name, True):
+            raise BadUsage(f"{name} is no volume of this archive yet: medserver store add {name}")
+    click.echo(f"{name} is detached: its disk can be unmounted in a few seconds, when nothing is read from it any more")
+
+
+@command.command()
+@click.argument("name", metavar="NAME")
+@pass_invocation
+@click.pass_context
+def attach(ctx: click.Context, invocation: Invocation, name: str) -> None:
+    """Take the volume NAME again; also one that had been lost, and in whose place another one was put meanwhile.
+
+    The exit code is 1 if it is not there.
+    """
+    with _opened(invocation, name) as node:
+        node.index.volumes.set_detached(name, False)
+        record_present(node.index, [node.volumes[name]])
+        node.watch.look()
+        condition = node.volumes[name].condition()
+    click.echo(f"{name} is {condition.state}" + (f": {escaped(condition.detail, 400)}" if condition.detail else ""))
+    if not condition.is_present:
+        ctx.exit(1)
 
 
 @command.command()
 @click.argument("volume", required=False)
 @click.option("--now", is_flag=True, help="Copy in this process and wait, instead of leaving it to the workers.")
+@click.option("--anew", is_flag=True, help="VOLUME is lost: the empty disk in its place takes everything.")
 @pass_invocation
 @click.pass_context
-def replicate(ctx: click.Context, invocation: Invocation, volume: str | None, now: bool) -> None:
+def replicate(ctx: click.Context, invocation: Invocation, volume: str | None, now: bool, anew: bool) -> None:
     """Find objects that have no copy on VOLUME (or on a replica), and have them copied.
 
-    If VOLUME is named and nothing is there any more, although the index has objects there, it begins anew: everything
-    is copied to it again.
+    With --anew what is in the place of VOLUME becomes the volume, if it is empty. It gets a marker of its own: should
+    the old disk be found after all, 'store attach' takes that again.
     """
+    if anew and volume is None:
+        raise BadUsage("--anew wants a VOLUME")
     with _opened(invocation, volume) as node:
-        if volume is not None:
-            renewed = renew(node, node.volumes[volume])
-            if renewed:
-                click.echo(f"{volume} was empty, and begins anew", err=True)
+        if anew:
+            renew(node, node.volumes[volume])
+            click.echo(f"{volume} begins anew", err=True)
         names = [volume] if volume else [name for name in node.replica_names if not is_draining(node, name)]
         if now:
             failures = _copy_now(node, names)

@@ -44,6 +44,7 @@ from medserver.index.objects.records import (
 from medserver.index.find.selection import Selection
 from medserver.index.objects.tombstones import Tombstone
 from medserver.index.upkeep.records import Cursor, Tally, VolumeTally
+from medserver.index.volumes import RecordedVolume
 
 __all__ = [
     "BAD",
@@ -78,6 +79,7 @@ __all__ = [
     "PerformedStep",
     "PerformedSteps",
     "Query",
+    "RecordedVolume",
     "Selection",
     "Staged",
     "StoredCommitment",

@@ -43,6 +43,7 @@ from medserver.index.objects.records import Added, Counts, Duplicate, InstanceRe
 from medserver.index.objects.tombstones import Tombstones, TombstoneTable
 from medserver.index.performed_steps import PerformedSteps
 from medserver.index.upkeep.upkeep import Upkeep
+from medserver.index.volumes import Volumes
 
 Clock = Callable[[], datetime]
 Item = TypeVar("Item")
@@ -138,6 +139,8 @@ class Index:
         The conditions under which instances were acquired.
     originals : Originals
         What was replaced by a compressed form of itself.
+    volumes : Volumes
+        Which volumes belong to the archive.
     """
 
     def __init__(
@@ -174,6 +177,7 @@ class Index:
         self.upkeep = Upkeep(access)
         self.performed_steps = PerformedSteps(access)
         self.completions = Completions(access)
+        self.volumes = Volumes(access)
         self.acquisitions = Acquisitions(access)
         self.originals = Originals(self._read, originals)
         tombstones = TombstoneTable(backend)

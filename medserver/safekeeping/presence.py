@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from medserver.errors import OutOfResources, StoreFailure
 from medserver.node import Node
-from medserver.store import AWAY, FULL, READ_ONLY, Condition, Volume
+from medserver.store import FULL, READ_ONLY, Condition, Volume
 
 HOLD_S = 10.0
 """How long a batch of jobs waits for its volume. Meanwhile no other batch for it is claimed, so that a volume that is
@@ -23,17 +23,15 @@ QUIET_LOOK_EVERY_S = 0.1
 
 
 def condition_of(node: Node, volume: Volume) -> Condition:
-    """Return how a volume is; one without objects is away if the index has good ones there."""
-    if not volume.holds_objects() and node.index.upkeep.has_good_objects(volume.name):
-        return Condition(AWAY, None, "there is no object, but the index has objects there")
+    """Return how a volume is."""
     return volume.condition()
 
 
 def require_present(node: Node, volume: Volume) -> None:
     """Raise StoreFailure unless a volume can be read."""
     condition = condition_of(node, volume)
-    if condition.state == AWAY:
-        raise StoreFailure(f"volume {volume.name} is away: {condition.detail}")
+    if not condition.is_present:
+        raise StoreFailure(f"volume {volume.name} is {condition.state}: {condition.detail}")
 
 
 def wait_until_writable(node: Node, volume: Volume, should_stop: Callable[[], bool]) -> bool:
@@ -63,7 +61,7 @@ def wait_until_writable(node: Node, volume: Volume, should_stop: Callable[[], bo
 
 def wait_until_removable(node: Node, volume: Volume, should_stop: Callable[[], bool]) -> bool:
     """Wait until objects can be removed from a volume, which may be full. As `wait_until_writable`."""
-    return _wait(node, volume, should_stop, lambda condition: condition.state not in (AWAY, READ_ONLY))
+    return _wait(node, volume, should_stop, lambda condition: condition.is_present and condition.state != READ_ONLY)
 
 
 def _wait(

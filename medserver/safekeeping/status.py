@@ -10,7 +10,7 @@ from medserver.index import JobCount, Tally, VolumeTally
 from medserver.node import Node
 from medserver.safekeeping.drained import is_draining
 from medserver.safekeeping.presence import condition_of
-from medserver.store import paths
+from medserver.store import READY, paths
 
 UNKNOWN, DRAINING = "not configured", "draining"
 
@@ -79,7 +79,7 @@ class Status:
     def is_well(self) -> bool:
         """Whether nothing is bad, missing or away."""
         return not self.lost and all(
-            not one.bad and (not one.missing or one.role == DRAINING) and one.state in ("ready", "empty")
+            not one.bad and (not one.missing or one.role == DRAINING) and one.state == READY
             for one in self.volumes
         )
 

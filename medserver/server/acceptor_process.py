@@ -54,6 +54,7 @@ def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, su
     threading.excepthook = _log_thread_failure
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     node = open_node(config_file, receives=True)
+    node.watch.start()
     config = config_file.current
     acceptor = Acceptor(
         listener,

@@ -11,7 +11,7 @@ from functools import partial
 from medserver.config import ConfigFile
 from medserver.errors import MedserverError
 from medserver.log import Event
-from medserver.node import open_volumes
+from medserver.node import open_node
 from medserver.server.signals import STOP_SIGNALS, wait_for_signal
 from medserver.store import Volume
 
@@ -34,14 +34,16 @@ def run(config_file: ConfigFile, supervisor: int) -> None:
         Its process ID: it may be gone before this process looks for the first time.
     """
     os.nice(NICENESS)
-    config = config_file.current
-    placer = Placer(open_volumes(config), config.node.processes)
+    node = open_node(config_file)
+    node.watch.start()
+    placer = Placer(list(node.volumes.values()), config_file.current.node.processes)
     placer.place()
     while wait_for_signal(STOP_SIGNALS, INTERVAL_S) is None and os.getppid() == supervisor:
         placer.place()
         placer.sweep_now_and_then()
     placer.place(finally_=True)
     placer.sweep()  # the others have ended: what is there belongs to nobody
+    node.close()
 
 
 class Placer:

@@ -17,7 +17,7 @@ from medserver.config import ConfigFile
 from medserver.errors import MedserverError, StoreFailure
 from medserver.imports import import_all
 from medserver.log import Event
-from medserver.node import Node, open_node, open_volumes
+from medserver.node import Node, open_node
 from medserver.queue import messages, storages  # noqa: F401 - as `import_all` below
 from medserver.server import acceptor_process, placer_process, worker_process
 from medserver.server.acceptor_process import DRAIN_S
@@ -59,13 +59,29 @@ def serve(config_file: ConfigFile) -> None:
         Supervisor(config_file, stop_request, hangup).run()
 
 
-def _require_objects(node: Node) -> None:
-    """Raise StoreFailure where the primary volume should have objects and has none: its disk is not mounted."""
+def _look_at_volumes(config_file: ConfigFile) -> None:
+    """Find out whether the archive is new, in a process of its own where a bucket is to be asked: see `Volume`."""
+    if all(volume.path is not None for volume in config_file.current.volumes):
+        return
+    process_id = os.fork()
+    if process_id == 0:
+        try:
+            open_node(config_file).close()
+        except MedserverError as error:
+            logger.error("%s", error)
+        finally:
+            os._exit(0)
+    os.waitpid(process_id, 0)
+
+
+def _require_primary(node: Node) -> None:
+    """Raise StoreFailure where the primary volume is not there: nothing could be received, and nothing served."""
     volume = node.primary_volume
-    if not volume.holds_objects() and node.index.upkeep.has_good_objects(volume.name):
+    condition = volume.condition()
+    if not condition.is_present:
         raise StoreFailure(
-            f"the index has objects on the primary volume {volume.name}, which holds none: mount its disk, or, if that "
-            f"is lost, put an empty one in its place and run: medserver store replicate {volume.name}"
+            f"the primary volume {volume.name} is {condition.state}: {condition.detail}: mount its disk, or, if that "
+            f"is lost, put an empty one in its place and run: medserver store replicate {volume.name} --anew"
         )
 
 
@@ -97,18 +113,19 @@ class Supervisor:
 
     def run(self) -> None:
         """Serve until a stop signal comes."""
-        node = open_node(self._config_file)
+        _look_at_volumes(self._config_file)
+        node = open_node(self._config_file, forks=True)
         try:
-            _require_objects(node)
+            _require_primary(node)
             register(node, "serve", self._stop_request.wait)
             narrow_data(self._config_file.current)
             archive.reconcile(node)
+            # So that the first objects find the journal ready.
+            placer_process.Placer(list(node.volumes.values()), self._config_file.current.node.processes).place()
         finally:
             node.close()  # before the first fork: an open SQLite database must not be inherited
         import_all(archive)  # once, and not by each process in the midst of an association or a job
         config = self._config_file.current
-        # So that the first objects find the journal ready.
-        placer_process.Placer(open_volumes(config), config.node.processes).place()
         listen(self._listener)
         workers = (PLACER - number for number in range(1, config.jobs.workers + 1))
         for index in (PLACER, *range(config.node.processes), *workers):

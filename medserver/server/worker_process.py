@@ -83,6 +83,7 @@ def _perform(
 ) -> None:
     """Perform jobs as long as `is_wanted` returns True, which it takes its time for, and with the same index."""
     node = open_node(config_file)
+    node.watch.start()
     runner = Runner(node, kinds, periodic, threads=config_file.current.jobs.threads)
     heartbeat = Heartbeat(node, role)
     runner.start()

@@ -6,15 +6,16 @@ Start with `volume` (the contract that every volume keeps), then `directory` (a 
 
 from __future__ import annotations
 
-from medserver.store.condition import AWAY, EMPTY, FULL, READ_ONLY, READY, Condition
+from medserver.store.condition import AWAY, FOREIGN, FULL, READ_ONLY, READY, Condition
 from medserver.store.directory.volume import DirectoryVolume
+from medserver.store.marker import Marker
 from medserver.store.notes import PERFORMED_STEPS, TOMBSTONES
 from medserver.store.shelf import Shelf
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject, Volume
 
 __all__ = [
     "AWAY",
-    "EMPTY",
+    "FOREIGN",
     "FULL",
     "PERFORMED_STEPS",
     "READY",
@@ -22,6 +23,7 @@ __all__ = [
     "TOMBSTONES",
     "Condition",
     "DirectoryVolume",
+    "Marker",
     "ObjectStat",
     "ObjectWriter",
     "Shelf",

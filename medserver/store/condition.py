@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-READY, FULL, READ_ONLY, EMPTY, AWAY = "ready", "full", "read-only", "empty", "away"
+READY, FULL, READ_ONLY, AWAY, FOREIGN = "ready", "full", "read-only", "away", "foreign"
 """States: objects can be read and written; read, but there is no space for more; read, but nothing can be written;
-nothing at all is where the volume should be, which may be new or lost; it cannot be reached."""
+the volume is not there or cannot be reached; another volume is in its place.
+
+The last two say nothing about objects: nothing is read or written, and nothing is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ class Condition:
     detail: str = ""
 
     @property
+    def is_present(self) -> bool:
+        """Whether the volume is there, so that what is not found on it is missing."""
+        return self.state not in (AWAY, FOREIGN)
+
+    @property
     def is_writable(self) -> bool:
         """Whether an object could be written."""
-        return self.state in (READY, EMPTY)
+        return self.state == READY

@@ -23,6 +23,11 @@ _EXHAUSTED = frozenset(
 )
 
 
+def is_exhaustion(error: BaseException | None) -> bool:
+    """Tell whether space, quota, descriptors or memory are used up."""
+    return isinstance(error, OSError) and error.errno in _EXHAUSTED
+
+
 def translated(error: OSError, action: str) -> errors.MedserverError:
     """Return the error to raise for an error of the operating system.
 
@@ -31,7 +36,7 @@ def translated(error: OSError, action: str) -> errors.MedserverError:
     action : str
         What could not be done, to complete "cannot ...".
     """
-    kind = errors.OutOfResources if error.errno in _EXHAUSTED else errors.StoreFailure
+    kind = errors.OutOfResources if is_exhaustion(error) else errors.StoreFailure
     return kind(f"cannot {action}: {error.strerror or error}")
 
 

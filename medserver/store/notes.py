@@ -25,17 +25,14 @@ class Notes:
     ----------
     kind : str
         Its name.
-    root : str
-        Absolute path of the volume.
     incoming : Incoming
         Where temporary files are made.
     files : Files
         The file system.
     """
 
-    def __init__(self, kind: str, root: str, incoming: Incoming, files: Files) -> None:
-        self._root = root
-        self._directory = f"{root}/{kind}"
+    def __init__(self, kind: str, incoming: Incoming, files: Files) -> None:
+        self._directory = kind
         self._incoming = incoming
         self._files = files
 
@@ -43,7 +40,7 @@ class Notes:
         """Write a file, durably, or raise OSError."""
         with suppress(FileExistsError):
             self._files.make_directory(self._directory)
-            self._files.flush_directory(self._root)
+            self._files.flush_directory(".")
         descriptor, temporary = self._incoming.create()
         try:
             try:

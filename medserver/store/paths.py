@@ -22,9 +22,6 @@ COMPONENTS = tuple(
 )
 
 
-MARKER = "medserver-volume"
-"""An object of a bucket that tells that there is a volume, and that the service creates nothing twice."""
-
 TEMPORARY = "incoming"
 """Where a bucket holds objects that are not placed yet."""
 

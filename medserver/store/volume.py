@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from medserver.store.condition import Condition
+from medserver.store.marker import Marker
 from medserver.store.shelf import Shelf
 
 
@@ -115,9 +116,12 @@ class Volume(Protocol):
         As in the configuration.
     backups : Shelf
         Where backups of the index lie, which are no objects.
+    is_remote : bool
+        Whether it is reached over the network by a library with threads: a process that has used it must not fork.
     """
 
     name: str
+    is_remote: bool
     backups: Shelf
 
     def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
@@ -153,7 +157,7 @@ class Volume(Protocol):
         DamagedObject
             There is no such object on a volume that holds others.
         StoreFailure
-            It cannot be opened, or nothing at all is where the volume should be: that says nothing about the object.
+            It cannot be opened, or the volume is away: that says nothing about the object.
         """
 
     def stat(self, path: str) -> ObjectStat:
@@ -203,20 +207,51 @@ class Volume(Protocol):
     def condition(self) -> Condition:
         """Tell how the volume is; never raises."""
 
-    def holds_objects(self) -> bool:
-        """Tell whether there is anything where the objects should be; also if that cannot be found out."""
+    def look(self) -> None:
+        """Find out whether the volume is still there, or is again, and let go of what has taken its place."""
 
-    def is_receiving(self) -> bool:
-        """Tell whether objects have been written a moment ago, so that what can wait should."""
+    def attach(self, expected: Marker | None) -> None:
+        """Say which volume this has to be.
 
-    def found(self) -> None:
-        """Make the place of the volume if nothing is there: it is meant to begin anew.
+        Until then, and with None, it is whatever is there. What has another marker or none is not read, not written,
+        and nothing is made there: reading raises StoreFailure, and nothing is said about any object.
+        """
+
+    def detach(self, reason: str) -> None:
+        """Let go of the volume, which is away until `attach`.
+
+        Parameters
+        ----------
+        reason : str
+            One line for people.
+        """
+
+    def marker(self) -> Marker | None:
+        """Return the marker of what is there now, None if it has none.
+
+        Raises
+        ------
+        StoreFailure
+            It cannot be read.
+        """
+
+    def mark(self, marker: Marker) -> None:
+        """Make the marker, durably, and the directory for it if there is none; again is harmless.
 
         Raises
         ------
         OutOfResources, StoreFailure
-            It cannot be made.
+            There is another one, or it cannot be made.
         """
+
+    def unproved(self) -> Volume:
+        """Return what is there now, whatever it is; only to be read, and to be closed."""
+
+    def holds_objects(self) -> bool:
+        """Tell whether there is any object in what is there now; also if that cannot be found out."""
+
+    def is_receiving(self) -> bool:
+        """Tell whether objects have been written a moment ago, so that what can wait should."""
 
     def note(self, kind: str, content: bytes) -> None:
         """Keep a text beside the objects, durably, for `notes`.

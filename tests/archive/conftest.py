@@ -11,6 +11,7 @@ import pytest
 from medserver import archive
 from medserver.config import ConfigFile
 from medserver.node import Node, open_node
+from medserver.volumes import add
 from tests.peers.files import Sample
 
 NodeOpener = Callable[..., Node]
@@ -42,6 +43,13 @@ def open_archive(tmp_path: Path) -> Iterator[NodeOpener]:
 @pytest.fixture
 def node(open_archive: NodeOpener) -> Node:
     return open_archive()
+
+
+def add_volumes(node: Node, *names: str) -> None:
+    """Make volumes of a node that were not there when its archive was new."""
+    for name in names:
+        add(node.index, node.volumes[name])
+    assert node.watch.look() == {}
 
 
 def receive(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -29,12 +28,15 @@ def sample(tmp_path):
 
 def take_away(node, name: str) -> None:
     """Put a file where the directory of a volume should be."""
-    Path(node.volumes[name].root).write_text("not a directory")
+    root = Path(node.volumes[name].root)
+    root.rename(f"{root}.away")
+    root.write_text("not a directory")
 
 
 def give_back(node, name: str) -> None:
-    os.unlink(node.volumes[name].root)
-    os.mkdir(node.volumes[name].root)
+    root = Path(node.volumes[name].root)
+    root.unlink()
+    Path(f"{root}.away").rename(root)
 
 
 def volumes_of(node) -> list[str]:

@@ -86,11 +86,11 @@ def test_primary_and_index_are_lost_and_come_back(drilled, database_url, tmp_pat
     assert [(one["problem"], one["volume"], one["path"]) for one in told["findings"]] == [("unreadable", "main", "")]
     assert (told["kept"] is None) == database_url.startswith("sqlite")
 
+    assert node.cli("store", "replicate", "main", "--anew").exit_code == 0
     node.start()
     assert served(node, first) == sent([*first, *second])
     third = make_small(tmp_path / "third", 3)
     store(node, third)
-    assert node.cli("store", "replicate", "main").exit_code == 0
     wait_until(lambda: not waiting(node), what="the primary volume")
     status = json.loads(node.cli("store", "status", "--json").stdout)
     assert {one["name"]: (one["copies"], one["bad"], one["missing"]) for one in status["volumes"]} == {
@@ -111,12 +111,13 @@ def test_every_index_is_gone_and_comes_back_from_the_replica_alone(drilled, tmp_
     lose_primary(node)
     lose_index(node)
     done = node.cli("index", "rebuild")
-    assert done.exit_code == 0, done.stdout + done.stderr
+    assert (done.exit_code, "main is away" in done.stdout) == (1, True), done.stdout + done.stderr
     after = rows(node)
     assert [one for one in before["locations"] if one[0] == "near"] == after["locations"]
     assert {name: found for name, found in after.items() if name != "locations"} == {
         name: found for name, found in before.items() if name != "locations"
     }
+    assert node.cli("store", "replicate", "main", "--anew").exit_code == 0
     node.start()
     assert served(node, made) == sent(made)
     node.stop()

@@ -111,6 +111,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "send": ("network", f"{PEER} config.ini"),
     "serve": ("node", "--help"),
     "store add": ("index", "far --path far"),
+    "store attach": ("index", "main"),
+    "store detach": ("index", "main"),
     "store compress": ("index", ""),
     "store delete": ("index", f"{UID} --force"),
     "store drain": ("index", "main"),

@@ -254,7 +254,7 @@ def test_rebuild_names_the_volume_that_is_missing_though_another_one_has_the_obj
     with config_path.open("a") as config:
         config.write(f"[volume main]\npath = store\n[volume near]\npath = {tmp_path}/near\nrole = replica\n")
     result = invoke(config_path, "rebuild")
-    assert (result.exit_code, counts(config_path)["instances"]) == (0, before["instances"])
+    assert (result.exit_code, counts(config_path)["instances"]) == (1, before["instances"])
     assert f"the folder of the volume main, {store}, is missing or empty" in result.stderr
     assert "volume near" not in result.stderr
 

@@ -46,9 +46,9 @@ def kept(node: Node) -> Node:
     return node
 
 
-def test_add_keeps_comments_and_the_primary_volume(config_path, invoke):
+def test_add_keeps_comments_and_the_primary_volume(config_path, invoke, tmp_path):
     before = config_path.read_text()
-    result = invoke("store", "add", "near", "--path", "/mnt/near", "--free-min", "10 GiB")
+    result = invoke("store", "add", "near", "--path", str(tmp_path / "near"), "--free-min", "10 GiB")
     assert result.exit_code == 0, result.output
     assert "restart" in result.stdout
     assert config_path.read_text().startswith(before)
@@ -56,7 +56,8 @@ def test_add_keeps_comments_and_the_primary_volume(config_path, invoke):
     assert [(one.name, one.role) for one in config.volumes] == [("main", "primary"), ("near", "replica")]
     assert config.volumes[0] == config.primary_volume
     assert config.volumes[1].free_min_bytes == 10 * 1024**3
-    again = invoke("store", "add", "near", "--path", "/mnt/other")
+    assert (tmp_path / "near" / "medserver-volume.json").is_file()
+    again = invoke("store", "add", "near", "--path", str(tmp_path / "other"))
     assert again.exit_code == 2 and "already" in again.stderr
     assert invoke("store", "add", "far", "--url", "s3://bucket/prefix", "--role", "archive").exit_code == 0
     assert [one.name for one in ConfigFile(config_path).current.volumes] == ["main", "near", "far"]
@@ -213,9 +214,12 @@ def test_a_lost_primary_comes_back(kept, invoke, samples):
     shutil.rmtree(root(kept, "main"))
     assert invoke("store", "replicate").exit_code == 0
     assert not root(kept, "main").exists()
-    result = invoke("store", "replicate", "main", "--now")
+    assert invoke("store", "replicate", "main").exit_code == 0
+    assert not root(kept, "main").exists()
+    result = invoke("store", "replicate", "main", "--anew", "--now")
     assert result.exit_code == 0, result.output
     assert result.stdout == "6 copies made\n"
+    kept.watch.look()
     run_all(Runner(kept, periodic=()))
     assert invoke("store", "status").exit_code == 0
     assert invoke("index", "check", "--digests").exit_code == 0

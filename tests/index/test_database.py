@@ -31,6 +31,7 @@ from medserver.index.database.models import (
     Progress,
     Tombstones,
     UnknownCallers,
+    Volumes,
 )
 from medserver.index.database.opening import MIGRATIONS, open_backend
 from medserver.index.sqlite.backend import check_version
@@ -39,6 +40,7 @@ from tests.index.samples import record
 ALL_MODELS = [
     *MODELS.values(), Duplicates, Locations, Conflicts, UnknownCallers, Progress, Jobs, JobKinds, JobLanes, JobSchedule,
     Originals, Tombstones, PerformedSteps, PerformedStepSeries, PerformedStepStudies, Completions, Deletions,
+    Volumes,
 ]
 
 

@@ -6,6 +6,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+from medserver.store import Marker
 from medserver.store.bucket.volume import BucketVolume, Place
 from tests.peers import Address
 from tests.peers.ports import free_port
@@ -51,8 +52,13 @@ class S3Service:
         return Place(f"s3://{BUCKET}/{prefix}", self.endpoint, None, self.credentials)
 
     def volume(self, name: str, prefix: str) -> BucketVolume:
-        """Return a volume; another one of the same prefix is the same volume for another process."""
-        return BucketVolume(name, self.place(prefix), request_max_s=60)
+        """Return a volume with its marker; another one of the same prefix is the same volume for another process."""
+        volume = BucketVolume(name, self.place(prefix), request_max_s=60)
+        marker = volume.marker()
+        if marker is None:
+            volume.mark(marker := Marker.new())
+        volume.attach(marker)
+        return volume
 
     def overwrite(self, prefix: str, path: str, content: bytes) -> None:
         """Put other bytes into the place of an object, as nobody should."""

@@ -13,7 +13,7 @@ from medserver.safekeeping.replication import copy_now
 from medserver.safekeeping.seeking import missing_on, queue_missing, queue_repairs
 from medserver.safekeeping.status import status_of
 from medserver.work.runner import Runner
-from tests.archive.conftest import receive
+from tests.archive.conftest import add_volumes, receive
 from tests.peers.files import make_small
 from tests.peers.small_disk import SmallDisk, requires_mount
 from tests.safekeeping.conftest import (
@@ -92,7 +92,7 @@ def test_a_replica_without_space_catches_up(open_volumes, worker, samples, node,
         small = open_volumes("volume tight.role=replica", f"volume tight.path={disk.path / 'tight'}",
                              "volume tight.free_min_bytes=0")  # fmt: skip
         assert queue_missing(small, "tight")
-        small.volumes["tight"].found()
+        add_volumes(small, "tight")
         disk.fill()
         run_all(Runner(small, periodic=()))
         assert {one.name: one.state for one in status_of(small).volumes}["tight"] == "full"
@@ -165,7 +165,7 @@ def test_an_empty_directory_is_never_a_replica_that_has_objects(kept, worker, sa
         [copy, *_] = reopened.index.locations(("main", ""))
         with pytest.raises(errors.OutOfResources, match="near is away"):
             reopened.volumes["near"].create(b"meta", copy.path)
-        with pytest.raises(errors.StoreFailure, match="near is lost"):
+        with pytest.raises(errors.StoreFailure, match="near is away"):
             reopened.volumes["near"].stat(copy.path)
     assert list(near.iterdir()) == []
     assert {one.name: one.state for one in status_of(kept).volumes}["near"] == "away"

@@ -19,6 +19,7 @@ from medserver.safekeeping.schedule import VERIFY
 from medserver.safekeeping.seeking import queue_repairs
 from medserver.safekeeping.status import status_of
 from medserver.safekeeping.verification import verify_copies
+from medserver.volumes import record_present
 from tests.safekeeping.conftest import (
     START, all_good, bring_back, flip, paths, root, run_all, sent, served, states, take_away,
 )  # fmt: skip
@@ -170,7 +171,7 @@ def test_a_primary_that_is_lost_comes_back_from_the_replica(kept, worker, sample
     run_all(worker)
     assert not main.exists()
     assert status_of(kept).volumes[0].state == "away"
-    assert renew(kept, kept.volumes["main"])
+    renew(kept, kept.volumes["main"])
     assert status_of(kept).volumes[0].bad == 12
     assert served(kept) == sent(samples)
     run_all(worker)
@@ -181,10 +182,14 @@ def test_a_primary_that_is_lost_comes_back_from_the_replica(kept, worker, sample
 
 
 def test_a_volume_with_objects_is_never_renewed(kept):
-    assert not renew(kept, kept.volumes["main"])
+    with pytest.raises(errors.BadUsage, match="not lost"):
+        renew(kept, kept.volumes["main"])
     take_away(root(kept, "near"))
-    assert renew(kept, kept.volumes["near"])
+    renew(kept, kept.volumes["near"])
     bring_back(root(kept, "near"))
+    with pytest.raises(errors.StoreFailure, match="foreign"):
+        repair_copy(kept, next(kept.index.upkeep.bad()))
+    record_present(kept.index, [kept.volumes["near"]])  # as `medserver store attach`
     for location in list(kept.index.upkeep.bad()):
         before = (root(kept, "near") / location.path).stat()
         repair_copy(kept, location)

@@ -118,7 +118,7 @@ def test_an_empty_disk_takes_the_place_of_a_lost_one_if_that_is_said(node: Node,
     refused = node.cli("serve")
     assert refused.exit_code == 74
     assert "mount its disk" in refused.output
-    node.cli("store", "replicate", "main").check()
+    node.cli("store", "replicate", "main", "--anew").check()
     node.start()
     assert client.store(*more) == [0]
     assert fetch(client, more) == [more[0].sop_instance_uid]
@@ -134,9 +134,9 @@ def test_an_index_is_not_made_anew_without_it(make_node: Callable[..., Node]) ->
     unmount(node, ("lost+found/",))
     refused = node.cli("index", "rebuild")
     assert refused.exit_code == 2
-    assert "objects on the volume main, which holds none: mount its disk" in refused.output
+    assert "objects on the volume main, which is not there: mount its disk" in refused.output
     mount(node)
     node.cli("index", "rebuild").check()
     unmount(node, ("lost+found/",))
-    node.cli("store", "replicate", "main").check()
+    node.cli("store", "replicate", "main", "--anew").check()
     node.cli("index", "rebuild").check()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from medserver.store import DirectoryVolume, Volume
+from medserver.store import DirectoryVolume, Marker, Volume
 from tests.peers.s3 import S3Service
 
 _numbers = itertools.count()
@@ -49,11 +49,15 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
         return Site(
             lambda: s3.volume("main", prefix), lambda path, content: s3.overwrite(prefix, path, content)
         )
-    root, journaled = tmp_path / "store", request.param == "journal"
-    return Site(
-        lambda: DirectoryVolume("main", root, journaled=journaled, segment_bytes=2 * 1024 * 1024),
-        lambda path, content: (root / path).write_bytes(content),
-    )
+    root, journaled, marker = tmp_path / "store", request.param == "journal", Marker.new()
+
+    def open_one() -> Volume:
+        volume = DirectoryVolume("main", root, journaled=journaled, segment_bytes=2 * 1024 * 1024)
+        volume.mark(marker)
+        volume.attach(marker)
+        return volume
+
+    return Site(open_one, lambda path, content: (root / path).write_bytes(content))
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def _wrapped(name):
         fails = self._fails()
         if fails and name == "close":  # the descriptor is gone all the same
             Files.close(self, *arguments)
-        elif fails and self.after and name not in ("create", "open", "lock", "identity"):
+        elif fails and self.after and name not in ("create", "open", "open_directory", "lock", "identity"):
             getattr(Files, name)(self, *arguments, **keywords)
         if fails:
             self.open_descriptors.difference_update(arguments if name == "close" else ())

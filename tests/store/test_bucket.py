@@ -15,10 +15,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from medserver.errors import DamagedObject, OutOfResources, StoreFailure
-from medserver.store import paths
+from medserver.store import Marker
 from medserver.store.availability import RETRY_S, Availability
 from medserver.store.bucket.credentials import Credentials, find_credentials
 from medserver.store.bucket.volume import BucketVolume, Place
+from medserver.store.marker import NAME
 from tests.peers.s3 import BUCKET, KEYS
 from tests.store.test_volume import LARGE, META, put
 
@@ -31,6 +32,16 @@ class Careless(BaseHTTPRequestHandler):
     """A service that takes everything and honours no condition."""
 
     answer = 200
+    marker = Marker.new()
+
+    def do_GET(self):  # noqa: N802 - the name that http.server looks for
+        content = self.marker.encode()
+        self.send_response(200)
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", "Sat, 31 Jan 2026 12:00:00 GMT")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def do_PUT(self):  # noqa: N802 - the name that http.server looks for
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -67,12 +78,15 @@ def volume_at(s3, endpoint: str, request_max_s: float = 30) -> BucketVolume:
 def test_a_service_that_would_overwrite_is_refused(s3, caplog):
     with serving(Careless) as endpoint:
         volume = volume_at(s3, endpoint)
+        volume.attach(Careless.marker)
         for _ in range(2):
             with pytest.raises(StoreFailure, match="does not honour conditional writes"):
                 put(volume, b"x")
         with pytest.raises(StoreFailure, match="conditional writes"):
             volume.stat(PATH)
-    assert len([one for one in caplog.records if one.levelno >= logging.ERROR]) == 1
+        assert len([one for one in caplog.records if one.levelno >= logging.ERROR]) == 1
+        with pytest.raises(StoreFailure, match="conditional writes"):
+            volume_at(s3, endpoint).mark(Marker.new())
 
 
 def test_a_full_bucket_is_a_lack_of_resources(s3):
@@ -108,8 +122,10 @@ def test_a_service_that_is_not_there_is_no_damage(s3):
 
 def test_a_bucket_that_is_not_there_is_no_damage(s3):
     place = Place("s3://no-such-bucket", s3.endpoint, None, s3.credentials)
-    with pytest.raises(StoreFailure, match="no such bucket") as raised:
-        BucketVolume("far", place, request_max_s=30).stat(PATH)
+    volume = BucketVolume("far", place, request_max_s=30)
+    volume.attach(Marker.new())
+    with pytest.raises(StoreFailure, match="is away") as raised:
+        volume.stat(PATH)
     assert not isinstance(raised.value, DamagedObject)
 
 
@@ -117,7 +133,7 @@ def test_a_bucket_that_was_emptied_is_lost_not_damaged(s3):
     volume = s3.volume("far", "emptied")
     stored = put(volume, b"x")
     with volume._connection.asking("empty the bucket") as store:
-        for name in (stored.path, paths.MARKER):
+        for name in (stored.path, NAME):
             obstore.delete(store, name)
     for ask in (volume.stat, volume.open):
         with pytest.raises(StoreFailure) as raised:
@@ -161,7 +177,7 @@ def test_large_objects_leave_no_temporary_ones(s3):
     volume.verify(stored)
     with volume._connection.asking("look") as store:
         left = [one["path"] for page in obstore.list(store) for one in page]
-    assert sorted(left) == sorted([stored.path, paths.MARKER])
+    assert sorted(left) == sorted([stored.path, NAME])
 
 
 def test_credentials_come_from_a_file_or_the_environment(tmp_path):

@@ -39,14 +39,12 @@ def test_copies_of_a_batch_are_there_when_it_ends(site):
 
 def test_tombstones_are_no_objects(site):
     volume = site.open()
-    volume.found()
     for text in (b"first\n", b"second\n"):
         volume.note("tombstones", text)
     assert list(site.open().notes("tombstones")) == [b"first\n", b"second\n"]
     assert list(volume.walk()) == []
 
 
-def test_a_volume_that_was_founded_is_ready(site):
+def test_a_volume_with_its_marker_is_ready(site):
     volume = site.open()
-    volume.found()
     assert volume.condition().state == READY

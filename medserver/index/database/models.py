@@ -160,6 +160,15 @@ Originals = _model(
     },
 )
 
+Volumes = _model(
+    "volumes",
+    {
+        "name": TextField(primary_key=True),
+        **_texts(("volume_uuid", "archive_uuid")),
+        **{name: IntegerField() for name in ("marked", "detached")},
+    },
+)
+
 Progress = _model("progress", {"name": TextField(primary_key=True), "value": TextField()})
 
 Jobs = _model(

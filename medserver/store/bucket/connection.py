@@ -2,8 +2,8 @@
 
 A volume must never overwrite an object, and several processes write to it. So the service has to honour
 ``If-None-Match: *`` (create only what is not there); one that ignores it would let the last writer win. This is tried
-on an object of our own before anything else is done. The same object tells a bucket that has been emptied from one that
-lacks an object.
+on the marker of the volume before anything else is done, with what it holds already. The marker also tells a bucket
+that has been emptied, or is that of another volume, from one that lacks an object.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from medserver.errors import DamagedObject, OutOfResources, StoreFailure
-from medserver.store import paths
+from medserver.store import marker as markers
 from medserver.store.availability import Availability
 from medserver.store.bucket.credentials import find_credentials
+from medserver.store.condition import AWAY, FOREIGN
+from medserver.store.marker import Marker
 
 REQUEST_MAX_S = 10.0
 """How long one request may take: it moves no more than `bucket_writer.PART_BYTES`."""
@@ -35,6 +37,20 @@ _NOT_HONOURED = (
     "so it cannot be used as a volume"
 )
 _NO_ROOM = ("507 ", "InsufficientStorage", "QuotaExceeded", "StorageFull")
+
+
+class NotThere(StoreFailure):
+    """The volume is not there, or another one is in its place.
+
+    Parameters
+    ----------
+    state : str
+        AWAY or FOREIGN.
+    """
+
+    def __init__(self, text: str, state: str) -> None:
+        super().__init__(text)
+        self.state = state
 
 
 class Occupied(Exception):
@@ -85,6 +101,56 @@ class BucketConnection:
         self.availability = Availability(volume)
         self._lock = threading.Lock()
         self._store: Any = None
+        self._expected: Marker | None = None
+        self._held_back = ""
+
+    def attach(self, expected: Marker | None) -> None:
+        """Take the bucket that has a marker, or any; the next request finds out whether this one has it."""
+        if self._held_back or expected != self._expected:
+            self._expected, self._held_back, self._store = expected, "", None
+
+    def detach(self, reason: str) -> None:
+        """Make no more requests."""
+        self._held_back, self._store = reason, None
+
+    def prove(self) -> None:
+        """Read the marker again.
+
+        Raises
+        ------
+        NotThere
+            There is none, or another one.
+        StoreFailure, OutOfResources
+            The service does not answer as it should.
+        """
+        with self.asking("read the marker") as store:
+            self._prove(store)
+
+    def marker(self) -> Marker | None:
+        """Return the marker that lies in the bucket, None if there is none."""
+        self.availability.require()
+        with self._translating("read the marker"):
+            return self._read_marker(self._make_store(self._request_max_s))
+
+    def mark(self, marker: Marker) -> None:
+        """Make the marker.
+
+        Raises
+        ------
+        StoreFailure
+            There is another one, or the service creates what is there already.
+        """
+        self.availability.require()
+        store = self._make_store(self._request_max_s)
+        try:
+            with self._translating("make the marker"):
+                self._create_marker(store, marker)
+        except Occupied:
+            if self.marker() != marker:
+                raise StoreFailure(f"volume {self._volume}: the bucket has a marker already: it is another") from None
+        except FileNotFoundError as error:
+            raise StoreFailure(f"volume {self._volume}: there is no such bucket") from error
+        self._require_conditions(store, marker)
 
     def close(self) -> None:
         """Forget the connections; they are made anew when they are needed."""
@@ -112,13 +178,15 @@ class BucketConnection:
         StoreFailure
             Anything else.
         """
+        if self._held_back:
+            raise NotThere(f"volume {self._volume} is {AWAY}: {self._held_back}", AWAY)
         self.availability.require()
         store = self._opened()
         with self._translating(action):
             try:
                 yield store
             except FileNotFoundError as error:
-                self._require_presence(store)
+                self._prove(store)
                 raise DamagedObject(f"{self._volume}:{path} is missing") from error
         self.availability.works()
 
@@ -138,36 +206,51 @@ class BucketConnection:
         return store
 
     def _tried(self) -> Any:
-        """Connect, and find out whether the service creates nothing that is there."""
+        """Connect, and find out whether this is the volume and the service creates nothing that is there."""
         store = self._make_store(self._request_max_s)
+        with self._translating("open the bucket"):
+            self._prove(store)
+        if self._expected is not None:
+            self._require_conditions(store, self._expected)
+        return store
+
+    def _require_conditions(self, store: Any, marker: Marker) -> None:
+        """Raise StoreFailure unless the service refuses to create the marker, which is there."""
         try:
             with self._translating("open the bucket"):
-                self._create_marker(store)
-                self._create_marker(store)
+                self._create_marker(store, marker)
         except Occupied:
-            return store
-        except FileNotFoundError as error:
-            self.availability.failed("there is no such bucket")
-            raise StoreFailure(f"volume {self._volume}: there is no such bucket") from error
+            return
         self.availability.failed(_NOT_HONOURED)
         raise StoreFailure(f"volume {self._volume}: {_NOT_HONOURED}")
 
-    def _create_marker(self, store: Any) -> None:
+    def _create_marker(self, store: Any, marker: Marker) -> None:
         import obstore
 
-        text = b"This bucket holds a volume of medserver.\n"
-        obstore.put(store, paths.MARKER, text, mode="create", use_multipart=False)
+        obstore.put(store, markers.NAME, marker.encode(), mode="create", use_multipart=False)
 
-    def _require_presence(self, store: Any) -> None:
-        """Raise StoreFailure if not only an object is gone but the volume."""
+    def _read_marker(self, store: Any) -> Marker | None:
         import obstore
 
         try:
-            obstore.head(store, paths.MARKER)
-        except FileNotFoundError as error:
-            self._store = None
-            self.availability.failed("the bucket is gone or has been emptied")
-            raise StoreFailure(f"volume {self._volume} is lost: the bucket is gone or empty") from error
+            content = bytes(obstore.get(store, markers.NAME).bytes())
+        except FileNotFoundError:  # of the object or of the bucket
+            return None
+        return markers.decode(content, self._place.url)
+
+    def _prove(self, store: Any) -> None:
+        """Raise NotThere unless the bucket has the marker that it should have, if it should have a certain one."""
+        if self._expected is None:
+            return
+        found = self._read_marker(store)
+        if found == self._expected:
+            return
+        state, detail = AWAY, f"{self._place.url} is no bucket, or has no {markers.NAME}"
+        if found is not None:
+            state, detail = FOREIGN, f"{self._place.url} is another volume, {found.volume_uuid}"
+        self._store = None
+        self.availability.failed(detail)
+        raise NotThere(f"volume {self._volume} is {state}: {detail}", state)
 
     def _make_store(self, request_max_s: float) -> Any:
         try:

@@ -16,12 +16,12 @@ from typing import BinaryIO
 
 from medserver.errors import DamagedObject, OutOfResources, StoreFailure
 from medserver.store import paths
-from medserver.store.bucket.connection import REQUEST_MAX_S, BucketConnection, Place
+from medserver.store.bucket.connection import REQUEST_MAX_S, BucketConnection, NotThere, Place
 from medserver.store.bucket.file import BucketFile
 from medserver.store.bucket.shelf import BucketShelf
 from medserver.store.bucket.writer import BucketWriter
-from medserver.store.condition import AWAY, EMPTY, READY, Condition
-from medserver.store.notes import TOMBSTONES
+from medserver.store.condition import AWAY, READY, Condition
+from medserver.store.marker import Marker
 from medserver.store.verification import verify
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject
 
@@ -50,6 +50,8 @@ class BucketVolume:
         How old a temporary object is that `sweep` removes.
     """
 
+    is_remote = True
+
     def __init__(
         self,
         name: str,
@@ -59,9 +61,37 @@ class BucketVolume:
         abandoned_after: timedelta = ABANDONED_AFTER,
     ) -> None:
         self.name = name
+        self._place = place
+        self._request_max_s = request_max_s
         self._abandoned_after = abandoned_after
         self._connection = BucketConnection(name, place, request_max_s)
         self.backups = BucketShelf(self._connection, "backups", paths.TEMPORARY)
+
+    def attach(self, expected: Marker | None) -> None:
+        """Take the bucket that has this marker; None: any."""
+        self._connection.attach(expected)
+
+    def detach(self, reason: str) -> None:
+        """Make no more requests."""
+        self._connection.detach(reason)
+
+    def marker(self) -> Marker | None:
+        """Return the marker of what is there now, None if it has none."""
+        return self._connection.marker()
+
+    def mark(self, marker: Marker) -> None:
+        """Make the marker, and find out whether the service creates nothing twice."""
+        self._connection.mark(marker)
+        self._connection.availability.works()
+
+    def unproved(self) -> BucketVolume:
+        """Return what is there now, whatever it is; only to be read, and to be closed."""
+        unproved = BucketVolume(self.name, self._place, request_max_s=self._request_max_s)
+        unproved._connection.availability = self._connection.availability
+        return unproved
+
+    def look(self) -> None:
+        """Do nothing: the next request finds out."""
 
     def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
         """Start an object with these bytes before its data set, at a path of its own or at a given one."""
@@ -76,30 +106,25 @@ class BucketVolume:
         yield self.create
 
     def condition(self) -> Condition:
-        """Tell whether the bucket answers, and holds anything."""
-        import obstore
-
+        """Tell whether the bucket answers, and is the volume."""
         try:
-            with self._connection.asking("look at the bucket") as store:
-                is_empty = not any(obstore.list(store, chunk_size=1))
+            self._connection.prove()
+        except NotThere as error:
+            return Condition(error.state, None, str(error))
         except (StoreFailure, OutOfResources) as error:
             return Condition(AWAY, None, str(error))
-        return Condition(EMPTY, None, "the bucket is empty") if is_empty else Condition(READY)
+        return Condition(READY)
 
     def holds_objects(self) -> bool:
-        """Tell whether the bucket holds anything."""
-        return self.condition().state != EMPTY
+        """Tell whether there is any object in the bucket, whatever it is."""
+        try:
+            return next(self.unproved().walk(), None) is not None
+        except (StoreFailure, OutOfResources):
+            return True
 
     def is_receiving(self) -> bool:
         """Return False: what is received goes to a directory."""
         return False
-
-    def found(self) -> None:
-        """Put an object into the bucket, so that it is not empty."""
-        import obstore
-
-        with self._connection.asking("begin anew") as store:
-            obstore.put(store, f"{TOMBSTONES}/founded", b"")
 
     def note(self, kind: str, content: bytes) -> None:
         """Keep a text beside the objects."""

@@ -16,56 +16,29 @@ class DurableDirectories:
 
     Parameters
     ----------
-    root : str
-        Absolute path of the volume.
     files : Files
-        The file system.
+        The file system, whose relative paths begin at the root of the volume.
     """
 
-    def __init__(self, root: str, files: Files) -> None:
-        self._root = root
+    def __init__(self, files: Files) -> None:
         self._files = files
         self._known: set[str] = set()
-        self._has_root = False
 
-    def ensure_root(self) -> None:
-        """Make the root and what is missing above it, once.
-
-        A root that vanishes later is a failure, not a fresh start.
-        """
-        if self._has_root:
-            return
-        missing = []
-        path = self._root
-        while not os.path.isdir(path):
-            missing.append(path)
-            path = os.path.dirname(path)
-        for path in reversed(missing):
-            self._make(path)
-        self._has_root = True
-
-    def renew_root(self) -> None:
-        """Make the root although it was there and has vanished: somebody wants a fresh start."""
-        self._has_root = False
-        self.forget()
-        self.ensure_root()
-
-    def ensure(self, relative: str) -> str:
-        """Make a directory below the root unless it is known, and return its absolute path.
+    def ensure(self, path: str) -> str:
+        """Make a directory below the root unless it is known, and return its path.
 
         A directory that exists but is not known may have been made just now by another process that has not
         flushed it yet: so the flush of its parent is done here too.
         """
-        path = f"{self._root}/{relative}"
-        if relative in self._known:
+        if path in self._known:
             return path
         if len(self._known) >= _KNOWN_MAX:
             self._known.clear()
-        parts = relative.split("/")
+        parts = path.split("/")
         for depth in range(1, len(parts) + 1):
             ancestor = "/".join(parts[:depth])
             if ancestor not in self._known:
-                self._make(f"{self._root}/{ancestor}")
+                _make(ancestor, self._files)
                 self._known.add(ancestor)
         return path
 
@@ -73,7 +46,18 @@ class DurableDirectories:
         """Trust nothing any more: a directory has vanished, or a flush has failed."""
         self._known.clear()
 
-    def _make(self, path: str) -> None:
-        with suppress(FileExistsError):
-            self._files.make_directory(path)
-        self._files.flush_directory(os.path.dirname(path))
+
+def make_durably(path: str, files: Files) -> None:
+    """Make a directory at an absolute path, and what is missing above it."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for each in reversed(missing):
+        _make(each, files)
+
+
+def _make(path: str, files: Files) -> None:
+    with suppress(FileExistsError):
+        files.make_directory(path)
+    files.flush_directory(os.path.dirname(path) or ".")

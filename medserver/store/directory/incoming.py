@@ -28,8 +28,7 @@ class Incoming:
     Parameters
     ----------
     path : str
-        Absolute path of ``incoming``, in the file system of the objects. Its parent must exist when a file is
-        made.
+        Path of ``incoming``, in the file system of the objects. Its parent must exist when a file is made.
     files : Files
         The file system.
     """
@@ -64,7 +63,9 @@ class Incoming:
 
     def sweep(self) -> int:
         """Remove the directories of dead processes; return how many temporary files were in them."""
-        if not os.path.isdir(self._path):
+        try:
+            self._files.stat(self._path)
+        except FileNotFoundError:
             return 0
         with self._locked():
             strangers = [name for name in self._files.names(self._path) if name != _LOCK]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import heapq
 import logging
 import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
@@ -17,19 +18,20 @@ from typing import BinaryIO
 
 from medserver import errors
 from medserver.store import paths
-from medserver.store.condition import AWAY, EMPTY, FULL, READ_ONLY, READY, Condition
+from medserver.store.condition import AWAY, FULL, READ_ONLY, READY, Condition
 from medserver.store.directory.deferred import DeferredFiles
 from medserver.store.directory.durable import DurableDirectories
 from medserver.store.directory.incoming import Incoming
 from medserver.store.directory.root import Root
 from medserver.store.directory.shelf import DirectoryShelf
 from medserver.store.directory.writer import DirectoryWriter
-from medserver.store.failures import translated, translating
+from medserver.store.failures import is_exhaustion, translating
 from medserver.store.files import Files
 from medserver.store.journal.catalog import Catalog
-from medserver.store.journal.journal import SEGMENT_BYTES, Journal
+from medserver.store.journal.journal import FREE_MIN_SEGMENTS, SEGMENT_BYTES, Journal
 from medserver.store.journal.placement import QUIET_S, Placement
 from medserver.store.journal.writer import Allowance, JournaledWriter
+from medserver.store.marker import Marker
 from medserver.store.notes import NOTES, Notes
 from medserver.store.verification import verify
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject
@@ -62,9 +64,12 @@ class DirectoryVolume:
         another one `tend`. What is in the journal of another process is read in any case.
     segment_bytes : int
         The size of a segment of the journal.
-    expects_objects : callable, optional
-        As for `root.Root`.
+
+    Until `attach` says which volume it has to be it is whatever directory is there: for a look at what an older version
+    left, which had no marker.
     """
+
+    is_remote = False
 
     def __init__(
         self,
@@ -75,54 +80,89 @@ class DirectoryVolume:
         free_min_bytes: int = 0,
         journaled: bool = False,
         segment_bytes: int = SEGMENT_BYTES,
-        expects_objects: Callable[[], bool] | None = None,
     ) -> None:
         self.name = name
         self.root = Path(os.path.abspath(root))
         self._files = files or Files(free_min_bytes)
-        self._directories = DurableDirectories(str(self.root), self._files)
-        self._incoming = Incoming(f"{self.root}/incoming", self._files)
-        journal_directory = f"{self.root}/journal"
-        self._root = Root(name, str(self.root), journal_directory, self._directories, self._files, expects_objects)
-        self._catalog = Catalog(journal_directory, self._files)
-        self._placement = Placement(
-            str(self.root), journal_directory, self._incoming, self._directories, self._files
-        )
+        self._directories = DurableDirectories(self._files)
+        self._incoming = Incoming("incoming", self._files)
+        self._catalog = Catalog("journal", self._files)
+        self._placement = Placement("journal", self._incoming, self._directories, self._files)
         self._segment_bytes = segment_bytes
-        self._journal = Journal(journal_directory, self._files, segment_bytes) if journaled else None
+        self._journal = Journal("journal", self._files, segment_bytes) if journaled else None
+        release = [self._incoming.close, self._directories.forget, self._catalog.forget]
+        if self._journal is not None:
+            release.insert(0, self._journal.seal)
+        self._root = Root(name, str(self.root), self._files, release)
         self._allowance = Allowance()
-        self._notes = {
-            kind: Notes(kind, str(self.root), self._incoming, self._files) for kind in NOTES
-        }
-        self.backups = DirectoryShelf(
-            name, str(self.root), "backups", self._incoming, self._files, self._root.require
-        )
+        self._is_full = False
+        self._notes = {kind: Notes(kind, self._incoming, self._files) for kind in NOTES}
+        self.backups = DirectoryShelf(name, "backups", self._incoming, self._files, self._root)
+
+    def attach(self, expected: Marker | None) -> None:
+        """Take the directory that has this marker; None: any."""
+        self._root.attach(expected)
+
+    def detach(self, reason: str) -> None:
+        """Let go of the directory, so that it can be unmounted."""
+        self._root.detach(reason)
+
+    def marker(self) -> Marker | None:
+        """Return the marker of what is there now, None if it has none."""
+        with translating(f"look at volume {self.name}"):
+            return self._root.marker()
+
+    def mark(self, marker: Marker) -> None:
+        """Make the directory if need be, and the marker in it."""
+        with translating(f"mark volume {self.name}"):
+            self._root.mark(marker)
+
+    def unproved(self) -> DirectoryVolume:
+        """Return what is there now, whatever it is; only to be read, and to be closed."""
+        return DirectoryVolume(self.name, self.root)
+
+    def look(self) -> None:
+        """Find out whether the directory is still the volume, or is it again."""
+        with suppress(OSError):
+            self._root.look()
 
     def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
         """Start an object with these bytes before its data set, at a path of its own or at a given one."""
         if path is not None:
             paths.checked(path)
-        with translating(f"make volume {self.name}"):
-            self._root.require()
-        with translating(f"write to volume {self.name}"):
-            self._files.require_space(str(self.root), len(file_meta))
+        free_bytes = self._require_writable()
         if path is not None and replace:
             self._take_out_of_journal(path)
-        if self._journal is None or path is not None:
+        if self._journal is None or path is not None or free_bytes < FREE_MIN_SEGMENTS * self._segment_bytes:
             return self._write_directly(file_meta, path, replace)
         return JournaledWriter(
             self.name, file_meta, self._journal, self._allowance, partial(self._write_directly, file_meta)
         )
 
+    def _require_writable(self) -> int:
+        """Raise unless the volume is there and not full; return how much it still takes."""
+        with translating(f"write to volume {self.name}"):
+            self._root.require()
+            free_bytes = self._files.free_bytes()
+        is_full = free_bytes < SPACE_MIN_BYTES
+        if is_full != self._is_full:
+            self._is_full = is_full
+            level, state = (logging.WARNING, FULL) if is_full else (logging.INFO, READY)
+            logger.log(level, "volume %s is %s: %d bytes are free", self.name, state, max(free_bytes, 0))
+        if is_full:
+            raise errors.OutOfResources(f"volume {self.name} is full")
+        return free_bytes
+
     @contextmanager
     def batch(self) -> Iterator[Callable[[bytes, str], ObjectWriter]]:
         """Give a `create` for copies that become durable together: one flush of the file system for all of them."""
         deferred = DeferredFiles(self._files)
+        self._require_writable()
+        with translating(f"write to volume {self.name}"):
+            flushing = self._files.open_directory(".")
 
         def create(file_meta: bytes, path: str) -> ObjectWriter:
-            with translating(f"write to volume {self.name}"):
-                self._root.require()
-                self._files.require_space(str(self.root), len(file_meta))
+            self._require_writable()
             return DirectoryWriter(
                 self.name,
                 file_meta,
@@ -133,10 +173,13 @@ class DirectoryVolume:
                 digest=paths.digest_of(path),
             )
 
-        yield create
-        if deferred.is_needed:
-            with translating(f"flush volume {self.name}"):
-                self._files.flush_all(str(self.root))
+        try:
+            yield create
+            if deferred.is_needed:
+                with translating(f"flush volume {self.name}"):
+                    self._files.flush_all(flushing)
+        finally:
+            self._files.close(flushing)
 
     def _write_directly(self, file_meta: bytes, path: str | None = None, replace: bool = False) -> DirectoryWriter:
         return DirectoryWriter(
@@ -148,9 +191,12 @@ class DirectoryVolume:
         with translating(f"place objects of volume {self.name}"):
             if self._catalog.size_bytes(path) is None:
                 return
-            self._placement.place_all()
+            with suppress(OSError):  # which may be about others
+                self._placement.place_all()
             if self._catalog.size_bytes(path) is not None:
-                raise errors.StoreFailure(f"{self.name}:{path} is in a journal that is being written")
+                raise errors.StoreFailure(
+                    f"{self.name}:{path} is in a journal that is being written, or cannot be placed"
+                )
 
     def tend(self, spares: int = 0) -> None:
         """Do what can wait: place what is in the journals of all processes, and prepare their next segments.
@@ -166,10 +212,10 @@ class DirectoryVolume:
             Something could not be placed; it stays in the journal, and the next call tries again.
         """
         with translating(f"place objects of volume {self.name}"):
+            self._root.require()
             if not self._placement.should_wait():
-                self._placement.place_all()
+                self._placement.place_all(patiently=True)
             if spares:
-                self._root.require()
                 self._placement.prepare_spares(spares, self._segment_bytes)
 
     def rest(self) -> None:
@@ -189,50 +235,53 @@ class DirectoryVolume:
         with translating(f"place objects of volume {self.name}"):
             if self._journal is not None:
                 self._journal.seal()
+            self._root.require_readable()
             self._placement.place_all()
 
     def open(self, path: str) -> BinaryIO:
         """Open an object for reading from its first byte, unbuffered."""
-        absolute = self._absolute(path)
+        paths.checked(path)
         with self._reading(path):
             try:
-                return os.fdopen(self._files.open(absolute), "rb", buffering=0)
+                return os.fdopen(self._files.open(path), "rb", buffering=0)
             except FileNotFoundError:
                 # Not placed yet, or placed while we looked into the journal.
-                return self._catalog.open(path) or os.fdopen(self._files.open(absolute), "rb", buffering=0)
+                return self._catalog.open(path) or os.fdopen(self._files.open(path), "rb", buffering=0)
 
     def stat(self, path: str) -> ObjectStat:
         """Tell the size of an object."""
-        absolute = self._absolute(path)
+        paths.checked(path)
         with self._reading(path):
             try:
-                found = self._files.stat(absolute)
+                found = self._files.stat(path)
             except FileNotFoundError:
                 size_bytes = self._catalog.size_bytes(path)
                 if size_bytes is not None:
                     return ObjectStat(size_bytes, paths.sealed_minute(path))
-                found = self._files.stat(absolute)
+                found = self._files.stat(path)
         if not stat.S_ISREG(found.st_mode):
             raise errors.DamagedObject(f"{self.name}:{path} is not a file")
         return ObjectStat(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def delete(self, path: str) -> None:
         """Remove an object durably."""
-        absolute = self._absolute(path)
+        paths.checked(path)
         with translating(f"delete {self.name}:{path}"):
+            self._root.require_readable()
             if self._journal is not None and self._journal.drop(path):
                 return
-            if self._catalog.size_bytes(path) is not None:
-                self._placement.place_all()
+            self._take_out_of_journal(path)
             try:
-                self._files.unlink(absolute)
+                self._files.unlink(path)
             except FileNotFoundError:
                 return
-            self._files.flush_directory(os.path.dirname(absolute))
+            self._files.flush_directory(os.path.dirname(path))
 
     def walk(self, after: str | None = None) -> Iterator[str]:
         """Yield the paths of all objects, sorted."""
         with translating(f"walk volume {self.name}"):
+            if not self._is_there():
+                return
             journaled = [path for path in self._catalog.paths() if after is None or path > after]
             placed = self._descend("", 0, after.split("/") if after else [])
             yield from (path for path, _ in groupby(heapq.merge(placed, journaled)))
@@ -245,30 +294,32 @@ class DirectoryVolume:
     def condition(self) -> Condition:
         """Tell how the volume is; a file is made and removed to find out whether that can be done."""
         try:
-            if not self._files.names(str(self.root)):
-                return Condition(EMPTY, self._free_bytes(), f"{self.root} is empty")
-            free_bytes = self._free_bytes()
-        except FileNotFoundError:
-            return Condition(EMPTY, None, f"{self.root} does not exist")
+            state, detail = self._root.look()
+            if state != READY:
+                return Condition(state, None, detail)
+            free_bytes = self._files.free_bytes()
         except OSError as error:
             return Condition(AWAY, None, f"{self.root}: {error.strerror}")
         try:
-            self._files.require_space(str(self.root), SPACE_MIN_BYTES)
+            if free_bytes < SPACE_MIN_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             descriptor, temporary = self._incoming.create()
             self._files.close(descriptor)
             self._files.unlink(temporary)
         except OSError as error:
-            is_full = isinstance(translated(error, "write"), errors.OutOfResources)
-            return Condition(FULL if is_full else READ_ONLY, free_bytes, f"{self.root}: {error.strerror}")
+            state = FULL if is_exhaustion(error) else READ_ONLY
+            return Condition(state, max(free_bytes, 0), f"{self.root}: {error.strerror}")
         return Condition(READY, free_bytes)
 
-    def _free_bytes(self) -> int:
-        found = os.statvfs(self.root)
-        return found.f_bavail * found.f_frsize
-
     def holds_objects(self) -> bool:
-        """Tell whether there is any object."""
-        return self._root.holds_objects()
+        """Tell whether there is any object in the directory, whatever it is."""
+        unproved = self.unproved()
+        try:
+            return next(unproved.walk(), None) is not None
+        except errors.StoreFailure:
+            return True
+        finally:
+            unproved.close()
 
     def is_receiving(self) -> bool:
         """Tell whether objects have been written a moment ago."""
@@ -276,15 +327,6 @@ class DirectoryVolume:
             return self._placement.is_receiving() or abs(time.time() - self._incoming.newest_at()) < QUIET_S
         except OSError:
             return False
-
-    def found(self) -> None:
-        """Make the directory, and one in it."""
-        with translating(f"make volume {self.name}"):
-            self._root.renew()
-            descriptor, temporary = self._incoming.create()
-            self._files.close(descriptor)
-            self._files.unlink(temporary)
-            self._files.flush_directory(str(self.root))
 
     def note(self, kind: str, content: bytes) -> None:
         """Keep a text beside the objects."""
@@ -295,44 +337,51 @@ class DirectoryVolume:
     def notes(self, kind: str) -> Iterator[bytes]:
         """Yield every text of a kind, the oldest first."""
         with translating(f"read the {kind} of volume {self.name}"):
+            self._root.require_readable()
             yield from self._notes[kind].all()
 
     def sweep(self) -> int:
         """Remove what dead processes left unfinished; return the number of files removed."""
         with translating(f"sweep volume {self.name}"):
+            if not self._is_there():
+                return 0
             self._placement.sweep()
             swept = self._incoming.sweep()  # first, since it gives space back
         self._settle_if_there_is_room()
         return swept
 
     def close(self) -> None:
-        """Give up the temporary directory of this process. The volume may be used again."""
-        self._settle_if_there_is_room()
+        """Give up the temporary directory of this process, and the root. The volume may be used again."""
+        if self._root.is_entered():
+            self._settle_if_there_is_room()
         with translating(f"close volume {self.name}"):
-            self._incoming.close()
+            self._root.close()
 
     def _settle_if_there_is_room(self) -> None:
-        """Place what is in the journal; on a full volume it stays there, where it is found all the same.
+        """Place what is in the journal; what cannot be placed stays there, where it is found all the same.
 
-        A full volume must not keep a node from starting or stopping.
+        A full volume, or an object that cannot be placed, must not keep a node from starting or stopping.
         """
         try:
             self.settle()
-        except errors.OutOfResources as error:
-            logger.error("volume %s: what is in the journal is not placed yet: %s", self.name, error)
+        except errors.MedserverError as error:
+            logger.error("volume %s: not everything in the journal is placed yet: %s", self.name, error)
 
-    def _absolute(self, path: str) -> str:
-        return f"{self.root}/{paths.checked(path)}"
+    def _is_there(self) -> bool:
+        """Tell whether there is anything to read: a volume that need not be a certain one may not be made yet."""
+        if self._root.is_unused():
+            return False
+        self._root.require_readable()
+        return True
 
     @contextmanager
     def _reading(self, path: str) -> Iterator[None]:
         with translating(f"read {self.name}:{path}"):
+            self._root.require_readable()
             try:
                 yield
             except (FileNotFoundError, NotADirectoryError) as error:
-                if not self.holds_objects():
-                    message = f"volume {self.name} is lost: there is no object in {self.root}"
-                    raise errors.StoreFailure(message) from error
+                self._root.require_entered()  # it may have been left meanwhile: that says nothing about an object
                 raise errors.DamagedObject(f"{self.name}:{path} is missing") from error
 
     def _descend(self, prefix: str, depth: int, after: list[str]) -> Iterator[str]:
@@ -350,7 +399,8 @@ class DirectoryVolume:
     def _names(self, prefix: str, depth: int) -> list[str]:
         pattern = paths.COMPONENTS[depth]
         try:
-            names = self._files.names(f"{self.root}/{prefix}")
+            names = self._files.names(prefix or ".")
         except (FileNotFoundError, NotADirectoryError):
+            self._root.require_entered()
             return []
         return [name for name in names if pattern.fullmatch(name)]

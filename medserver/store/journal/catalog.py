@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ class Catalog:
     Parameters
     ----------
     directory : str
-        Absolute path of the journal.
+        Path of the journal.
     files : Files
         The file system.
     """
@@ -49,6 +50,8 @@ class Catalog:
         try:
             is_there = (
                 self._files.lock_for_reading(descriptor)
+                # Between opening and locking it may have been placed, and be written over from now on.
+                and self._is_segment(descriptor, generation)
                 and next(entries(descriptor, generation, entry.start), None) == entry
             )
         except BaseException:
@@ -117,6 +120,19 @@ class Catalog:
                     scanned.entries[entry.path] = entry
         finally:
             self._files.close(descriptor)
+
+    def forget(self) -> None:
+        """Read everything again: it may be another journal."""
+        with self._lock:
+            self._segments.clear()
+
+    def _is_segment(self, descriptor: int, generation: int) -> bool:
+        """Tell whether a file that was opened as a segment is one still: while it is locked it stays one, or goes."""
+        for suffix in (ACTIVE, SEALED):
+            with suppress(FileNotFoundError):
+                found = self._files.stat(f"{self._directory}/{generation:020}{suffix}")
+                return os.path.samestat(found, os.fstat(descriptor))
+        return False
 
     def _open_segment(self, generation: int) -> int | None:
         """Open a segment under whichever name it has now; None if it has been placed."""

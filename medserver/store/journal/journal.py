@@ -33,7 +33,16 @@ SEGMENT_BYTES = 32 * 1024 * 1024
 TASKS_MAX = 64
 ACTIVE, SEALED, SPARE, FILLING = ".active", ".sealed", ".spare", ".filling"
 
+FREE_MIN_SEGMENTS = 4
+"""Where there is less free space than for so many segments there is no journal: what is in it takes its space twice
+until it has been placed, and each object that is written directly takes what it needs."""
+
 logger = logging.getLogger(__name__)
+
+
+def has_room_for_journal(files: Files, segment_bytes: int) -> bool:
+    """Tell whether a volume has space for a journal besides the objects."""
+    return files.free_bytes() >= FREE_MIN_SEGMENTS * segment_bytes
 
 
 class _Append(Task):
@@ -86,7 +95,7 @@ class Journal:
     Parameters
     ----------
     directory : str
-        Absolute path of the journal of the volume; it is made when it is first needed.
+        Path of the journal of the volume; it is made when it is first needed.
     files : Files
         The file system.
     segment_bytes : int
@@ -134,7 +143,10 @@ class Journal:
                 self._seal()
 
     def seal(self) -> None:
-        """Seal the active segment, so that its objects are placed; the next object begins another."""
+        """Seal the active segment, so that its objects are placed; the next object begins another.
+
+        If its name cannot be changed it is closed all the same, and is placed as that of a process that died.
+        """
         with self._switching:
             self._seal()
 
@@ -184,12 +196,17 @@ class Journal:
         """Begin a segment, in a spare file if there is one."""
         with suppress(FileExistsError):
             self._files.make_directory(self.directory)
-            self._files.flush_directory(os.path.dirname(self.directory))
+            self._files.flush_directory(".")
         generation = time.time_ns()
         active = self._name(generation, ACTIVE)
         spare = self._take_spare(active) if size_bytes <= self.segment_bytes else None
         descriptor = spare if spare is not None else self._create(active, size_bytes)
-        self._files.flush_directory(self.directory)
+        try:
+            self._require_separate_locks(active)
+            self._files.flush_directory(self.directory)
+        except BaseException:
+            self._discard(descriptor, active)
+            raise
         self._descriptor, self._generation, self._offset = descriptor, generation, 0
         self._written_at = time.monotonic()
         self._paths.clear()
@@ -202,11 +219,28 @@ class Journal:
             self._files.reserve(descriptor, size_bytes)
             self._files.flush(descriptor)
         except BaseException:
-            self._files.close(descriptor)
-            with suppress(OSError):
-                self._files.unlink(path)
+            self._discard(descriptor, path)
             raise
         return descriptor
+
+    def _discard(self, descriptor: int, path: str) -> None:
+        """Remove a segment to which nothing was written."""
+        with suppress(OSError):
+            self._files.unlink(path)
+        self._files.close(descriptor)
+
+    def _require_separate_locks(self, path: str) -> None:
+        """Fail with ENOLCK where nobody else could read a segment that this process writes.
+
+        NFS makes one lock of the two kinds, so that its readers would wait for the writer, or take its objects for
+        missing: there a journal cannot be used.
+        """
+        reader = self._files.open(path)
+        try:
+            if not self._files.lock_for_reading(reader):
+                raise OSError(errno.ENOLCK, "this file system has no separate locks for readers", path)
+        finally:
+            self._files.close(reader)
 
     def _take_spare(self, active: str) -> int | None:
         """Turn a spare file into the active segment; None if there is none."""
@@ -231,8 +265,10 @@ class Journal:
         """End the active segment: its objects may be placed."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            self._files.rename(self._name(self._generation, ACTIVE), self._name(self._generation, SEALED))
-            self._files.close(descriptor)
+            try:
+                self._files.rename(self._name(self._generation, ACTIVE), self._name(self._generation, SEALED))
+            finally:
+                self._files.close(descriptor)
             crash_point("segment sealed")
 
     def _give_up(self) -> None:

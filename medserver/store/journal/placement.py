@@ -15,12 +15,16 @@ from contextlib import suppress
 from medserver.crash import crash_point
 from medserver.store.directory.durable import DurableDirectories
 from medserver.store.directory.incoming import Incoming
+from medserver.store.failures import is_exhaustion
 from medserver.store.files import Files
-from medserver.store.journal.journal import ACTIVE, FILLING, SEALED, SPARE
+from medserver.store.journal.journal import ACTIVE, FILLING, SEALED, SPARE, has_room_for_journal
 from medserver.store.journal.segment import Entry, entries, is_whole
 
 BACKLOG_MAX_BYTES = 512 * 1024 * 1024
 """When so much waits in the journal it is placed although objects are being received."""
+
+STUCK_RETRY_S = 30.0
+"""So long a segment is left alone of which an object could not be placed."""
 
 QUIET_S = 1.0
 """Nothing has been received for so long: a good moment to place."""
@@ -36,10 +40,8 @@ class Placement:
 
     Parameters
     ----------
-    root : str
-        Absolute path of the volume.
     journal_directory : str
-        Absolute path of its journal.
+        Path of the journal.
     incoming : Incoming
         Where temporary files are made.
     directories : DurableDirectories
@@ -49,34 +51,46 @@ class Placement:
     """
 
     def __init__(
-        self,
-        root: str,
-        journal_directory: str,
-        incoming: Incoming,
-        directories: DurableDirectories,
-        files: Files,
+        self, journal_directory: str, incoming: Incoming, directories: DurableDirectories, files: Files
     ) -> None:
-        self._root = root
         self._journal_directory = journal_directory
         self._spares_max = 0
         self._segment_bytes = 0
         self._incoming = incoming
         self._directories = directories
         self._files = files
+        self._stuck: dict[str, tuple[float, OSError]] = {}  # segment -> when it is tried again, and why it is there
+        self._complained: set[str] = set()  # the objects that cannot be placed
 
-    def place_all(self) -> int:
-        """Place every segment that nobody writes any more; return how many objects that were.
+    def place_all(self, *, patiently: bool = False) -> None:
+        """Place every segment that nobody writes any more.
+
+        An object that cannot be placed keeps its segment in the journal, from where it is read, and no other.
+
+        Parameters
+        ----------
+        patiently : bool
+            Leave alone for a while what could not be placed a moment ago.
 
         Raises
         ------
         OSError
             A segment could not be placed. It is still there.
         """
-        count = 0
-        for name in self._names():
-            if name.endswith((ACTIVE, SEALED)):
-                count += self._place_segment(name)
-        return count
+        names = [name for name in self._names() if name.endswith((ACTIVE, SEALED))]
+        stuck, self._stuck = self._stuck, {}
+        for name in names:
+            if patiently and name in stuck and time.monotonic() < stuck[name][0]:
+                self._stuck[name] = stuck[name]
+                continue
+            try:
+                self._place_segment(name)
+            except OSError as error:
+                self._stuck[name] = time.monotonic() + STUCK_RETRY_S, error
+        if not self._stuck:
+            self._complained.clear()
+        for _, failure in self._stuck.values():
+            raise failure
 
     def should_wait(self) -> bool:
         """Tell whether placing would disturb: objects are being received, and there is room in the journal for more.
@@ -105,11 +119,24 @@ class Placement:
         """Fill files with zeros for the next segments, until there are `count`; later, placed ones take their place."""
         self._spares_max = 2 * count
         self._segment_bytes = segment_bytes
+        if not has_room_for_journal(self._files, segment_bytes):
+            self._spares_max = 0
+            self._remove_spares()
+            return
         with suppress(FileExistsError):
             self._files.make_directory(self._journal_directory)
-            self._files.flush_directory(self._root)
+            self._files.flush_directory(".")
         for _ in range(count - sum(name.endswith(SPARE) for name in self._names())):
-            self._fill_spare()
+            if has_room_for_journal(self._files, segment_bytes):
+                self._fill_spare()
+
+    def _remove_spares(self) -> None:
+        """Give the space back that the next segments would have taken."""
+        for name in self._names():
+            if name.endswith(SPARE):
+                with suppress(BlockingIOError, FileNotFoundError):
+                    self._files.close(self._files.lock_existing(f"{self._journal_directory}/{name}"))
+                    self._files.unlink(f"{self._journal_directory}/{name}")
 
     def _fill_spare(self) -> None:
         self._files.require_space(self._journal_directory, self._segment_bytes)
@@ -141,34 +168,53 @@ class Placement:
         except FileNotFoundError:
             return []
 
-    def _place_segment(self, name: str) -> int:
+    def _place_segment(self, name: str) -> None:
         segment = f"{self._journal_directory}/{name}"
         try:
             descriptor = self._files.lock_existing(segment)
         except (BlockingIOError, FileNotFoundError):
-            return 0  # it is being written or placed by another one, or has just been placed
+            return  # it is being written or placed by another one, or has just been placed
         try:
             # A segment that is still called active was left by a process that died, perhaps within a record.
             wanted = self._entries(descriptor, int(name.partition(".")[0]), name.endswith(ACTIVE))
-            placed: list[str] = []
-            try:
-                for entry in wanted:
-                    self._place(descriptor, entry, placed)
-                crash_point("objects placed")
-                self._files.flush_all(self._root)
-            except OSError:
-                # What a failed flush has left behind is in doubt: it is made anew from the journal.
-                for path in placed:
-                    with suppress(OSError):
-                        self._files.unlink(path)
-                self._directories.forget()
-                raise
+            self._place_entries(descriptor, wanted)
             crash_point("objects flushed")
             self._retire(segment, descriptor)
             crash_point("segment removed")
-            return len(wanted)
         finally:
             self._files.close(descriptor)
+
+    def _place_entries(self, segment: int, wanted: list[Entry]) -> None:
+        """Place and flush the objects of a segment; what fails for one is raised when the others are in place."""
+        placed: list[str] = []
+        failure: OSError | None = None
+        flushing = self._files.open_directory(".")
+        try:
+            for entry in wanted:
+                try:
+                    self._place(segment, entry, placed)
+                except OSError as error:
+                    if is_exhaustion(error):
+                        raise
+                    if entry.path not in self._complained:
+                        self._complained.add(entry.path)
+                        logger.error("%s cannot be placed, and stays in the journal: %s", entry.path, error)
+                    self._directories.forget()
+                    failure = failure or error
+            crash_point("objects placed")
+            self._files.flush_all(flushing)
+        except OSError:
+            # What a failed flush has left behind is in doubt, also what an earlier attempt had placed: the kernel may
+            # have dropped its pages, and gives them from memory all the same. It is made anew from the journal.
+            for path in placed:
+                with suppress(OSError):
+                    self._files.unlink(path)
+            self._directories.forget()
+            raise
+        finally:
+            self._files.close(flushing)
+        if failure is not None:
+            raise failure
 
     def _retire(self, segment: str, descriptor: int) -> None:
         """Take a placed segment out of the journal: it becomes a spare, unless somebody reads it or there are enough.
@@ -177,18 +223,11 @@ class Placement:
         """
         spares = sum(name.endswith(SPARE) for name in self._names())
         is_useful = spares < self._spares_max and os.fstat(descriptor).st_size == self._segment_bytes
-        if not is_useful or not self._has_space() or not self._files.lock_against_reading(descriptor):
+        is_useful = is_useful and has_room_for_journal(self._files, self._segment_bytes)
+        if not is_useful or not self._files.lock_against_reading(descriptor):
             self._files.unlink(segment)
         else:
             self._files.rename(segment, f"{self._journal_directory}/{time.time_ns():020}{SPARE}")
-
-    def _has_space(self) -> bool:
-        """Tell whether a segment may be kept: what was placed has taken its bytes a second time."""
-        try:
-            self._files.require_space(self._journal_directory, 0)
-        except OSError:
-            return False
-        return True
 
     def _entries(self, descriptor: int, generation: int, doubtful: bool) -> list[Entry]:
         """Return the objects of a segment, without those that were taken back."""
@@ -215,10 +254,9 @@ class Placement:
             try:
                 self._files.link(temporary, target)
             except FileExistsError:
-                if self._is_same(segment, entry, target):
-                    return
-                logger.warning("an object was in place but not whole, it is placed again: %s", entry.path)
-                self._files.rename(temporary, target)
+                if not self._is_same(segment, entry, target):
+                    logger.warning("an object was in place but not whole, it is placed again: %s", entry.path)
+                    self._files.rename(temporary, target)
             placed.append(target)
             crash_point("object placed")
         finally:

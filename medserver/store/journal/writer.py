@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import secrets
 import threading
@@ -116,6 +117,11 @@ class JournaledWriter:
         try:
             with translating("write to the journal"):
                 self._journal.append(path, self._file_meta, self._pieces, self._hash.digest())
+        except errors.MedserverError as error:
+            if not _leaves_room(error.__cause__):
+                raise
+            self._go_directly()
+            return self._direct.seal(sealed_at)
         finally:
             self._let_go()
         return StoredObject(
@@ -150,3 +156,8 @@ class JournaledWriter:
     def _let_go_of_pieces(self) -> None:
         gathered, self._pieces = sum(map(len, self._pieces)), []
         self._allowance.give_back(gathered)
+
+
+def _leaves_room(error: BaseException | None) -> bool:
+    """Tell whether an object may fit although the journal failed: a segment is larger, and needs locks."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOLCK)
