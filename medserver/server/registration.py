@@ -69,7 +69,12 @@ def record_of(node: Node, role: str) -> NodeRecord:
 
 
 def _identity(volume: Volume, options: VolumeOptions, here: str) -> str:
-    """Return what no other volume has: its UUID, else where it is; empty if a volume that has one is away."""
+    """Return what no other volume has: its UUID, else where it is; empty if a volume that has one is away.
+
+    A bucket is where it is, on all hosts; and the supervisor, which forks, asks none.
+    """
+    if options.path is None:
+        return f"{options.url} {options.endpoint or ''}"
     read_marker = getattr(volume, "marker", None)
     if read_marker is not None:
         try:
@@ -77,8 +82,6 @@ def _identity(volume: Volume, options: VolumeOptions, here: str) -> str:
         except MedserverError:
             marker = None
         return "" if marker is None else marker.volume_uuid
-    if options.path is None:
-        return f"{options.url} {options.endpoint or ''}"
     try:
         found = os.stat(options.path)
     except OSError:
