@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from medserver import host
 from medserver.backups.catalog import LATEST, find_backup
 from medserver.backups.creation import create_backup
 from medserver.backups.restoring import restore
 from medserver.config import ConfigFile
 from medserver.errors import BadUsage, IndexLocked, RemoteError
 from medserver.index import NewJob
+from medserver.index.database.moments import to_text
 from medserver.index.nodes.exclusive import exclusively
 from medserver.index.nodes.sight import look_at_nodes
 from medserver.node import Node, exclusive_node, open_node
 from medserver.server.registration import register
 from medserver.services.responses import status_of
 from tests.archive.conftest import receive
+from tests.peers.command_line import Invoked, invoke
 from tests.peers.files import make_small, samples
 from tests.peers.node import Node as NodeProcess
 from tests.peers.process import wait_until
@@ -159,3 +163,28 @@ def test_hosts_with_disks_of_their_own_and_a_replica_that_all_reach(
     register(opened("b", "other", primary="second", replica="near", copies_before_success=2), "serve")
     with pytest.raises(BadUsage, match="copies_before_success = 2"):
         register(opened("c", "third", primary="third", replica="near"), "serve")
+
+
+def test_who_is_silent_is_told(opened: Callable[..., Node], url: str, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    first, second = opened("a"), opened("b")
+    for node in (first, second):
+        register(node, "serve")
+    uuid = host.node_uuid(second.config.current.node.data)
+
+    def run(*arguments: str) -> Invoked:
+        return invoke("--config", first.config.path, *arguments)
+
+    assert "2 nodes share the index and are heard of" in run("doctor").output
+    refused = run("nodes", "forget", uuid)
+    assert refused.exit_code == 2 and "runs: stop it before" in refused.stderr
+    ago = to_text(first.clock() - timedelta(hours=1))
+    connection = first.index.backend.connect(writing=True)
+    connection.execute("UPDATE nodes SET heartbeat_at = %s WHERE uuid = %s", (ago, uuid))
+    connection.close()
+    assert f"({uuid})" in run("doctor").output
+    assert "2 nodes share the index, 1 of them not heard of" in run("store", "status").output
+    [line] = [line for line in run("nodes", "list").stdout.splitlines() if uuid in line]
+    assert "silent" in line and "(this one)" not in line
+    assert run("nodes", "forget", uuid).exit_code == 0
+    assert uuid not in run("nodes", "list").stdout
