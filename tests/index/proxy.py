@@ -101,5 +101,5 @@ class Proxy:
                 return False
             self._losing = ""
             self.lost += 1
-            self.on_loss()
-            return True
+        self.on_loss()
+        return True

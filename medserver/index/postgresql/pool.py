@@ -83,7 +83,7 @@ class Pool:
         try:
             yield connection
         finally:
-            self._give_back(connection)
+            self._pool.putconn(connection)  # it rolls back what was left open, and drops what is broken
 
     def close(self) -> None:
         """Close the idle connections; those that are lent are closed when they come back."""
@@ -106,12 +106,8 @@ class Pool:
             else:
                 if self._usable(connection):
                     return connection
-                self._give_back(connection)
-
-    def _give_back(self, connection: Connection) -> None:
-        if not self._usable(connection):
-            connection.close()
-        self._pool.putconn(connection)
+                connection.close()
+                self._pool.putconn(connection)
 
 
 def _opening(connect: Callable[[], Connection], availability: Availability) -> type[Connection]:
