@@ -12,7 +12,7 @@ from itertools import chain
 
 import click
 
-from medserver.archive import Finding, PixelCheck, PixelState
+from medserver.archive import Finding, PixelCheck, PixelState, Problem
 from medserver.archive.follow_ups import REPAIR, REPLICATE
 from medserver.backups.catalog import newest_backup_at
 from medserver.cli.instances import instances_of
@@ -259,11 +259,14 @@ def verify(
         else:
             for name in [volume] if volume else list(node.volumes):
                 found += _shown(_verify_volume(node, name, pace, restart, shown), as_json, shown)
+        known = sum(one.bad for name, one in node.index.upkeep.tally().volumes.items() if volume in (None, name))
     if as_json:
         echo_json([{"problem": str(one.problem), "volume": one.volume, "path": one.path} for one in found])
     else:
         click.echo(count_in_words(len(found), "finding") if found else "nothing is wrong")
-    if found:
+        if known:
+            click.echo(f"{count_in_words(known, 'copy')} known to be bad: medserver store repair")
+    if found or known:
         ctx.exit(1)
 
 
@@ -292,7 +295,11 @@ def _verify_pixels(ctx: click.Context, invocation: Invocation, as_json: bool) ->
 
 def _verify_volume(node: Node, name: str, pace: Pace, restart: bool, shown) -> Iterator[Finding]:  # noqa: ANN001
     """Verify all copies on a volume; what has been verified since it began does not come again."""
-    require_present(node, node.volumes[name])
+    try:
+        require_present(node, node.volumes[name])
+    except StoreFailure as error:  # the others can be verified
+        yield Finding(Problem.UNREADABLE, name, "", str(error))
+        return
     key = f"verify:{name}"
     begun = None if restart else node.index.progress_get(key)
     if begun is None:

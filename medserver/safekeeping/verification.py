@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import errno
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 
 from medserver import archive
 from medserver.archive import Finding, Problem
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import StoredLocation
+from medserver.index import GOOD, StoredLocation
 from medserver.index.jobs.batch import Batch
+from medserver.log import Event
 from medserver.node import Node
 from medserver.safekeeping.pace import Pace
 from medserver.safekeeping.presence import let_others_go_first, require_present
+from medserver.store import Volume
+
+logger = logging.getLogger(__name__)
 
 RUN_S = 20.0
 """How long a job verifies; the next one goes on where it ended."""
+
+READ_AGAIN_MAX = 200
+"""How many copies that were found bad are read again by a job."""
 
 NOTED_EVERY = 200
 NOTED_EVERY_S = 1.0
@@ -44,9 +53,27 @@ def verify(node: Node, batch: Batch) -> None:
         return batch.should_stop or time.monotonic() >= ends_at
 
     let_others_go_first(node, should_stop)
+    _read_bad_again(node, volume)
     due = due_for_verification(node, volume.name, before)
     for _ in verify_copies(node, due, Pace(options.verify_rate_max_mb_per_s * BYTES_PER_MB), should_stop=should_stop):
         pass  # what is found is in the log, noted in the index, and has a job
+
+
+def _read_bad_again(node: Node, volume: Volume) -> None:
+    """Read some of the copies again that were found bad: a cable or a mount may have been, and nobody would notice."""
+    key = f"read again:{volume.name}"
+    after = node.index.progress_get(key) or ""
+    bad = (one for one in node.index.upkeep.bad() if one.volume == volume.name and one.path > after)
+    page = list(islice(bad, READ_AGAIN_MAX))
+    for copy in page:
+        try:
+            volume.verify(archive.as_stored(copy))
+        except StoreFailure:
+            require_present(node, volume)
+        else:
+            node.index.mark_location(copy.volume, copy.path, GOOD, verified_at=node.clock())
+            logger.warning(Event("found good", volume=copy.volume, path=copy.path))
+    node.index.progress_set(key, page[-1].path if len(page) == READ_AGAIN_MAX else None)
 
 
 def due_for_verification(node: Node, volume: str, before: datetime) -> Iterator[StoredLocation]:

@@ -15,6 +15,7 @@ from medserver.safekeeping.pace import Pace
 from medserver.safekeeping.replication import copy_now
 from medserver.safekeeping.seeking import missing_on
 from medserver.safekeeping.verification import verify_copies
+from medserver.volumes import replace
 from scripts.benchmarks import clients
 from scripts.benchmarks.candidates import ALONE, CP, MEDSERVER, SHA256SUM
 from scripts.benchmarks.cell import Cell
@@ -101,4 +102,4 @@ def _forget_copies(node: Node) -> None:
     near = node.volumes["near"]
     near.close()
     shutil.rmtree(near.root, ignore_errors=True)
-    near.found()
+    replace(node.index, near)

@@ -196,3 +196,15 @@ def test_a_volume_with_objects_is_never_renewed(kept):
         assert (root(kept, "near") / location.path).stat() == before  # it was good, and was not written
     assert states(kept) == all_good(12)
     assert all(one.state == GOOD for one in kept.index.locations())
+
+
+def test_a_wrong_verdict_is_undone_without_an_administrator(kept, worker):
+    """Also where the job that repairs has given up."""
+    for location in list(kept.index.locations()):
+        kept.index.mark_location(location.volume, location.path, BAD)
+    kept.index.jobs.drop([job.id for job in kept.index.jobs.list()])
+    for name in ("main", "near", "cold"):
+        kept.index.add_jobs([NewJob(VERIFY, destination=name)])
+    run_all(worker)
+    assert states(kept) == all_good(12)
+    assert status_of(kept).is_well

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -79,7 +81,10 @@ def test_a_running_node_takes_nothing_until_it_is_back(node: Node, client: Clien
     store = node.data / "store"
     wait_until(lambda: len(list(store.glob("[0-9]*/**/*.dcm"))) == 2, what="the objects in their place")
     mount_point = unmount(node)
-    assert client.store(*refused) == [0xA700, 0xA700]
+    for _ in range(3):
+        assert client.store(*refused) == [0xA700, 0xA700]
+    loud = [line for line in node.output.splitlines() if " ERROR " in line and "volume main is away" in line]
+    assert 1 <= len(loud) <= 5  # for each process that looks, and not for each object
     study = {"StudyInstanceUID": stored[0].dataset.StudyInstanceUID}
     assert client.find("STUDY", study).status == 0
     fetched = client.get("STUDY", study, kinds_of(stored))
@@ -107,6 +112,9 @@ def test_a_process_that_was_started_meanwhile_takes_nothing_either(node: Node, c
     status = node.cli("store", "status")
     assert status.exit_code == 1
     assert "away" in status.output
+    for arguments in (("doctor",), ("store", "verify")):
+        told = node.cli(*arguments)
+        assert (told.exit_code, "main is away" in told.output) == (1, True), told.output
     assert content(mount_point) == []
 
 
@@ -140,3 +148,31 @@ def test_an_index_is_not_made_anew_without_it(make_node: Callable[..., Node]) ->
     unmount(node, ("lost+found/",))
     node.cli("store", "replicate", "main", "--anew").check()
     node.cli("index", "rebuild").check()
+
+
+def test_a_disk_is_let_go_of_and_taken_again_while_the_node_runs(node: Node, client: Client) -> None:
+    stored = make_study(2)
+    assert client.store(*stored) == [0, 0]
+    node.cli("store", "detach", "main").check()
+    store, disk = node.data / "store", node.data / "disk"
+    wait_until(lambda: not opened_below(store), what="every process to close what it has open there")
+    assert client.store(*make_study(1)) == [0xA700]
+    store.rename(disk)
+    assert node.cli("store", "status").exit_code == 1
+    refused = node.cli("store", "attach", "main")
+    assert (refused.exit_code, "away" in refused.output) == (1, True)
+    disk.rename(store)
+    assert node.cli("store", "attach", "main").exit_code == 0
+    wait_until(lambda: client.store(*make_study(1)) == [0], what="the volume to be taken again")
+    assert fetch(client, stored) == sorted(one.sop_instance_uid for one in stored)
+    assert node.cli("doctor").output.count("detached") == 0
+
+
+def opened_below(directory: Path) -> list[str]:
+    """Return what any process has open below a directory."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if os.readlink(link).startswith(str(directory)):
+                found.append(str(link))
+    return found

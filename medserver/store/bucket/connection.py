@@ -113,6 +113,12 @@ class BucketConnection:
         """Make no more requests."""
         self._held_back, self._store = reason, None
 
+    def require(self) -> None:
+        """Raise StoreFailure at once if the bucket is detached, or did not answer a moment ago."""
+        if self._held_back:
+            raise NotThere(f"volume {self._volume} is {AWAY}: {self._held_back}", AWAY)
+        self.availability.require()
+
     def prove(self) -> None:
         """Read the marker again.
 
@@ -178,9 +184,7 @@ class BucketConnection:
         StoreFailure
             Anything else.
         """
-        if self._held_back:
-            raise NotThere(f"volume {self._volume} is {AWAY}: {self._held_back}", AWAY)
-        self.availability.require()
+        self.require()
         store = self._opened()
         with self._translating(action):
             try:

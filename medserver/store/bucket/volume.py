@@ -97,7 +97,7 @@ class BucketVolume:
         """Start an object with these bytes before its data set, at a path of its own or at a given one."""
         if path is not None:
             paths.checked(path)
-        self._connection.availability.require()
+        self._connection.require()
         return BucketWriter(self.name, file_meta, path, self._connection, self.verify, replace=replace)
 
     @contextmanager

@@ -17,6 +17,7 @@ from medserver.errors import OutOfResources, StoreFailure
 from medserver.store import marker as markers
 from medserver.store.condition import AWAY, FOREIGN, READY
 from medserver.store.directory.durable import make_durably
+from medserver.store.failures import is_exhaustion
 from medserver.store.files import Files
 from medserver.store.marker import Marker
 
@@ -120,12 +121,15 @@ class Root:
         with self._lock:
             if self._held_back:
                 return AWAY, self._held_back
+            if self.is_entered():
+                return READY, ""
             try:
                 descriptor = self._files.open_directory(self._path)
             except (FileNotFoundError, NotADirectoryError):
                 return self._leave(AWAY, f"there is no directory {self._path}")
             except OSError as error:
-                self._leave(AWAY, f"{self._path}: {error.strerror}")
+                if not is_exhaustion(error):  # which is about this process
+                    self._leave(AWAY, f"{self._path}: {error.strerror}")
                 raise
             try:
                 return self._judge(descriptor)

@@ -132,6 +132,8 @@ class Journal:
         bool
             False if it is not in the active segment of this process, and nothing was done.
         """
+        if path not in self._paths:  # and a disk that is full has no space for the segment that this would begin
+            return False
         task = _Drop(path)
         self._group.run(task)
         return task.done
@@ -209,7 +211,6 @@ class Journal:
             raise
         self._descriptor, self._generation, self._offset = descriptor, generation, 0
         self._written_at = time.monotonic()
-        self._paths.clear()
         crash_point("segment opened")
 
     def _create(self, path: str, size_bytes: int) -> int:
@@ -264,6 +265,7 @@ class Journal:
     def _seal(self) -> None:
         """End the active segment: its objects may be placed."""
         descriptor, self._descriptor = self._descriptor, None
+        self._paths.clear()
         if descriptor is not None:
             try:
                 self._files.rename(self._name(self._generation, ACTIVE), self._name(self._generation, SEALED))
