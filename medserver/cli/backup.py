@@ -110,8 +110,9 @@ def restore(ctx: click.Context, invocation: Invocation, name: str, as_json: bool
     """Restore a backup, and enter what the volumes have received since. Stop the node before.
 
     The index that is there is kept under another name. Objects that were stored after the backup are found on the
-    volumes; what was deleted after it stays deleted. An interrupted restore is begun again. The exit code is 1 if
-    anything was found that is gone, or cannot be entered.
+    volumes; what was deleted after it stays deleted. An interrupted restore is begun again. If an older backup holds
+    more instances than the latest, nothing is restored until one is named. The exit code is 1 if anything was found
+    that is gone, or cannot be entered.
     """
     from medserver.backups.restoring import restore as restore_backup  # with all that reads objects
 
@@ -119,7 +120,8 @@ def restore(ctx: click.Context, invocation: Invocation, name: str, as_json: bool
     with exclusive_node(config, "restore") as held:
         volumes = open_volumes(config)
         backup = find_backup(volumes, name)
-        _warn_of_a_fuller_one(backup, find_backups(volumes))
+        if name == LATEST:
+            _refuse_if_another_holds_more(backup, find_backups(volumes))
         with progress("replaying", not as_json) as shown:
 
             def begin(amount: int):  # noqa: ANN202
@@ -143,14 +145,25 @@ def restore(ctx: click.Context, invocation: Invocation, name: str, as_json: bool
         ctx.exit(1)
 
 
-def _warn_of_a_fuller_one(chosen: Backup, found: list[Backup]) -> None:
-    """Say so if another backup holds more: the index may have been begun anew by mistake since."""
-    if chosen.manifest is None:
-        return
-    fullest = most_complete([backup.manifest for backup in found if backup.manifest is not None])
-    count = fullest.rows.get("instances", 0)
-    if chosen.manifest.rows.get("instances", 0) < count:
-        click.echo(f"{fullest.name} holds more: {count_in_words(count, 'instance')}", err=True)
+def _refuse_if_another_holds_more(chosen: Backup, found: list[Backup]) -> None:
+    """Ask for a name if the latest backup is not the fullest: the index may have been begun anew by mistake since.
+
+    Raises
+    ------
+    BadUsage
+        Another backup holds more instances.
+    """
+    count, other = _held(chosen), most_complete([one.manifest for one in found if one.manifest is not None])
+    fullest = other.rows.get("instances", 0)
+    if fullest > count:
+        raise BadUsage(
+            f"the latest backup {chosen.name} holds {count_in_words(count, 'instance')}, and {other.name} "
+            f"{fullest}: name the one to restore"
+        )
+
+
+def _held(backup: Backup) -> int:
+    return backup.require_manifest().rows.get("instances", 0)
 
 
 def _tell(backup: Backup, done) -> None:  # noqa: ANN001
