@@ -10,8 +10,9 @@ import apsw
 import pytest
 
 from medserver.dicom.attributes import ATTRIBUTES, LEVELS
+from medserver.dicom.storage_commitment import Reference
 from medserver.errors import ConfigError, IndexFailure
-from medserver.index import Index, NewJob, open_index
+from medserver.index import Index, NewCommitment, NewJob, open_index
 from medserver.index.database.columns import TABLES, match_columns
 from medserver.index.database.models import (
     MODELS,
@@ -35,7 +36,7 @@ from medserver.index.database.models import (
 )
 from medserver.index.database.opening import MIGRATIONS, open_backend
 from medserver.index.sqlite.backend import check_version
-from tests.index.samples import record
+from tests.index.samples import CT, record
 
 ALL_MODELS = [
     *MODELS.values(), Duplicates, Locations, Conflicts, UnknownCallers, Progress, Jobs, JobKinds, JobLanes, JobSchedule,
@@ -146,6 +147,28 @@ def test_orders_of_deletion_that_wait_are_still_carried_out(index_url: str, tmp_
     open_index(index_url, base=tmp_path).close()
     with database.connection_context():
         assert list(database.execute_sql("SELECT * FROM deletions").fetchall()) == [tuple(key)]
+
+
+def test_what_was_stored_before_the_tables_of_completions_is_in_them(index_url: str, tmp_path: Path) -> None:
+    """It is filled in by a migration of its own, which can be repeated."""
+    content = '{"00400340":{"vr":"SQ","Value":[{"0020000E":{"vr":"UI","Value":["1.2.8"]}},{}]}}'
+    with open_index(index_url, base=tmp_path) as index:
+        index.add(record(study=1, number=1))
+        index.performed_steps.add("1.2.9", "IN PROGRESS", content, "CT1", ["1.2.1"])
+        index.performed_steps.add("1.2.10", "IN PROGRESS", "no JSON", "CT1", ["1.2.1"])
+        references = (Reference(CT, "1.2.1.1.1"),)
+        accepted = index.commitments.accept(
+            NewCommitment("scp", "2.25.1", "CT1", "ct", references), lambda number: NewJob("commit"), 10
+        )
+        index.commitments.finish_check(accepted.number)
+        requested_at = index.commitments.get(accepted.number).requested_at
+    database = open_backend(index_url, tmp_path).database
+    for _ in range(2):
+        with database.connection_context():
+            database.execute_sql("DELETE FROM schema_migrations WHERE name >= '0017' AND name < '0018'")
+        with open_index(index_url, base=tmp_path) as index:
+            assert [step.sop_instance_uid for step in index.performed_steps.of_series("1.2.8")] == ["1.2.9"]
+            assert index.completions.of_study("1.2.1") == {"commitment": requested_at}
 
 
 def test_migrations_are_numbered_without_gaps() -> None:

@@ -1,0 +1,50 @@
+"""What 0010 made tables for and did not fill in: it is derived from what was stored before.
+
+The series that performed procedure steps name, and the requests for storage commitment as evidence of complete studies.
+It can be repeated after an interruption: what is there stays.
+"""
+
+from __future__ import annotations
+
+import json
+
+PAGE_ROWS = 500
+
+_COMPLETIONS = """
+    INSERT INTO completions (study_instance_uid, evidence, "at")
+    SELECT studies.study_instance_uid, 'commitment', MAX(commitments.requested_at)
+    FROM commitments
+    JOIN commitment_instances ON commitment_instances.commitment = commitments.id
+    JOIN instances ON instances.sop_instance_uid = commitment_instances.sop_instance_uid
+    JOIN series ON series.id = instances.series
+    JOIN studies ON studies.id = series.study
+    WHERE commitments.role = 'scp' AND commitments.state <> 'pending'
+    GROUP BY studies.study_instance_uid
+    ON CONFLICT (study_instance_uid, evidence) DO NOTHING
+"""
+
+
+def up(migrator, database) -> None:  # noqa: ANN001 - the runner's signature
+    """Fill the tables in."""
+    place = "?" if hasattr(database, "pragma") else "%s"
+    page = f"SELECT id, sop_instance_uid, content FROM performed_steps WHERE id > {place} ORDER BY id LIMIT {PAGE_ROWS}"
+    insert = (
+        "INSERT INTO performed_step_series (sop_instance_uid, series_instance_uid) "
+        f"VALUES ({place}, {place}) ON CONFLICT DO NOTHING"
+    )
+    after = 0
+    while rows := database.execute_sql(page, (after,)).fetchall():
+        for after, sop_instance_uid, content in rows:
+            for series_instance_uid in _series(content):
+                database.execute_sql(insert, (sop_instance_uid, series_instance_uid))
+    database.execute_sql(_COMPLETIONS)
+
+
+def _series(content: str) -> set[str]:
+    """Return the Series Instance UIDs in the Performed Series Sequence of a DICOM JSON object."""
+    try:
+        items = json.loads(content).get("00400340", {}).get("Value", ())
+        named = [item.get("0020000E", {}).get("Value", ()) for item in items]
+    except (ValueError, AttributeError):  # what cannot be read names nothing
+        return set()
+    return {value for values in named for value in values if isinstance(value, str) and value}
