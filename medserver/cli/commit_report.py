@@ -93,7 +93,7 @@ def echo_transactions(index: Index, now: datetime, as_json: bool) -> None:
         (
             DIRECTIONS[one.role],
             printable(one.ae_title, CELL_LENGTH_MAX),
-            one.state,
+            "given up" if one.is_given_up else one.state,
             duration_in_words((now - one.requested_at).total_seconds()),
             str(one.count),
             str(one.safe),
@@ -111,6 +111,7 @@ def _described(one: StoredCommitment) -> dict[str, object]:
         "ae_title": one.ae_title,
         "transaction_uid": one.transaction_uid,
         "state": one.state,
+        "given_up": one.is_given_up,
         "requested_at": one.requested_at.isoformat(),
         "finished_at": one.finished_at.isoformat() if one.finished_at else None,
         "instances": one.count,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from medserver.dicom.storage_commitment import Reference
 from medserver.errors import ResourceLimitation
-from medserver.index import Index, Lane, NewCommitment, NewJob
+from medserver.index import Index, Lane, NewCommitment, NewJob, open_index
+from tests.clock import Clock
 from tests.index.samples import CT, MR, record
 
 REFERENCES = tuple(Reference(CT, f"1.2.{number}") for number in range(1_100))
@@ -116,6 +118,38 @@ def test_association_that_ends_gives_the_report_back(index: Index) -> None:
     index.commitments.let_go(number)
     assert not index.commitments.get(number).held
     assert index.commitments.take_over(number)
+
+
+def test_what_cannot_be_reported_gives_way_to_new_requests(index_url: str, tmp_path: Path, caplog) -> None:
+    clock = Clock()
+    with open_index(index_url, base=tmp_path, clock=clock) as index:
+        commitments = index.commitments
+        first = commitments.accept(request(), job, 1).number
+        commitments.finish_check(first)
+        clock.advance(23 * 3600)
+        with pytest.raises(ResourceLimitation):
+            commitments.accept(request(transaction_uid="2.25.2"), job, 1)
+        clock.advance(2 * 3600)
+        commitments.accept(request(transaction_uid="2.25.2"), job, 1)
+        assert commitments.get(first).is_given_up and "commitments given up" in caplog.text
+        with pytest.raises(ResourceLimitation):
+            commitments.accept(request(transaction_uid="2.25.3"), job, 1)
+        assert commitments.take_over(first) and commitments.finish(first)  # the peer takes reports again
+        assert commitments.get(first).state == "reported" and not commitments.get(first).is_given_up
+
+
+def test_what_is_given_up_is_forgotten_in_the_end(index_url: str, tmp_path: Path) -> None:
+    clock = Clock()
+    with open_index(index_url, base=tmp_path, clock=clock) as index:
+        asked = index.commitments.ask(request(role="scu"))
+        accepted = index.commitments.accept(request(), job, 1).number
+        index.commitments.give_up(clock())
+        assert index.commitments.get(accepted).finished_at is None
+        clock.advance(60)
+        index.commitments.give_up(clock())
+        assert index.commitments.get(accepted).is_given_up and not index.commitments.get(asked).is_given_up
+        clock.advance(60)
+        assert index.commitments.prune(clock()) == 1
 
 
 def test_report_on_what_we_asked(index: Index) -> None:

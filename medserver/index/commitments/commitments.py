@@ -5,8 +5,9 @@ Checking and reporting are jobs, see `medserver.commitment`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from medserver.dicom import status
@@ -16,6 +17,12 @@ from medserver.index.commitments.records import NewCommitment, StoredCommitment
 from medserver.index.commitments.table import CommitmentTable
 from medserver.index.database.access import Access, AddJobs
 from medserver.index.jobs.records import NewJob
+from medserver.log import Event
+
+ROOM_AFTER = timedelta(days=1)
+"""A request that was not reported for so long gives way to a new one where a peer has too many."""
+
+logger = logging.getLogger(__name__)
 
 
 class Accepted(NamedTuple):
@@ -58,7 +65,8 @@ class Commitments:
         job_of : callable
             Makes the job from the number of the transaction.
         outstanding_max : int
-            How many transactions of the peer may be unfinished.
+            How many transactions of the peer may be unfinished. Beyond that, those are given up that have not been
+            reported for `ROOM_AFTER`: a peer that takes no reports can ask again.
 
         Raises
         ------
@@ -66,13 +74,17 @@ class Commitments:
             There are so many.
         """
         now, fingerprint = self._access.clock(), new.fingerprint()
+        given_up: dict[str, int] = {}
 
         def perform(connection: Any, add_jobs: AddJobs) -> Accepted:
             self._table.lock(connection, new.role, new.ae_title)
             present = self._table.with_uid(connection, new.role, new.ae_title, new.transaction_uid)
             if fingerprint in present:
                 return Accepted(present[fingerprint], False)
+            given_up.clear()
             if self._table.outstanding(connection, new.role, new.ae_title) >= outstanding_max:
+                given_up.update(self._table.give_up(connection, now, now - ROOM_AFTER, new.ae_title))
+            if not given_up and self._table.outstanding(connection, new.role, new.ae_title) >= outstanding_max:
                 raise ResourceLimitation(f"{outstanding_max} requests for storage commitment are unfinished")
             reason = status.DUPLICATE_TRANSACTION_UID if present else None
             number = self._table.add(connection, new, now, reason)
@@ -81,6 +93,7 @@ class Commitments:
 
         accepted = self._access.transact(perform)
         self._flush()
+        _tell_given_up(given_up)
         return accepted
 
     def undecided(self, number: int, after: int = -1) -> dict[int, Reference]:
@@ -204,6 +217,16 @@ class Commitments:
                 yield Reference(sop_class_uid, sop_instance_uid, reason or 0), reason is not None
             after = page[-1][0]
 
+    def give_up(self, before: datetime) -> None:
+        """Count what peers asked before a moment and could not be told as finished; it can still be reported."""
+        now = self._access.clock()
+        _tell_given_up(self._access.writer.run(lambda connection: self._table.give_up(connection, now, before)))
+
     def prune(self, before: datetime) -> int:
         """Delete what was finished before a moment; return how many transactions that were."""
         return self._access.writer.run(lambda connection: self._table.prune(connection, before), is_long=True)
+
+
+def _tell_given_up(counts: Mapping[str, int]) -> None:
+    for ae_title, count in counts.items():
+        logger.warning(Event("commitments given up", ae_title=ae_title, count=count, reason="not reported for too long"))

@@ -60,7 +60,7 @@ class StoredCommitment:
     requested_at : datetime
         When it came in, or went out.
     finished_at : datetime or None
-        When the report was acknowledged, or the request refused; None as long as neither was.
+        When the report was acknowledged, the request refused, or the report given up (see `is_given_up`).
     count, safe, failed : int
         How many instances there are in all, are safe, and are not; of the others nobody knows.
     others
@@ -79,3 +79,8 @@ class StoredCommitment:
     count: int
     safe: int
     failed: int
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the peer could not be told, and its request does not count any more."""
+        return self.finished_at is not None and self.state in OUTSTANDING

@@ -9,6 +9,7 @@ How a state leads to the next::
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -54,8 +55,15 @@ class CommitmentTable:
         )
         self._numbers = sql("SELECT id FROM commitments WHERE transaction_uid = ? ORDER BY id")
         self._outstanding = sql(
-            "SELECT COUNT(*) FROM commitments WHERE role = ? AND ae_title = ? AND state IN ('pending', 'checked')"
+            "SELECT COUNT(*) FROM commitments WHERE role = ? AND ae_title = ? AND state IN ('pending', 'checked') "
+            "AND finished_at IS NULL"
         )
+        unreported = (
+            "UPDATE commitments SET finished_at = ? WHERE role = 'scp' AND state IN ('pending', 'checked') "
+            "AND finished_at IS NULL AND requested_at < ?"
+        )
+        self._give_up = sql(f"{unreported} RETURNING ae_title")
+        self._give_up_of = sql(f"{unreported} AND ae_title = ? RETURNING ae_title")
         self._get = sql(f"{_SELECT} WHERE id = ?")
         self._page = sql(f"{_SELECT} WHERE id > ? ORDER BY id LIMIT {PAGE_ROWS}")
         self._undecided = sql(
@@ -100,6 +108,23 @@ class CommitmentTable:
     def outstanding(self, connection: Any, role: str, ae_title: str) -> int:
         """Count the transactions of a peer that are not finished."""
         return connection.execute(self._outstanding, (role, ae_title)).fetchall()[0][0]
+
+    def give_up(
+        self, connection: Any, now: datetime, before: datetime, ae_title: str | None = None
+    ) -> dict[str, int]:
+        """Count what was asked before a moment, of one peer or of all, as finished though it was not reported.
+
+        Returns
+        -------
+        dict
+            AE title -> how many transactions.
+        """
+        moments = (to_text(now), to_text(before))
+        if ae_title is None:
+            rows = connection.execute(self._give_up, moments).fetchall()
+        else:
+            rows = connection.execute(self._give_up_of, (*moments, ae_title)).fetchall()
+        return Counter(row[0] for row in rows)
 
     def add(self, connection: Any, new: NewCommitment, now: datetime, reason: int | None = None) -> int:
         """Add a transaction, with what is already known of all its instances; return its number."""
