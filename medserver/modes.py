@@ -1,7 +1,8 @@
 """Who may read what the node keeps: its owner and group and nobody else, whatever umask it was started with.
 
 It is patient data. What is there with a wider mode is narrowed when the node starts; what an administrator has made
-narrower stays so.
+narrower stays so. What root makes belongs to the owner of the folder that it is made in: the node, which runs as that
+user, works with what a command under sudo has left.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ def create(path: str | os.PathLike[str], flags: int, *, dir_fd: int | None = Non
     """Make a file that must not exist, and open it. It can be given to `open` as its opener, with mode ``x``."""
     descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE, dir_fd=dir_fd)
     try:
+        _keep_owner(descriptor, path, dir_fd)
         os.fchmod(descriptor, FILE)
     except BaseException:
         os.close(descriptor)
@@ -52,7 +54,12 @@ def place_empty(path: Path) -> None:
 def make_directory(path: str | os.PathLike[str], *, dir_fd: int | None = None) -> None:
     """Make one directory, with the set-group-ID bit if the one above has it; FileExistsError if there is one."""
     os.mkdir(path, DIRECTORY, dir_fd=dir_fd)
-    os.chmod(path, DIRECTORY | os.lstat(path, dir_fd=dir_fd).st_mode & _SET_GROUP_ID, dir_fd=dir_fd)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        _keep_owner(descriptor, path, dir_fd)
+        os.fchmod(descriptor, DIRECTORY | os.fstat(descriptor).st_mode & _SET_GROUP_ID)
+    finally:
+        os.close(descriptor)
 
 
 def make_directories(path: Path) -> None:
@@ -64,11 +71,29 @@ def make_directories(path: Path) -> None:
         make_directory(path)
 
 
+def _keep_owner(descriptor: int, path: str | os.PathLike[str], dir_fd: int | None) -> None:
+    """Give what root has made to the owner of the folder that it is in: the node may run as that user."""
+    if os.geteuid() != 0:
+        return
+    folder = os.stat(os.path.dirname(os.fspath(path)) or ".", dir_fd=dir_fd)
+    if folder.st_uid != 0:
+        with suppress(PermissionError):  # a network file system for which root is nobody
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+
+
 def owner_of(path: Path) -> str:
     """Return the name of the user whom a file belongs to, or the nearest directory above that can be looked at."""
     while not os.path.exists(path):  # unlike Path.exists it raises nothing where one may not look
         path = path.parent
-    user_id = path.stat().st_uid
+    return _name_of(path.stat().st_uid)
+
+
+def user() -> str:
+    """Return the name of the user who runs this."""
+    return _name_of(os.geteuid())
+
+
+def _name_of(user_id: int) -> str:
     try:
         return pwd.getpwuid(user_id).pw_name
     except KeyError:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from medserver import modes
 from medserver.backups.manifest import Manifest
 from medserver.errors import DamagedObject
 from medserver.store import Volume
@@ -79,7 +80,9 @@ def unpack(volume: Volume, manifest: Manifest, target: Path) -> None:
     """Write what a dump unpacks to into a file, and flush it. Raises as `read_back` does, or OutOfResources."""
     decompressor = zlib.decompressobj(_GZIP)
     size_bytes = 0
-    with translating(f"unpack backup {manifest.name}"), target.open("wb") as file:
+    with translating(f"unpack backup {manifest.name}"), open(
+        target, "wb", opener=modes.open_or_create
+    ) as file:
         for chunk in _compared(volume, manifest):
             for piece in _pieces(decompressor, chunk, manifest):
                 size_bytes += len(piece)

@@ -23,7 +23,7 @@ from medserver.server import acceptor_process, placer_process, worker_process
 from medserver.server.acceptor_process import DRAIN_S
 from medserver.server.descriptors import raise_descriptor_limit
 from medserver.server.hangup import Hangup
-from medserver.server.permissions import narrow_data
+from medserver.server.permissions import narrow_data, require_writable
 from medserver.server.registration import register
 from medserver.server.stop_request import StopRequest
 from medserver.wire.acceptor import bind, listen
@@ -49,10 +49,11 @@ def serve(config_file: ConfigFile) -> None:
     OSError
         The address cannot be listened on.
     IndexFailure, StoreFailure
-        The index or a volume cannot be opened.
+        The index or a volume cannot be opened, or the index not be written.
     BadUsage
         The index is being made anew.
     """
+    require_writable(config_file.current)
     hangup = Hangup(config_file)
     stop_request = StopRequest(hangup)  # before anybody can see that we are here
     with lock.shared(config_file.current.node.data):  # the processes that are forked hold it too

@@ -229,4 +229,4 @@ class Commitments:
 
 def _tell_given_up(counts: Mapping[str, int]) -> None:
     for ae_title, count in counts.items():
-        logger.warning(Event("commitments given up", ae_title=ae_title, count=count, reason="not reported for too long"))
+        logger.warning(Event("commitments given up", ae_title=ae_title, count=count, reason="not reported"))
