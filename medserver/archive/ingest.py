@@ -32,6 +32,7 @@ from medserver.errors import (
     UnknownOutcome,
 )
 from medserver.index import BAD, Added, InstanceRecord, NewJob, StoredLocation
+from medserver.log import Event
 from medserver.node import Node
 from medserver.routing.plan import Arrival, jobs_of
 from medserver.routing.rules import tags_of
@@ -188,13 +189,17 @@ class Reception:
         if self._compress_to:
             jobs.append(compression_job(record.volume, record.path, self._compress_to))
         try:
-            return self._node.index.add(record, jobs, self._routed(record))
+            added = self._node.index.add(record, jobs, self._routed(record))
         except UnknownOutcome:
             logger.warning("%s:%s is left to the next start: it may have been entered", record.volume, record.path)
             raise
         except MedserverError:
             self._take_back(record)
             raise
+        for kind in added.conflicts:  # whose they are is in the index: no names of patients in the log
+            instance, caller = record.sop_instance_uid, record.calling_ae_title
+            logger.warning(Event("conflict", kind=kind, sop_instance_uid=instance, calling_ae_title=caller))
+        return added
 
     def _routed(self, record: InstanceRecord) -> list[NewJob]:
         """Return what the rules want done with the instance, or what decides that later."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -15,11 +13,13 @@ import click
 
 from medserver import archive, lock
 from medserver.archive import Finding, Mark
+from medserver.cli import index_conflicts
+from medserver.cli.index_items import echo_items, opened_node
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
-from medserver.cli.progress import Progress, progress
+from medserver.cli.progress import progress
 from medserver.cli.text import count_in_words
 from medserver.errors import BadUsage, IndexFailure
-from medserver.index import Conflict, Duplicate, open_backend
+from medserver.index import Duplicate, open_backend
 from medserver.index.nodes.exclusive import Held
 from medserver.log import escaped
 from medserver.node import Node, exclusive_node, open_node, utc_now
@@ -33,12 +33,15 @@ def command() -> None:
     """Look into the index, compare it with the store, rebuild it."""
 
 
+command.add_command(index_conflicts.conflicts)
+
+
 @command.command()
 @json_option
 @pass_invocation
 def counts(invocation: Invocation, as_json: bool) -> None:
     """Count patients, studies, series, instances, duplicates and conflicts."""
-    with _opened(invocation) as node:
+    with opened_node(invocation) as node:
         held = asdict(node.index.counts())
     if as_json:
         echo_json(held)
@@ -50,19 +53,10 @@ def counts(invocation: Invocation, as_json: bool) -> None:
 @command.command()
 @json_option
 @pass_invocation
-def conflicts(invocation: Invocation, as_json: bool) -> None:
-    """List what does not fit together: two persons under one Patient ID, a study of two patients ..."""
-    with _opened(invocation) as node:
-        _echo_items(node.index.conflicts(), as_json, _conflict_line)
-
-
-@command.command()
-@json_option
-@pass_invocation
 def duplicates(invocation: Invocation, as_json: bool) -> None:
     """List duplicates: objects that are stored though another one has their SOP Instance UID."""
-    with _opened(invocation) as node:
-        _echo_items(node.index.duplicates(), as_json, _duplicate_line)
+    with opened_node(invocation) as node:
+        echo_items(node.index.duplicates(), as_json, _duplicate_line)
 
 
 @command.command()
@@ -80,13 +74,13 @@ def check(ctx: click.Context, invocation: Invocation, digests: bool, restart: bo
     altered. The node may be running. An interrupted check goes on where it stopped, with --digests where one
     with --digests stopped. The exit code is 1 if anything was found, before the interruption or after.
     """
-    with _opened(invocation) as node:
+    with opened_node(invocation) as node:
         if restart:
             archive.restart_check(node, digests=digests)
         before = _going_on(archive.interrupted_check(node, digests=digests))
         with progress("checking", not as_json) as shown:
             shown.expect(node.index.counts().locations)
-            found = _echo_items(archive.check(node, shown.advance, digests=digests), as_json, _finding_line, shown)
+            found = echo_items(archive.check(node, shown.advance, digests=digests), as_json, _finding_line, shown)
     _conclude(ctx, found, before, as_json)
 
 
@@ -117,7 +111,7 @@ def rebuild(ctx: click.Context, invocation: Invocation, url: str | None, verify:
             with progress("rebuilding", not as_json) as shown:
                 shown.expect(archive.count_objects(node, verify=verify))
                 findings = archive.rebuild(node, shown.advance, verify=verify)
-                found = _echo_items(findings, as_json, _finding_line, shown)
+                found = echo_items(findings, as_json, _finding_line, shown)
         if present:
             held.pass_on(open_backend(_unfinished_url(present), invocation.config.node.data))
             kept = _take_the_place(present)
@@ -138,13 +132,6 @@ def _exclusive(invocation: Invocation, present: Path | None) -> Iterator[Held]:
     else:
         with exclusive_node(config, "rebuild") as held:
             yield held
-
-
-@contextmanager
-def _opened(invocation: Invocation) -> Iterator[Node]:
-    """Open the node, whose index nobody replaces meanwhile."""
-    with closing(open_node(invocation.config_file)) as node:
-        yield node
 
 
 @contextmanager
@@ -265,21 +252,6 @@ def _rename(old: Path, new: Path) -> None:
     os.rename(old, new)
 
 
-def _echo_items(items: Iterable, as_json: bool, line: Callable[..., str], bar: Progress | None = None) -> int:
-    """Write items as they come, a line each (above the bar) or as one JSON array; return how many there were."""
-    count = 0
-    for count, item in enumerate(items, start=1):
-        if as_json:
-            click.echo(("[" if count == 1 else ",") + json.dumps(asdict(item), default=_as_json))
-        elif bar is not None:
-            bar.echo(line(item), err=False)
-        else:
-            click.echo(line(item))
-    if as_json:
-        click.echo("]" if count else "[]")
-    return count
-
-
 def _going_on(marks: Sequence[Mark]) -> int:
     """Say where an interrupted work goes on; return how much it had found."""
     for mark in marks:
@@ -298,23 +270,8 @@ def _conclude(ctx: click.Context, found: int, before: int, as_json: bool) -> Non
         ctx.exit(1)
 
 
-def _as_json(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else dict(value)
-
-
 def _finding_line(finding: Finding) -> str:
     return escaped(str(finding), 400)
-
-
-def _conflict_line(conflict: Conflict) -> str:
-    present, arrived = _side(conflict.present), _side(conflict.arrived)
-    caller = escaped(conflict.calling_ae_title or "?")
-    at = f"{conflict.found_at:%Y-%m-%d %H:%M:%S}"
-    return f"{at} {conflict.kind} {escaped(conflict.subject)} from {caller}: stored {present}; received {arrived}"
-
-
-def _side(values: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}={escaped(value)}" for name, value in values.items())
 
 
 def _duplicate_line(duplicate: Duplicate) -> str:

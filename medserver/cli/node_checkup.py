@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from medserver import lock
@@ -22,7 +23,7 @@ from medserver.errors import AssociationRejected, ConfigError, ConnectionFailed,
 from medserver.index import RecordedVolume, open_index
 from medserver.index.nodes.sight import look_at_nodes
 from medserver.modes import owner_of
-from medserver.node import open_volume
+from medserver.node import open_volume, utc_now
 from medserver.scu import verification
 from medserver.store import Marker
 from medserver.wire.limits import WireLimits
@@ -130,15 +131,15 @@ def _index(config: Config) -> Step:
             lock.shared(config.node.data),
             closing(open_index(config.index.url, base=config.node.data)) as index,
         ):
-            counts = index.counts()
+            counts, (unresolved, new) = index.counts(), index.unresolved_conflicts(utc_now() - timedelta(days=1))
     except MedserverError as error:
         return Step("index", PROBLEM, f"The index cannot be opened: {error}")
     holds = f"{count_in_words(counts.instances, 'instance')} of {count_in_words(counts.patients, 'patient')}"
     fixed = ", on a SQLite without the known corruption bug" if config.index.url.startswith("sqlite") else ""
     text = f"The index opens and holds {holds}{fixed}."
-    if counts.conflicts:
-        said = f"{text} {count_in_words(counts.conflicts, 'conflict')} between patients of the same ID."
-        return Step("index", WARNING, said)
+    if unresolved:
+        said = f"{text} {count_in_words(unresolved, 'unresolved conflict')}, {new} of them found in the last day."
+        return Step("index", WARNING, said, "medserver index conflicts list tells which.")
     return Step("index", OK, text)
 
 

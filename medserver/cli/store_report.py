@@ -42,6 +42,9 @@ def report_lines(status: Status, backed_up_at: datetime | None, now: datetime) -
         yield f"  {count_in_words(status.originals, 'original')} of compressed images, {size} on each volume"
     if status.lost:
         yield f"  LOST: {count_in_words(status.lost, 'object')} without any good copy"
+    if status.conflicts:
+        count = count_in_words(status.conflicts, "unresolved conflict")
+        yield f"{count}, {status.new_conflicts} of them found in the last day: medserver index conflicts list"
     if status.unverified_since:
         yield f"the oldest unverified copy: {_age(status.unverified_since, now)}"
     backup = f"{_age(backed_up_at, now)} old" if backed_up_at else "none"
@@ -80,6 +83,8 @@ def described(status: Status, backed_up_at: datetime | None) -> dict[str, Any]:
         "good_copies": {str(number): count for number, count in status.copies.items()},
         "unverified_since": status.unverified_since.isoformat() if status.unverified_since else None,
         "backed_up_at": backed_up_at.isoformat() if backed_up_at else None,
+        "unresolved_conflicts": status.conflicts,
+        "new_conflicts": status.new_conflicts,
         "jobs": [_described_job(one) for one in status.jobs],
         "well": status.is_well,
     }

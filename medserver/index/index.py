@@ -457,6 +457,21 @@ class Index:
         """Yield the conflicts, the oldest first."""
         yield from self._pages(self._conflicts.all)
 
+    def conflict(self, number: int) -> Conflict | None:
+        """Return a conflict by its number; None if there is none."""
+        return self._read(self._conflicts.get, number)
+
+    def resolve_conflict(self, number: int, by: str, resolution: str) -> bool:
+        """Note what was decided about a conflict; False if there is none, or something was decided before."""
+        now = self._clock()
+        return self._writer.run(
+            lambda connection: self._conflicts.resolve(connection, number, now, by, resolution)
+        )
+
+    def unresolved_conflicts(self, since: datetime) -> tuple[int, int]:
+        """Count the conflicts that nobody has decided on, and how many of them were found since a moment."""
+        return self._read(self._conflicts.unresolved, since)
+
     def counts(self) -> Counts:
         """Return how much the index holds."""
         return self._read(lambda connection: Counts(*connection.execute(_COUNTS).fetchone()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from medserver.index import JobCount, Tally, VolumeTally
 from medserver.node import Node
@@ -60,6 +60,8 @@ class Status:
         How many of them were replaced by compressed forms of themselves and are kept, and how long those are together.
     jobs : tuple of JobCount
         What waits, runs or is dead.
+    conflicts, new_conflicts : int
+        How many conflicts nobody has decided on, and how many of them were found in the last day.
     """
 
     volumes: tuple[VolumeStatus, ...]
@@ -69,6 +71,8 @@ class Status:
     originals: int
     originals_bytes: int
     jobs: tuple[JobCount, ...]
+    conflicts: int = 0
+    new_conflicts: int = 0
 
     @property
     def unverified_since(self) -> datetime | None:
@@ -94,6 +98,7 @@ def status_of(node: Node) -> Status:
     """
     tally = node.index.upkeep.tally()
     originals, originals_bytes = node.index.originals.kept()
+    conflicts, new_conflicts = node.index.unresolved_conflicts(node.clock() - timedelta(days=1))
     names = [*node.volumes, *(name for name in tally.volumes if name not in node.volumes)]
     return Status(
         volumes=tuple(_volume_status(node, name, tally) for name in names),
@@ -103,6 +108,8 @@ def status_of(node: Node) -> Status:
         originals=originals,
         originals_bytes=originals_bytes,
         jobs=tuple(node.index.jobs.counts()),
+        conflicts=conflicts,
+        new_conflicts=new_conflicts,
     )
 
 

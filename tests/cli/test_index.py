@@ -79,12 +79,27 @@ def test_counts(config_path):
     assert [line.split() for line in lines] == [[name, str(count)] for name, count in held.items()]
 
 
-@pytest.mark.parametrize("subject", ["conflicts", "duplicates"])
+@pytest.mark.parametrize("subject", [["conflicts", "list"], ["duplicates"]])
 def test_lists(config_path, subject):
-    count = counts(config_path)[subject]
+    count = counts(config_path)[subject[0]]
     assert count > 0
-    assert len(invoke(config_path, subject).stdout.splitlines()) == count
-    assert len(json.loads(invoke(config_path, subject, "--json").stdout)) == count
+    assert len(invoke(config_path, *subject).stdout.splitlines()) == count
+    assert len(json.loads(invoke(config_path, *subject, "--json").stdout)) == count
+
+
+def test_a_conflict_is_resolved_once_and_stays_so(config_path, tmp_path):
+    [first, *others] = json.loads(invoke(config_path, "conflicts", "list", "--json").stdout)
+    number = str(first["number"])
+    assert f"{len(others) + 1} unresolved conflict" in command_line.invoke("--config", config_path, "doctor").stdout
+    assert f"{len(others) + 1} unresolved" in command_line.invoke("--config", config_path, "store", "status").stdout
+    assert first["subject"] in invoke(config_path, "conflicts", "show", number).stdout
+    assert invoke(config_path, "conflicts", "resolve", number, "--why", "two persons", "--by", "mtra").exit_code == 0
+    assert "mtra" in refused(config_path, "conflicts", "resolve", number, "--why", "again")
+    assert "no conflict 4711" in refused(config_path, "conflicts", "resolve", "4711", "--why", "none")
+    assert json.loads(invoke(config_path, "conflicts", "list", "--json").stdout) == others
+    shown = json.loads(invoke(config_path, "conflicts", "show", number, "--json").stdout)
+    assert (shown["resolved_by"], shown["resolution"]) == ("mtra", "two persons") and shown["resolved_at"]
+    assert len(invoke(config_path, "conflicts", "list", "--all").stdout.splitlines()) == len(others) + 1
 
 
 def test_a_duplicate_is_called_one(config_path):
@@ -259,7 +274,7 @@ def test_rebuild_names_the_volume_that_is_missing_though_another_one_has_the_obj
     assert "volume near" not in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["counts"], ["conflicts"], ["duplicates"], ["check"]])
+@pytest.mark.parametrize("arguments", [["counts"], ["conflicts", "list"], ["duplicates"], ["check"]])
 def test_no_other_command_works_with_an_index_that_is_being_replaced(config_path, tmp_path, arguments):
     with lock.exclusive(tmp_path / "data"):
         assert "a new index is being made" in refused(config_path, *arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,21 @@ def test_a_study_stays_with_its_first_patient(index: Index) -> None:
     [conflict] = index.conflicts()
     assert (conflict.kind, conflict.subject) == ("study", "1.2.1")
     assert (conflict.present["patient_id"], conflict.arrived["patient_id"]) == ("X", "Y")
+
+
+def test_a_decision_about_a_conflict_is_kept(index: Index) -> None:
+    index.add(record(patient_id="X"))
+    index.add(record(series=2, patient_id="Y"))
+    [conflict] = index.conflicts()
+    assert index.unresolved_conflicts(conflict.found_at) == (1, 1)
+    assert index.unresolved_conflicts(conflict.found_at + timedelta(seconds=1)) == (1, 0)
+    assert index.resolve_conflict(conflict.number, "mtra", "seen")
+    assert not index.resolve_conflict(conflict.number, "other", "again")
+    index.add(record(series=3, patient_id="Y"))  # the same conflict, from another series
+    [resolved] = index.conflicts()
+    assert resolved == index.conflict(conflict.number)
+    assert (resolved.resolved_by, resolved.resolution) == ("mtra", "seen")
+    assert index.unresolved_conflicts(conflict.found_at) == (0, 0)
 
 
 def test_a_conflict_is_recorded_once(index: Index) -> None:

@@ -98,7 +98,7 @@ Conflicts = _model(
     {
         "id": BigAutoField(),
         **_texts(("fingerprint", "kind", "subject", "present", "arrived", "sop_instance_uid", "found_at")),
-        "calling_ae_title": TextField(null=True),
+        **_texts(("calling_ae_title", "resolved_at", "resolved_by", "resolution"), null=True),
     },
 )
 

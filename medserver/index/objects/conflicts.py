@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from medserver.index.database.backend import Backend
-from medserver.index.database.moments import from_text
+from medserver.index.database.moments import from_text, to_text
 
 PATIENT = "patient"
 STUDY = "study"
@@ -44,6 +44,10 @@ class Conflict:
         Who sent that instance.
     found_at : datetime
         When it was received.
+    number : int
+        Its number in this index.
+    resolved_at, resolved_by, resolution : datetime, str, str; or None
+        When somebody looked at it, who, and what was decided; None as long as nobody has.
     """
 
     kind: str
@@ -53,6 +57,10 @@ class Conflict:
     sop_instance_uid: str
     calling_ae_title: str | None
     found_at: datetime
+    number: int = 0
+    resolved_at: datetime | None = None
+    resolved_by: str | None = None
+    resolution: str | None = None
 
 
 class Conflicts:
@@ -71,7 +79,17 @@ class Conflicts:
             f"INSERT INTO conflicts (fingerprint, {names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (fingerprint) DO NOTHING RETURNING id"
         )
-        self._select = backend.sql(f"SELECT id, {names} FROM conflicts WHERE id > ? ORDER BY id LIMIT 500")
+        columns = f"SELECT id, {names}, resolved_at, resolved_by, resolution FROM conflicts"
+        self._select = backend.sql(f"{columns} WHERE id > ? ORDER BY id LIMIT 500")
+        self._get = backend.sql(f"{columns} WHERE id = ?")
+        self._resolve = backend.sql(
+            "UPDATE conflicts SET resolved_at = ?, resolved_by = ?, resolution = ? "
+            "WHERE id = ? AND resolved_at IS NULL RETURNING id"
+        )
+        self._unresolved = backend.sql(
+            "SELECT COUNT(*), COALESCE(SUM(CASE WHEN found_at >= ? THEN 1 ELSE 0 END), 0) FROM conflicts "
+            "WHERE resolved_at IS NULL"
+        )
 
     def record(
         self,
@@ -123,12 +141,35 @@ class Conflicts:
         list of (int, Conflict)
             Up to 500 with their numbers, the oldest first.
         """
-        return [
-            (
-                row[0],
-                Conflict(
-                    row[1], row[2], json.loads(row[3]), json.loads(row[4]), row[5], row[6], from_text(row[7])
-                ),
-            )
-            for row in connection.execute(self._select, (after,)).fetchall()
-        ]
+        return [(row[0], _conflict(row)) for row in connection.execute(self._select, (after,)).fetchall()]
+
+    def get(self, connection: Any, number: int) -> Conflict | None:
+        """Return a conflict by its number; None if there is none."""
+        rows = connection.execute(self._get, (number,)).fetchall()
+        return _conflict(rows[0]) if rows else None
+
+    def resolve(self, connection: Any, number: int, at: datetime, by: str, resolution: str) -> bool:
+        """Note what was decided; False if there is no such conflict, or something was decided before."""
+        return bool(connection.execute(self._resolve, (to_text(at), by, resolution, number)).fetchall())
+
+    def unresolved(self, connection: Any, since: datetime) -> tuple[int, int]:
+        """Count what nobody has decided on, and how many of these were found since a moment."""
+        [[count, new]] = connection.execute(self._unresolved, (to_text(since),)).fetchall()
+        return count, int(new)
+
+
+def _conflict(row: Sequence[Any]) -> Conflict:
+    number, kind, subject, present, arrived, sop_instance_uid, calling_ae_title, found_at, resolved_at, by, why = row
+    return Conflict(
+        kind,
+        subject,
+        json.loads(present),
+        json.loads(arrived),
+        sop_instance_uid,
+        calling_ae_title,
+        from_text(found_at),
+        number,
+        from_text(resolved_at) if resolved_at else None,
+        by,
+        why,
+    )

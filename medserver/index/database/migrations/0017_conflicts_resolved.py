@@ -1,4 +1,6 @@
-"""What 0010 made tables for and did not fill in: it is derived from what was stored before.
+"""Decisions about conflicts; and what 0010 made tables for and did not fill in.
+
+A conflict gets columns for what was decided about it: when, by whom and why.
 
 The series that performed procedure steps name, and the requests for storage commitment as evidence of complete studies.
 It can be repeated after an interruption: what is there stays.
@@ -25,7 +27,11 @@ _COMPLETIONS = """
 
 
 def up(migrator, database) -> None:  # noqa: ANN001 - the runner's signature
-    """Fill the tables in."""
+    """Fill the tables in, and add the columns."""
+    if "resolved_at" not in {column.name for column in database.get_columns("conflicts")}:
+        text = "TEXT" if hasattr(database, "pragma") else 'TEXT COLLATE "C"'
+        for name in ("resolved_at", "resolved_by", "resolution"):
+            database.execute_sql(f'ALTER TABLE conflicts ADD COLUMN "{name}" {text}')
     place = "?" if hasattr(database, "pragma") else "%s"
     page = f"SELECT id, sop_instance_uid, content FROM performed_steps WHERE id > {place} ORDER BY id LIMIT {PAGE_ROWS}"
     insert = (
