@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from medserver.index import Index, open_index
+from medserver.index.database.opening import open_backend
 from medserver.index.database.writer import Collision
 from medserver.index.objects import additions
 from medserver.index.objects.conflicts import Conflicts
@@ -102,21 +104,49 @@ def test_issuers_make_different_patients(index: Index) -> None:
     assert index.counts().patients == 2
 
 
-def test_people_without_identifier_are_not_merged(index: Index) -> None:
-    for study, name in enumerate(["Doe^John", "Roe^Jane", "", "Doe^John", ""]):
-        index.add(record(study=study, patient_id=None, patient_name=name))
-    assert patients(index) == [(None, "Doe^John"), (None, "Roe^Jane"), (None, None)]
-    assert [len(find(index, "STUDY", "StudyInstanceUID", PatientName=name)) for name in ("Doe*", "Roe*")] == [
-        2,
-        1,
-    ]
+def test_each_study_without_identifier_has_a_patient_of_its_own(index: Index) -> None:
+    names = ["Doe^John", "Roe^Jane", "", "Doe^John", ""]
+    for _ in range(2):  # what comes again makes nobody new
+        for study, name in enumerate(names):
+            for number in (1, 2):
+                added = index.add(record(study=study, number=number, patient_id=None, patient_name=name))
+                assert added.conflicts == ()
+    assert Counter(patients(index)) == Counter((None, name or None) for name in names)
+    assert index.counts().conflicts == 0
+    assert [len(find(index, "STUDY", "StudyInstanceUID", PatientName=name)) for name in ("Doe*", "Roe*")] == [2, 1]
 
 
-def test_a_nameless_patient_without_identifier_gets_nobodys_name(index: Index) -> None:
+def test_a_patient_without_identifier_is_told_of_by_his_own_study_only(index: Index) -> None:
     index.add(record(study=1, patient_id=None, patient_name=""))
     index.add(record(study=2, patient_id=None, patient_name=""))
-    index.add(record(study=1, number=2, patient_id=None, patient_name="Doe^John"))
-    assert patients(index) == [(None, None)]
+    assert index.add(record(study=1, number=2, patient_id=None, patient_name="Doe^John")).conflicts == ()
+    assert patients(index) == [(None, "Doe^John"), (None, None)]
+    assert index.add(record(study=1, number=3, patient_id=None, patient_name="Roe^Jane")).conflicts == ("study",)
+    assert index.add(record(study=2, number=2, patient_id="X", patient_name="")).conflicts == ("study",)
+
+
+def test_patients_without_identifier_of_an_earlier_version_are_divided(index_url: str, tmp_path: Path) -> None:
+    """Two of one name were one, and the others were conflicts."""
+    with open_index(index_url, base=tmp_path) as index:
+        for study in range(1, 5):
+            index.add(record(study=study, patient_id=None, patient_name="Doe^John"))
+        index.add(record(study=5, patient_id="X"))
+    database = open_backend(index_url, tmp_path).database
+    with database.connection_context():
+        for statement in (
+            "UPDATE studies SET patient = (SELECT MIN(id) FROM patients WHERE patient_id = '') "
+            "WHERE study_instance_uid IN ('1.2.2', '1.2.3')",
+            "DELETE FROM patients WHERE NOT EXISTS (SELECT 1 FROM studies WHERE studies.patient = patients.id)",
+            "INSERT INTO conflicts (fingerprint, kind, subject, present, arrived, sop_instance_uid, found_at) "
+            "VALUES ('f', 'patient', '', '{}', '{}', '1.2.2.1.1', '2026-01-01T00:00:00.000000Z')",
+            "DELETE FROM schema_migrations WHERE name >= '0017' AND name < '0018'",
+        ):
+            database.execute_sql(statement)
+    with open_index(index_url, base=tmp_path) as index:
+        assert (index.counts().patients, index.counts().conflicts) == (5, 0)
+        assert len(find(index, "STUDY", "StudyInstanceUID", PatientName="Doe^John")) == 4
+        assert index.add(record(study=2, number=2, patient_id=None, patient_name="Doe^John")).conflicts == ()
+        assert index.counts().patients == 5
 
 
 def test_a_study_stays_with_its_first_patient(index: Index) -> None:

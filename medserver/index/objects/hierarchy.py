@@ -1,7 +1,8 @@
 """Finding or making the patient, study and series that an instance belongs to.
 
 Nothing is merged silently: who may be another person gets a patient of his own, a study stays with its
-first patient, a series belongs to one study, and each time a conflict is recorded. Empty values are
+first patient, a series belongs to one study, and each time a conflict is recorded. A study without Patient ID
+has a patient of its own: that is no conflict, and two such studies are never one patient's. Empty values are
 filled in when a later instance knows them; other values stay as the first instance told them.
 """
 
@@ -120,13 +121,14 @@ class Hierarchy:
         key = (values["patient_id"], values["issuer_of_patient_id"])
         # First who else has the identifier: a person whom another process adds from here on takes the same distinction.
         others = connection.execute(self._statement("patients of a key"), key + key).fetchall()
-        found = self._find_person(connection, values) if others else None
+        # Nothing says that two are one, nor that they are not, where nobody has an identifier.
+        found = self._find_person(connection, values) if others and values["patient_id"] else None
         if found is not None:
             self._learn(connection, "PATIENT", found[0], found[1:], row)
             return found[0]
         distinction = others[0][0] + 1 if others else 0
         patient = self._insert(connection, "PATIENT", ("distinction",), (distinction,), row)
-        if others:
+        if others and values["patient_id"]:
             first = dict(zip(_SHOWN, others[0][1:]))
             shown = {name: values[name] for name in _SHOWN}
             if self._conflicts.record(connection, conflicts.PATIENT, str(key[0]), first, shown, witness):
@@ -134,20 +136,13 @@ class Hierarchy:
         return patient
 
     def _find_person(self, connection: Any, values: Mapping[str, Any]) -> Row | None:
-        """Find the first patient with this identifier who can be this person.
-
-        Without an identifier nothing but equality says that two are one.
-        """
+        """Find the first patient with this identifier who can be this person."""
         conditions, parameters = [], [values[name] for name in IDENTIFYING]
         for name in _TELLING:
-            column = f"UPPER({name})" if name == "patient_sex" else name
             if values[name]:
+                column = f"UPPER({name})" if name == "patient_sex" else name
                 parameters.append(str(values[name]).upper() if name == "patient_sex" else values[name])
-                conditions.append(
-                    f"{column} = ?" if not values["patient_id"] else f"({column} = ? OR {name} IS NULL)"
-                )
-            elif not values["patient_id"]:
-                conditions.append(f"{name} IS NULL")
+                conditions.append(f"({column} = ? OR {name} IS NULL)")
         statement = (
             f"SELECT id, {_quoted(_PATIENT)} FROM patients WHERE "
             + " AND ".join([*(f"{name} = ?" for name in IDENTIFYING), *conditions])
@@ -186,10 +181,7 @@ class Hierarchy:
             and (same_issuer or not one_issuer)
             and Person.from_row(there).can_be(Person.from_row(arrived))
         ):
-            # A patient without identifier may stand for several people; none of them lends his name to
-            # the others.
-            if there["patient_id"]:
-                self._learn(connection, "PATIENT", patient, present, row)
+            self._learn(connection, "PATIENT", patient, present, row)
             return
         sides = [{name: side[name] for name in _SHOWN} for side in (there, arrived)]
         if self._conflicts.record(connection, conflicts.STUDY, study_uid, *sides, witness):

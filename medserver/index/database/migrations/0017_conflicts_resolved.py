@@ -1,4 +1,6 @@
-"""Decisions about conflicts; and what 0010 made tables for and did not fill in.
+"""Decisions about conflicts, patients without Patient ID, and what 0010 made tables for and did not fill in.
+
+Studies without Patient ID shared a patient where the names were equal, and were conflicts where they were not.
 
 A conflict gets columns for what was decided about it: when, by whom and why.
 
@@ -44,6 +46,29 @@ def up(migrator, database) -> None:  # noqa: ANN001 - the runner's signature
             for series_instance_uid in _series(content):
                 database.execute_sql(insert, (sop_instance_uid, series_instance_uid))
     database.execute_sql(_COMPLETIONS)
+    _divide_patients(database, place)
+    database.execute_sql("DELETE FROM conflicts WHERE kind = 'patient' AND subject = ''")
+
+
+def _divide_patients(database, place: str) -> None:  # noqa: ANN001
+    """Give each study without Patient ID a patient of its own: the first keeps the one that they shared."""
+    columns = [column.name for column in database.get_columns("patients") if column.name not in ("id", "distinction")]
+    names = ", ".join(f'"{name}"' for name in columns)
+    copy = (
+        f"INSERT INTO patients ({names}, distinction) SELECT {names}, (SELECT MAX(other.distinction) + 1 FROM patients "
+        "AS other WHERE other.patient_id = patients.patient_id "
+        "AND other.issuer_of_patient_id = patients.issuer_of_patient_id) "
+        f"FROM patients WHERE id = {place} RETURNING id"
+    )
+    shared = (
+        "SELECT studies.id, studies.patient FROM studies JOIN patients ON patients.id = studies.patient "
+        "WHERE patients.patient_id = '' AND EXISTS (SELECT 1 FROM studies AS first WHERE "
+        f"first.patient = studies.patient AND first.id < studies.id) ORDER BY studies.id LIMIT {PAGE_ROWS}"
+    )
+    while rows := database.execute_sql(shared).fetchall():
+        for study, patient in rows:
+            [[own]] = database.execute_sql(copy, (patient,)).fetchall()
+            database.execute_sql(f"UPDATE studies SET patient = {place} WHERE id = {place}", (own, study))
 
 
 def _series(content: str) -> set[str]:
