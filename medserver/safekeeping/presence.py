@@ -81,12 +81,42 @@ def _wait(
     return True
 
 
+class Share:
+    """The share of background work where objects are being received all the time: half.
+
+    Between two pieces of work others go first, but not for longer than the last piece took: a backlog shrinks whenever
+    reception leaves half of the machine. When nobody sends, nothing waits.
+
+    Parameters
+    ----------
+    clock : callable
+        Returns monotonic seconds.
+    pause : callable
+        Waits for some seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float], pause: Callable[[float], None]) -> None:
+        self._clock = clock
+        self._pause = pause
+        self._resumed_at = clock()
+
+    def let_others_go_first(self, is_receiving: Callable[[], bool], should_stop: Callable[[], bool]) -> None:
+        """Wait while objects are being received, at most for as long as was worked, and for `QUIET_MAX_S`."""
+        now = self._clock()
+        deadline = now + min(max(now - self._resumed_at, 0.0), QUIET_MAX_S)
+        while (left_s := deadline - self._clock()) > 0 and is_receiving() and not should_stop():
+            self._pause(min(left_s, QUIET_LOOK_EVERY_S))
+        self._resumed_at = self._clock()
+
+
 def let_others_go_first(node: Node, should_stop: Callable[[], bool]) -> None:
-    """Wait while objects are being received, but not for ever: copies must be made some time."""
-    deadline = time.monotonic() + QUIET_MAX_S
-    while node.primary_volume.is_receiving() and time.monotonic() < deadline and not should_stop():
-        _pause(QUIET_LOOK_EVERY_S)
+    """Wait while objects are being received, but not for long: copies must be made in a house that never sleeps."""
+    _share.let_others_go_first(node.primary_volume.is_receiving, should_stop)
 
 
 def _pause(seconds: float) -> None:
     threading.Event().wait(seconds)
+
+
+_share = Share(time.monotonic, _pause)
+"""That of this process: what several threads do counts together."""
