@@ -223,8 +223,8 @@ def _cross_service() -> Section:
         (
             "What a C-STORE was answered with success is found by the next C-FIND. Patients are identified "
             "by Patient ID and Issuer of Patient ID; each study without Patient ID has a patient of its own. A second "
-            "person under the same identifiers, a study that arrives under another patient and a Series Instance UID in two studies are recorded as "
-            "conflicts and not merged.",
+            "person under the same identifiers, a study that arrives under another patient and a Series Instance UID "
+            "in two studies are recorded as conflicts and not merged.",
         ),
     )
 
