@@ -165,7 +165,7 @@ def test_what_was_stored_before_the_tables_of_completions_is_in_them(index_url: 
     database = open_backend(index_url, tmp_path).database
     for _ in range(2):
         with database.connection_context():
-            database.execute_sql("DELETE FROM schema_migrations WHERE name >= '0017' AND name < '0018'")
+            database.execute_sql("DELETE FROM schema_migrations WHERE name >= '0015' AND name < '0016'")
         with open_index(index_url, base=tmp_path) as index:
             assert [step.sop_instance_uid for step in index.performed_steps.of_series("1.2.8")] == ["1.2.9"]
             assert index.completions.of_study("1.2.1") == {"commitment": requested_at}

@@ -194,7 +194,7 @@ def test_who_knows_an_older_schema_opens_the_index_anew(hosts: list[Host]) -> No
 def undo_last_migration(host: Host) -> None:
     backend = open_backend(host.url, host.data)
     connection = backend.connect(writing=True)
-    connection.execute("DELETE FROM schema_migrations WHERE name = '0014_nodes'")
+    connection.execute("DELETE FROM schema_migrations WHERE name = '0013_nodes'")
     connection.close()
 
 

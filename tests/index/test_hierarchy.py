@@ -139,7 +139,7 @@ def test_patients_without_identifier_of_an_earlier_version_are_divided(index_url
             "DELETE FROM patients WHERE NOT EXISTS (SELECT 1 FROM studies WHERE studies.patient = patients.id)",
             "INSERT INTO conflicts (fingerprint, kind, subject, present, arrived, sop_instance_uid, found_at) "
             "VALUES ('f', 'patient', '', '{}', '{}', '1.2.2.1.1', '2026-01-01T00:00:00.000000Z')",
-            "DELETE FROM schema_migrations WHERE name >= '0017' AND name < '0018'",
+            "DELETE FROM schema_migrations WHERE name >= '0015' AND name < '0016'",
         ):
             database.execute_sql(statement)
     with open_index(index_url, base=tmp_path) as index:
