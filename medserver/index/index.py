@@ -100,9 +100,10 @@ def open_index(
 class Index:
     """What the archive holds, and where.
 
-    Every method that writes returns after a durable commit. Every method raises `IndexFailure` if the
-    database fails, and `OutOfResources` if it has no space left; what has failed leaves the index as it
-    was. With `UnknownOutcome` nobody knows whether it did: the server went away during the commit.
+    Every method that writes returns after a commit, which outlives this process; which outlive the machine too is in
+    `medserver.index.database.tables`. Every method raises `IndexFailure` if the database fails, and `OutOfResources` if
+    it has no space left; what has failed leaves the index as it was. With `UnknownOutcome` nobody knows whether it did:
+    the server went away during the commit.
 
     Parameters
     ----------
@@ -524,6 +525,17 @@ class Index:
             "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
         )
         self._writer.run(lambda connection: connection.execute(statement, (name, value)) and None)
+
+    def flush(self) -> None:
+        """Let everything that was committed before outlive the machine: to be called before what relies on it is done
+        outside of the index and cannot be undone.
+
+        Raises
+        ------
+        IndexFailure
+            The disk failed.
+        """
+        self._writer.flush()
 
     def optimise(self) -> None:
         """Let the database renew its statistics, if it is worth the while; costs milliseconds."""

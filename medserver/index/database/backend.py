@@ -97,6 +97,12 @@ class Backend(Protocol):
             has not been committed.
         """
 
+    def take_changed(self, connection: Any) -> set[str]:
+        """Return the tables that were changed on a connection for writing since this was last called.
+
+        Empty where every commit outlives the machine.
+        """
+
     def flush(self) -> None:
         """Let everything that was committed before outlive the machine, not only this process.
 

@@ -20,6 +20,9 @@ its key:
 
 Jobs come last because almost every transaction adds some: `Access.transact` collects them. What collides all the same,
 with another process, or with a row that is just being made or deleted, is repeated here and nowhere else.
+
+What was changed in an authoritative table (see `medserver.index.database.tables`) is flushed before its task is
+answered, here and nowhere else: outside of the transaction, so that nobody who does not need it waits for it.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ from typing import Any, Generic, TypeVar
 from medserver.errors import IndexFailure, IndexUnavailable, MedserverError
 from medserver.group_commit import Closed, GroupCommit, Task
 from medserver.index.database.backend import Backend
+from medserver.index.database.flushes import Flushes
+from medserver.index.database.tables import is_authoritative
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +59,14 @@ _FIRST_PAUSE_S = 0.004
 class _Task(Task, Generic[Result]):
     """One piece of writing, and what came of it."""
 
-    __slots__ = ("order", "perform", "result")
+    __slots__ = ("is_authoritative", "order", "perform", "result")
 
     def __init__(self, perform: Callable[[Any], Result], order: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.perform = perform
         self.order = order
         self.result: Result | None = None
+        self.is_authoritative = False
 
 
 class Writer:
@@ -91,9 +97,16 @@ class Writer:
         self._on_rollback = on_rollback
         self._connections = backend.connections(writing=True)
         self._group: GroupCommit[_Task] = GroupCommit(self._perform_all, TASKS_MAX)
+        self._flushes = Flushes(backend)
+        self.flush = self._flushes.flush
 
     def run(
-        self, perform: Callable[[Any], Result], order: tuple[str, ...] = (), *, is_long: bool = False
+        self,
+        perform: Callable[[Any], Result],
+        order: tuple[str, ...] = (),
+        *,
+        is_long: bool = False,
+        flushed: bool = False,
     ) -> Result:
         """Perform a task in a transaction.
 
@@ -107,16 +120,19 @@ class Writer:
             order, so that processes which lock the same rows don't lock each other out.
         is_long : bool
             Whether a statement may take minutes: it changes very many rows.
+        flushed : bool
+            Whether what is changed has to outlive the machine although it is in no authoritative table.
 
         Returns
         -------
         Result
-            What `perform` returned; it is durable.
+            What `perform` returned. It outlives this process; also the machine if it is authoritative, or was to be
+            flushed.
 
         Raises
         ------
         IndexFailure
-            If the database failed; the change has not been made.
+            If the database failed; the change has not been made, or the flush failed.
         UnknownOutcome
             If the connection was lost while committing, and nobody could be asked what came of it.
         OutOfResources
@@ -132,11 +148,14 @@ class Writer:
             self._perform_all([task], is_long=is_long)
             if task.failure is not None:
                 raise task.failure
+        if flushed or task.is_authoritative:
+            self.flush()
         return task.result  # type: ignore[return-value]
 
     def close(self) -> None:
         """Wait for the transactions that are shared, refuse others, and close the connections."""
         self._group.close(_Task(lambda connection: None))
+        self._flushes.close()
         self._connections.close()
 
     def _perform_all(self, tasks: list[_Task], *, is_long: bool = False) -> None:
@@ -180,6 +199,7 @@ class Writer:
             self._on_begin(connection)
             for task in tasks:
                 task.result = task.perform(connection)
+                task.is_authoritative = any(map(is_authoritative, self._backend.take_changed(connection)))
             self._backend.commit(connection)
         except BaseException:
             self._roll_back(connection)

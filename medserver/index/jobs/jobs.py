@@ -19,7 +19,8 @@ Listener = Callable[[Collection[Lane]], None]
 class Jobs:
     """The jobs of an index, `Index.jobs`.
 
-    Every method that writes returns after the commit. Every method raises `IndexFailure` if the database fails.
+    Every method that writes returns after the commit; what an administrator does to jobs is flushed as well, see
+    `medserver.index.database.tables`. Every method raises `IndexFailure` if the database fails.
     Moments have a time zone. Machines that share an index share the clock of its database, see `DatabaseClock`.
 
     Parameters
@@ -68,7 +69,7 @@ class Jobs:
             Their numbers.
         """
         jobs, now = list(jobs), self._clock()
-        numbers = self._writer.run(lambda connection: self._table.add(connection, jobs, now))
+        numbers = self._writer.run(lambda connection: self._table.add(connection, jobs, now), flushed=True)
         self.announce(job.lane for job in jobs)
         return numbers
 
@@ -304,7 +305,7 @@ class Jobs:
             Those for which this was done, as they were.
         """
         now = self._clock()
-        jobs = self._writer.run(lambda connection: self._table.revive(connection, ids, now))
+        jobs = self._writer.run(lambda connection: self._table.revive(connection, ids, now), flushed=True)
         self.announce(job.lane for job in jobs)
         return jobs
 
@@ -317,13 +318,13 @@ class Jobs:
             Those for which this was done, as they were.
         """
         now = self._clock()
-        jobs = self._writer.run(lambda connection: self._table.amend(connection, ids, changes, now))
+        jobs = self._writer.run(lambda connection: self._table.amend(connection, ids, changes, now), flushed=True)
         self.announce(job.lane for job in jobs)
         return jobs
 
     def drop(self, ids: Sequence[int]) -> list[Job]:
         """Delete jobs that don't run; return them."""
-        jobs = self._writer.run(lambda connection: self._table.drop(connection, ids))
+        jobs = self._writer.run(lambda connection: self._table.drop(connection, ids), flushed=True)
         self.announce(job.lane for job in jobs if job.order_key)  # the next of its order key may be ready
         return jobs
 

@@ -187,6 +187,10 @@ class PostgresqlBackend:
             raise UnknownOutcome(f"index: the connection was lost during a commit: {error}") from error
         return answer
 
+    def take_changed(self, connection: psycopg.Connection) -> set[str]:
+        """Nothing needs a flush of its own."""
+        return set()
+
     def flush(self) -> None:
         """Do nothing: a commit has waited for the server's disk."""
 

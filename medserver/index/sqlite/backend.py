@@ -1,9 +1,9 @@
 """The index on SQLite, through apsw.
 
 WAL with ``synchronous = NORMAL``: when a commit returns it outlives the process, and a little later the machine.
-What a power cut takes of the last rows, start-up reconciliation makes again from the store, which is flushed before
-a row is made; for rows that cannot be made again there is `flush`. apsw brings its own SQLite; the one that Python
-links is often of a version that can corrupt a WAL database which several connections write.
+What a power cut may take of the last rows, and for which there is `flush`, is in `medserver.index.database.tables`.
+apsw brings its own SQLite; the one that Python links is often of a version that can corrupt a WAL database which
+several connections write.
 """
 
 from __future__ import annotations
@@ -116,6 +116,22 @@ def _make_ours(path: Path) -> None:
         modes.narrow(f"{path}{suffix}")
 
 
+class _WritingConnection(apsw.Connection):
+    """A connection that knows which tables were changed by it.
+
+    Attributes
+    ----------
+    changed : set of str
+        Since somebody cleared it. SQLite does not tell of a DELETE without a WHERE.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.changed: set[str] = set()
+        add = self.changed.add
+        self.set_update_hook(lambda operation, database, table, row: add(table))
+
+
 class _MigrationDatabase(APSWDatabase):
     """peewee on apsw, for `playhouse.migrations`: its history holds moments, which apsw does not bind by
     itself."""
@@ -161,7 +177,7 @@ class SqliteBackend:
 
     def connect(self, *, writing: bool = False) -> apsw.Connection:
         """Open a connection."""
-        connection = apsw.Connection(str(self.path))
+        connection = (_WritingConnection if writing else apsw.Connection)(str(self.path))
         _wait_evenly(connection)
         try:
             _configure(connection, writing=writing)
@@ -199,6 +215,12 @@ class SqliteBackend:
     def commit(self, connection: apsw.Connection) -> None:
         """Commit and wait for the disk."""
         connection.execute("COMMIT")
+
+    def take_changed(self, connection: _WritingConnection) -> set[str]:
+        """Return what the update hook of the connection has noted."""
+        changed = set(connection.changed)
+        connection.changed.clear()
+        return changed
 
     def flush(self) -> None:
         """Flush the write-ahead log, in which all commits are that no checkpoint has flushed already.

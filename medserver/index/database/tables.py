@@ -1,0 +1,96 @@
+"""Every table of the index, and what a power cut may take of it.
+
+On PostgreSQL every commit is flushed. On SQLite (WAL, ``synchronous = NORMAL``) a commit outlives the process, and the
+machine only after the next flush of the log: a power cut takes the last transactions, all behind some moment, and the
+index is what it was at that moment. Hence the two kinds of tables:
+
+*remade*
+    What was lost is made again, by the next start from the volumes, or by whoever made it, from what the index was.
+    Nothing is flushed.
+*authoritative*
+    What was answered stands here alone. A transaction that changes such a table is flushed before `Writer.run` returns;
+    those who wait at the same moment share one flush.
+
+A table that is not declared counts as authoritative, and a test refuses it. Those of the queue, ``huey_...``, are
+Huey's and hold messages that cost time only.
+
+Jobs are remade. Those that follow from an object are added in the transaction of its row: a power cut takes both or
+none, and who adopts the object adds its jobs again. Those that follow from an authoritative row (a deletion, a report
+on a commitment, the forwarding of a performed procedure step) are flushed with it. Those that follow from a job are
+added in the transaction in which that ends: if it is taken, the job is there again, and is done again, which every kind
+of job allows; a delivery may be sent twice. What is left is the hand of an administrator, on jobs and with nothing else
+in the transaction: `Jobs` flushes that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+REMADE, AUTHORITATIVE = "remade", "authoritative"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is declared of a table.
+
+    Parameters
+    ----------
+    kind : str
+        `REMADE` or `AUTHORITATIVE`.
+    why : str
+        By whom it is made again, or what was answered that stands here.
+    lost_by_rebuild : str
+        What an administrator is told that a rebuild from the volumes does not bring back; empty if it does, or if it is
+        of no consequence.
+    """
+
+    kind: str
+    why: str
+    lost_by_rebuild: str = ""
+
+
+_OF_OBJECTS = Table(REMADE, "from the objects, by the next start")
+_STEPS = Table(AUTHORITATIVE, "N-CREATE and N-SET were answered; a rebuild reads the notes on the volumes")
+_COMMITMENTS = Table(AUTHORITATIVE, "N-ACTION and N-EVENT-REPORT were answered", "transactions of storage commitment")
+_STANDING = Table(AUTHORITATIVE, "an administrator paused it", "pauses of kinds of jobs, and of their destinations")
+
+TABLES: Mapping[str, Table] = {
+    "patients": _OF_OBJECTS,
+    "studies": _OF_OBJECTS,
+    "series": _OF_OBJECTS,
+    "instances": _OF_OBJECTS,
+    "duplicates": _OF_OBJECTS,
+    "originals": _OF_OBJECTS,
+    "locations": Table(REMADE, "from the objects: those of replicas by the jobs that look for missing copies"),
+    "conflicts": Table(AUTHORITATIVE, "an administrator resolved it", "who resolved conflicts, and why"),
+    "volumes": Table(AUTHORITATIVE, "an administrator added or detached it; a rebuild reads the markers"),
+    "nodes": Table(REMADE, "by the next heartbeat"),
+    "index_lock": Table(AUTHORITATIVE, "a restore has begun, and nobody uses what it has not finished"),
+    "writers": Table(REMADE, "by the next connection (PostgreSQL)"),
+    "unknown_callers": Table(REMADE, "by the next call", "calls of unknown AE titles"),
+    "tombstones": Table(AUTHORITATIVE, "a deletion was ordered; a rebuild reads the notes on the volumes"),
+    "deletions": Table(AUTHORITATIVE, "a deletion was ordered, or withdrawn by C-STORE", "deletions not yet done"),
+    "performed_steps": _STEPS,
+    "performed_step_studies": _STEPS,
+    "performed_step_series": _STEPS,
+    "commitments": _COMMITMENTS,
+    "commitment_instances": _COMMITMENTS,
+    "completions": Table(AUTHORITATIVE, "a release of an association, which does not come again", "completed studies"),
+    "progress": Table(
+        AUTHORITATIVE, "an administrator began to drain a volume; a poll was answered", "polls, and draining of volumes"
+    ),
+    "jobs": Table(REMADE, "see above", "jobs: deliveries that wait, holds, reports and copies"),
+    "job_kinds": _STANDING,
+    "job_lanes": _STANDING,
+    "job_schedule": Table(REMADE, "by the next worker: what is periodic comes too early once"),
+    "schema_migrations": Table(REMADE, "by the next start: it is lost with all that the migration did"),
+}
+"""Table -> what is declared of it."""
+
+_REMADE = frozenset(name for name, table in TABLES.items() if table.kind == REMADE)
+
+
+def is_authoritative(name: str) -> bool:
+    """Tell whether a transaction that changes a table is to be flushed."""
+    return name not in _REMADE
