@@ -63,12 +63,22 @@ def make_directory(path: str | os.PathLike[str], *, dir_fd: int | None = None) -
 
 
 def make_directories(path: Path) -> None:
-    """Make a directory, and what is missing above it."""
+    """Make a directory, and what is missing above it, durably: what is flushed in it is lost without its name."""
     if path.is_dir():
         return
     make_directories(path.parent)
     with suppress(FileExistsError):
         make_directory(path)
+    flush_directory(path.parent)
+
+
+def flush_directory(path: str | os.PathLike[str]) -> None:
+    """Bring the names in a directory to stable storage."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _keep_owner(descriptor: int, path: str | os.PathLike[str], dir_fd: int | None) -> None:
