@@ -238,9 +238,10 @@ class DirectoryWriter:
         return name
 
     def _require_same(self, path: str, target: str) -> None:
-        """Raise DamagedObject unless a file holds just what was written."""
+        """Raise DamagedObject unless a file holds just what was written; it may be one that nobody has flushed yet."""
         with os.fdopen(self._files.open(target), "rb", buffering=0) as file:
             verify(file, self._stored(path))
+            self._files.flush(file.fileno())
 
     def _is_ours(self, path: str) -> bool:
         """Tell whether a link was made although an error was answered: NFS repeats a lost request."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 from pathlib import Path
 
 import apsw
@@ -159,7 +158,7 @@ def test_sqlite_loses_its_last_commits_or_none(recording: Recording, synchronous
         FILES.flush_all(str(data))
         for number in range(50):
             connection.execute("INSERT INTO t VALUES (?)", (number,))
-        os.kill(os.getpid(), signal.SIGKILL)  # or the connection is closed in order
+        recorded.die()  # or the connection is closed in order
 
     disk = recording.run(work).finish()
     counts = set()
