@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pydicom.dataset import Dataset
@@ -52,7 +52,7 @@ class Load:
     def running(self) -> Iterator[None]:
         """Load the node while the block runs; the connections may break at any time."""
         stop = threading.Event()
-        works = [self._send] * SENDERS + [self._find, self._get]
+        works = self.works()
         seeds = [self._random.random() for _ in works]
         threads = [
             threading.Thread(target=self._until_broken, args=(work, stop, seed))
@@ -68,19 +68,29 @@ class Load:
                 thread.join(60)
                 assert not thread.is_alive()
 
+    def works(self) -> list[Callable[[threading.Event, random.Random], None]]:
+        """Return what is done at the same time, each until it is told to stop."""
+        return [self._send] * SENDERS + [self._find, self._get]
+
+    def acknowledge(self, study: str, sop_instance_uid: str, digest: str) -> None:
+        """Remember that an instance was acknowledged."""
+        with self._lock:
+            self.count += 1
+            self.acknowledged.setdefault(study, {})[sop_instance_uid] = digest
+
     def _until_broken(self, work, stop: threading.Event, seed: float) -> None:
         try:
             work(stop, random.Random(seed))
         except MedserverError:
             return  # the node was killed: that is what this is for
 
-    def _associate(self, calling: str, *proposals: Proposal) -> Association:
+    def associate(self, calling: str, *proposals: Proposal) -> Association:
         address = self._node.address
         return associate(Address(address.ae_title, address.host, address.port), proposals, calling, LIMITS)
 
     def _send(self, stop: threading.Event, chance: random.Random) -> None:
         study, series = uids.new_uid(), uids.new_uid()
-        association = self._associate("STORESCU", Proposal(SECONDARY_CAPTURE, EXPLICIT))
+        association = self.associate("STORESCU", Proposal(SECONDARY_CAPTURE, EXPLICIT))
         previous: tuple[Dataset, bytes] | None = None
         number = 0
         while not stop.is_set():
@@ -91,13 +101,11 @@ class Load:
                 dataset, data_set = _image(study, series, number, chance)
             previous = dataset, data_set
             if _store(association, dataset, data_set) == 0:
-                with self._lock:
-                    self.count += 1
-                    self.acknowledged.setdefault(study, {})[dataset.SOPInstanceUID] = _digest(data_set)
+                self.acknowledge(study, dataset.SOPInstanceUID, _digest(data_set))
         association.release()
 
     def _find(self, stop: threading.Event, chance: random.Random) -> None:
-        association = self._associate("FINDSCU", query.proposal(uids.STUDY_ROOT_FIND))
+        association = self.associate("FINDSCU", query.proposal(uids.STUDY_ROOT_FIND))
         identifier = Dataset()
         identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", ""
         while not stop.is_set():
@@ -115,7 +123,7 @@ class Load:
 
     def fetch(self, study: str) -> dict[str, str]:
         """Fetch a study; return SHA-256 by SOP Instance UID."""
-        association = self._associate(
+        association = self.associate(
             "GETSCU",
             query.proposal(uids.STUDY_ROOT_GET),
             Proposal(SECONDARY_CAPTURE, EXPLICIT, as_scp=True),

@@ -21,7 +21,7 @@ from tests.peers.process import Completed, Server, wait_until
 
 PROGRAM = (sys.executable, "-m", "medserver")
 
-MODULES = ("medserver.cli.serve", "medserver.server", __name__)
+MODULES = ("medserver.cli.serve", "medserver.server", "tests.crash.power.recorder", __name__)
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(list(MODULES))
@@ -140,6 +140,9 @@ def _be_program(
         os.umask(umask)
     if directory is not None:
         os.chdir(directory)
+    from tests.crash.power.recorder import record_if_wanted
+
+    record_if_wanted()
     from medserver.cli import main
 
     main(arguments, prog_name="medserver")

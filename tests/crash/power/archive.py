@@ -35,19 +35,23 @@ def started(folder: Path, *options: str) -> Iterator[tuple[Node, Reconciliation]
     node = opened(folder, *options)
     try:
         yield node, archive.reconcile(node)
-        assert [finding for finding in archive.check(node, digests=True) if not _is_harmless(node, finding)] == []
+        assert [finding for finding in archive.check(node, digests=True) if not is_harmless(node, finding)] == []
     finally:
         node.close()
 
 
-def _is_harmless(node: Node, finding: Finding) -> bool:
+def is_harmless(node: Node, finding: Finding) -> bool:
     """Tell whether nobody lacks anything: what is needed nowhere, or a copy that is yet to be entered."""
     is_replica = finding.volume != node.primary_volume.name
     return finding.problem == Problem.SURPLUS or (finding.problem == Problem.NOT_INDEXED and is_replica)
 
 
 def perform_jobs(node: Node, rounds: int = 20) -> None:
-    """Have a worker do what is due."""
+    """Have a worker do what is due, and what was being done when the power was cut."""
+    for owner in node.index.jobs.owners():
+        node.index.jobs.expire(owner)
+    while node.index.jobs.sweep({}):
+        pass
     runner = Runner(node, periodic=())
     for _ in range(rounds):
         if not runner.run_due():

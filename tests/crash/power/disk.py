@@ -13,6 +13,7 @@ import os
 import random
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from tests.crash.power.content import SECTOR_BYTES, Content, pieces
 from tests.crash.power.log import Record
@@ -99,6 +100,7 @@ class _Change:
 
 
 Node = File | Directory
+_AnyNode = TypeVar("_AnyNode", File, Directory)
 
 
 def _alter(names: dict[str, Node], change: _Change) -> None:
@@ -123,11 +125,11 @@ class Disk:
     def __init__(self, folder: Path, only: str = "data") -> None:
         self._only = only
         self._inodes: dict[int, Node] = {}
+        self._nodes: list[Node] = []  # also those whose inode is that of another one by now
         self._flushes: dict[str, int] = {}
         self._delayed: list[Record] = []
         self._moment = 0
-        self.root = Directory()
-        self._inodes[folder.stat().st_ino] = self.root
+        self.root = self._enter(folder.stat().st_ino, Directory())
         if (folder / only).exists():
             self._load(folder / only, self.root)
 
@@ -135,12 +137,17 @@ class Disk:
         found = path.lstat()
         node = self._inodes.get(found.st_ino)
         if node is None:
-            node = self._inodes[found.st_ino] = Directory() if path.is_dir() else File(Content.of(path))
+            node = self._enter(found.st_ino, Directory() if path.is_dir() else File(Content.of(path)))
         into.stable[path.name] = into.names[path.name] = node
         if isinstance(node, Directory):
             for child in sorted(path.iterdir()):
                 if not child.name.endswith("-shm"):
                     self._load(child, node)
+
+    def _enter(self, inode: int, node: _AnyNode) -> _AnyNode:
+        self._inodes[inode] = node
+        self._nodes.append(node)
+        return node
 
     # -- playing -------------------------------------------------------------------------------------------------------
 
@@ -170,8 +177,7 @@ class Disk:
         if names is None or (name in names and names[name] is not self._inodes.get(inode)):
             return False
         if name not in names:  # else another process has noted it
-            self._inodes[inode] = node = Directory() if is_directory else File(Content())
-            self._change(directory, {name: node})
+            self._change(directory, {name: self._enter(inode, Directory() if is_directory else File(Content()))})
         return True
 
     def _do_link(self, directory: int, name: str, inode: int) -> bool:
@@ -230,7 +236,7 @@ class Disk:
 
     def _do_flushed_all(self, start: str) -> bool:
         before = self._flushes.pop(start)
-        for node in set(self._inodes.values()):
+        for node in self._nodes:
             node.flush(before)
         return True
 
@@ -252,7 +258,7 @@ class Disk:
         kept = chance.choice([0.0, 0.0, 0.5, 0.9, 1.0])
         kept_names = chance.choice([0.0, 0.0, 0.5, 1.0])
         counts: dict[Directory, int] = {}
-        for node in self._inodes.values():
+        for node in self._nodes:
             if isinstance(node, Directory):
                 whole = chance.random() < kept_names
                 counts[node] = len(node.pending) if whole else chance.randint(0, int(kept_names * len(node.pending)))

@@ -21,6 +21,8 @@ class Cut:
 
     Parameters
     ----------
+    number : int
+        Which one, from 0.
     folder : Path
         What it left.
     acknowledged : tuple of str
@@ -29,6 +31,7 @@ class Cut:
         Which one it is, for a message: seed and moment.
     """
 
+    number: int
     folder: Path
     acknowledged: tuple[str, ...]
     what: str
@@ -104,4 +107,4 @@ class Recording:
             played = moment
             target = self.folder / f"cut-{number}"
             self.disk.cut(target, chance)
-            yield Cut(target, tuple(acknowledged), f"seed {seed}, cut {number} at {moment} of {len(records)}")
+            yield Cut(number, target, tuple(acknowledged), f"seed {seed}, cut {number} at {moment} of {len(records)}")
