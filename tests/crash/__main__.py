@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import tempfile
 from pathlib import Path
@@ -67,6 +68,7 @@ def _kill_the_worker(node: Node, seed: int, kills: int) -> None:
 
 def _cut_the_power(seed: int, count: int) -> None:
     """Cut on one node after the other: they stay small, and each begins as a new archive does."""
+    logging.disable(logging.ERROR)  # each start in this process has something to say
     chance, done = random.Random(seed), 0
     while done < count:
         with tempfile.TemporaryDirectory() as folder:
