@@ -97,15 +97,15 @@ def rebuild(ctx: click.Context, invocation: Invocation, url: str | None, verify:
 
     A SQLite index is made beside the old one and takes its place when it is complete; the old one is kept
     under another name. Stop the node before. An interrupted rebuild goes on where it stopped, unless it was
-    made with --verify and this one is not, or the other way. The exit code is 1 if an object could not be
-    entered, before the interruption or after.
+    made with --verify and this one is not, or the other way. What only the old index knew is counted. The exit code
+    is 1 if an object could not be entered, before the interruption or after.
     """
     present = _sqlite_path(invocation) if url is None else None
     if url is None and present is None:
         raise BadUsage("the index is not in SQLite: say with --into where to make the new one")
     _check_volumes(invocation)
     with _exclusive(invocation, present) as held:
-        _require_objects(invocation, held)
+        only_there = _require_objects(invocation, held)
         with _fillable(invocation, held, url, present, verify) as node:
             before = _going_on(archive.interrupted_rebuild(node, verify=verify))
             with progress("rebuilding", not as_json) as shown:
@@ -119,6 +119,8 @@ def rebuild(ctx: click.Context, invocation: Invocation, url: str | None, verify:
                 click.echo(f"the old index is kept as {kept}", err=True)
         else:
             click.echo("the new index is complete; set [index] url to it and start the node again", err=True)
+        for what, number in only_there.items():
+            click.echo(f"not brought back: {number} {what}", err=True)
     _conclude(ctx, found, before, as_json)
 
 
@@ -183,10 +185,15 @@ def _check_volumes(invocation: Invocation) -> None:
         click.echo(f"{place}: the new index has no copies there; is its disk mounted?", err=True)
 
 
-def _require_objects(invocation: Invocation, held: Held) -> None:
+def _require_objects(invocation: Invocation, held: Held) -> dict[str, int]:
     """Refuse to make an index without the objects of a volume because its disk is not mounted.
 
     An index that cannot be read says nothing: a new one is made of what there is.
+
+    Returns
+    -------
+    dict of str to int
+        What the index that is to be replaced has that is not on the volumes.
 
     Raises
     ------
@@ -195,21 +202,23 @@ def _require_objects(invocation: Invocation, held: Held) -> None:
     """
     present = _sqlite_path(invocation)
     if present is not None and not present.exists():
-        return
+        return {}
     try:
         with closing(open_node(invocation.config_file, lock_owner=held.owner)) as node:
             has_objects = node.index.upkeep.has_good_objects
             away = [
                 one.name for one in node.volumes.values() if not one.condition().is_present and has_objects(one.name)
             ]
+            only_there = node.index.only_here()
     except IndexFailure as error:
         click.echo(f"the index that is there cannot be read: {error}", err=True)
-        return
+        return {}
     if away:
         raise BadUsage(
             f"the index has objects on the volume {away[0]}, which is not there: mount its disk, or, if that is lost, "
             f"put an empty one in its place and run: medserver store replicate {away[0]} --anew"
         )
+    return only_there
 
 
 def _sqlite_path(invocation: Invocation) -> Path | None:

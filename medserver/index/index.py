@@ -17,6 +17,7 @@ from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.backend import Backend
 from medserver.index.database.dump import DumpContent, ShouldStop
 from medserver.index.database.opening import clock_of, migrate, open_backend
+from medserver.index.database.tables import TABLES
 from medserver.index.database.writer import Writer
 from medserver.index.find.find import Find
 from medserver.index.find.locating import Preference
@@ -476,6 +477,15 @@ class Index:
     def counts(self) -> Counts:
         """Return how much the index holds."""
         return self._read(lambda connection: Counts(*connection.execute(_COUNTS).fetchone()))
+
+    def only_here(self) -> dict[str, int]:
+        """Count what a rebuild from the volumes would not bring back, by what it is."""
+        found: dict[str, int] = {}
+        for name, table in TABLES.items():
+            if table.lost_by_rebuild:
+                [[count]] = self._access.rows(self.backend.sql(f"SELECT COUNT(*) FROM {name} WHERE {table.counted}"))
+                found[table.lost_by_rebuild] = found.get(table.lost_by_rebuild, 0) + count
+        return {what: count for what, count in found.items() if count}
 
     def note_unknown_caller(self, ae_title: str, called: str, address: str) -> None:
         """Note that an AE called which is not known.

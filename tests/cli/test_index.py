@@ -13,7 +13,9 @@ import pytest
 from medserver import archive, lock
 from medserver.config import ConfigFile
 from medserver.errors import BadUsage
+from medserver.index import NewJob
 from medserver.node import open_node
+from medserver.safekeeping.drained import set_draining
 from medserver.store import paths
 from tests.archive.conftest import receive, stored_paths
 from tests.conftest import MakeDirectory
@@ -134,6 +136,21 @@ def test_rebuild_takes_the_place_of_the_index_and_keeps_the_old_one(config_path,
     [kept] = (tmp_path / "data").glob("index.db.replaced-*")
     assert kept.name in result.output
     assert not list((tmp_path / "data").glob("*.rebuilding*"))
+
+
+def test_rebuild_counts_what_only_the_old_index_knew(config_path):
+    assert "not brought back" not in invoke(config_path, "rebuild").output
+    with closing(open_node(ConfigFile(config_path))) as node:
+        node.index.add_jobs([NewJob("deliver", {"sop_instance_uid": "1.2.3"}, destination="PACS")] * 3)
+        node.index.jobs.pause("deliver", "PACS")
+        node.index.note_unknown_caller("CT9", "MEDSERVER", "10.0.0.9")
+        set_draining(node, "main", True)
+    assert [line for line in invoke(config_path, "rebuild").output.splitlines() if "not brought" in line] == [
+        "not brought back: 1 unknown callers",
+        "not brought back: 1 volumes that are drained, and last polls",
+        "not brought back: 3 jobs, such as deliveries that wait",
+        "not brought back: 1 pauses of jobs",
+    ]
 
 
 def test_rebuild_without_any_index(config_path, tmp_path):

@@ -86,6 +86,14 @@ def _insert_any(connection: Any, table: str) -> None:
 
 REQUEST = NewCommitment("scu", "1.2.9", "PACS", "PACS", (Reference("1.2", "1.2.3"),))
 
+def test_what_a_rebuild_would_not_bring_back_is_counted(index: Index) -> None:
+    index.add(record(number=1), [NewJob("deliver", destination="PACS")] * 2)
+    assert index.only_here() == {"jobs, such as deliveries that wait": 2}
+    index.progress_set("drain:near", "draining")
+    index.progress_set("check:near", "0")
+    assert index.only_here()["volumes that are drained, and last polls"] == 1
+
+
 ANSWERED: dict[str, Callable[[Index], object]] = {
     "N-CREATE": lambda index: index.performed_steps.add("1.2.3", "IN PROGRESS", "{}", "CT1", ["1.2"]),
     "N-SET": lambda index: index.performed_steps.change("1.2.3", lambda step: Change("COMPLETED", "{}")),

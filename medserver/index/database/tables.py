@@ -41,19 +41,22 @@ class Table:
     why : str
         By whom it is made again, or what was answered that stands here.
     lost_by_rebuild : str
-        What an administrator is told that a rebuild from the volumes does not bring back; empty if it does, or if it is
-        of no consequence.
+        What an administrator is told that a rebuild from the volumes does not bring back, in the plural; empty if it
+        does, or if it is of no consequence.
+    counted : str
+        The condition, in SQL, on the rows of which that is true.
     """
 
     kind: str
     why: str
     lost_by_rebuild: str = ""
+    counted: str = "1 = 1"
 
 
 _OF_OBJECTS = Table(REMADE, "from the objects, by the next start")
 _STEPS = Table(AUTHORITATIVE, "N-CREATE and N-SET were answered; a rebuild reads the notes on the volumes")
-_COMMITMENTS = Table(AUTHORITATIVE, "N-ACTION and N-EVENT-REPORT were answered", "transactions of storage commitment")
-_STANDING = Table(AUTHORITATIVE, "an administrator paused it", "pauses of kinds of jobs, and of their destinations")
+_ACTION = "N-ACTION and N-EVENT-REPORT were answered"
+_PAUSES = Table(AUTHORITATIVE, "an administrator paused it", "pauses of jobs", "paused = 1")
 
 TABLES: Mapping[str, Table] = {
     "patients": _OF_OBJECTS,
@@ -62,30 +65,38 @@ TABLES: Mapping[str, Table] = {
     "instances": _OF_OBJECTS,
     "duplicates": _OF_OBJECTS,
     "originals": _OF_OBJECTS,
-    "locations": Table(REMADE, "from the objects: those of replicas by the jobs that look for missing copies"),
-    "conflicts": Table(AUTHORITATIVE, "an administrator resolved it", "who resolved conflicts, and why"),
+    "locations": Table(
+        REMADE, "from the objects; those of replicas by the jobs that look for missing copies",
+        "verdicts on bad copies", "state = 'bad'",
+    ),
+    "conflicts": Table(
+        AUTHORITATIVE, "an administrator resolved it", "resolved conflicts", "resolved_at IS NOT NULL"
+    ),
     "volumes": Table(AUTHORITATIVE, "an administrator added or detached it; a rebuild reads the markers"),
     "nodes": Table(REMADE, "by the next heartbeat"),
     "index_lock": Table(AUTHORITATIVE, "a restore has begun, and nobody uses what it has not finished"),
     "writers": Table(REMADE, "by the next connection (PostgreSQL)"),
-    "unknown_callers": Table(REMADE, "by the next call", "calls of unknown AE titles"),
+    "unknown_callers": Table(REMADE, "by the next call", "unknown callers"),
     "tombstones": Table(AUTHORITATIVE, "a deletion was ordered; a rebuild reads the notes on the volumes"),
     "deletions": Table(AUTHORITATIVE, "a deletion was ordered, or withdrawn by C-STORE", "deletions not yet done"),
     "performed_steps": _STEPS,
     "performed_step_studies": _STEPS,
     "performed_step_series": _STEPS,
-    "commitments": _COMMITMENTS,
-    "commitment_instances": _COMMITMENTS,
-    "completions": Table(AUTHORITATIVE, "a release of an association, which does not come again", "completed studies"),
+    "commitments": Table(AUTHORITATIVE, _ACTION, "transactions of storage commitment"),
+    "commitment_instances": Table(AUTHORITATIVE, _ACTION),
+    "completions": Table(AUTHORITATIVE, "a release of an association, which does not come again"),
     "progress": Table(
-        AUTHORITATIVE, "an administrator began to drain a volume; a poll was answered", "polls, and draining of volumes"
+        AUTHORITATIVE, "an administrator began to drain a volume; a poll was answered",
+        "volumes that are drained, and last polls", "name LIKE 'drain:%' OR name LIKE 'poll:%'",
     ),
-    "jobs": Table(REMADE, "see above", "jobs: deliveries that wait, holds, reports and copies"),
-    "job_kinds": _STANDING,
-    "job_lanes": _STANDING,
+    "jobs": Table(REMADE, "see above", "jobs, such as deliveries that wait"),
+    "job_kinds": _PAUSES,
+    # Made with the first job, hence flushed: so is the first row of a new archive, by which a start knows that there
+    # was an index, and that what it adopts is to be routed.
+    "job_lanes": _PAUSES,
     "job_schedule": Table(REMADE, "by the next worker: what is periodic comes too early once"),
     "schema_migrations": Table(REMADE, "by the next start: it is lost with all that the migration did"),
-}
+}  # fmt: skip
 """Table -> what is declared of it."""
 
 _REMADE = frozenset(name for name, table in TABLES.items() if table.kind == REMADE)
