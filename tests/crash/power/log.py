@@ -5,11 +5,13 @@ from __future__ import annotations
 import marshal
 import os
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_LENGTH = struct.Struct("<Q")
+_MAGIC = b"\xc7power\x0a\x91"
+_HEAD = struct.Struct("<8sQI")  # magic, length, CRC-32
 
 Record = tuple[Any, ...]
 """What happened, and to what; a file or directory is named by its inode. `Disk.play` has the kinds."""
@@ -33,7 +35,7 @@ class Log:
     def add(self, *record: Any) -> None:
         """Append a record: it is there, in its place, when this returns."""
         content = marshal.dumps(record)
-        framed = _LENGTH.pack(len(content)) + content
+        framed = _HEAD.pack(_MAGIC, len(content), zlib.crc32(content)) + content
         assert _append(self._descriptor, framed) == len(framed), "the log is full"
 
     def close(self) -> None:
@@ -42,11 +44,14 @@ class Log:
 
 
 def read(path: Path | str) -> Iterator[Record]:
-    """Yield the records of a log; one that was not written to its end is left out."""
-    with open(path, "rb") as file:
-        while len(head := file.read(_LENGTH.size)) == _LENGTH.size:
-            [length] = _LENGTH.unpack(head)
-            content = file.read(length)
-            if len(content) < length:
-                return
+    """Yield the records of a log; those that were not written to their end, because of a kill, are left out."""
+    log = Path(path).read_bytes()
+    offset = log.find(_MAGIC)
+    while offset >= 0 and offset + _HEAD.size <= len(log):
+        _, length, checksum = _HEAD.unpack_from(log, offset)
+        end = offset + _HEAD.size + length
+        content = log[offset + _HEAD.size : end]
+        is_whole = len(content) == length and zlib.crc32(content) == checksum
+        if is_whole:
             yield marshal.loads(content)
+        offset = log.find(_MAGIC, end if is_whole else offset + 1)

@@ -11,6 +11,7 @@ import pytest
 
 from medserver.store.files import Files
 from tests.crash.power.disk import Disk
+from tests.crash.power.log import Log, read
 from tests.crash.power.recording import Recording
 
 CUTS = 60
@@ -169,3 +170,13 @@ def test_sqlite_loses_its_last_commits_or_none(recording: Recording, synchronous
         assert rows == [(number,) for number in range(len(rows))]
         counts.add(len(rows))
     assert counts == {50} if synchronous == "FULL" else min(counts) < 50 <= max(counts)
+
+
+def test_a_record_that_was_not_written_to_its_end_is_left_out(tmp_path: Path) -> None:
+    log = Log(tmp_path / "whole")
+    for number in range(3):
+        log.add("mark", "x" * 1000, number)
+    whole = (tmp_path / "whole").read_bytes()
+    size = len(whole) // 3
+    (tmp_path / "torn").write_bytes(whole[:size] + whole[size : size + 500] + whole[2 * size :])
+    assert [record[2] for record in read(tmp_path / "torn")] == [0, 2]
