@@ -253,8 +253,11 @@ class Recorder:
         return found.st_ino if stat.S_ISREG(found.st_mode) and found.st_dev == self._device else None
 
     def _absolute(self, path: Any, dir_fd: int | None) -> str:
+        name = os.fsdecode(path)
+        if os.path.isabs(name):  # whatever the descriptor is
+            return os.path.normpath(name)
         base = os.getcwd() if dir_fd is None else os.readlink(f"/proc/self/fd/{dir_fd}")
-        return os.path.normpath(os.path.join(base, os.fsdecode(path)))
+        return os.path.normpath(os.path.join(base, name))
 
     def _is_recorded(self, path: str) -> bool:
         return path.startswith(f"{self._folder}/") and not path.endswith(_UNRECORDED)

@@ -9,6 +9,7 @@ from medserver.archive.copies import Copy, as_stored
 from medserver.archive.fetch import open_object
 from medserver.node import Node
 from medserver.store import ObjectWriter
+from medserver.volumes import add
 from tests.archive.conftest import receive
 from tests.crash.power.archive import opened, started
 from tests.crash.power.recording import Recording
@@ -23,8 +24,7 @@ def test_a_copy_that_another_process_has_just_written(tmp_path: Path) -> None:
     [sample] = make_small(tmp_path / "made")
     with closing(opened(tmp_path, *REPLICA)) as node:
         assert receive(node, sample) == "stored"
-        near = node.volumes["near"]
-        near.found()
+        add(node.index, node.volumes["near"])
 
     def work(recorded: Recording) -> None:
         worker = opened(recorded.folder, *REPLICA)

@@ -41,6 +41,12 @@ def tree(folder: Path) -> dict[str, bytes]:
 FILES = Files()
 
 
+def flush_all(data: Path) -> None:
+    descriptor = os.open(data, os.O_RDONLY)
+    FILES.flush_all(descriptor)
+    os.close(descriptor)
+
+
 def prepare(data: Path) -> None:
     FILES.make_directory(str(data))
     FILES.flush_directory(str(data.parent))
@@ -92,7 +98,7 @@ def test_a_flush_of_everything(recording: Recording) -> None:
         write(data / "a", b"A", flush=False)
         FILES.make_directory(str(data / "folder"))
         write(data / "folder" / "b", b"B", flush=False)
-        FILES.flush_all(str(data))
+        flush_all(data)
 
     assert states(recording.run(work).finish(), recording.folder) == [{"a": b"A", "folder/b": b"B"}]
 
@@ -156,7 +162,7 @@ def test_sqlite_loses_its_last_commits_or_none(recording: Recording, synchronous
         connection = apsw.Connection(str(data / "index.db"))
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute(f"PRAGMA synchronous = {synchronous}; CREATE TABLE t (a)")
-        FILES.flush_all(str(data))
+        flush_all(data)
         for number in range(50):
             connection.execute("INSERT INTO t VALUES (?)", (number,))
         recorded.die()  # or the connection is closed in order
