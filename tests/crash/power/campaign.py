@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -26,6 +27,7 @@ from tests.crash.power.ledger import Ledger, mark
 from tests.crash.power.recorder import VARIABLE
 from tests.crash.power.recording import Cut, Recording
 from tests.crash.workers import wait_until_well
+from tests.peers import PeerFailed
 from tests.peers.node import Node
 from tests.peers.process import wait_until
 
@@ -98,12 +100,23 @@ class PowerCampaign(Campaign):
         self.load.recording = recording = Recording(self.node.directory)
         self.load.deletable = self._random.sample(sorted(self.ledger.instances), min(2, len(self.ledger.instances)))
         point = self._choose_point()
-        self.node.start(environment=environment(recording) | ({crash.VARIABLE: point} if point else {}))
-        wait_until(lambda: len(process_ids(self.node)) >= 4, what="all processes")
-        with self.load.running():
-            wait_a_moment(self._random.uniform(0.1, LOAD_MAX_S))
-            self.kill_everything()
+        if self._start(recording, point):
+            with self.load.running():
+                wait_a_moment(self._random.uniform(0.1, LOAD_MAX_S))
+                self.kill_everything()
         self._cut(recording, cuts, point)
+
+    def _start(self, recording: Recording, point: str) -> bool:
+        """Start the node; False if it came to its crash point, in what a start does first, and died."""
+        try:
+            self.node.start(environment=environment(recording) | ({crash.VARIABLE: point} if point else {}))
+        except PeerFailed:
+            if not point or self.node.server.process.returncode != -signal.SIGKILL:
+                raise
+            self.kill_everything()
+            return False
+        wait_until(lambda: len(process_ids(self.node)) >= 4, what="all processes")
+        return True
 
     def _choose_point(self) -> str:
         """Return at which crash point some process dies, and at which visit; empty for none."""
