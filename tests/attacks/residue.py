@@ -13,8 +13,10 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _ESTABLISHED, _CLOSE_WAIT = "01", "08"
 
 # The index keeps a few connections to its database open once they were needed, the journal its active segment, and
-# each process the lock on its folder for what is being received: none grows with what peers do.
+# each process the lock on its folder for what is being received and the folder of the volume: none grows with what peers
+# do.
 _KEPT_FILES = ("/index.db", "/journal/", "/lock")
+_KEPT_FOLDER = "/data/store"
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,10 @@ def _descriptors(process: Path) -> list[str]:
 
 
 def _count_descriptors(process: Path) -> int:
-    return sum(not any(part in target for part in _KEPT_FILES) for target in _descriptors(process))
+    return sum(
+        not target.endswith(_KEPT_FOLDER) and not any(part in target for part in _KEPT_FILES)
+        for target in _descriptors(process)
+    )
 
 
 def _resident_bytes(process: Path) -> int:
