@@ -10,7 +10,7 @@ from medserver.archive.copies import as_stored
 from medserver.archive.findings import Finding, Problem
 from medserver.archive.marks import Mark, Marks
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import BAD, GOOD, StoredLocation
+from medserver.index import BAD, GOOD, StoredCopy
 from medserver.node import Node
 from medserver.store import Volume
 
@@ -112,8 +112,8 @@ def _check_volume(
 
 
 def pairs(
-    locations: Iterator[StoredLocation], walk: Iterator[str]
-) -> Iterator[tuple[str, StoredLocation | None, bool]]:
+    locations: Iterator[StoredCopy], walk: Iterator[str]
+) -> Iterator[tuple[str, StoredCopy | None, bool]]:
     """Merge the two sorted sequences: yield each path once, with its row if there is one, and whether there is a
     file."""
     location, path = next(locations, None), next(walk, None)
@@ -129,7 +129,7 @@ def pairs(
 
 
 def _check_path(
-    node: Node, volume: Volume, path: str, location: StoredLocation | None, digests: bool
+    node: Node, volume: Volume, path: str, location: StoredCopy | None, digests: bool
 ) -> Iterator[Finding]:
     if location is not None:
         yield from _check_location(node, volume, location, digests)
@@ -137,7 +137,7 @@ def _check_path(
         yield Finding(Problem.NOT_INDEXED, volume.name, path, _what_is_known(node, volume.name, path))
 
 
-def _check_location(node: Node, volume: Volume, location: StoredLocation, digests: bool) -> Iterator[Finding]:
+def _check_location(node: Node, volume: Volume, location: StoredCopy, digests: bool) -> Iterator[Finding]:
     try:
         expected_bytes = location.data_set_offset + location.size_bytes
         size_bytes = volume.stat(location.path).size_bytes
@@ -154,7 +154,7 @@ def _check_location(node: Node, volume: Volume, location: StoredLocation, digest
         yield Finding(Problem.UNREADABLE, volume.name, location.path, str(error))
 
 
-def _others(node: Node, location: StoredLocation) -> str:
+def _others(node: Node, location: StoredCopy) -> str:
     """Say which other copies there are."""
     good = [copy.volume for copy in node.index.copies_of(location) if copy.state == GOOD]
     others = [volume for volume in good if volume != location.volume]

@@ -11,11 +11,11 @@ import io
 from datetime import timedelta
 from typing import BinaryIO
 
+from medserver.archive.adoption import adopt, record_of
 from medserver.archive.copies import Copy
+from medserver.archive.destruction import NotEntered, destroy
 from medserver.archive.fetch import open_object
-from medserver.archive.follow_ups import replication_jobs
 from medserver.archive.header import HeaderReader, check_identity
-from medserver.archive.ingest import record_of
 from medserver.codecs import Transcoded, transcode
 from medserver.crash import crash_point
 from medserver.dicom.part10 import FileMeta, Original, read_file_meta
@@ -37,7 +37,7 @@ def compress_object(node: Node, location: Copy, transfer_syntax_uid: str) -> boo
     ----------
     node : Node
         Where it is stored.
-    location : StoredInstance or StoredLocation
+    location : StoredCopy
         Any copy of it.
     transfer_syntax_uid : str
         Into which it is brought, without loss: every frame is decoded again and compared.
@@ -92,7 +92,7 @@ def put_in_place(node: Node, location: Copy, file_meta: FileMeta, transcoded: Tr
     ----------
     node : Node
         Where the object is stored.
-    location : StoredInstance or StoredLocation
+    location : StoredCopy
         Any copy of it.
     file_meta : FileMeta
         Of the new form: it says what it was made from, and that it replaces.
@@ -130,16 +130,15 @@ def put_in_place(node: Node, location: Copy, file_meta: FileMeta, transcoded: Tr
         volume.verify(stored)
         header = reader.header()
         check_identity(header, file_meta.sop_class_uid, file_meta.sop_instance_uid)
-        jobs = replication_jobs(node, volume.name, path)
-        is_needed = node.index.add(record_of(file_meta, header, stored), jobs, made_from=location).file_needed
+        added = adopt(node, record_of(file_meta, header, stored), made_from=location)
     except MedserverError:
-        if not node.index.has_location(volume.name, path):
-            volume.delete(path)
+        destroy(node, volume.name, path, because=NotEntered())
         raise
     crash_point("compressed entered")
-    if not is_needed:
-        volume.delete(path)
-    return is_needed
+    if added is None or not added.file_needed:
+        destroy(node, volume.name, path, because=NotEntered())
+        return False
+    return True
 
 
 def _digest_of(transcoded: Transcoded) -> str:

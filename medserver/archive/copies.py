@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from medserver.archive.damage import report_damage
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import GOOD, Duplicate, StoredInstance, StoredLocation
+from medserver.index import GOOD, StoredCopy
 from medserver.node import Node
 from medserver.store import StoredObject, paths
 
-Copy = StoredInstance | StoredLocation | Duplicate
+Copy = StoredCopy
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Copies:
     ----------
     node : Node
         Where they lie.
-    stored : StoredInstance or StoredLocation
+    stored : StoredCopy
         The object, and the copy with which to begin.
     certain : bool
         Ask the index first, for the copy may have been found bad since `stored` was read. Otherwise it is asked only

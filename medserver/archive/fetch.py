@@ -45,7 +45,7 @@ class OpenedObject:
 
     Parameters
     ----------
-    copy : StoredInstance or StoredLocation
+    copy : StoredCopy
         The copy that is read, at least in the beginning.
     file_meta : bytes
         What stands before the data set.
@@ -65,7 +65,7 @@ def open_data_set(node: Node, stored: Copy) -> BinaryIO:
     ----------
     node : Node
         Where it is stored.
-    stored : StoredInstance or StoredLocation
+    stored : StoredCopy
         Which one, as the index tells.
 
     Returns

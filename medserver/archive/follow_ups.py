@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from medserver.index import HIGH, LOW, InstanceRecord, NewJob
+from medserver.index import HIGH, LOW, InstanceRecord, NewJob, ObjectKey
 from medserver.node import Node
 
 REPLICATE, REPAIR, REMOVE, COMPRESS = "replicate", "repair", "remove", "compress"
@@ -60,8 +60,24 @@ def compression_job(volume: str, path: str, transfer_syntax_uid: str) -> NewJob:
 
 
 def removal_job(volume: str, paths: Sequence[str]) -> NewJob:
-    """Return what removes files that the index does not know, of objects that were deleted."""
+    """Return what removes files that the index does not know any more, of objects that were deleted on purpose."""
     return NewJob(REMOVE, {"paths": list(paths)}, destination=volume)
+
+
+def surplus_job(volume: str, files: Sequence[tuple[str, ObjectKey]], *, where: str = "") -> NewJob:
+    """Return what removes files that the index does not know any more, while something else is good.
+
+    Parameters
+    ----------
+    volume : str
+        Where they lie.
+    files : sequence of tuple (str, ObjectKey)
+        The path of each, and the object of which a good copy must be found.
+    where : str
+        The volume of that copy; empty if it may be on any.
+    """
+    surplus = [[path, key.sop_instance_uid, key.digest, key.transfer_syntax_uid] for path, key in files]
+    return NewJob(REMOVE, {"surplus": surplus, "where": where}, destination=volume)
 
 
 def repair_job(volume: str, path: str) -> NewJob:

@@ -7,34 +7,26 @@ committed; then, and only then, success may be answered. A crash in between leav
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from datetime import UTC
 from types import TracebackType
 
-from medserver.archive.follow_ups import compression_job, replication_jobs, route_job_of
-from medserver.archive.header import Header, HeaderReader, check_identity
+from medserver.archive.adoption import adopt, record_of
+from medserver.archive.destruction import NotEntered, destroy
+from medserver.archive.follow_ups import route_job_of
+from medserver.archive.header import HeaderReader, check_identity
+from medserver.archive.receiving_again import find_good_copy, is_received_again
 from medserver.archive.safekeeping import require_copies
 from medserver.crash import crash_point
-from medserver.dicom.conditions import SingleValue
 from medserver.dicom.part10 import FileMeta
 from medserver.dicom.transfer_syntaxes import transfer_syntax
 from medserver.dicom.uids import is_valid_uid
-from medserver.errors import (
-    DamagedObject,
-    DuplicateInstance,
-    InvalidObjectInstance,
-    MedserverError,
-    OutOfResources,
-    StoreFailure,
-)
-from medserver.index import BAD, Added, InstanceRecord, NewJob, StoredLocation
+from medserver.errors import DuplicateInstance, InvalidObjectInstance, MedserverError, OutOfResources
+from medserver.index import Added, InstanceRecord, NewJob
 from medserver.node import Node
 from medserver.routing.plan import Arrival, jobs_of
 from medserver.routing.rules import tags_of
-from medserver.store import ObjectWriter, StoredObject
-
-logger = logging.getLogger(__name__)
+from medserver.store import ObjectWriter
 
 
 def receive(
@@ -146,7 +138,7 @@ class Reception:
         Returns
         -------
         str
-            What became of it: ``stored``, ``same``, ``aside`` or ``replaced`` (see `index.Added`).
+            What became of it: ``stored``, ``same``, ``kept`` or ``replaced`` (see `index.Added`).
 
         Raises
         ------
@@ -163,29 +155,37 @@ class Reception:
         check_identity(header, self._file_meta.sop_class_uid, self._file_meta.sop_instance_uid)
         self.study_instance_uid = header.values["study_instance_uid"] or ""
         crash_point("object received")
+        if is_received_again(self._node, self._file_meta, self._writer):
+            return "same"
         stored = self._writer.seal(self._node.clock())
         crash_point("object sealed")
         record = record_of(self._file_meta, header, stored)
         added = self._enter(record)
         crash_point("row committed")
-        if added.outcome == "same" and self._forget_damaged(record):
-            added = self._enter(record)
         if not added.file_needed:
-            self._discard(stored.path)
+            destroy(self._node, record.volume, record.path, because=NotEntered())
         if added.outcome == "rejected":
             raise DuplicateInstance("another instance with this SOP Instance UID is stored")
         require_copies(self._node, record)
         return added.outcome
 
     def _enter(self, record: InstanceRecord) -> Added:
-        jobs = replication_jobs(self._node, record.volume, record.path)
-        if self._compress_to:
-            jobs.append(compression_job(record.volume, record.path, self._compress_to))
+        """Enter the file; if another one is said to be enough, that is read before it is believed."""
         try:
-            return self._node.index.add(record, jobs, self._routed(record))
+            added = self._adopt(record)
+            if added.outcome == "same" and not added.file_needed and not find_good_copy(self._node, record.key):
+                added = self._adopt(record)
+            return added
         except MedserverError:
-            self._take_back(record)
+            destroy(self._node, record.volume, record.path, because=NotEntered())
             raise
+
+    def _adopt(self, record: InstanceRecord) -> Added:
+        added = adopt(
+            self._node, record, routed=self._routed(record), compress_to=self._compress_to, is_receipt=True
+        )
+        assert added is not None, "what is received is not what was deleted"
+        return added
 
     def _routed(self, record: InstanceRecord) -> list[NewJob]:
         """Return what the rules want done with the instance, or what decides that later."""
@@ -203,69 +203,3 @@ class Reception:
             now,
         )
         return list(jobs_of(self._config, arrival, attributes, now))
-
-    def _forget_damaged(self, record: InstanceRecord) -> bool:
-        """Remove the row of a stored instance whose file is gone, cut or known to be bad: the new one replaces it.
-
-        Success for an instance that is stored already is a promise about the file that was stored then.
-        """
-        forgotten = False
-        for instance in self._node.index.select([SingleValue("SOPInstanceUID", record.sop_instance_uid)]):
-            for present in self._node.index.copies_of(instance):
-                if present.volume != record.volume or present.digest != record.digest:
-                    continue
-                if self._is_whole(present, record):
-                    continue
-                logger.error(
-                    "%s:%s was damaged, and is replaced by what was received", present.volume, present.path
-                )
-                forgotten = self._node.index.remove_location(present.volume, present.path)
-        return forgotten
-
-    def _is_whole(self, present: StoredLocation, record: InstanceRecord) -> bool:
-        if present.state == BAD:
-            return False
-        if (present.volume, present.path) == (record.volume, record.path):
-            return (
-                present.meta_digest == record.meta_digest
-            )  # else its path was free for ours, so it was gone
-        try:
-            size_bytes = self._node.volume(present.volume).stat(present.path).size_bytes
-        except DamagedObject:
-            return False
-        return size_bytes == present.data_set_offset + present.size_bytes
-
-    def _discard(self, path: str) -> None:
-        """Remove a file that the index does not need; if that fails it is surplus, and nothing is lost."""
-        try:
-            self._volume.delete(path)
-        except StoreFailure as error:
-            logger.warning("%s:%s is surplus: %s", self._volume.name, path, error)
-
-    def _take_back(self, record: InstanceRecord) -> None:
-        """Remove a file that the index did not take; if that is in doubt it is left to `reconcile`."""
-        try:
-            if not self._node.index.has_location(record.volume, record.path):
-                self._volume.delete(record.path)
-        except MedserverError as error:
-            logger.warning("%s:%s is left to the next start: %s", record.volume, record.path, error)
-
-
-def record_of(file_meta: FileMeta, header: Header, stored: StoredObject) -> InstanceRecord:
-    """Return the row of an object: the same from a reception and from the file that it left."""
-    return InstanceRecord(
-        sop_class_uid=file_meta.sop_class_uid,
-        sop_instance_uid=file_meta.sop_instance_uid,
-        transfer_syntax_uid=file_meta.transfer_syntax_uid,
-        values=header.values,
-        received_at=file_meta.received_at,
-        calling_ae_title=file_meta.source_ae_title or None,
-        volume=stored.volume,
-        path=stored.path,
-        data_set_offset=stored.data_set_offset,
-        size_bytes=stored.size_bytes,
-        digest=stored.digest,
-        meta_digest=stored.meta_digest,
-        duplicates=file_meta.duplicates or "keep",
-        original=file_meta.original,
-    )

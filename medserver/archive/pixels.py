@@ -20,7 +20,7 @@ from medserver.codecs.syntaxes import UNCOMPRESSED
 from medserver.dicom.part10 import FileMeta, Original, read_file_meta
 from medserver.dicom.transfer_syntaxes import transfer_syntax
 from medserver.errors import CannotTranscode, DamagedObject, StoreFailure, TransferSyntaxNotSupported
-from medserver.index import Form, ObjectKey, StoredLocation
+from medserver.index import Form, ObjectKey, StoredCopy
 from medserver.log import Event
 from medserver.node import Node
 from medserver.store import paths
@@ -78,7 +78,7 @@ def _difference(node: Node, copy: Copy, original: Original) -> str:
         return str(error)
 
 
-def _bring_back(node: Node, copy: StoredLocation, original: Original) -> None:
+def _bring_back(node: Node, copy: StoredCopy, original: Original) -> None:
     """Put an uncompressed image with the pixels of the original in the place of its compressed form.
 
     Raises
@@ -122,7 +122,7 @@ def _plain(
 
 
 def _file_meta(
-    node: Node, copy: StoredLocation, encoded: bytes, transfer_syntax_uid: str, original: Original
+    node: Node, copy: StoredCopy, encoded: bytes, transfer_syntax_uid: str, original: Original
 ) -> FileMeta:
     """Return that of an image that replaces its compressed form, unless that has been replaced since.
 
@@ -137,11 +137,11 @@ def _file_meta(
         transfer_syntax_uid=transfer_syntax_uid,
         source_ae_title=before.source_ae_title,
         received_at=max(node.clock(), received_at + 2 * BEHIND),
-        duplicates="replace" if copy.role == "instance" else "keep",
+        duplicates="replace" if copy.is_current else "keep",
         original=original,
     )
 
 
-def _put(node: Node, copy: StoredLocation, file_meta: FileMeta, plain: Transcoded) -> None:
+def _put(node: Node, copy: StoredCopy, file_meta: FileMeta, plain: Transcoded) -> None:
     if not put_in_place(node, copy, file_meta, plain):
         raise StoreFailure("another object has taken its place meanwhile: verify again")

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from medserver.archive.findings import Finding
-from medserver.archive.follow_ups import replication_jobs, route_job_of
+from medserver.archive.adoption import adopt
+from medserver.archive.follow_ups import route_job_of
 from medserver.archive.receipts import records_in_order
 from medserver.node import Node
 from medserver.store import Volume, paths
@@ -35,16 +36,16 @@ class Reconciliation:
         Unfinished files of dead processes, removed.
     adopted : int
         Objects that got their row now.
-    removed : int
-        Objects that were refused, were deleted on purpose, or are stored already under another path: removed, as
-        their reception would have.
+    surplus : int
+        Files that nobody needs: of objects that were refused or deleted on purpose, or that are stored already under
+        another path. They stay: ``index check`` tells of them.
     findings : list of Finding
         Objects that cannot be adopted. They are left where they are.
     """
 
     swept: int = 0
     adopted: int = 0
-    removed: int = 0
+    surplus: int = 0
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -70,8 +71,8 @@ def reconcile(node: Node) -> Reconciliation:
     _adopt(node, volume, done)
     if done != Reconciliation():
         logger.warning(
-            "reconciliation: %d unfinished files removed, %d objects adopted, %d removed, %d left alone",
-            done.swept, done.adopted, done.removed, len(done.findings),
+            "reconciliation: %d unfinished files removed, %d objects adopted, %d surplus, %d left alone",
+            done.swept, done.adopted, done.surplus, len(done.findings),
         )  # fmt: skip
     return done
 
@@ -89,20 +90,16 @@ def _adopt(node: Node, volume: Volume, done: Reconciliation) -> None:
     verify = recent is not None
     walks = [(volume, _without_row(node, volume, after))]
     for record in records_in_order(walks, verify=verify, report=report):
-        if node.index.tombstones.is_deleted(record):
-            logger.warning("%s:%s was deleted on purpose, and is removed", volume.name, record.path)
-            volume.delete(record.path)
-            done.removed += 1
-            continue
         # Its sender has had no success and sends it again; that will be the same, and nothing follows from it any more.
         routed = [route_job_of(record)] if recent is not None and node.config.current.routes else []
-        added = node.index.add(record, replication_jobs(node, volume.name, record.path), routed)
-        if added.file_needed:
+        compress_to = node.config.current.compress_to_of(record.calling_ae_title or "") if recent is not None else ""
+        added = adopt(node, record, routed=routed, compress_to=compress_to)
+        if added is not None and added.file_needed:
             done.adopted += 1
         else:
-            volume.delete(record.path)
-            done.removed += 1
-        logger.info("adopted %s:%s outcome=%s", volume.name, record.path, added.outcome)
+            done.surplus += 1
+        outcome = "deleted on purpose" if added is None else added.outcome
+        logger.info("adopted %s:%s outcome=%s", volume.name, record.path, outcome)
 
 
 def _without_row(node: Node, volume: Volume, after: str | None) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from medserver.archive.replication import copy_object
 from medserver.errors import OutOfResources, StoreFailure
-from medserver.index import GOOD, InstanceRecord, ObjectKey, StoredLocation
+from medserver.index import GOOD, InstanceRecord, StoredCopy
 from medserver.node import Node
 
 _COUNTED_ROLES = ("primary", "replica")
@@ -50,25 +50,9 @@ def require_copies(node: Node, record: InstanceRecord) -> None:
         raise OutOfResources(f"{len(present)} of {wanted} copies: {'; '.join(reasons)}")
 
 
-def _copies(node: Node, record: InstanceRecord) -> list[StoredLocation]:
-    """Return the copies of an object, or those of the compressed form that has taken its place."""
-    if copies := node.index.copies_of(_location(record)):
+def _copies(node: Node, record: InstanceRecord) -> list[StoredCopy]:
+    """Return the copies of an object, or those of the form that has taken its place."""
+    if copies := node.index.copies_of(record.key):
         return copies
-    key = ObjectKey(record.sop_instance_uid, record.digest, record.transfer_syntax_uid)
-    compressed = node.index.originals.form_of(key)
-    return node.index.copies_of(compressed) if compressed is not None else []
-
-
-def _location(record: InstanceRecord) -> StoredLocation:
-    return StoredLocation(
-        volume=record.volume,
-        path=record.path,
-        role="instance",
-        sop_instance_uid=record.sop_instance_uid,
-        sop_class_uid=record.sop_class_uid,
-        transfer_syntax_uid=record.transfer_syntax_uid,
-        data_set_offset=record.data_set_offset,
-        size_bytes=record.size_bytes,
-        digest=record.digest,
-        meta_digest=record.meta_digest,
-    )
+    form = node.index.forms.current_form_of(record.key)
+    return node.index.copies_of(form) if form is not None else []

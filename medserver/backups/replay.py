@@ -17,7 +17,7 @@ from medserver.archive.follow_ups import removal_job
 from medserver.archive.performed_steps import load_steps
 from medserver.archive.receipts import records_in_order
 from medserver.archive.tombstones import load_tombstones
-from medserver.index import GOOD, InstanceRecord, JobFilter
+from medserver.index import GOOD, InstanceRecord, JobFilter, ObjectKey, StoredCopy, Tombstone
 from medserver.node import Node
 from medserver.safekeeping.deletion import DELETE, removal_jobs
 from medserver.safekeeping.presence import condition_of
@@ -72,9 +72,16 @@ def _forget_deleted(node: Node, made_at: datetime) -> None:
     for tombstone in node.index.tombstones.all():
         if tombstone.deleted_at < made_at - MARGIN:
             continue
-        copies = [copy for copy in node.index.copies_of(tombstone) if archive.sealed_at(copy) <= tombstone.deleted_at]
+        copies = [copy for copy in node.index.copies_of(tombstone) if _is_meant(tombstone, copy)]
         if copies:
-            node.index.tombstones.add((), copies, removal_jobs(copies))
+            node.index.release(copies, removal_jobs(copies))
+
+
+def _is_meant(tombstone: Tombstone, copy: StoredCopy) -> bool:
+    """Tell whether a tombstone is about a file; those of earlier versions tell only the moment."""
+    if tombstone.path:
+        return copy.path == tombstone.path
+    return archive.sealed_at(copy) <= tombstone.deleted_at
 
 
 def _drop_done_deletions(node: Node) -> None:
@@ -84,14 +91,11 @@ def _drop_done_deletions(node: Node) -> None:
     waiting = list(jobs.list(JobFilter(DELETE)))
     if not waiting:
         return
-    deleted_at = {
-        (one.sop_instance_uid, one.digest, one.transfer_syntax_uid): one.deleted_at
-        for one in node.index.tombstones.all()
-    }
+    deleted_at = {one.key: one.deleted_at for one in node.index.tombstones.all()}
     jobs.drop([
         job.id
         for job in waiting
-        if all((at := deleted_at.get(tuple(key))) and at >= job.created_at for key in job.payload["objects"])
+        if all((at := deleted_at.get(ObjectKey(*key))) and at >= job.created_at for key in job.payload["objects"])
     ])
 
 

@@ -19,7 +19,7 @@ from medserver.cli.invocation import Invocation, echo_json, json_option, pass_in
 from medserver.cli.progress import Progress, progress
 from medserver.cli.text import count_in_words
 from medserver.errors import BadUsage, IndexFailure
-from medserver.index import Conflict, Duplicate
+from medserver.index import Conflict, StoredCopy
 from medserver.log import escaped
 from medserver.node import Node, open_node, utc_now
 
@@ -295,9 +295,8 @@ def _side(values: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={escaped(value)}" for name, value in values.items())
 
 
-def _duplicate_line(duplicate: Duplicate) -> str:
+def _duplicate_line(duplicate: StoredCopy) -> str:
     at = f"{duplicate.received_at:%Y-%m-%d %H:%M:%S}"
     caller = escaped(duplicate.calling_ae_title or "?")
     where = f"{duplicate.volume}:{duplicate.path}, {duplicate.size_bytes} bytes"
-    what = "duplicate" if duplicate.reason == "aside" else duplicate.reason
-    return f"{at} {what} {duplicate.sop_instance_uid} from {caller}: {where}"
+    return f"{at} {duplicate.sop_instance_uid} from {caller}: {where}"

@@ -24,11 +24,11 @@ from medserver.config.edit import add_volume
 from medserver.config.options import COMPRESSIONS
 from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.errors import BadUsage, StoreFailure
-from medserver.index import JobFilter, StoredLocation
+from medserver.index import JobFilter, StoredCopy
 from medserver.log import escaped
 from medserver.node import Node, open_node
 from medserver.safekeeping.compression import queue_compression
-from medserver.safekeeping.deletion import DELETE, asides_of, order_deletion
+from medserver.safekeeping.deletion import DELETE, duplicates_of, order_deletion
 from medserver.safekeeping.drained import is_draining, set_draining
 from medserver.safekeeping.draining import begin_draining
 from medserver.safekeeping.pace import Pace
@@ -214,7 +214,7 @@ def _verify_pixels(ctx: click.Context, invocation: Invocation, as_json: bool) ->
     counts: Counter[PixelState] = Counter()
     told: list[PixelCheck] = []
     with _opened(invocation) as node, progress("decoding", not as_json) as shown:
-        shown.expect(node.index.originals.count())
+        shown.expect(node.index.forms.count())
         for check in verify_all_pixels(node):
             shown.advance()
             counts[check.state] += 1
@@ -264,7 +264,7 @@ def repair(ctx: click.Context, invocation: Invocation) -> None:
     """
     repaired, failed = 0, 0
     with _opened(invocation) as node, progress("repairing") as shown:
-        bad: list[StoredLocation] = list(node.index.upkeep.bad())
+        bad: list[StoredCopy] = list(node.index.upkeep.bad())
         shown.expect(len(bad))
         for location in bad:
             try:
@@ -300,7 +300,7 @@ def delete(invocation: Invocation, keys: tuple[str, ...], force: bool, reason: s
     """
     with _opened(invocation) as node:
         instances = {one.sop_instance_uid: one for key in keys for one in instances_of(node, key)}
-        objects = [*instances.values(), *asides_of(node, instances.values())]
+        objects = [*instances.values(), *duplicates_of(node, instances.values())]
         amount = count_in_words(len(objects), "object")
         if not force:
             raise BadUsage(f"this removes the last verified copy of {amount}: --force does it all the same")

@@ -148,7 +148,15 @@ class Config:
 
     def compress_to(self, remote: Remote) -> str:
         """Return the transfer syntax that what a remote AE sends is compressed to later; empty if it is not."""
-        name = remote.ingest_transfer_syntax or self.store.compress
+        return self._compress_to(remote.ingest_transfer_syntax)
+
+    def compress_to_of(self, calling_ae_title: str) -> str:
+        """Return what `compress_to` does for an AE of which only the title is known."""
+        entries = self._remotes_by_ae_title.get(calling_ae_title, [])
+        return self._compress_to(next((one.ingest_transfer_syntax for one in entries), ""))
+
+    def _compress_to(self, own: str) -> str:
+        name = own or self.store.compress
         return "" if name == "none" else SHORT_NAMES[name]
 
     def route(self, name: str) -> Route | None:

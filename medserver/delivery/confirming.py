@@ -16,7 +16,7 @@ from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
 from medserver.errors import RemoteError
-from medserver.index import Job, Lane, NewJob, StoredInstance
+from medserver.index import Job, Lane, NewJob, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
@@ -113,7 +113,7 @@ class _Reports:
         }
 
 
-def _ask(node: Node, remote: Remote, instances: Iterable[StoredInstance]) -> int:
+def _ask(node: Node, remote: Remote, instances: Iterable[StoredCopy]) -> int:
     """Ask for commitment, wait a little for the report, and return the number of the transaction.
 
     Raises

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from medserver.config import Config, Route
-from medserver.index import Job, NewJob, StoredInstance
+from medserver.index import Job, NewJob, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, held
 from medserver.node import Node
@@ -20,7 +20,7 @@ class Entry(NamedTuple):
     """An instance that something is to be done with, and by which rule; None if an administrator wants it without."""
 
     job: Job
-    instance: StoredInstance
+    instance: StoredCopy
     rule: Route | None
 
 

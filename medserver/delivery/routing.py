@@ -13,7 +13,7 @@ from medserver import archive
 from medserver.archive.follow_ups import ROUTE
 from medserver.dicom.dataset_values import value_of
 from medserver.errors import StoreFailure
-from medserver.index import Job, StoredInstance
+from medserver.index import Job, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
@@ -48,10 +48,10 @@ def route(node: Node, batch: Batch) -> Iterator[Outcome]:
         yield done(job, *jobs_of(config, arrival, header, node.clock()))
 
 
-def _is_meant(node: Node, job: Job, instance: StoredInstance) -> bool:
+def _is_meant(node: Node, job: Job, instance: StoredCopy) -> bool:
     """Tell whether what was received is the instance: received as it is, or compressed since."""
     digest = job.payload["digest"]
     if digest == instance.digest:
         return True
-    original = node.index.originals.of(instance.sop_instance_uid, instance.digest)
+    original = node.index.forms.original_of(instance.key)
     return original is not None and original.digest == digest

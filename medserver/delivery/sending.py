@@ -21,7 +21,7 @@ from medserver.delivery.resting import destination_of, no_destination, rest
 from medserver.delivery.side_by_side import Pace, merged
 from medserver.dicom import status
 from medserver.errors import AssociationAborted, MedserverError, NoContextAccepted, RemoteError
-from medserver.index import Job, Lane, StoredInstance
+from medserver.index import Job, Lane, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
@@ -89,7 +89,7 @@ def _deliver(
     sender: StorageSender,
     instances: archive.ReadAhead,
     job: Job,
-    instance: StoredInstance,
+    instance: StoredCopy,
     changes: Changes,
 ) -> Outcome:
     try:
@@ -109,7 +109,7 @@ def _deliver(
 
 @contextmanager
 def _outgoing(
-    node: Node, instances: archive.ReadAhead, instance: StoredInstance, changes: Changes
+    node: Node, instances: archive.ReadAhead, instance: StoredCopy, changes: Changes
 ) -> Iterator[Outgoing]:
     """Give an instance as something to send: as it is stored, or with what its rule changes."""
     outgoing = instances.outgoing(instance)
@@ -140,7 +140,7 @@ def _outgoing(
 
 
 def _sender(
-    node: Node, remote: Remote, preferred: tuple[str, ...], instances: Iterable[StoredInstance]
+    node: Node, remote: Remote, preferred: tuple[str, ...], instances: Iterable[StoredCopy]
 ) -> StorageSender:
     config = node.config.current
     return StorageSender(

@@ -28,7 +28,7 @@ from medserver.index.jobs.records import (
     Verdict,
 )
 from medserver.index.jobs.jobs import Jobs
-from medserver.index.objects.originals import Form, ObjectKey, Originals
+from medserver.index.objects.forms import Form, Forms
 from medserver.index.performed_steps import Change, PerformedStep, PerformedSteps
 from medserver.index.find.query import Query
 from medserver.index.objects.records import (
@@ -36,10 +36,9 @@ from medserver.index.objects.records import (
     GOOD,
     Added,
     Counts,
-    Duplicate,
     InstanceRecord,
-    StoredInstance,
-    StoredLocation,
+    ObjectKey,
+    StoredCopy,
 )
 from medserver.index.find.selection import Selection
 from medserver.index.objects.tombstones import Tombstone
@@ -47,7 +46,6 @@ from medserver.index.upkeep.records import Cursor, Tally, VolumeTally
 
 __all__ = [
     "BAD",
-    "Form",
     "GOOD",
     "HIGH",
     "LOW",
@@ -60,8 +58,8 @@ __all__ = [
     "Counts",
     "Cursor",
     "DumpContent",
-    "Duplicate",
     "Form",
+    "Forms",
     "Index",
     "InstanceRecord",
     "Interrupted",
@@ -74,15 +72,13 @@ __all__ = [
     "NewCommitment",
     "NewJob",
     "ObjectKey",
-    "Originals",
     "PerformedStep",
     "PerformedSteps",
     "Query",
     "Selection",
     "Staged",
     "StoredCommitment",
-    "StoredInstance",
-    "StoredLocation",
+    "StoredCopy",
     "Tally",
     "Tombstone",
     "UnknownCaller",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from medserver.dicom.matching import Condition
+from medserver.errors import IndexFailure
 from medserver.index.callers import UnknownCaller, UnknownCallers
 from medserver.index.commitments.commitments import Commitments
 from medserver.index.commitments.table import CommitmentTable
@@ -20,7 +21,6 @@ from medserver.index.database.dump import DumpContent, ShouldStop
 from medserver.index.database.opening import migrate, open_backend
 from medserver.index.database.writer import Writer
 from medserver.index.find.find import Find
-from medserver.index.find.locating import Preference
 from medserver.index.find.query import Query
 from medserver.index.find.selection import Selection
 from medserver.index.jobs.jobs import Jobs
@@ -31,14 +31,14 @@ from medserver.index.objects import additions
 from medserver.index.objects.acquisitions import Acquisitions
 from medserver.index.objects.additions import Additions
 from medserver.index.objects.conflicts import Conflict, Conflicts
-from medserver.index.objects.copies import CopyTable
+from medserver.index.objects.copies import Preference
 from medserver.index.objects.deletions import Deletions, OrderTable
+from medserver.index.objects.forms import Forms
 from medserver.index.objects.hierarchy import Hierarchy
 from medserver.index.objects.locations import LocationTable
-from medserver.index.objects.originals import Originals, OriginalTable
 from medserver.index.objects.pruning import Pruning
-from medserver.index.objects.records import Added, Counts, Duplicate, InstanceRecord, StoredInstance, StoredLocation
-from medserver.index.objects.tombstones import Tombstones, TombstoneTable
+from medserver.index.objects.records import Added, Counts, InstanceRecord, ObjectKey, StoredCopy
+from medserver.index.objects.tombstones import Tombstone, Tombstones, TombstoneTable
 from medserver.index.performed_steps import PerformedSteps
 from medserver.index.upkeep.upkeep import Upkeep
 
@@ -46,14 +46,15 @@ Clock = Callable[[], datetime]
 Item = TypeVar("Item")
 
 _CURRENT = ("stored", "replaced")
-_KEPT = (*_CURRENT, "aside")
-_RECEIVED_AGAIN = ("same", "aside")
+_KEPT = (*_CURRENT, "kept")
+_RECEIVED_AGAIN = ("same", "kept")
 """Success is answered for what is there already, or what is found beside it: it must not go."""
 
 _COUNTS = (
     "SELECT (SELECT COUNT(*) FROM patients), (SELECT COUNT(*) FROM studies), (SELECT COUNT(*) FROM series), "
-    "(SELECT COUNT(*) FROM instances), (SELECT COUNT(*) FROM duplicates), (SELECT COUNT(*) FROM locations), "
-    "(SELECT COUNT(*) FROM conflicts), (SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM instances)"
+    "(SELECT COUNT(*) FROM instances), (SELECT COUNT(DISTINCT object) FROM objects JOIN locations "
+    "ON object = objects.id WHERE is_current = 0), (SELECT COUNT(*) FROM locations), (SELECT COUNT(*) FROM conflicts), "
+    "(SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM objects WHERE is_current = 1)"
 )
 
 
@@ -125,8 +126,8 @@ class Index:
         When studies seemed complete.
     acquisitions : Acquisitions
         The conditions under which instances were acquired.
-    originals : Originals
-        What was replaced by a compressed form of itself.
+    forms : Forms
+        What was made here from what was received.
     """
 
     def __init__(
@@ -138,12 +139,10 @@ class Index:
         self._conflicts = Conflicts(backend)
         hierarchy = Hierarchy(backend, self._conflicts)
         pruning = Pruning(backend, hierarchy)
-        originals = OriginalTable(backend)
-        self._additions = Additions(backend, hierarchy, pruning, originals)
-        self._locations = LocationTable(backend, pruning)
-        self._orders = OrderTable(backend)
         self._preference = Preference(volumes)
-        self._copies = CopyTable(backend, self._preference)
+        self._additions = Additions(backend, hierarchy, pruning)
+        self._locations = LocationTable(backend, pruning, self._preference)
+        self._orders = OrderTable(backend)
         self._callers = UnknownCallers(backend)
         lanes = LaneTable(backend)
         remembering = (hierarchy, lanes)
@@ -160,9 +159,9 @@ class Index:
         self.performed_steps = PerformedSteps(access)
         self.completions = Completions(access)
         self.acquisitions = Acquisitions(access)
-        self.originals = Originals(self._read, originals)
+        self.forms = Forms(self._read, backend)
         tombstones = TombstoneTable(backend)
-        self.tombstones = Tombstones(access, tombstones, self._locations)
+        self.tombstones = Tombstones(access, tombstones)
         self.deletions = Deletions(access, self._orders, tombstones, self._locations)
 
     def close(self) -> None:
@@ -183,7 +182,9 @@ class Index:
         record: InstanceRecord,
         jobs: Iterable[NewJob] = (),
         jobs_of_instance: Iterable[NewJob] = (),
-        made_from: StoredInstance | StoredLocation | None = None,
+        *,
+        is_receipt: bool = False,
+        made_from: StoredCopy | None = None,
     ) -> Added:
         """Add an object that lies in a volume.
 
@@ -193,11 +194,15 @@ class Index:
             The object.
         jobs : iterable of NewJob
             What is to be done with it. They are added in the same transaction if the archive keeps the object:
-            if it is stored, aside or replaced.
+            if it is stored, kept or replaced.
         jobs_of_instance : iterable of NewJob
-            What is to be done with the instance that it is: not if it is put aside.
-        made_from : StoredInstance or StoredLocation, optional
-            What it was made from just now: it is rejected if that was deleted meanwhile, or is to be.
+            What is to be done with the instance that it is: not if another object stays the current one.
+        is_receipt : bool
+            Whether somebody has just sent it, and is told that it is safe: that withdraws what was ordered to be done
+            to it. Else it was found on a volume, or made here.
+        made_from : StoredCopy, optional
+            What it was made from just now: it is rejected if that was deleted meanwhile, or is to be, or is not the
+            current object any more.
 
         Returns
         -------
@@ -212,21 +217,80 @@ class Index:
             If there was no space.
         """
         addition, jobs, jobs_of_instance = additions.prepare(record), list(jobs), list(jobs_of_instance)
-        source = made_from and (made_from.sop_instance_uid, made_from.digest, made_from.transfer_syntax_uid)
+        withdrawn = False
 
         def perform(connection: Any, add_jobs: AddJobs) -> Added:
-            if source is not None and not self._orders.stays(connection, source):
+            nonlocal withdrawn
+            withdrawn = False
+            if made_from is not None and not self._orders.stays(connection, made_from.key):
                 return Added("rejected", file_needed=False)
-            added = self._additions.add(connection, addition)
-            if added.outcome in _RECEIVED_AGAIN:
-                self._orders.withdraw(connection, record.sop_instance_uid)
+            must_be_current = made_from is not None and made_from.is_current
+            added = self._additions.add(
+                connection, addition, is_receipt=is_receipt, must_be_current=must_be_current
+            )
+            if is_receipt and added.outcome in _RECEIVED_AGAIN:
+                withdrawn = self._orders.withdraw(connection, record.sop_instance_uid)
             if added.outcome in _KEPT:
                 add_jobs(jobs)
             if added.outcome in _CURRENT:
                 add_jobs(jobs_of_instance)
             return added
 
-        return self._access.transact(perform, addition.order)
+        added = self._access.transact(perform, addition.order)
+        if withdrawn:
+            self.flush()  # a power cut must not bring the order back
+        return added
+
+    def receive_again(self, key: ObjectKey) -> bool:
+        """Take note that an object was received again, which is stored; what was ordered to be done to it is withdrawn.
+
+        Parameters
+        ----------
+        key : ObjectKey
+            Which.
+
+        Returns
+        -------
+        bool
+            False if it is not stored, neither itself nor what was made from it, and nothing was noted.
+        """
+        withdrawn = False
+
+        def perform(connection: Any) -> bool:
+            nonlocal withdrawn
+            withdrawn = False
+            if not self._additions.count_receipt(connection, key):
+                return False
+            withdrawn = self._orders.withdraw(connection, key.sop_instance_uid)
+            return True
+
+        is_stored = self._writer.run(perform)
+        if withdrawn:
+            self.flush()
+        return is_stored
+
+    def promote(self, record: InstanceRecord) -> bool:
+        """Make an object that is stored the current one of its instance, with its header.
+
+        Parameters
+        ----------
+        record : InstanceRecord
+            The object, as one of its files tells it.
+
+        Returns
+        -------
+        bool
+            False if it is that already, or is not there.
+        """
+        addition = additions.prepare(record)
+        return self._writer.run(lambda connection: self._additions.promote(connection, addition), addition.order)
+
+    def flush(self) -> None:
+        """Make all that was committed durable: it outlives a power cut."""
+        try:
+            self.backend.flush()
+        except OSError as error:
+            raise IndexFailure(f"index: {error}") from error
 
     def add_jobs(self, jobs: Iterable[NewJob]) -> list[int]:
         """Add jobs that follow from nothing else that is written, and return their numbers."""
@@ -281,7 +345,7 @@ class Index:
 
     # Files
 
-    def locations(self, after: tuple[str, str] = ("", "")) -> Iterator[StoredLocation]:
+    def locations(self, after: tuple[str, str] = ("", "")) -> Iterator[StoredCopy]:
         """Yield every file that the index knows, in the order of volume and path.
 
         Parameters
@@ -293,12 +357,16 @@ class Index:
             yield from page
             after = (page[-1].volume, page[-1].path)
 
-    def location(self, volume: str, path: str) -> StoredLocation | None:
+    def location(self, volume: str, path: str) -> StoredCopy | None:
         """Return what the index knows of a file, None if it does not refer to it."""
         return self._read(self._locations.at, volume, path)
 
+    def has_instance(self, sop_instance_uid: str) -> bool:
+        """Whether anything is stored under a SOP Instance UID."""
+        return self._read(self._locations.has_instance, sop_instance_uid)
+
     def has_location(self, volume: str, path: str) -> bool:
-        """Whether the index refers to a file, as an instance or as an object put aside."""
+        """Whether the index refers to a file."""
         return self._read(self._locations.has, volume, path)
 
     def recent_location(self, volume: str) -> str | None:
@@ -314,65 +382,69 @@ class Index:
         """
         return self._read(self._locations.recent, volume)
 
-    def remove_location(self, volume: str, path: str) -> bool:
-        """Forget a file, and the instance, series, study and patient that have no other.
+    def release(self, copies: Iterable[StoredCopy], jobs: Iterable[NewJob] = ()) -> None:
+        """Forget copies, and the objects, instances, series, studies and patients that have no other.
 
-        Returns
-        -------
-        bool
-            False if the index did not know the file.
+        Parameters
+        ----------
+        copies : iterable of StoredCopy
+            Which. Those that are not known any more are none.
+        jobs : iterable of NewJob
+            What is to be done with their files; added in the same transaction.
         """
-        return self._writer.run(lambda connection: self._locations.remove(connection, volume, path))
+        ordered, jobs = sorted(copies, key=lambda copy: (copy.sop_instance_uid, copy.volume, copy.path)), list(jobs)
 
-    def copies_of(self, stored: StoredInstance | StoredLocation | Duplicate) -> list[StoredLocation]:
+        def perform(connection: Any, add_jobs: AddJobs) -> None:
+            for copy in ordered:
+                self._locations.remove(connection, copy.volume, copy.path)
+            add_jobs(jobs)
+
+        self._access.transact(perform)
+
+    def copies_of(self, stored: StoredCopy | Tombstone | ObjectKey) -> list[StoredCopy]:
         """Return every copy of an object: the good ones first, and among them those to be read first.
 
         Parameters
         ----------
-        stored : StoredInstance, StoredLocation or Duplicate
+        stored : StoredCopy, Tombstone or ObjectKey
             Any copy of it, which itself need not be there any more.
         """
         return self.copies_of_each([stored])[0]
 
-    def copies_of_each(
-        self, objects: Sequence[StoredInstance | StoredLocation | Duplicate]
-    ) -> list[list[StoredLocation]]:
+    def copies_of_each(self, objects: Sequence[StoredCopy | Tombstone | ObjectKey]) -> list[list[StoredCopy]]:
         """Return what `copies_of` does for each of several objects, in one query."""
-        return self._read(self._copies.of, objects)
+        keys = [one if isinstance(one, ObjectKey) else one.key for one in objects]
+        return self._read(self._locations.of, keys)
 
-    def add_location(
-        self,
-        source: StoredInstance | StoredLocation | Duplicate,
-        volume: str,
-        path: str,
-        *,
-        verified_at: datetime | None = None,
-    ) -> bool:
-        """Enter a copy of a file that the index knows, byte for byte the same; again is harmless.
+    def add_location(self, copy: StoredCopy) -> bool:
+        """Enter a good copy of an object that the index knows; again is harmless.
 
         Parameters
         ----------
-        source : StoredInstance, StoredLocation or Duplicate
-            What was copied. The copy belongs to the same instance, or object put aside.
-        volume, path : str
-            Where the copy lies. If there is a row for that already, it becomes that of this copy, and good.
-        verified_at : datetime, optional
-            When the copy was read and compared.
+        copy : StoredCopy
+            Where it lies, and what. If there is a row for that already, the copy is good from now on.
 
         Returns
         -------
         bool
-            False if the index does not know the source any more, and nothing was entered.
-        """
-        places = (source.volume, source.path), (volume, path)
-        return self._writer.run(lambda connection: self._copies.add(connection, *places, verified_at))
+            False if the index does not know the object any more, and nothing was entered.
 
-    def add_locations(self, copies: Sequence[tuple[StoredLocation, str, str]], verified_at: datetime) -> list[bool]:
-        """Enter several copies at once, each a source, a volume and a path: as `add_location` does."""
-        places = [((source.volume, source.path), (volume, path)) for source, volume, path in copies]
-        return self._writer.run(
-            lambda connection: [self._copies.add(connection, *each, verified_at) for each in places]
-        )
+        Raises
+        ------
+        ValueError
+            Another object lies there.
+        """
+        return self.add_locations([copy])[0]
+
+    def add_locations(self, copies: Sequence[StoredCopy]) -> list[bool]:
+        """Enter several copies at once, as `add_location` does."""
+        ordered = sorted(range(len(copies)), key=lambda number: copies[number].sop_instance_uid)
+
+        def perform(connection: Any) -> list[bool]:
+            entered = {number: self._locations.add(connection, copies[number]) for number in ordered}
+            return [entered[number] for number in range(len(copies))]
+
+        return self._writer.run(perform)
 
     def mark_location(
         self, volume: str, path: str, state: str, *, verified_at: datetime | None = None
@@ -394,21 +466,22 @@ class Index:
             False if that was known already, or there is no such copy.
         """
         return self._writer.run(
-            lambda connection: self._copies.mark(connection, volume, path, state, verified_at)
+            lambda connection: self._locations.mark(connection, volume, path, state, verified_at)
         )
 
-    def duplicates(self) -> Iterator[Duplicate]:
-        """Yield the objects that were put aside, the oldest first, each once."""
+    def duplicates(self) -> Iterator[StoredCopy]:
+        """Yield the objects that are not current, the oldest first, each once."""
         yield from self._pages(self._locations.duplicates)
 
-    def instances(self, sop_instance_uids: Sequence[str]) -> dict[str, StoredInstance]:
-        """Return instances of the archive by SOP Instance UID: those that there are."""
+    def instances(self, sop_instance_uids: Sequence[str]) -> dict[str, StoredCopy]:
+        """Return the current object of instances by SOP Instance UID, of those that there are: its preferred copy."""
         return self._read(self._locations.instances, sop_instance_uids)
 
     def last_received_at(self, study_instance_uid: str, series_instance_uid: str = "") -> datetime | None:
         """Return when the last instance of a study, or of one series of it, was received; None if there is none."""
         statement = self.backend.sql(
-            "SELECT MAX(received_at) FROM instances JOIN series ON series.id = instances.series "
+            "SELECT MAX(received_at) FROM instances JOIN objects ON objects.instance = instances.id AND is_current = 1 "
+            "JOIN series ON series.id = instances.series "
             "JOIN studies ON studies.id = series.study WHERE study_instance_uid = ? "
             "AND (series_instance_uid = ? OR ? = '')"
         )

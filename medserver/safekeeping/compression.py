@@ -9,7 +9,7 @@ from medserver import archive
 from medserver.archive.follow_ups import compression_job
 from medserver.dicom.transfer_syntaxes import transfer_syntax
 from medserver.errors import CannotTranscode, StoreFailure, TransferSyntaxNotSupported
-from medserver.index import GOOD, Job, StoredLocation
+from medserver.index import GOOD, Job, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.log import Event
@@ -52,10 +52,10 @@ def _compress(node: Node, job: Job) -> Outcome:
     return done(job)
 
 
-def is_compressible(location: StoredLocation) -> bool:
+def is_compressible(location: StoredCopy) -> bool:
     """Tell whether an object is one that may be compressed: an instance, and neither compressed nor put aside."""
     syntax = transfer_syntax(location.transfer_syntax_uid)
-    return location.role == "instance" and not syntax.encapsulated and not syntax.deflated
+    return location.is_current and not syntax.encapsulated and not syntax.deflated
 
 
 def queue_compression(node: Node, transfer_syntax_uid: str) -> int:

@@ -12,14 +12,15 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from medserver.archive.adoption import adopt, record_of_file
+from medserver.archive.destruction import Ordered, Surplus, destroy
 from medserver.archive.follow_ups import removal_job
 from medserver.archive.tombstones import write_tombstones
 from medserver.crash import crash_point
 from medserver.errors import DamagedObject
-from medserver.index import Duplicate, Job, NewJob, StoredInstance, StoredLocation, Tombstone
+from medserver.index import Job, NewJob, ObjectKey, StoredCopy, Tombstone
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
-from medserver.index.objects.deletions import Key
 from medserver.log import Event
 from medserver.node import Node
 from medserver.safekeeping.presence import wait_until_removable
@@ -37,31 +38,30 @@ _OF_ORIGINALS = ("compression", "its compressed form has taken its place")
 
 logger = logging.getLogger(__name__)
 
-Stored = StoredInstance | StoredLocation | Duplicate
 
-
-def order_deletion(node: Node, objects: Sequence[Stored], *, by: str, reason: str) -> list[Key]:
+def order_deletion(node: Node, objects: Sequence[StoredCopy], *, by: str, reason: str) -> list[ObjectKey]:
     """Have objects deleted by jobs, with every copy of them; return what was ordered, as `Deletions.order` does.
 
     Parameters
     ----------
     node : Node
         Where they are.
-    objects : sequence of StoredInstance, StoredLocation or Duplicate
+    objects : sequence of StoredCopy
         What is deleted; with an instance all that is stored under its SOP Instance UID.
     by, reason : str
         Who wants it, and why.
     """
 
-    def jobs_of(keys: Sequence[Key]) -> Iterator[NewJob]:
+    def jobs_of(keys: Sequence[ObjectKey]) -> Iterator[NewJob]:
         for first in range(0, len(keys), OBJECTS_PER_JOB):
-            some = [list(key) for key in keys[first : first + OBJECTS_PER_JOB]]
+            page = keys[first : first + OBJECTS_PER_JOB]
+            some = [[key.sop_instance_uid, key.digest, key.transfer_syntax_uid] for key in page]
             yield NewJob(DELETE, {"objects": some, "by": by, "reason": reason})
 
     return node.index.deletions.order(objects, jobs_of)
 
 
-def removal_jobs(copies: Iterable[StoredLocation]) -> Iterator[NewJob]:
+def removal_jobs(copies: Iterable[StoredCopy]) -> Iterator[NewJob]:
     """Yield the jobs that remove the files of copies which the index forgets."""
     paths: defaultdict[str, list[str]] = defaultdict(list)
     for copy in copies:
@@ -97,9 +97,9 @@ def _delete(node: Node, job: Job) -> None:
             Event("deleted", sop_instance_uid=each.sop_instance_uid, digest=each.digest, by=each.deleted_by,
                   reason=each.reason)
         )  # fmt: skip
-    unwritten = node.index.tombstones.unwritten(ordered)  # also those of an attempt that was interrupted
-    if unwritten:
-        write_tombstones(node, unwritten)
+    performed = node.index.tombstones.performed(ordered)  # also those of an attempt that was interrupted
+    if performed:
+        write_tombstones(node, performed)
     crash_point("tombstones written")
     for each in ordered:
         if node.index.copies_of(each):
@@ -127,25 +127,35 @@ def remove(node: Node, batch: Batch) -> Iterator[Outcome]:
     for job in batch:
         if batch.should_stop:
             return
-        left = [path for path in job.payload["paths"] if not _remove(node, volume, path)]
+        left = [path for path, because in _files(job) if not _remove(node, volume, path, because)]
         problem = f"files in a journal that is being written: {len(left)}"
         yield failed(job, problem, delay_s=RETRY_S) if left else done(job)
 
 
-def _remove(node: Node, volume: Volume, path: str) -> bool:
-    """Remove a file unless the index has it again; False if it is still there."""
-    if node.index.has_location(volume.name, path):
-        return True
-    volume.delete(path)
-    crash_point("file deleted")
+def _files(job: Job) -> Iterator[tuple[str, Ordered | Surplus]]:
+    """Yield the files that a job is about, and why each may go."""
+    for path in job.payload.get("paths", ()):
+        yield path, Ordered()
+    for path, *key in job.payload.get("surplus", ()):
+        yield path, Surplus(ObjectKey(*key), job.payload["where"])
+
+
+def _remove(node: Node, volume: Volume, path: str, because: Ordered | Surplus) -> bool:
+    """Remove a file; one that may not go is adopted again. False if it is still in the journal."""
+    is_destroyed = destroy(node, volume.name, path, because=because)
     try:
         volume.stat(path)
     except DamagedObject:
         return True
-    return False
+    if is_destroyed:
+        return False
+    if not node.index.has_location(volume.name, path):
+        adopt(node, record_of_file(volume, path, verify=True))
+        logger.warning(Event("not removed", volume=volume.name, path=path, reason="there is nothing good in its place"))
+    return True
 
 
-def asides_of(node: Node, instances: Iterable[Stored]) -> list[Duplicate]:
-    """Return what was put aside because it has the SOP Instance UID of one of these."""
+def duplicates_of(node: Node, instances: Iterable[StoredCopy]) -> list[StoredCopy]:
+    """Return the objects that are not current of some instances, a copy of each."""
     uids = {one.sop_instance_uid for one in instances}
     return [one for one in node.index.duplicates() if one.sop_instance_uid in uids]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from medserver import archive
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import GOOD, Job, StoredLocation
+from medserver.index import GOOD, Job, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.log import Event
@@ -52,14 +52,14 @@ def _repair_for(node: Node, volume: Volume, job: Job) -> Outcome:
     return done(job)
 
 
-def repair_copy(node: Node, location: StoredLocation) -> None:
+def repair_copy(node: Node, location: StoredCopy) -> None:
     """Make a copy good that is noted as bad: it may be so already, else a good one takes its place.
 
     Parameters
     ----------
     node : Node
         Where it lies.
-    location : StoredLocation
+    location : StoredCopy
         Which copy.
 
     Raises

@@ -9,7 +9,7 @@ from itertools import islice
 
 from medserver import archive
 from medserver.errors import DamagedObject, MedserverError, StoreFailure
-from medserver.index import GOOD, Job, StoredLocation
+from medserver.index import GOOD, Job, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
@@ -56,7 +56,7 @@ def replicate(node: Node, batch: Batch) -> Iterator[Outcome]:
 
 
 def _failure(
-    node: Node, job: Job, location: StoredLocation, target: Volume, problem: MedserverError
+    node: Node, job: Job, location: StoredCopy, target: Volume, problem: MedserverError
 ) -> Outcome:
     """Return that a copy was not made; raise if the reason is the volume and not the object."""
     if not isinstance(problem, StoreFailure):
@@ -67,19 +67,19 @@ def _failure(
     return failed(job, str(problem))
 
 
-def good_copies(node: Node, location: StoredLocation) -> list[StoredLocation]:
+def good_copies(node: Node, location: StoredCopy) -> list[StoredCopy]:
     """Return the good copies of an object, on whichever volume."""
     return [copy for copy in node.index.copies_of(location) if copy.state == GOOD]
 
 
-def copy_now(node: Node, locations: Iterable[StoredLocation], target: Volume) -> Iterator[str | None]:
+def copy_now(node: Node, locations: Iterable[StoredCopy], target: Volume) -> Iterator[str | None]:
     """Make copies in this process, several at a time.
 
     Parameters
     ----------
     node : Node
         Where the objects lie.
-    locations : iterable of StoredLocation
+    locations : iterable of StoredCopy
         Any copy of each object.
     target : Volume
         Where the copies go.

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 
 from medserver.archive.follow_ups import REPAIR, REPLICATE, repair_job, replication_job
-from medserver.index import Cursor, JobFilter, NewJob, StoredLocation
+from medserver.index import Cursor, JobFilter, NewJob, StoredCopy
 from medserver.node import Node
 
 QUEUED_MAX = 10_000
@@ -52,7 +52,7 @@ def restart_seeking(node: Node, volume: str) -> None:
     node.index.progress_set(_key(volume), None)
 
 
-def missing_on(node: Node, volume: str) -> Iterator[StoredLocation]:
+def missing_on(node: Node, volume: str) -> Iterator[StoredCopy]:
     """Yield a good copy of every object that a volume lacks."""
     cursor: Cursor | None = Cursor()
     while cursor is not None:

@@ -93,7 +93,7 @@ def status_of(node: Node) -> Status:
         The index cannot be read.
     """
     tally = node.index.upkeep.tally()
-    originals, originals_bytes = node.index.originals.kept()
+    originals, originals_bytes = node.index.forms.kept()
     names = [*node.volumes, *(name for name in tally.volumes if name not in node.volumes)]
     return Status(
         volumes=tuple(_volume_status(node, name, tally) for name in names),

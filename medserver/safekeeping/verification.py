@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from medserver import archive
 from medserver.archive import Finding, Problem
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import StoredLocation
+from medserver.index import StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.node import Node
 from medserver.safekeeping.pace import Pace
@@ -49,7 +49,7 @@ def verify(node: Node, batch: Batch) -> None:
         pass  # what is found is in the log, noted in the index, and has a job
 
 
-def due_for_verification(node: Node, volume: str, before: datetime) -> Iterator[StoredLocation]:
+def due_for_verification(node: Node, volume: str, before: datetime) -> Iterator[StoredCopy]:
     """Yield the good copies on a volume that were neither written nor verified since a moment."""
     for copy in node.index.upkeep.to_verify(volume, before):
         if copy.verified_at is None and archive.sealed_at(copy) >= before:
@@ -59,7 +59,7 @@ def due_for_verification(node: Node, volume: str, before: datetime) -> Iterator[
 
 def verify_copies(
     node: Node,
-    copies: Iterable[StoredLocation],
+    copies: Iterable[StoredCopy],
     pace: Pace,
     *,
     progress: Callable[[int], None] = lambda count: None,
@@ -71,7 +71,7 @@ def verify_copies(
     ----------
     node : Node
         Where they lie.
-    copies : iterable of StoredLocation
+    copies : iterable of StoredCopy
         Which.
     pace : Pace
         How fast.
@@ -90,7 +90,7 @@ def verify_copies(
     StoreFailure, IndexFailure
         A volume is away, or the index failed.
     """
-    verified: list[StoredLocation] = []
+    verified: list[StoredCopy] = []
     noted_at = time.monotonic()
     try:
         for copy in copies:
@@ -110,7 +110,7 @@ def verify_copies(
         node.index.upkeep.note_verified(verified, node.clock())
 
 
-def _verify_copy(node: Node, copy: StoredLocation) -> Finding | None:
+def _verify_copy(node: Node, copy: StoredCopy) -> Finding | None:
     """Read a copy; None if it is good, or has been deleted meanwhile."""
     try:
         volume = node.volume(copy.volume)

@@ -20,7 +20,7 @@ from medserver.dicom.acquisition import PLAIN_KEYWORDS
 from medserver.dicom.dataset_values import value_of
 from medserver.dicom.matching import matches_item
 from medserver.errors import StoreFailure
-from medserver.index import StoredInstance
+from medserver.index import StoredCopy
 from medserver.log import Event
 from medserver.node import Node
 from medserver.services.plan import Plan
@@ -71,7 +71,7 @@ def _item(item: Mapping[str, str]) -> Dataset:
 
 
 def _of_image(
-    node: Node, plan: Plan, stored: StoredInstance, acquisition: Mapping[str, Any] | None
+    node: Node, plan: Plan, stored: StoredCopy, acquisition: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
     conditions = plan.further_keywords & PLAIN_KEYWORDS
     known = {keyword: acquisition.get(keyword) for keyword in conditions} if acquisition is not None else {}
@@ -85,7 +85,7 @@ def _of_image(
     return {keyword: _answer([value]) for keyword, value in known.items()} | elements
 
 
-def _header(node: Node, stored: StoredInstance) -> Dataset:
+def _header(node: Node, stored: StoredCopy) -> Dataset:
     """Read a stored header; one that is damaged tells nothing, and does not keep the others from being found."""
     try:
         return archive.read_header(node, stored)

@@ -27,7 +27,7 @@ from medserver.errors import (
     RemoteError,
     UnknownMoveDestination,
 )
-from medserver.index import Selection, StoredInstance
+from medserver.index import Selection, StoredCopy
 from medserver.log import Event
 from medserver.node import Node
 from medserver.scu.sender import StorageSender
@@ -154,7 +154,7 @@ def get(request: Request, node: Node) -> Iterator[Response]:
         )
 
 
-def _send_back(request: Request, instance: StoredInstance, send: Callable[[], int]) -> int:
+def _send_back(request: Request, instance: StoredCopy, send: Callable[[], int]) -> int:
     """Perform one sub-operation of a C-GET and return its status; `send` returns the Message ID of the request."""
     association = request.association
     try:

@@ -9,7 +9,7 @@ from itertools import islice
 from pydicom.dataset import Dataset
 
 from medserver.dicom import status
-from medserver.index import StoredInstance
+from medserver.index import StoredCopy
 from medserver.scu.exchange import encode_data_set
 from medserver.services.request import Request, Response
 
@@ -22,7 +22,7 @@ COUNT_MAX = 0xFFFF
 FAILED_UIDS_MAX = 1000
 """So many UIDs fit into one element with a 16-bit length (PS3.5 7.1.2)."""
 
-Deliver = Callable[[StoredInstance], int]
+Deliver = Callable[[StoredCopy], int]
 """Sends one instance and returns the status of the receiver."""
 
 
@@ -100,7 +100,7 @@ class Suboperations:
 
 
 def perform(
-    request: Request, count: int, instances: Iterable[StoredInstance], deliver: Deliver
+    request: Request, count: int, instances: Iterable[StoredCopy], deliver: Deliver
 ) -> Iterator[Response]:
     """Deliver the instances one after the other, look for a C-CANCEL in between, and report."""
     suboperations = Suboperations(count)
@@ -118,7 +118,7 @@ def perform(
     yield suboperations.finished(request)
 
 
-def refuse(request: Request, count: int, instances: Iterable[StoredInstance], comment: str) -> Response:
+def refuse(request: Request, count: int, instances: Iterable[StoredCopy], comment: str) -> Response:
     """Return the one response to an operation of which no sub-operation can even be tried."""
     suboperations = Suboperations(count)
     suboperations.fail_all(instance.sop_instance_uid for instance in instances)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from medserver import archive, codecs
 from medserver.dicom.uids import transfer_syntax
 from medserver.errors import CannotTranscode
-from medserver.index import StoredInstance
+from medserver.index import StoredCopy
 from medserver.node import Node
 from medserver.scu.exchange import next_message_id
 from medserver.scu.storage import store_request
 from medserver.wire.association import AcceptedContext, Association
 
 
-def send_without_bulk_data(association: Association, instance: StoredInstance, node: Node) -> int:
+def send_without_bulk_data(association: Association, instance: StoredCopy, node: Node) -> int:
     """Send the C-STORE request of an instance without its bulk data.
 
     The request begins when the whole data set has been read, so that a damaged one is never sent as far as it goes.
@@ -53,7 +53,7 @@ def send_without_bulk_data(association: Association, instance: StoredInstance, n
     return message_id
 
 
-def _choose_context(association: Association, instance: StoredInstance) -> AcceptedContext:
+def _choose_context(association: Association, instance: StoredCopy) -> AcceptedContext:
     """Return any context of the SOP class: without pixel data only the encoding of the data set matters.
 
     That of the stored object comes first, for its icon, and deflating comes last, for its cost.

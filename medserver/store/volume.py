@@ -71,6 +71,10 @@ class ObjectWriter(Protocol):
     def digest(self) -> str:
         """SHA-256 of the data set bytes written so far, hexadecimal."""
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether nothing has been written to the volume so far, and `seal` is what does."""
+
     def write(self, fragment: bytes | bytearray | memoryview) -> None:
         """Append to the data set. The fragment may be reused by the caller as soon as this returns.
 

@@ -202,7 +202,7 @@ def test_same_bytes_again_are_success_and_stored_once(node, sample):
 
 
 @pytest.mark.parametrize(
-    ("duplicates", "outcome", "first_stays"), [("keep", "aside", True), ("replace", "replaced", False)]
+    ("duplicates", "outcome", "first_stays"), [("keep", "kept", True), ("replace", "replaced", False)]
 )
 def test_other_bytes_under_the_same_uid_are_never_lost(
     open_archive, sample, duplicates, outcome, first_stays

@@ -18,13 +18,12 @@ from medserver.index.database.models import (
     Completions,
     Conflicts,
     Deletions,
-    Duplicates,
     JobKinds,
     JobLanes,
     Jobs,
     JobSchedule,
     Locations,
-    Originals,
+    Objects,
     PerformedSteps,
     PerformedStepSeries,
     PerformedStepStudies,
@@ -37,8 +36,8 @@ from medserver.index.sqlite.backend import check_version
 from tests.index.samples import record
 
 ALL_MODELS = [
-    *MODELS.values(), Duplicates, Locations, Conflicts, UnknownCallers, Progress, Jobs, JobKinds, JobLanes, JobSchedule,
-    Originals, Tombstones, PerformedSteps, PerformedStepSeries, PerformedStepStudies, Completions, Deletions,
+    *MODELS.values(), Objects, Locations, Conflicts, UnknownCallers, Progress, Jobs, JobKinds, JobLanes, JobSchedule,
+    Tombstones, PerformedSteps, PerformedStepSeries, PerformedStepStudies, Completions, Deletions,
 ]
 
 

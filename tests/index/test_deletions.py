@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,11 @@ ROUNDS = 40
 
 def tombstone_of(item: InstanceRecord) -> Tombstone:
     return Tombstone(item.sop_instance_uid, item.digest, item.transfer_syntax_uid, NOON, "test", "")
+
+
+def order(index: Index, item: InstanceRecord) -> None:
+    """Order that an instance is deleted."""
+    index.deletions.order([one for one in index.locations() if one.path == item.path])
 
 
 def no_jobs(copies: object) -> tuple[NewJob, ...]:
@@ -37,28 +43,28 @@ def test_an_order_is_carried_out_once(index: Index) -> None:
     item, other, wanted = record(number=1), record(number=2), tombstone_of(record(number=1))
     for one in (item, other):
         index.add(one)
-    index.deletions.order([wanted])
-    index.deletions.order([wanted])
+    order(index, item)
+    order(index, item)
     jobs: list[str] = []
     assert index.deletions.perform([wanted], lambda copies: [jobs.append(copy.path) for copy in copies] and ())
     assert (paths(index), jobs) == ([other.path], [item.path])
-    assert index.tombstones.unwritten([wanted]) == [wanted]
-    assert index.add(item).outcome == "stored"
+    assert index.tombstones.performed([wanted]) == [replace(wanted, path=item.path)]
+    assert index.add(item, is_receipt=True).outcome == "stored"
     assert index.deletions.perform([wanted], no_jobs) == []
-    assert index.tombstones.unwritten([wanted]) == []
+    assert index.tombstones.performed([wanted]) == []
     assert sorted(paths(index)) == sorted([item.path, other.path])
 
 
 @pytest.mark.parametrize(
     ("duplicates", "outcome", "stays"),
-    [("keep", "aside", True), ("replace", "replaced", False), ("reject", "rejected", False)],
+    [("keep", "kept", True), ("replace", "replaced", False), ("reject", "rejected", False)],
 )
 def test_other_bytes_that_come_after_the_order(index: Index, duplicates: str, outcome: str, stays: bool) -> None:
     """What is put aside is found beside what is there; what takes its place needs it no more."""
     item, other = record(), record(content="other", duplicates=duplicates)
     index.add(item)
-    index.deletions.order([tombstone_of(item)])
-    assert index.add(other).outcome == outcome
+    order(index, item)
+    assert index.add(other, is_receipt=True).outcome == outcome
     assert bool(index.deletions.perform([tombstone_of(item)], no_jobs)) is not stays
     kept = {one.path for one in (item, other) if one is other and outcome != "rejected" or one is item and stays}
     assert set(paths(index)) == kept
@@ -70,7 +76,7 @@ def test_received_again_while_it_is_deleted(index: Index, index_url: str, tmp_pa
     index.add(item)
     with open_index(index_url, base=tmp_path) as another:
         for _ in range(ROUNDS):
-            index.deletions.order([wanted])
+            order(index, item)
             barrier, outcomes = threading.Barrier(2), []
 
             def together(act: Callable[[], object], barrier=barrier, outcomes=outcomes) -> None:
@@ -79,7 +85,7 @@ def test_received_again_while_it_is_deleted(index: Index, index_url: str, tmp_pa
 
             threads = [
                 threading.Thread(target=together, args=(lambda: another.deletions.perform([wanted], no_jobs),)),
-                threading.Thread(target=together, args=(lambda: index.add(item),)),
+                threading.Thread(target=together, args=(lambda: index.add(item, is_receipt=True),)),
             ]
             for thread in threads:
                 thread.start()

@@ -8,7 +8,7 @@ import pytest
 
 from medserver.dicom.attributes import at_level
 from medserver.errors import IndexFailure
-from medserver.index import Index, Query, StoredInstance
+from medserver.index import Index, Query, StoredCopy
 from medserver.index.find.find import FIRST_PAGE_ROWS, PAGE_ROWS, PAGE_ROWS_BELOW
 from tests.index.samples import CT, EXPLICIT, MR, conditions, find, record
 
@@ -82,7 +82,7 @@ def test_a_location_tells_where_to_read(index: Index) -> None:
     item = record()
     index.add(item)
     [answer] = index.find(Query("IMAGE", (), ("SOPInstanceUID",), with_location=True))
-    assert answer["location"] == StoredInstance(
+    assert answer["location"] == StoredCopy(
         item.sop_instance_uid,
         CT,
         EXPLICIT,

@@ -39,7 +39,7 @@ def states(index: Index) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize(
-    ("duplicates", "outcome", "count"), [("keep", "aside", 2), ("replace", "replaced", 2), ("reject", "rejected", 1)]
+    ("duplicates", "outcome", "count"), [("keep", "kept", 2), ("replace", "replaced", 2), ("reject", "rejected", 1)]
 )
 def test_jobs_come_with_what_is_kept(index: Index, duplicates: str, outcome: str, count: int) -> None:
     assert index.add(record(), [COPY]).outcome == "stored"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medserver.index import Index, StoredInstance
+from medserver.index import Index, StoredCopy
 from medserver.index.find.selection import PAGE_ROWS
 from tests.index.samples import CT, EXPLICIT, IMPLICIT, MR, conditions, record
 
@@ -34,7 +34,7 @@ def test_a_selection_tells_where_to_read(index: Index) -> None:
     item = record()
     index.add(item)
     [stored] = index.select(conditions(SOPInstanceUID=item.sop_instance_uid))
-    assert stored == StoredInstance(
+    assert stored == StoredCopy(
         item.sop_instance_uid,
         CT,
         EXPLICIT,

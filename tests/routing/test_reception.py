@@ -92,7 +92,7 @@ def test_what_is_put_aside_is_not_sent(open_archive, sample: Sample) -> None:  #
     node = open_archive(*ARCHIVE)
     receive(node, sample)
     other = data_set_of(sample, lambda dataset: setattr(dataset, "PatientName", "Other"))
-    assert receive(node, sample, other) == "aside"
+    assert receive(node, sample, other) == "kept"
     assert jobs(node) == ["deliver"]
 
 

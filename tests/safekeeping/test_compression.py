@@ -13,10 +13,10 @@ from medserver import archive
 from medserver.dicom.part10 import read_file_meta
 from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.errors import OutOfResources
-from medserver.index import NewJob, StoredInstance, Tombstone
+from medserver.index import NewJob, StoredCopy, Tombstone
 from medserver.node import Node
 from medserver.safekeeping.compression import queue_compression
-from medserver.safekeeping.deletion import asides_of, order_deletion
+from medserver.safekeeping.deletion import duplicates_of, order_deletion
 from medserver.safekeeping.pace import Pace
 from medserver.safekeeping.verification import verify_copies
 from medserver.work.runner import Runner
@@ -50,7 +50,7 @@ def pixels(data_set: bytes, transfer_syntax_uid: str) -> bytes:
     return dataset.pixel_array.tobytes()
 
 
-def instances(node: Node) -> dict[str, StoredInstance]:
+def instances(node: Node) -> dict[str, StoredCopy]:
     return {one.sop_instance_uid: one for one in node.index.select([])}
 
 
@@ -69,7 +69,7 @@ def assert_kept(node: Node, samples: list[Sample]) -> None:
     assert {one.sop_instance_uid: one.digest for one in node.index.duplicates()} == expected
     assert states(node) == all_good(2 * len(samples))
     assert len(stored_paths(node)) == 2 * len(samples) * len(VOLUMES)
-    assert node.index.originals.kept() == (len(samples), sum(map(len, sent(samples).values())))
+    assert node.index.forms.kept() == (len(samples), sum(map(len, sent(samples).values())))
 
 
 def test_images_are_compressed_and_the_originals_stay(node: Node, worker: Runner, series: list[Sample]) -> None:
@@ -99,7 +99,7 @@ def test_what_it_was_stays_provable(node: Node, worker: Runner, series: list[Sam
     run_all(worker)
     for sample in series:
         stored = instances(node)[sample.sop_instance_uid]
-        original = node.index.originals.of(sample.sop_instance_uid, stored.digest)
+        original = node.index.forms.original_of(stored.key)
         assert original is not None
         assert original.digest == hashlib.sha256(sample.data_set()).hexdigest()
         assert original.size_bytes == len(sample.data_set())
@@ -145,7 +145,7 @@ def test_other_content_is_put_aside_as_ever(node: Node, worker: Runner, series: 
     dataset.save_as(tmp_path / "other.dcm")
     other = Sample(tmp_path / "other.dcm", *[getattr(series[0], name) for name in (
         "sop_class_uid", "sop_instance_uid", "transfer_syntax_uid")])  # fmt: skip
-    assert receive(node, other) == "aside"
+    assert receive(node, other) == "kept"
     assert_compressed(node, series)
 
 
@@ -167,7 +167,7 @@ def test_a_new_index_is_the_same(
         assert other.index.originals.of(uid, stored.digest) == node.index.originals.of(uid, stored.digest) is not None
     assert receive(other, series[0]) == "same"
     assert_compressed(other, series)
-    assert other.index.originals.kept() == node.index.originals.kept()
+    assert other.index.forms.kept() == node.index.forms.kept()
 
 
 def test_damage_is_repaired_as_ever(node: Node, worker: Runner, series: list[Sample]) -> None:
@@ -208,7 +208,7 @@ def test_what_was_replaced_meanwhile_is_left_alone(open_volumes, tmp_path: Path)
 def test_deletion_takes_everything(node: Node, worker: Runner, series: list[Sample]) -> None:
     run_all(worker)
     found = list(instances(node).values())
-    order_deletion(node, [*found, *asides_of(node, found)], by="test", reason="")
+    order_deletion(node, [*found, *duplicates_of(node, found)], by="test", reason="")
     run_all(worker)
     assert stored_paths(node) == []
     assert receive(node, series[0]) == "stored"  # a new decision

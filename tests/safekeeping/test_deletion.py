@@ -9,7 +9,7 @@ import pytest
 from medserver import archive, errors
 from medserver.archive.findings import Problem
 from medserver.index import GOOD, JobFilter, NewJob
-from medserver.safekeeping.deletion import asides_of, order_deletion
+from medserver.safekeeping.deletion import duplicates_of, order_deletion
 from medserver.safekeeping.drained import is_draining, set_draining
 from medserver.safekeeping.draining import begin_draining
 from medserver.safekeeping.status import status_of
@@ -31,7 +31,7 @@ def kept(node, samples, worker, clock):
 def delete(node, *samples) -> None:
     wanted = {sample.sop_instance_uid for sample in samples}
     objects = [one for one in node.index.select([]) if one.sop_instance_uid in wanted]
-    objects += asides_of(node, objects)
+    objects += duplicates_of(node, objects)
     order_deletion(node, objects, by="test", reason="a test")
 
 
@@ -109,7 +109,7 @@ def test_what_is_sent_again_after_the_order_stays(kept, worker, samples, open_vo
     delete(kept, *samples[:2])
     clock.advance(1)
     data_set = samples[0].data_set()[:-1] + b"\x77" if changed else samples[0].data_set()
-    assert receive(kept, samples[0], data_set) == ("aside" if changed else "same")
+    assert receive(kept, samples[0], data_set) == ("kept" if changed else "same")
     run_all(worker)
     assert served(kept) == sent([samples[0], *samples[2:]])
     assert [one.sop_instance_uid for one in kept.index.tombstones.all()] == [samples[1].sop_instance_uid]
@@ -144,7 +144,7 @@ def test_a_clock_that_was_set_back_does_not_delete_what_came_later(kept, worker,
 
 
 def test_what_was_put_aside_goes_too(kept, worker, samples):
-    assert receive(kept, samples[0], samples[0].data_set()[:-1] + b"\x77") == "aside"
+    assert receive(kept, samples[0], samples[0].data_set()[:-1] + b"\x77") == "kept"
     run_all(worker)
     delete(kept, samples[0])
     run_all(worker)

@@ -15,7 +15,7 @@ from medserver.codecs.encoders import HTJ2K_LOSSLESS
 from medserver.dicom.part10 import read_file_meta
 from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.dicom.uids import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
-from medserver.index import StoredInstance
+from medserver.index import StoredCopy
 from medserver.node import Node
 from medserver.safekeeping.compression import queue_compression
 from medserver.safekeeping.deletion import order_deletion
@@ -38,7 +38,7 @@ def delete_asides(node: Node, worker: Runner) -> None:
     run_all(worker)
 
 
-def current(node: Node) -> StoredInstance:
+def current(node: Node) -> StoredCopy:
     [instance] = node.index.select([])
     return instance
 
@@ -123,8 +123,8 @@ def test_a_new_index_is_the_same(
         assert [one for one in archive.rebuild(other) if one.problem != archive.Problem.SURPLUS] == []
         assert (current(other).digest, current(other).path) == (before.digest, before.path)
     assert {one.digest for one in other.index.duplicates()} == {one.digest for one in node.index.duplicates()}
-    of = other.index.originals.of(sample.sop_instance_uid, before.digest)
-    assert of == node.index.originals.of(sample.sop_instance_uid, before.digest) is not None
+    of = other.index.forms.original_of(before.key)
+    assert of == node.index.forms.original_of(before.key) is not None
     assert receive(other, sample) == "same"
 
 

@@ -119,7 +119,7 @@ def test_a_new_replica_gets_everything_and_nothing_is_queued_twice(node, samples
 
 
 def test_an_object_that_was_put_aside_is_copied_too(node, samples, worker):
-    assert receive(node, samples[0], samples[0].data_set()[:-1] + b"\x77") == "aside"
+    assert receive(node, samples[0], samples[0].data_set()[:-1] + b"\x77") == "kept"
     node.index.jobs.drop([job.id for job in node.index.jobs.list()])
     queue_missing(node, "near")
     assert waiting(node) == {("replicate", "near"): 13}

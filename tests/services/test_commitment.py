@@ -194,7 +194,7 @@ def test_same_request_again_is_performed_once(node: Node, scu: CommitmentScu, st
 
 
 def test_transaction_uid_of_another_request(node: Node, scu: CommitmentScu, study: list[Object]) -> None:
-    """Duplicate transaction UID: 0131 for every instance (PS3.3 C.14.1.1); the first request is not touched."""
+    """StoredCopy transaction UID: 0131 for every instance (PS3.3 C.14.1.1); the first request is not touched."""
     transaction_uid = scu.ask_and_go(node.address, references(study[:1]))
     assert scu.wait_for(transaction_uid).safe == references(study[:1])
     scu.ask_and_go(node.address, references(study[1:]), transaction_uid)

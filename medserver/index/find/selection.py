@@ -11,11 +11,11 @@ from medserver.dicom.attributes import attribute
 from medserver.dicom.matching import Condition
 from medserver.index.database.backend import Backend
 from medserver.index.database.connections import Connections
-from medserver.index.database.models import MODELS, Instances, Locations, Series
+from medserver.index.database.models import CURRENT_OBJECT, MODELS, Instances, Locations, Objects, Series
 from medserver.index.find import answers
-from medserver.index.find.locating import LOCATION_COLUMNS, Preference, located
 from medserver.index.find.query import Matching, compiled, levels_between, rows_of
-from medserver.index.objects.records import StoredInstance
+from medserver.index.objects.copies import COPY_COLUMNS, Preference, copy_of
+from medserver.index.objects.records import StoredCopy
 
 PAGE_ROWS = 500
 
@@ -79,7 +79,7 @@ class Selection:
     def __len__(self) -> int:
         return self.count
 
-    def __iter__(self) -> Iterator[StoredInstance]:
+    def __iter__(self) -> Iterator[StoredCopy]:
         statement = self._page_statement()
         for start in range(0, len(self._rows), PAGE_ROWS):
             yield from self._page(statement, self._rows[start : start + PAGE_ROWS])
@@ -92,10 +92,11 @@ class Selection:
         query = matching.rows(
             Instances.id,
             Instances.sop_class_uid,
-            Instances.transfer_syntax_uid,
+            Objects.transfer_syntax_uid,
             *[getattr(MODELS[row.level], row.column or "") for row in attributes],
             levels=("SERIES",),
-        ).order_by(Series.study, Series.id, Instances.instance_number_order, Instances.id)
+        ).join_from(Instances, Objects, on=CURRENT_OBJECT)
+        query = query.order_by(Series.study, Series.id, Instances.instance_number_order, Instances.id)
         statement, parameters = compiled(self._backend, query)
         with self._connections.lent() as connection:
             for row in self._backend.stream(connection, statement, parameters):
@@ -103,15 +104,17 @@ class Selection:
                     yield row[0], row[1], row[2]
 
     def _page_statement(self) -> str:
-        query = rows_of(levels_between(("STUDY",), "IMAGE"), Instances.id, *LOCATION_COLUMNS)
-        query = query.join_from(Instances, Locations, on=Locations.instance == Instances.id)
+        query = rows_of(levels_between(("STUDY",), "IMAGE"), Instances.id, *COPY_COLUMNS)
+        query = query.join_from(Instances, Objects, on=CURRENT_OBJECT).join_from(
+            Objects, Locations, on=Locations.object == Objects.id
+        )
         return compiled(self._backend, query.where(self._backend.one_of(Instances.id, [])))[0]
 
-    def _page(self, statement: str, rows: Sequence[int]) -> list[StoredInstance]:
+    def _page(self, statement: str, rows: Sequence[int]) -> list[StoredCopy]:
         parameters: tuple[Any, ...] = (self._backend.list_parameter(rows),)
         try:
             with self._connections.lent() as connection:
                 found = self._preference.first(connection.execute(statement, parameters))
         except self._backend.errors as error:
             raise self._backend.failure(error) from error
-        return [located(found[row][1:]) for row in rows if row in found]
+        return [copy_of(found[row][1:]) for row in rows if row in found]

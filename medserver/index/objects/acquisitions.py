@@ -13,10 +13,13 @@ from typing import Any
 
 from medserver.index.database.access import Access
 from medserver.index.database.moments import from_text
-from medserver.index.objects.records import InstanceRecord, StoredInstance
+from medserver.index.objects.records import InstanceRecord, StoredCopy
 
 Values = Mapping[str, Any]
 """Keyword -> what `medserver.dicom.matching.matches` takes: a text, a list of texts, or of mappings for a sequence."""
+
+
+_CURRENT = "JOIN objects ON objects.instance = instances.id AND is_current = 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Acquisition:
     content: str
 
     @classmethod
-    def of(cls, instance: StoredInstance | InstanceRecord, values: Values | None) -> Acquisition:
+    def of(cls, instance: StoredCopy | InstanceRecord, values: Values | None) -> Acquisition:
         """Return the conditions of an instance, or with None that they are not kept."""
         content = "" if values is None else json.dumps(values, separators=(",", ":"), ensure_ascii=False)
         return cls(instance.sop_instance_uid, instance.digest, content)
@@ -62,12 +65,16 @@ class Acquisitions:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._unread = access.backend.sql(
-            "SELECT sop_instance_uid, received_at FROM instances WHERE acquisition IS NULL ORDER BY id LIMIT ?"
+            f"SELECT sop_instance_uid, received_at FROM instances {_CURRENT} WHERE acquisition IS NULL "
+            "ORDER BY instances.id LIMIT ?"
         )
         self._newest = access.backend.sql(
-            "SELECT received_at FROM instances WHERE acquisition IS NULL ORDER BY id DESC LIMIT 1"
+            f"SELECT received_at FROM instances {_CURRENT} WHERE acquisition IS NULL ORDER BY instances.id DESC LIMIT 1"
         )
-        self._put = access.backend.sql("UPDATE instances SET acquisition = ? WHERE sop_instance_uid = ? AND digest = ?")
+        self._put = access.backend.sql(
+            "UPDATE instances SET acquisition = ? WHERE sop_instance_uid = ? AND EXISTS "
+            "(SELECT 1 FROM objects WHERE objects.instance = instances.id AND is_current = 1 AND digest = ?)"
+        )
         self._of_series = access.backend.sql(
             "SELECT DISTINCT acquisition FROM instances JOIN series ON series.id = instances.series "
             "WHERE series_instance_uid = ? AND acquisition IS NOT NULL"

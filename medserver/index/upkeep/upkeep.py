@@ -11,8 +11,8 @@ from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.backend import Backend
 from medserver.index.database.moments import from_text, to_text
 from medserver.index.jobs.records import NewJob
-from medserver.index.objects.locations import SELECT_LOCATIONS, location_of
-from medserver.index.objects.records import StoredLocation
+from medserver.index.objects.copies import SELECT_COPIES, copy_of
+from medserver.index.objects.records import StoredCopy
 from medserver.index.upkeep.records import Cursor, Tally, VolumeTally
 
 PAGE_ROWS = 500
@@ -40,29 +40,23 @@ class Upkeep:
         self._prepare_tallies(access.backend)
 
     def _prepare_seeking(self, backend: Backend) -> None:
-        self._window = {
-            role: backend.sql(
-                f"SELECT MAX(id) FROM (SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT {WINDOW_ROWS}) AS page"
-            )
-            for role, table in _TABLES.items()
-        }
-        self._missing = {
-            role: backend.sql(
-                f"{SELECT_LOCATIONS} WHERE locations.id IN (SELECT "
-                f"(SELECT MIN(id) FROM locations WHERE locations.{role} = objects.id AND state = 'good') "
-                f"FROM {table} AS objects WHERE objects.id > ? AND objects.id <= ? AND NOT EXISTS "
-                f"(SELECT 1 FROM locations WHERE locations.{role} = objects.id AND volume = ?)) ORDER BY locations.id"
-            )
-            for role, table in _TABLES.items()
-        }
+        self._window = backend.sql(
+            f"SELECT MAX(id) FROM (SELECT id FROM objects WHERE id > ? ORDER BY id LIMIT {WINDOW_ROWS}) AS page"
+        )
+        self._missing = backend.sql(
+            f"{SELECT_COPIES} WHERE locations.id IN (SELECT "
+            "(SELECT MIN(id) FROM locations WHERE locations.object = those.id AND state = 'good') "
+            "FROM objects AS those WHERE those.id > ? AND those.id <= ? AND NOT EXISTS "
+            "(SELECT 1 FROM locations WHERE locations.object = those.id AND volume = ?)) ORDER BY locations.id"
+        )
         self._bad = backend.sql(
-            f"{SELECT_LOCATIONS} WHERE state <> 'good' AND (volume, path) > (?, ?) "
+            f"{SELECT_COPIES} WHERE state <> 'good' AND (volume, path) > (?, ?) "
             f"ORDER BY volume, path LIMIT {PAGE_ROWS}"
         )
         self._any_on = backend.sql("SELECT 1 FROM locations WHERE volume = ? AND state = 'good' LIMIT 1")
 
     def _prepare_verification(self, backend: Backend) -> None:
-        page = f"{SELECT_LOCATIONS} WHERE state = 'good' AND volume = ? AND verified_at"
+        page = f"{SELECT_COPIES} WHERE state = 'good' AND volume = ? AND verified_at"
         self._never_verified = backend.sql(
             f"{page} IS NULL AND locations.id > ? ORDER BY locations.id LIMIT {PAGE_ROWS}"
         )
@@ -82,7 +76,7 @@ class Upkeep:
         self._mark_all = backend.sql("UPDATE locations SET state = 'bad' WHERE volume = ? AND state = 'good'")
         self._ids = backend.sql("SELECT MIN(id), MAX(id) FROM locations")
         self._at = backend.sql(
-            f"{SELECT_LOCATIONS} WHERE state = 'good' AND locations.id >= ? ORDER BY locations.id LIMIT 1"
+            f"{SELECT_COPIES} WHERE state = 'good' AND locations.id >= ? ORDER BY locations.id LIMIT 1"
         )
 
         self._report = backend.sql(
@@ -91,24 +85,24 @@ class Upkeep:
 
     def _prepare_tallies(self, backend: Backend) -> None:
         # Each of these reads an index from its beginning to its end, and no row of the table.
-        self._copies = [
-            backend.sql(
-                "SELECT copies, COUNT(*) FROM (SELECT COUNT(*) AS copies FROM locations "
-                f"WHERE {role} IS NOT NULL GROUP BY {role}) AS counted GROUP BY copies"
-            )
-            for role in _TABLES
-        ]
+        self._copies = backend.sql(
+            "SELECT copies, COUNT(*) FROM (SELECT COUNT(*) AS copies FROM locations GROUP BY object) AS counted "
+            "GROUP BY copies"
+        )
+        self._lost = backend.sql(
+            "SELECT COUNT(*) FROM objects WHERE is_current = 1 AND NOT EXISTS "
+            "(SELECT 1 FROM locations WHERE locations.object = objects.id)"
+        )
         self._with_bad = backend.sql(
-            "SELECT bad.volume, (SELECT COUNT(*) FROM locations WHERE locations.instance = bad.instance), "
-            "(SELECT COUNT(*) FROM locations WHERE locations.duplicate = bad.duplicate), "
-            "bad.instance, bad.duplicate FROM locations AS bad WHERE bad.state <> 'good'"
+            "SELECT bad.volume, (SELECT COUNT(*) FROM locations WHERE locations.object = bad.object), bad.object "
+            "FROM locations AS bad WHERE bad.state <> 'good'"
         )
         self._of_volume = backend.sql("SELECT COUNT(*) FROM locations WHERE volume = ?")
         self._volumes = backend.sql("SELECT volume FROM locations WHERE volume > ? ORDER BY volume LIMIT 1")
 
     # What is missing
 
-    def missing(self, volume: str, after: Cursor = Cursor()) -> tuple[list[StoredLocation], Cursor | None]:
+    def missing(self, volume: str, after: Cursor = Cursor()) -> tuple[list[StoredCopy], Cursor | None]:
         """Return the next objects that have a good copy but none on a volume, and where to go on.
 
         Parameters
@@ -120,18 +114,18 @@ class Upkeep:
 
         Returns
         -------
-        list of StoredLocation
+        list of StoredCopy
             A good copy of each; often empty before the end.
         Cursor or None
             For the next call; None at the end.
         """
 
-        def read(connection: Any) -> tuple[list[StoredLocation], Cursor | None]:
-            [[last]] = connection.execute(self._window[after.role], (after.number,)).fetchall()
+        def read(connection: Any) -> tuple[list[StoredCopy], Cursor | None]:
+            [[last]] = connection.execute(self._window, (after.number,)).fetchall()
             if last is None:
-                return [], after.next_role()
-            rows = connection.execute(self._missing[after.role], (after.number, last, volume)).fetchall()
-            return [location_of(row) for row in rows], Cursor(after.role, last)
+                return [], None
+            rows = connection.execute(self._missing, (after.number, last, volume)).fetchall()
+            return [copy_of(row) for row in rows], Cursor(last)
 
         return self._access.read(read)
 
@@ -139,15 +133,15 @@ class Upkeep:
         """Whether there should be anything on a volume: what is known to be bad may be gone."""
         return bool(self._access.rows(self._any_on, (volume,)))
 
-    def bad(self) -> Iterator[StoredLocation]:
+    def bad(self) -> Iterator[StoredCopy]:
         """Yield the copies that are bad, in the order of volume and path."""
         after = ("", "")
         while page := self._access.read(self._bad_page, after):
             yield from page
             after = (page[-1].volume, page[-1].path)
 
-    def _bad_page(self, connection: Any, after: tuple[str, str]) -> list[StoredLocation]:
-        return [location_of(row) for row in connection.execute(self._bad, after).fetchall()]
+    def _bad_page(self, connection: Any, after: tuple[str, str]) -> list[StoredCopy]:
+        return [copy_of(row) for row in connection.execute(self._bad, after).fetchall()]
 
     def mark_volume_bad(self, volume: str) -> None:
         """Note that there is nothing any more on a volume."""
@@ -155,7 +149,7 @@ class Upkeep:
 
     # What is to be verified
 
-    def to_verify(self, volume: str, before: datetime) -> Iterator[StoredLocation]:
+    def to_verify(self, volume: str, before: datetime) -> Iterator[StoredCopy]:
         """Yield the good copies on a volume that have not been verified since a moment, those first that never were.
 
         Pages are read as they are needed; what was verified meanwhile may still come.
@@ -169,7 +163,7 @@ class Upkeep:
             yield from (location for _, location in page)
             last = (to_text(page[-1][1].verified_at), page[-1][0])  # type: ignore[arg-type]
 
-    def sample(self, numbers: Iterable[float], volume: str | None = None) -> list[StoredLocation]:
+    def sample(self, numbers: Iterable[float], volume: str | None = None) -> list[StoredCopy]:
         """Return good copies at random, each once.
 
         Parameters
@@ -180,7 +174,7 @@ class Upkeep:
             Only copies there.
         """
 
-        def read(connection: Any) -> list[StoredLocation]:
+        def read(connection: Any) -> list[StoredCopy]:
             [[first, last]] = connection.execute(self._ids).fetchall()
             if first is None:
                 return []
@@ -188,12 +182,12 @@ class Upkeep:
             for number in numbers:
                 for row in connection.execute(self._at, (first + int(number * (last - first)),)).fetchall():
                     rows[row[0]] = row
-            found = (location_of(rows[number]) for number in sorted(rows))
+            found = (copy_of(rows[number]) for number in sorted(rows))
             return [one for one in found if volume in (None, one.volume)]
 
         return self._access.read(read)
 
-    def note_verified(self, copies: Sequence[StoredLocation], at: datetime) -> None:
+    def note_verified(self, copies: Sequence[StoredCopy], at: datetime) -> None:
         """Note that copies were read and are what was stored."""
         moment = to_text(at)
 
@@ -204,8 +198,8 @@ class Upkeep:
         if copies:
             self._access.writer.run(perform)
 
-    def _page(self, connection: Any, statement: str, parameters: tuple) -> list[tuple[int, StoredLocation]]:
-        return [(row[0], location_of(row)) for row in connection.execute(statement, parameters).fetchall()]
+    def _page(self, connection: Any, statement: str, parameters: tuple) -> list[tuple[int, StoredCopy]]:
+        return [(row[0], copy_of(row)) for row in connection.execute(statement, parameters).fetchall()]
 
     # How many there are
 
@@ -214,15 +208,14 @@ class Upkeep:
         return self._access.read(self._tally)
 
     def _tally(self, connection: Any) -> Tally:
-        copies: dict[int, int] = {}
-        for statement in self._copies:
-            for number, count in connection.execute(statement).fetchall():
-                copies[number] = copies.get(number, 0) + count
+        copies = dict(connection.execute(self._copies).fetchall())
+        [[lost]] = connection.execute(self._lost).fetchall()
+        copies[0] = lost
         bad: dict[str, int] = {}
-        objects: dict[tuple[int | None, int | None], list[int]] = {}  # object -> how many copies, how many are bad
-        for volume, of_instance, of_duplicate, *key in connection.execute(self._with_bad).fetchall():
+        objects: dict[int, list[int]] = {}  # object -> how many copies, how many are bad
+        for volume, total, number in connection.execute(self._with_bad).fetchall():
             bad[volume] = bad.get(volume, 0) + 1
-            objects.setdefault(tuple(key), [of_instance or of_duplicate, 0])[1] += 1
+            objects.setdefault(number, [total, 0])[1] += 1
         for total, damaged in objects.values():
             copies[total] -= 1
             copies[total - damaged] = copies.get(total - damaged, 0) + 1
@@ -262,6 +255,3 @@ class Upkeep:
             return True
 
         return self._access.transact(perform)
-
-
-_TABLES = {"instance": "instances", "duplicate": "duplicates"}
