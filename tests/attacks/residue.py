@@ -13,8 +13,8 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _ESTABLISHED, _CLOSE_WAIT = "01", "08"
 
 # The index keeps a few connections to its database open once they were needed, the journal its active segment, and
-# each process the lock on its folder for what is being received and the folder of the volume: none grows with what peers
-# do.
+# each process the lock on its folder for what is being received, and the folder of the volume: none grows with what
+# peers do.
 _KEPT_FILES = ("/index.db", "/journal/", "/lock")
 _KEPT_FOLDER = "/data/store"
 

@@ -61,8 +61,8 @@ def check_log(output: str) -> None:
 def check_files(directory: Path) -> None:
     """Assert that there are no other files than those of ours, with names of ours."""
     ours = re.compile(
-        r"config\.ini|serve\.log|data/(lock|index\.db(-wal|-shm)?|store/(incoming/([0-9a-f]{16}/)?(lock|[0-9a-f-]+\.part)"
-        r"|journal/\d{20}\.(active|sealed|spare|filling)|\d{4}/\d\d/\d\d/\d{4}/[0-9a-f]{64}(-\d+)?\.dcm))"
+        r"config\.ini|serve\.log|data/(lock|node|index\.db(-wal|-shm)?|store/(medserver-volume\.json"
+        r"|incoming/([0-9a-f]{16}/)?(lock|[0-9a-f-]+\.part)|journal/\d{20}\.(active|sealed|spare|filling)|\d{4}/\d\d/\d\d/\d{4}/[0-9a-f]{64}(-\d+)?\.dcm))"
     )
     names = [str(path.relative_to(directory)) for path in directory.rglob("*") if not path.is_dir()]
     assert [name for name in names if not ours.fullmatch(name)] == []

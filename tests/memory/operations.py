@@ -148,7 +148,7 @@ def move_study(node: Node, study: str, destination: str) -> int:
 
 def fill_index(node: Node, studies: int, instances: int = 1) -> None:
     """Put made-up studies of one series each into the index of a node that never ran; they are in no file."""
-    (node.data / "store" / "2026").mkdir(parents=True)  # as if they were: a node does not start without its objects
+    node.cli("index", "counts")  # the archive is new, and its volume gets its marker
     generator = script("bench_index")
     generator.SERIES_PER_STUDY, generator.INSTANCES_PER_SERIES = 1, instances
     generator.fill("sqlite:///index.db", node.data, studies)
