@@ -52,6 +52,7 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.IndexFailure: INPUT_OUTPUT,
         errors.IndexLocked: TEMPORARY_FAILURE,
         errors.IndexUnavailable: TEMPORARY_FAILURE,
+        errors.UnknownOutcome: TEMPORARY_FAILURE,
         errors.NotPart10: DATA_ERROR,
         errors.TransferSyntaxNotSupported: DATA_ERROR,
         errors.CannotTranscode: DATA_ERROR,

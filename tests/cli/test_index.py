@@ -8,32 +8,43 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from medserver import archive, lock
 from medserver.config import ConfigFile
 from medserver.errors import BadUsage
 from medserver.index import NewJob
-from medserver.node import open_node
+from medserver.node import Node, open_node
 from medserver.safekeeping.drained import set_draining
 from medserver.store import paths
 from tests.archive.conftest import receive, stored_paths
 from tests.conftest import MakeDirectory
 from tests.peers import command_line
 from tests.peers.command_line import Invoked
-from tests.peers.files import make_small, samples
+from tests.peers.files import Sample, make_small, samples
 from tests.peers.process import wait_until
 
 
 @pytest.fixture(scope="module")
 def filled(make_directory: MakeDirectory) -> Path:
-    """Give the data folder of a node that holds all samples and ten more instances; tests copy it."""
+    """Give the data folder of a node that holds all samples, ten more instances and a conflict; tests copy it."""
     directory = make_directory("filled")
     config_path = _configured(directory)
     with closing(open_node(ConfigFile(config_path))) as node:
         for sample in [*samples(), *make_small(directory / "made", 10)]:
             receive(node, sample)
+        _receive_as_of_another_patient(node, sample)
     return directory / "data"
+
+
+def _receive_as_of_another_patient(node: Node, sample: Sample) -> None:
+    """Receive one more instance of a study, with another Patient ID."""
+    patient_id = pydicom.dcmread(sample.path, stop_before_pixels=True).PatientID
+    uid = f"{sample.sop_instance_uid[:-1]}{(int(sample.sop_instance_uid[-1]) + 5) % 10}"
+    data_set = sample.data_set().replace(sample.sop_instance_uid.encode(), uid.encode())
+    data_set = data_set.replace(patient_id.encode(), b"X" * len(patient_id))
+    assert receive(node, sample, data_set, sop_instance_uid=uid) == "stored"
 
 
 @pytest.fixture

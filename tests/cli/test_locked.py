@@ -41,7 +41,7 @@ COMMANDS = [
     "procedures list",
     "conditions show 1.2",
     "index counts",
-    "index conflicts",
+    "index conflicts list",
     "index check",
     "backup create",
     "nodes forget 1",
