@@ -117,11 +117,7 @@ def _make(path: Path) -> None:
             os.link(temporary, path)
         except FileExistsError:
             return
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        modes.flush_directory(path.parent)
     finally:
         os.unlink(temporary)
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 import click
 
-from medserver import archive, lock
+from medserver import archive, lock, modes
 from medserver.archive import Finding, Mark
 from medserver.cli import index_conflicts
 from medserver.cli.index_items import echo_items, opened_node
@@ -245,11 +245,7 @@ def _take_the_place(path: Path) -> Path | None:
         kept = _beside(path, f"replaced-{utc_now():%Y%m%d%H%M%S}")
         _rename(path, kept)
     _rename(_beside(path, _UNFINISHED), path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    modes.flush_directory(path.parent)
     return kept
 
 

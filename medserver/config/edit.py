@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from medserver import modes
 from medserver.config.file import read_text
 from medserver.config.ini import read_ini, split_lines
 from medserver.config.options import DEFAULT_VOLUME_NAME, DEFAULT_VOLUME_PATH
@@ -218,15 +219,6 @@ def _replace(path: Path, text: str) -> None:
         except BaseException:
             os.unlink(temporary)
             raise
-        _sync_directory(target.parent)
+        modes.flush_directory(target.parent)
     except OSError as error:
         raise ConfigError(f"{target}: {error.strerror}") from None
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the new name of a file survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from medserver import modes
 from medserver.dicom import status
 from medserver.dicom.part10 import FileMeta
 from medserver.dicom.uids import is_valid_uid
@@ -86,7 +87,7 @@ class ReceivedFiles:
             if size_bytes is None:
                 return status.OUT_OF_RESOURCES
             os.replace(temporary, self._directory / f"{sop_instance_uid}.dcm")
-            _flush_directory(self._directory)
+            modes.flush_directory(self._directory)
         except OSError as error:
             self.problems[sop_instance_uid] = error.strerror or str(error)
             raise
@@ -117,11 +118,3 @@ def _write_all(descriptor: int, data: bytes | memoryview) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-def _flush_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

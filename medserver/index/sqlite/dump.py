@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import apsw
 
+from medserver import modes
 from medserver.errors import DamagedObject
 from medserver.index.database.dump import DumpContent, Interrupted, ShouldStop
 
@@ -98,11 +99,7 @@ def take_the_place(new: Path, present: Path, kept: Path) -> bool:
     else:  # a log without its database would be taken for that of the new one
         remove(present)
     _rename(new, present)
-    directory = os.open(present.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    modes.flush_directory(present.parent)
     return there_was_one
 
 
