@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
-from medserver.errors import IndexFailure, ResourceLimitation
+from medserver.errors import ResourceLimitation
 from medserver.index.commitments.records import NewCommitment, StoredCommitment
 from medserver.index.commitments.table import CommitmentTable
 from medserver.index.database.access import Access, AddJobs
@@ -91,8 +91,8 @@ class Commitments:
             add_jobs([job_of(number)])
             return Accepted(number, True)
 
-        accepted = self._access.transact(perform)
-        self._flush()
+        # Unlike an object it is only in the index; what is accepted already may have been committed a moment ago.
+        accepted = self._access.transact(perform, flushed=True)
         _tell_given_up(given_up)
         return accepted
 
@@ -171,16 +171,7 @@ class Commitments:
                 self._table.decide(connection, number, positions)
             return number
 
-        number = self._access.writer.run(perform)
-        self._flush()
-        return number
-
-    def _flush(self) -> None:
-        """Make durable what cannot be made again: unlike an object, a request or report is only in the index."""
-        try:
-            self._access.backend.flush()
-        except OSError as error:
-            raise IndexFailure(f"index: {error}") from error
+        return self._access.writer.run(perform, flushed=True)  # also one that comes again
 
     def _all_instances(self, connection: Any, number: int) -> Iterator[tuple[int, str, str, int | None]]:
         after = -1

@@ -48,7 +48,9 @@ class Access:
         """Return all rows that a statement of `Backend.sql` selects."""
         return self.read(lambda connection: connection.execute(statement, parameters).fetchall())
 
-    def transact(self, perform: Callable[[Any, AddJobs], Result], order: tuple[str, ...] = ()) -> Result:
+    def transact(
+        self, perform: Callable[[Any, AddJobs], Result], order: tuple[str, ...] = (), *, flushed: bool = False
+    ) -> Result:
         """Perform a transaction that may add jobs; who waits for jobs is told of them after the commit.
 
         Parameters
@@ -56,7 +58,7 @@ class Access:
         perform : callable
             Takes the connection and a function that adds jobs, and returns the result. The jobs are added behind
             everything else that it does. May be called more than once, as for `Writer.run`.
-        order : tuple of str
+        order, flushed
             As for `Writer.run`.
 
         Returns
@@ -72,6 +74,6 @@ class Access:
             self.job_table.add(connection, jobs, now)
             return result
 
-        result = self.writer.run(task, order)
+        result = self.writer.run(task, order, flushed=flushed)
         self.jobs.announce(job.lane for job in jobs)
         return result

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from medserver.errors import IndexFailure
 from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.backend import Backend
 from medserver.index.jobs.records import NewJob
@@ -166,12 +165,8 @@ class Deletions:
             add_jobs(jobs_of(copies))
             return performed
 
-        performed = self._access.transact(perform)
-        try:
-            self._access.backend.flush()  # the tombstones that follow must not outlive it
-        except OSError as error:
-            raise IndexFailure(f"index: {error}") from error
-        return performed
+        # The tombstones that follow must not outlive it, also if an interrupted attempt was what forgot the objects.
+        return self._access.transact(perform, flushed=True)
 
     def _copies_of(self, connection: Any, tombstone: Tombstone) -> list[StoredLocation]:
         return [
