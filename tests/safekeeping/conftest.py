@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,9 +12,9 @@ import pytest
 from medserver import archive
 from medserver.index import GOOD
 from medserver.node import Node
-from medserver.safekeeping import presence
 from medserver.work.runner import Runner
 from tests.archive.conftest import open_archive, receive  # noqa: F401 - a fixture
+from tests.hurry import hurried
 from tests.peers.files import Sample, make_small
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -22,11 +22,10 @@ VOLUMES = ("main", "near", "cold")
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick() -> Iterator[None]:
     """Nobody waits long for a volume that is away, or for others to go first."""
-    monkeypatch.setattr(presence, "HOLD_S", 0.1)
-    monkeypatch.setattr(presence, "LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(presence, "QUIET_MAX_S", 0.0)
+    with hurried():
+        yield
 
 
 @pytest.fixture

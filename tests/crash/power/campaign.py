@@ -19,7 +19,6 @@ from medserver import crash
 from medserver.config import ConfigFile
 from medserver.dicom import uids
 from medserver.node import open_node
-from medserver.safekeeping import presence
 from medserver.scu.normalized import create_instance, proposal, set_instance
 from tests.crash.campaign import Campaign, process_ids, wait_a_moment
 from tests.crash.load import Load
@@ -27,6 +26,7 @@ from tests.crash.power.ledger import Ledger, mark
 from tests.crash.power.recorder import VARIABLE
 from tests.crash.power.recording import Cut, Recording
 from tests.crash.workers import wait_until_well
+from tests.hurry import hurried
 from tests.peers import PeerFailed
 from tests.peers.node import Node
 from tests.peers.process import wait_until
@@ -152,19 +152,13 @@ class PowerCampaign(Campaign):
 
     def _examine(self, ledger: Ledger, cut: Cut, what: str, *, to_the_end: bool) -> None:
         config = ConfigFile(self.node.config, (f"node.data={cut.folder / 'data'}",))
-        hurry()
-        with closing(open_node(config)) as node:
+        with hurried(), closing(open_node(config)) as node:
             ledger.check(node, what, to_the_end=to_the_end)
 
 
 def environment(recording: Recording) -> dict[str, str]:
     """Return what has a process recorded."""
     return {VARIABLE: f"{recording.log}:{recording.folder}"}
-
-
-def hurry() -> None:
-    """Have no job of this process wait for others to go first, or for a volume."""
-    presence.HOLD_S, presence.LOOK_EVERY_S, presence.QUIET_MAX_S = 0.1, 0.01, 0.0
 
 
 def _step() -> Dataset:
