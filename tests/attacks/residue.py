@@ -7,6 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
+from medserver.config import ConfigFile
 from tests.peers.node import Node
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -47,7 +50,7 @@ class Residue:
         processes = [Path(f"/proc/{process_id}") for process_id, _ in processes_of(node)]
         return cls(
             threads=sum(_count(process / "task") for process in processes),
-            descriptors=sum(map(_count_descriptors, processes)),
+            descriptors=sum(map(_count_descriptors, processes)) - _count_index_connections(node),
             connections=_count_connections(node.address.port),
             temporary_files=sum(1 for _ in node.data.glob("*/incoming/**/*.part")),
             resident_bytes=sum(map(_resident_bytes, processes)),
@@ -110,6 +113,19 @@ def _count_descriptors(process: Path) -> int:
         not target.endswith(_KEPT_FOLDER) and not any(part in target for part in _KEPT_FILES)
         for target in _descriptors(process)
     )
+
+
+def _count_index_connections(node: Node) -> int:
+    """Return how many connections to PostgreSQL it has: like those to a file, a few stay open once they were needed."""
+    url = ConfigFile(node.config).current.index.url
+    if not url.startswith("postgresql://"):
+        return 0
+    with psycopg.connect(url) as connection:
+        statement = (
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        return connection.execute(statement).fetchone()[0]
 
 
 def _resident_bytes(process: Path) -> int:

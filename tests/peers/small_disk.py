@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.peers.process import wait_until
 
 FILLER = "filler"
 
@@ -34,10 +37,19 @@ class SmallDisk:
         return found.f_bavail * found.f_frsize
 
     def fill(self, left_bytes: int = 0) -> None:
-        """Take what is free, but for so many bytes."""
+        """Take what is free, but for so many bytes; a program that writes meanwhile may be quicker, then once more."""
         with (self.path / FILLER).open("ab") as file:
-            size_bytes = os.fstat(file.fileno()).st_size + max(self.free_bytes - left_bytes, 0)
-            os.posix_fallocate(file.fileno(), 0, max(size_bytes, 1))
+            wait_until(lambda: self._take(file.fileno(), left_bytes), what="space that nobody else takes first")
+
+    def _take(self, filler: int, left_bytes: int) -> bool:
+        size_bytes = os.fstat(filler).st_size + max(self.free_bytes - left_bytes, 0)
+        try:
+            os.posix_fallocate(filler, 0, max(size_bytes, 1))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            return False
+        return True
 
     def release(self) -> None:
         """Give back what `fill` took."""

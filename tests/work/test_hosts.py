@@ -126,7 +126,8 @@ def test_a_node_goes_on_after_a_restore_on_another_host(
     make_node: Callable[..., NodeProcess], url: str, tmp_path: Path
 ) -> None:
     node = make_node(options={"index.url": url}).start()
-    client, [sample, *_] = Client(node.address), samples()
+    client, [sample, other, *_] = Client(node.address), samples()
+    assert client.store(other) == [0], "an acceptor has opened the index"
 
     def is_stored() -> bool:
         try:
