@@ -50,7 +50,7 @@ def create_backup(node: Node, volume: Volume, should_stop: Callable[[], bool] = 
     Interrupted
         It was told to stop.
     """
-    if not wait_until_writable(node, volume, should_stop):
+    if not wait_until_writable(volume, should_stop):
         return None
     made_at = node.clock()
     with workspace(node.config.current, node.index.dump_size_bytes()) as dump:

@@ -20,7 +20,6 @@ from medserver.archive.tombstones import load_tombstones
 from medserver.index import GOOD, InstanceRecord, JobFilter
 from medserver.node import Node
 from medserver.safekeeping.deletion import DELETE, removal_jobs
-from medserver.safekeeping.presence import condition_of
 from medserver.safekeeping.seeking import restart_seeking
 from medserver.store import Volume
 from medserver.volumes import record_present
@@ -99,7 +98,7 @@ def _drop_done_deletions(node: Node) -> None:
 def _report_absence(node: Node, volume: Volume) -> Iterator[Finding]:
     """Tell of a volume that cannot be looked at, if anything should be there."""
     if node.index.upkeep.has_good_objects(volume.name):
-        condition = condition_of(node, volume)
+        condition = volume.condition()
         yield Finding(Problem.UNREADABLE, volume.name, "", f"the volume is {condition.state}: {condition.detail}")
 
 

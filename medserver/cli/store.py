@@ -196,7 +196,7 @@ def _copy_now(node: Node, names: Iterable[str]) -> int:
     copied, failed = 0, 0
     with progress("copying") as shown:
         for name in names:
-            require_present(node, node.volumes[name])
+            require_present(node.volumes[name])
             bad = (one for one in node.index.upkeep.bad() if one.volume == name)
             tally = node.index.upkeep.tally()
             here = tally.volumes.get(name)
@@ -296,7 +296,7 @@ def _verify_pixels(ctx: click.Context, invocation: Invocation, as_json: bool) ->
 def _verify_volume(node: Node, name: str, pace: Pace, restart: bool, shown) -> Iterator[Finding]:  # noqa: ANN001
     """Verify all copies on a volume; what has been verified since it began does not come again."""
     try:
-        require_present(node, node.volumes[name])
+        require_present(node.volumes[name])
     except StoreFailure as error:  # the others can be verified
         yield Finding(Problem.UNREADABLE, name, "", str(error))
         return

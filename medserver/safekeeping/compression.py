@@ -29,7 +29,7 @@ def compress(node: Node, batch: Batch) -> Iterator[Outcome]:
     OutOfResources, StoreFailure
         The primary volume takes nothing.
     """
-    if not wait_until_writable(node, node.primary_volume, lambda: batch.should_stop):
+    if not wait_until_writable(node.primary_volume, lambda: batch.should_stop):
         return
     for job in batch:
         let_others_go_first(node, lambda: batch.should_stop)
@@ -47,7 +47,7 @@ def _compress(node: Node, job: Job) -> Outcome:
     except (CannotTranscode, TransferSyntaxNotSupported) as error:  # it stays as it is
         logger.info(Event("not compressed", sop_instance_uid=location.sop_instance_uid, reason=str(error)))
     except StoreFailure as error:
-        require_present(node, node.primary_volume)
+        require_present(node.primary_volume)
         return failed(job, str(error))
     return done(job)
 

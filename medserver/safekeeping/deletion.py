@@ -122,7 +122,7 @@ def remove(node: Node, batch: Batch) -> Iterator[Outcome]:
         for job in batch:
             yield failed(job, f"volume {batch.destination} is not configured", delay_s=UNKNOWN_VOLUME_RETRY_S)
         return
-    if not wait_until_removable(node, volume, lambda: batch.should_stop):
+    if not wait_until_removable(volume, lambda: batch.should_stop):
         return
     for job in batch:
         if batch.should_stop:

@@ -34,7 +34,7 @@ def verify_all_pixels(node: Node) -> Iterator[PixelCheck]:
     OutOfResources, StoreFailure, IndexFailure
         The primary volume is away or full, or the index does not work.
     """
-    require_present(node, node.primary_volume)
+    require_present(node.primary_volume)
     forms = node.index.originals.forms()
     with ThreadPoolExecutor(node.transcoder.workers.count) as threads:
         while page := list(islice(forms, _PAGE)):

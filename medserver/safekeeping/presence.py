@@ -22,25 +22,18 @@ QUIET_MAX_S = 2.0
 QUIET_LOOK_EVERY_S = 0.1
 
 
-def condition_of(node: Node, volume: Volume) -> Condition:
-    """Return how a volume is."""
-    return volume.condition()
-
-
-def require_present(node: Node, volume: Volume) -> None:
+def require_present(volume: Volume) -> None:
     """Raise StoreFailure unless a volume can be read."""
-    condition = condition_of(node, volume)
+    condition = volume.condition()
     if not condition.is_present:
         raise StoreFailure(f"volume {volume.name} is {condition.state}: {condition.detail}")
 
 
-def wait_until_writable(node: Node, volume: Volume, should_stop: Callable[[], bool]) -> bool:
+def wait_until_writable(volume: Volume, should_stop: Callable[[], bool]) -> bool:
     """Wait until a volume can be written.
 
     Parameters
     ----------
-    node : Node
-        Whose volume.
     volume : Volume
         Which.
     should_stop : callable
@@ -56,22 +49,21 @@ def wait_until_writable(node: Node, volume: Volume, should_stop: Callable[[], bo
     OutOfResources, StoreFailure
         It is still full, or away.
     """
-    return _wait(node, volume, should_stop, lambda condition: condition.is_writable)
+    return _wait(volume, should_stop, lambda condition: condition.is_writable)
 
 
-def wait_until_removable(node: Node, volume: Volume, should_stop: Callable[[], bool]) -> bool:
+def wait_until_removable(volume: Volume, should_stop: Callable[[], bool]) -> bool:
     """Wait until objects can be removed from a volume, which may be full. As `wait_until_writable`."""
-    return _wait(node, volume, should_stop, lambda condition: condition.is_present and condition.state != READ_ONLY)
+    return _wait(volume, should_stop, lambda condition: condition.is_present and condition.state != READ_ONLY)
 
 
 def _wait(
-    node: Node,
     volume: Volume,
     should_stop: Callable[[], bool],
     is_enough: Callable[[Condition], bool],
 ) -> bool:
     deadline = time.monotonic() + HOLD_S
-    while not is_enough(condition := condition_of(node, volume)):
+    while not is_enough(condition := volume.condition()):
         if should_stop():
             return False
         if time.monotonic() >= deadline:

@@ -7,7 +7,6 @@ import logging
 from medserver.errors import BadUsage
 from medserver.log import Event
 from medserver.node import Node
-from medserver.safekeeping.presence import condition_of
 from medserver.safekeeping.seeking import queue_repairs
 from medserver.store import Volume
 from medserver.volumes import replace
@@ -34,11 +33,11 @@ def renew(node: Node, volume: Volume) -> None:
     OutOfResources, StoreFailure
         Nothing can be written there, or it is a volume of another archive.
     """
-    if condition_of(node, volume).is_present:
+    if volume.condition().is_present:
         raise BadUsage(f"volume {volume.name} is not lost: it is there")
     if volume.holds_objects():
         raise BadUsage(f"what is in the place of {volume.name} holds objects: only what is empty takes its place")
     replace(node.index, volume)
-    logger.warning(Event("renewed", volume=volume.name, state=condition_of(node, volume).state))
+    logger.warning(Event("renewed", volume=volume.name, state=volume.condition().state))
     node.index.upkeep.mark_volume_bad(volume.name)
     queue_repairs(node)

@@ -31,7 +31,7 @@ def repair(node: Node, batch: Batch) -> Iterator[Outcome]:
     if volume is None:
         yield from map(done, batch)
         return
-    if not wait_until_writable(node, volume, lambda: batch.should_stop):
+    if not wait_until_writable(volume, lambda: batch.should_stop):
         return
     for job in batch:
         if batch.should_stop:
@@ -46,7 +46,7 @@ def _repair_for(node: Node, volume: Volume, job: Job) -> Outcome:
     try:
         repair_copy(node, location)
     except StoreFailure as error:
-        require_present(node, volume)
+        require_present(volume)
         is_lost = isinstance(error, DamagedObject) and not good_copies(node, location)
         return failed(job, f"{location.path}: {LOST if is_lost else error}", final=is_lost)
     return done(job)
@@ -70,7 +70,7 @@ def repair_copy(node: Node, location: StoredLocation) -> None:
         A volume does not work.
     """
     volume = node.volume(location.volume)
-    require_present(node, volume)
+    require_present(volume)
     try:
         # It may have been a cable, or somebody has brought it back by hand: then it may be the last one there is.
         volume.verify(archive.as_stored(location))

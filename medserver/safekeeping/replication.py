@@ -43,7 +43,7 @@ def replicate(node: Node, batch: Batch) -> Iterator[Outcome]:
     if is_draining(node, target.name):
         yield from map(done, batch)
         return
-    if not wait_until_writable(node, target, lambda: batch.should_stop):
+    if not wait_until_writable(target, lambda: batch.should_stop):
         return
     let_others_go_first(node, lambda: batch.should_stop)
     found = [(job, node.index.location(job.payload["volume"], job.payload["path"])) for job in batch]
@@ -61,7 +61,7 @@ def _failure(
     """Return that a copy was not made; raise if the reason is the volume and not the object."""
     if not isinstance(problem, StoreFailure):
         raise problem
-    require_present(node, target)
+    require_present(target)
     if isinstance(problem, DamagedObject) and not good_copies(node, location):
         return failed(job, f"{location.path}: {LOST}", final=True)
     return failed(job, str(problem))

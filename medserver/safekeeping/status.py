@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from medserver.index import JobCount, Tally, VolumeTally
 from medserver.node import Node
 from medserver.safekeeping.drained import is_draining
-from medserver.safekeeping.presence import condition_of
 from medserver.store import READY, paths
 
 UNKNOWN, DRAINING = "not configured", "draining"
@@ -118,7 +117,7 @@ def _volume_status(node: Node, name: str, tally: Tally) -> VolumeStatus:
     volume = node.volumes.get(name)
     role, state, detail, free_bytes = "-", UNKNOWN, "", None
     if volume is not None:
-        condition = condition_of(node, volume)
+        condition = volume.condition()
         state, detail, free_bytes = condition.state, condition.detail, condition.free_bytes
         role = next(one.role for one in node.config.current.volumes if one.name == name)
     if is_draining(node, name):

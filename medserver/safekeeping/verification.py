@@ -44,7 +44,7 @@ def verify(node: Node, batch: Batch) -> None:
     volume = node.volumes.get(batch.destination)
     if volume is None:
         return
-    require_present(node, volume)
+    require_present(volume)
     options = node.config.current.store
     before = node.clock() - timedelta(seconds=options.verify_interval)
     ends_at = time.monotonic() + RUN_S
@@ -69,7 +69,7 @@ def _read_bad_again(node: Node, volume: Volume) -> None:
         try:
             volume.verify(archive.as_stored(copy))
         except StoreFailure:
-            require_present(node, volume)
+            require_present(volume)
         else:
             node.index.mark_location(copy.volume, copy.path, GOOD, verified_at=node.clock())
             logger.warning(Event("found good", volume=copy.volume, path=copy.path))
@@ -146,7 +146,7 @@ def _verify_copy(node: Node, copy: StoredLocation) -> Finding | None:
     except DamagedObject as error:
         problem, detail = Problem.DAMAGED, str(error)
     except StoreFailure as error:
-        require_present(node, node.volume(copy.volume))
+        require_present(node.volume(copy.volume))
         if not _is_medium_error(error):
             return Finding(Problem.UNREADABLE, copy.volume, copy.path, str(error))
         problem, detail = Problem.DAMAGED, str(error)
