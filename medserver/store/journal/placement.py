@@ -121,7 +121,7 @@ class Placement:
         self._segment_bytes = segment_bytes
         if not has_room_for_journal(self._files, segment_bytes):
             self._spares_max = 0
-            self._remove_spares()
+            self._remove_unused(SPARE)  # what the next segments would have taken is needed more by others
             return
         with suppress(FileExistsError):
             self._files.make_directory(self._journal_directory)
@@ -129,14 +129,6 @@ class Placement:
         for _ in range(count - sum(name.endswith(SPARE) for name in self._names())):
             if has_room_for_journal(self._files, segment_bytes):
                 self._fill_spare()
-
-    def _remove_spares(self) -> None:
-        """Give the space back that the next segments would have taken."""
-        for name in self._names():
-            if name.endswith(SPARE):
-                with suppress(BlockingIOError, FileNotFoundError):
-                    self._files.close(self._files.lock_existing(f"{self._journal_directory}/{name}"))
-                    self._files.unlink(f"{self._journal_directory}/{name}")
 
     def _fill_spare(self) -> None:
         self._files.require_space(self._journal_directory, self._segment_bytes)
@@ -156,8 +148,12 @@ class Placement:
 
     def sweep(self) -> None:
         """Remove unfinished spare files of dead processes."""
+        self._remove_unused(FILLING)
+
+    def _remove_unused(self, ending: str) -> None:
+        """Remove the files with an ending that nobody has locked."""
         for name in self._names():
-            if name.endswith(FILLING):
+            if name.endswith(ending):
                 with suppress(BlockingIOError, FileNotFoundError):
                     self._files.close(self._files.lock_existing(f"{self._journal_directory}/{name}"))
                     self._files.unlink(f"{self._journal_directory}/{name}")
