@@ -74,7 +74,7 @@ def _forget_deleted(node: Node, made_at: datetime) -> None:
             continue
         copies = [copy for copy in node.index.copies_of(tombstone) if archive.sealed_at(copy) <= tombstone.deleted_at]
         if copies:
-            node.index.tombstones.add((), copies, removal_jobs(copies))
+            node.index.tombstones.add((), copies, removal_jobs(copies, also_on=node.volumes))
 
 
 def _drop_done_deletions(node: Node) -> None:

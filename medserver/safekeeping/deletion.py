@@ -61,12 +61,23 @@ def order_deletion(node: Node, objects: Sequence[Stored], *, by: str, reason: st
     return node.index.deletions.order(objects, jobs_of)
 
 
-def removal_jobs(copies: Iterable[StoredLocation]) -> Iterator[NewJob]:
-    """Yield the jobs that remove the files of copies which the index forgets."""
-    paths: defaultdict[str, list[str]] = defaultdict(list)
+def removal_jobs(copies: Iterable[StoredLocation], also_on: Iterable[str] = ()) -> Iterator[NewJob]:
+    """Yield the jobs that remove the files of copies which the index forgets.
+
+    Parameters
+    ----------
+    copies : iterable of StoredLocation
+        The copies.
+    also_on : iterable of str
+        Volumes on which the same paths are removed though the index has no row for them. A power cut may have taken the
+        rows of copies that had been made: of what is deleted on purpose nothing stays.
+    """
+    paths: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for copy in copies:
-        paths[copy.volume].append(copy.path)
-    for volume, those in paths.items():
+        for volume in (copy.volume, *also_on):
+            paths[volume][copy.path] = None
+    for volume, unique in paths.items():
+        those = list(unique)
         for first in range(0, len(those), PATHS_PER_JOB):
             yield removal_job(volume, those[first : first + PATHS_PER_JOB])
 
@@ -89,7 +100,7 @@ def _delete(node: Node, job: Job) -> None:
         Tombstone(*key, deleted_at=job.created_at, deleted_by=job.payload["by"], reason=job.payload["reason"])
         for key in job.payload["objects"]
     ]
-    deleted = node.index.deletions.perform(ordered, removal_jobs)
+    deleted = node.index.deletions.perform(ordered, lambda copies: removal_jobs(copies, also_on=node.volumes))
     crash_point("rows deleted")
     for each in deleted:
         node.transcoder.forget(each.digest, each.transfer_syntax_uid)
