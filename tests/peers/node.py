@@ -168,14 +168,17 @@ class Node:
     def _command(self) -> list[str | Path]:
         return [*PROGRAM, "--config", self.config]
 
+    def replace_config(self, text: str) -> None:
+        """Put a text in the place of config.ini at once: the running node must never read one half of it."""
+        temporary = self.config.with_suffix(".new")
+        temporary.write_text(text)
+        temporary.replace(self.config)
+
     def _write_config(self) -> None:
         lines = []
         for section, options in self._sections.items():
             lines += [f"[{section}]", *(f"{option} = {value}" for option, value in options.items()), ""]
-        # In place at once: the running node must never read one half of it.
-        temporary = self.config.with_suffix(".new")
-        temporary.write_text("\n".join(lines))
-        temporary.replace(self.config)
+        self.replace_config("\n".join(lines))
         if self.server is not None:
             # From then on each of its processes looks at the file before it decides anything.
             noticed_at = time.monotonic() + LOOK_EVERY_S

@@ -191,11 +191,11 @@ def test_added_and_removed_without_a_restart(node: Node, dcmtk: Dcmtk) -> None:
 def test_broken_configuration_keeps_the_last_good_one(start_node: Callable[..., Node]) -> None:
     node = start_node()
     good = node.config.read_text()
-    node.config.write_text(good.replace("[ae ECHOSCU]", "[ae ECHOSCU]\nallwo = echo"))
+    node.replace_config(good.replace("[ae ECHOSCU]", "[ae ECHOSCU]\nallwo = echo"))
     assert rejection(node, "ECHOSCU") is None
     assert rejection(node, "INTRUDER") == (1, 1, 3)
     node.server.wait_for_line("allwo")
-    node.config.write_text(good.replace("[ae ECHOSCU]", "[ae RENAMED]"))
+    node.replace_config(good.replace("[ae ECHOSCU]", "[ae RENAMED]"))
     wait_until(lambda: rejection(node, "RENAMED") is None, what="the change")
     assert rejection(node, "ECHOSCU") == (1, 1, 3)
 
