@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 
 VARIABLE = "MEDSERVER_CRASH_POINT"
+ANY = "any"
+"""Whichever point comes."""
 
 POINTS = (
     "object received",
+    "receipt counted",
     "journal written",
     "journal flushed",
     "segment sealed",
@@ -35,15 +38,18 @@ POINTS = (
     "copies entered",
     "compressed written",
     "compressed entered",
+    "original released",
     "rows deleted",
     "tombstones written",
     "file deleted",
+    "decision committed",
+    "decision noted",
     "index dumped",
     "backup written",
     "backup complete",
 )
-"""Every point, in the order in which an object passes them: reception, journal or file, index, placement, further
-copies, compression, deletion; at last those of a backup of the index."""
+"""Every point, in the order in which an object passes them: reception, what is received again, journal or
+file, index, placement, further copies, compression, deletion, decisions; at last those of a backup of the index."""
 
 
 @dataclass
@@ -67,10 +73,11 @@ def crash_point(name: str) -> None:
     Parameters
     ----------
     name : str
-        ``MEDSERVER_CRASH_POINT=name`` kills the process the first time, ``name:5`` the fifth time.
+        ``MEDSERVER_CRASH_POINT=name`` kills the process the first time, ``name:5`` the fifth time, ``any:5``
+        at the fifth point, whichever that is.
     """
     chosen = _chosen()
-    if name != chosen.name:
+    if chosen.name not in (name, ANY):
         return
     chosen.left -= 1
     if chosen.left <= 0:

@@ -7,6 +7,7 @@ The tree::
     ├── BadUsage                      a command line asks for what cannot be
     ├── RequestError                  a request from a peer that is refused
     │   ├── CannotUnderstand          bytes that cannot be read as what they claim to be
+    │   │   └── DataSetTooLarge           a data set with more in it than the service reads
     │   ├── DataSetMismatch           the data set is not what the command announced
     │   ├── IdentifierMismatch        the identifier does not fit the information model
     │   ├── InvalidObjectInstance     a SOP Instance UID that breaks PS3.5 9.1
@@ -15,7 +16,6 @@ The tree::
     │   ├── NoSuchInstance            the instance is not in the archive
     │   ├── NotAuthorised             this AE may not use this service
     │   ├── UnrecognisedOperation     a DIMSE operation that the SOP class does not have
-    │   ├── NoSuchSOPClass            a normalised operation for another SOP class than that of the context
     │   ├── NoSuchAction              an action that the SOP class does not have
     │   ├── NoSuchEventType           an event that the SOP class does not have
     │   ├── InvalidArgument           the information of an action or event is not what it should be
@@ -25,7 +25,6 @@ The tree::
     │   ├── NoLongerUpdatable         a performed procedure step that is final
     │   └── UnknownMoveDestination    a C-MOVE to an AE that is not configured
     ├── OutOfResources                no space, no memory, a limit reached
-    │   └── ResourceLimitation        the same, for a normalised operation
     ├── CannotCountMatches            the matches of a retrieve could not be determined
     ├── StoreFailure                  a volume failed
     │   └── DamagedObject             the bytes on disk are not the bytes received
@@ -38,6 +37,7 @@ The tree::
     ├── CannotTranscode               pixel data that cannot be brought into another transfer syntax
     └── RemoteError                   a remote AE does not do its part
         ├── UnknownRemote             no such AE in config.ini
+        ├── DestinationPaused         nothing is sent to it for a while
         ├── ConnectionFailed          no transport connection
         ├── AssociationRejected       the remote AE refused the association
         └── AssociationAborted        the association ended before the work did
@@ -79,6 +79,10 @@ class CannotUnderstand(RequestError):
     """Bytes that cannot be read as what they claim to be."""
 
 
+class DataSetTooLarge(CannotUnderstand):
+    """A data set is longer, or has more elements or levels of items, than the service reads."""
+
+
 class DataSetMismatch(RequestError):
     """The data set does not match the command or the presentation context."""
 
@@ -111,10 +115,6 @@ class UnrecognisedOperation(RequestError):
     """The DIMSE operation is not one of the SOP class."""
 
 
-class NoSuchSOPClass(RequestError):
-    """The SOP class of a normalised operation is not that of its presentation context."""
-
-
 class NoSuchAction(RequestError):
     """The Action Type is not one of the SOP class."""
 
@@ -142,9 +142,6 @@ class InvalidAttributeValue(RequestError):
 class NoLongerUpdatable(RequestError):
     """A performed procedure step is completed or discontinued, and does not change any more."""
 
-    error_id = 0xA506
-    """The Error ID that tells a peer so (PS3.4 F.7.2.2.2)."""
-
 
 class UnknownMoveDestination(RequestError):
     """The Move Destination is not an AE of the configuration."""
@@ -152,10 +149,6 @@ class UnknownMoveDestination(RequestError):
 
 class OutOfResources(MedserverError):
     """There is no space, memory or room within a limit."""
-
-
-class ResourceLimitation(OutOfResources):
-    """There is no room within a limit for what a normalised operation asks."""
 
 
 class CannotCountMatches(MedserverError):
@@ -204,6 +197,10 @@ class RemoteError(MedserverError):
 
 class UnknownRemote(RemoteError):
     """No AE of this name is configured."""
+
+
+class DestinationPaused(RemoteError):
+    """Nothing is sent to the remote AE for a while: it could not be reached, or failed too often."""
 
 
 class ConnectionFailed(RemoteError):

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from typing import TextIO
 
 TEXT_LENGTH_MAX = 64
+WHOLE_LENGTH_MAX = 1024
 MESSAGE_LENGTH_MAX = 4096
 NO_ASSOCIATION = "-"
 
@@ -86,6 +87,12 @@ def quoted(text: str | bytes | None, length_max: int = TEXT_LENGTH_MAX) -> str:
     return harmless if harmless and not any(sign in harmless for sign in ' ="') else f'"{harmless}"'
 
 
+class Whole(str):
+    """A text of our own, as a field of an `Event`: cut to `WHOLE_LENGTH_MAX`, not as early as what a peer sent."""
+
+    __slots__ = ()
+
+
 class Event:
     """What happened, with its particulars, as a message: ``logger.info(Event("stored", size_bytes=9))``.
 
@@ -94,7 +101,8 @@ class Event:
     name : str
         What happened, in our own words.
     **fields
-        Particulars. Texts are escaped, numbers are written as they are, None is left out.
+        Particulars. Texts are escaped and cut to `TEXT_LENGTH_MAX`, a `Whole` later; numbers are written as
+        they are, None is left out.
     """
 
     __slots__ = ("fields", "name")
@@ -114,6 +122,8 @@ def _field(value: object) -> str:
         return f"{value:.3f}"
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, Whole):
+        return quoted(value, WHOLE_LENGTH_MAX)
     return quoted(value if isinstance(value, bytes) else str(value))
 
 

@@ -18,8 +18,10 @@ from medserver.errors import MedserverError, StoreFailure
 from medserver.index import Index, open_index
 from medserver.index.nodes.exclusive import Held, exclusively
 from medserver.queue import Queue, open_queue
+from medserver.scu.idle import IdleAssociations
 from medserver.store import DirectoryVolume, Volume
 from medserver.volumes import VolumeWatch
+from medserver.wire.pace import Paces
 
 TRANSCODED = "transcoded"
 """The folder, in the data folder, of what is kept for those who want other transfer syntaxes."""
@@ -52,6 +54,10 @@ class Node:
         Tells the volumes which they have to be; a process that runs for long starts it.
     clock : callable
         Returns the present, aware, in UTC; that of the index.
+    paces : Paces
+        How fast this process sends to those remote AEs that have a limit.
+    idle : IdleAssociations
+        The associations that this process keeps open between batches; a worker does, see `medserver.work.runner`.
     held : ExitStack
         What is given back when the node is closed: the lock of the data folder.
     """
@@ -63,6 +69,8 @@ class Node:
     queue: Queue
     watch: VolumeWatch
     clock: Callable[[], datetime] = utc_now
+    paces: Paces = field(default_factory=Paces)
+    idle: IdleAssociations = field(default_factory=IdleAssociations)
     held: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -97,6 +105,7 @@ class Node:
             The primary volume cannot be closed. Of another one that is logged.
         """
         self.watch.stop()
+        self.idle.close()
         with ExitStack() as stack:
             stack.push(self.held)
             stack.callback(self.transcoder.workers.close)
@@ -122,6 +131,7 @@ def open_node(
     index_url: str | None = None,
     clock: Callable[[], datetime] | None = None,
     lock_owner: str | None = None,
+    is_copy: bool = False,
 ) -> Node:
     """Open what the configuration names; nobody makes a new index of it before it is closed.
 
@@ -131,7 +141,7 @@ def open_node(
         What config.ini says.
     receives : bool
         Whether this process receives objects: they are then made durable in a journal, and the process calls
-        `Volume.tend` now and then.
+        `Volume.maintain` now and then.
     forks : bool
         Whether this process will fork: then it makes no request of a bucket.
     index_url : str, optional
@@ -139,14 +149,16 @@ def open_node(
     clock : callable, optional
         See `Node`; default: that of the database.
     lock_owner : str, optional
-        Who has the lock of the index and of the data folder, if the caller has them: see `exclusively`.
+        Who has the locks of the index and the data folder, if the caller has them: see `exclusively`.
+    is_copy : bool
+        As for `migrate`.
 
     Raises
     ------
     IndexFailure
         The index cannot be opened.
     IndexLocked, BadUsage
-        It is rebuilt, restored or migrated, by this node or another one.
+        It is rebuilt, restored or migrated, by this node or another one, or has to be while others use it.
     StoreFailure
         The volumes belong to several archives.
     """
@@ -160,6 +172,7 @@ def open_node(
             clock=clock,
             volumes=[volume.name for volume in config.volumes_to_read],
             owner=lock_owner or "",
+            is_copy=is_copy,
         )
         volumes = {volume.name: volume for volume in open_volumes(config, receives=receives)}
         watch = VolumeWatch(index, volumes, local=forks or receives)

@@ -21,7 +21,7 @@ from contextlib import closing
 from itertools import islice
 
 from medserver.errors import BadUsage, MedserverError, OutOfResources, StoreFailure
-from medserver.index import GOOD, Index, RecordedVolume, StoredLocation
+from medserver.index import GOOD, Index, RecordedVolume, StoredCopy
 from medserver.store import Marker, Volume
 
 INTERVAL_S = 1.0
@@ -145,13 +145,17 @@ def add(index: Index, volume: Volume) -> RecordedVolume:
     if volume.name not in recorded:
         marker = _marker(volume)
         if marker is not None:
-            raise BadUsage(f"what is there has a marker already: it is the volume {marker.volume_uuid} of another name")
+            uuid = marker.volume_uuid
+            known = next((name for name, row in recorded.items() if row.volume_uuid == uuid), None)
+            which = f"the volume {known} of this archive" if known else f"{uuid}, which the index does not know"
+            raise BadUsage(f"what is there has a marker already: it is {which}; give the path of an empty directory")
         if index.upkeep.has_good_objects(volume.name):
             raise BadUsage(
                 f"the index has objects on the volume {volume.name}, which are not there: mount its disk, or, if that "
                 f"is lost, put an empty one in its place and run: medserver store replicate {volume.name} --anew"
             )
         index.volumes.add([_new(volume.name, recorded.values())])
+        index.volumes.note_missed_notes(volume.name)
     return index.volumes.all()[volume.name]
 
 
@@ -174,6 +178,7 @@ def replace(index: Index, volume: Volume) -> None:
             raise StoreFailure(f"what is in the place of {volume.name} is another volume: {marker.volume_uuid}")
         row = RecordedVolume(volume.name, marker.volume_uuid, marker.archive_uuid)
     index.volumes.replace(row)
+    index.volumes.note_missed_notes(row.name)
     make_marker(index, volume, row)
     volume.attach(Marker(row.volume_uuid, row.archive_uuid))
 
@@ -188,6 +193,8 @@ def record_present(index: Index, volumes: Iterable[Volume]) -> None:
             continue
         if marker.volume_uuid not in {one.volume_uuid for one in recorded.values()}:
             index.volumes.replace(RecordedVolume(volume.name, marker.volume_uuid, marker.archive_uuid, True))
+            index.volumes.note_missed_notes(row.name)
+            index.upkeep.forget_verified(row.name)  # what was read lay on the other one
             volume.attach(marker)
 
 
@@ -232,7 +239,7 @@ def _holds_objects(volume: Volume) -> bool:
 
 def _holds_sample(index: Index, volume: Volume) -> bool:
     """Tell whether most objects of a sample of those that the index has on a volume are there."""
-    here: dict[str, StoredLocation] = {}
+    here: dict[str, StoredCopy] = {}
     first = islice(index.locations((volume.name, "")), SAMPLE_MAX)
     for one in (*first, *index.upkeep.sample([random.random() for _ in range(SAMPLE_MAX)], volume.name)):
         if one.volume == volume.name and one.state == GOOD:
@@ -242,9 +249,9 @@ def _holds_sample(index: Index, volume: Volume) -> bool:
     return bool(here) and 2 * found > len(here)
 
 
-def _is_there(volume: Volume, location: StoredLocation) -> bool:
+def _is_there(volume: Volume, location: StoredCopy) -> bool:
     try:
-        return volume.stat(location.path).size_bytes == location.data_set_offset + location.size_bytes
+        return volume.stat(location.path).size_bytes == location.file_size_bytes
     except (StoreFailure, OutOfResources):
         return False
 

@@ -9,7 +9,6 @@ from docutils import nodes
 
 from medserver import conformance
 from medserver.cli.model import MODELS
-from medserver.conformance.facts import USUAL_STATUSES
 from medserver.conformance.matching_keys import kinds_of_matching, tag_text
 from medserver.conformance.roles import USED_SOP_CLASSES
 from medserver.config.options import OPTIONS
@@ -28,7 +27,7 @@ from medserver.dicom.matching import (
 )
 from medserver.errors import IdentifierMismatch
 from medserver.services.registry import SERVICES
-from medserver.services.responses import STATUSES
+from medserver.services.responses import ANSWERS
 from tests.documents import parse, sections, tables
 from tests.failures import Failures
 from tests.peers.command_line import invoke
@@ -160,6 +159,18 @@ def test_every_transfer_syntax_is_stated(document: nodes.document, facts: dict) 
     assert {uid for uid, cell in cells if cell == "Y"} == set(SERVICES[0].transfer_syntaxes)
 
 
+def test_every_codec_is_stated(document: nodes.document, facts: dict) -> None:
+    """What is received encapsulated is in the table of the codecs, or in that of what is not decoded."""
+    decoded = column(document, "Codecs", "Transfer syntax")
+    left = column(document, "Pixels that are not decoded", "UID")
+    assert sorted([*decoded, *left]) == sorted(one.uid for one in uids.TRANSFER_SYNTAXES if one.encapsulated)
+    assert [one["transfer_syntax"] for one in facts["codecs"]] == decoded
+    encoded = [one for one in facts["codecs"] if one["encoders"]]
+    assert {len(one["encoded"]) > 0 for one in encoded} == {True}
+    kinds = [", ".join(form["photometric_interpretations"]) for one in encoded for form in one["encoded"]]
+    assert column(document, "Images that are compressed", "Photometric Interpretation") == kinds
+
+
 def test_every_attribute_is_stated(document: nodes.document, facts: dict) -> None:
     shown = [
         (keyword, tag, vr)
@@ -182,10 +193,12 @@ def test_every_condition_of_acquisition_is_stated_with_its_unit(document: nodes.
 
 
 def test_every_status_is_stated(document: nodes.document, facts: dict) -> None:
-    expected = sorted({*STATUSES.values(), *USUAL_STATUSES})
+    expected = [answer.code for answer in ANSWERS]
     assert [int(code, 16) for code in column(document, "Status codes returned", "Code")] == expected
     assert [int(one["code"], 16) for one in facts["statuses"]] == expected
     assert all(column(document, "Status codes returned", "When"))
+    final = [one for one in facts["statuses"] if one["error_id"]]
+    assert [(one["code"], one["operations"], one["error_id"]) for one in final] == [("0x0110", ["N-SET"], "0xA710")]
 
 
 def test_every_option_is_stated(document: nodes.document, facts: dict) -> None:

@@ -51,3 +51,25 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreFailure, match="cannot be locked"), lock.shared(Path(tmp_path / "file" / "data")):
         pass
+
+
+def test_alone_among_processes(tmp_path, monkeypatch):
+    """Who shares it can have it alone, and shares it again."""
+    monkeypatch.setattr(lock, "WAIT_S", 0.1)
+    with lock.shared(tmp_path), lock.shared(tmp_path):
+        with lock.alone(tmp_path, "why"), pytest.raises(BadUsage), lock.shared(tmp_path):
+            pass
+        with pytest.raises(BadUsage), lock.exclusive(tmp_path):
+            pass
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLD, tmp_path], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True,
+        ) as holder:  # fmt: skip
+            holder.stdout.readline()
+            with pytest.raises(BadUsage, match="why: the node is running"), lock.alone(tmp_path, "why"):
+                pass
+            holder.communicate("\n")
+        with pytest.raises(BadUsage), lock.exclusive(tmp_path):
+            pass
+    with lock.exclusive(tmp_path), pytest.raises(BadUsage), lock.alone(tmp_path, "why"):
+        pass

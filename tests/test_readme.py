@@ -57,6 +57,7 @@ VARYING = (
     (r"\b[\d.]+ (MB/s|GB|TB)(?!\w)", r"<number> \1"),
     (r"\b2\.25\.\d+", "<UID>"),
     (r"(?<=config.ini line )\d+", "<number>"),
+    (r"\b[0-9a-f]{12}\b", "<version>"),
     (r" +(?=\S)", " "),  # columns are as wide as their widest cell
 )
 """What differs from one run to the next: the pattern, and what stands for it when outputs are compared."""
@@ -370,7 +371,8 @@ def test_the_examples_of_rules_are_right() -> None:
     shipped = (REPOSITORY / "config.ini").read_text()
     blocks = [block for text in (README, *MANUAL.values()) for block in parse(text).findall(nodes.literal_block)]
     blocks = [block.astext() for block in blocks if "ini" in block["classes"]]
-    blocks = [text for text in blocks if text.startswith(("[route ", "[poll "))]
+    blocks = [text for text in blocks if text.startswith(("[route ", "[poll ", "[retention "))]
     config = read_config("\n".join([shipped, *blocks]), base=REPOSITORY).config
     assert config.routes
     assert config.polls
+    assert config.retentions

@@ -2,7 +2,8 @@
 
 Start with `ingest` (an instance comes in) and `fetch` (it goes out). `replication` makes further copies.
 `header` reads what the index is to know. After a crash `reconciling` brings both sides together, `checking` compares
-them, `rebuilding` makes the index anew from the volumes.
+them, `rebuilding` makes the index anew from the volumes. `promotion` has a person decide between objects, `decisions`
+notes that on the volumes.
 
 What is offered here is imported when it is asked for: what reads data sets brings pydicom, and what sends them
 pynetdicom, which a look into the index does without.
@@ -14,6 +15,7 @@ from medserver.imports import on_demand
 
 _MODULES = {
     "Copy": "copies",
+    "Difference": "comparison",
     "HEADER_DEPTH_MAX": "fetch",
     "Finding": "findings",
     "Mark": "marks",
@@ -24,6 +26,7 @@ _MODULES = {
     "ReadAhead": "read_ahead",
     "Reception": "ingest",
     "Reconciliation": "reconciling",
+    "adopt": "adoption",
     "as_stored": "copies",
     "can_rebuild": "rebuilding",
     "check": "checking",
@@ -31,16 +34,25 @@ _MODULES = {
     "copy_object": "replication",
     "copy_objects": "replication",
     "count_objects": "rebuilding",
+    "differences": "comparison",
     "interrupted_check": "checking",
     "interrupted_rebuild": "rebuilding",
     "open_data_set": "fetch",
+    "promote": "promotion",
     "read_header": "fetch",
     "rebuild": "rebuilding",
     "receive": "ingest",
     "reconcile": "reconciling",
+    "record_of_file": "adoption",
+    "remove_left_form": "compression",
+    "remove_surplus": "surplus",
     "report_damage": "damage",
     "restart_check": "checking",
+    "resolve_conflict": "decisions",
+    "retire_original": "retirement",
+    "scan_header": "fetch",
     "sealed_at": "copies",
+    "take_back_original": "retirement",
     "verify": "verification",
     "verify_pixels": "pixels",
 }

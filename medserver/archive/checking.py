@@ -8,9 +8,11 @@ from itertools import takewhile
 
 from medserver.archive.copies import as_stored
 from medserver.archive.findings import Finding, Problem
+from medserver.archive.follow_ups import REMOVE
+from medserver.archive.payloads import RemovalPayload
 from medserver.archive.marks import Mark, Marks
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import BAD, GOOD, StoredLocation
+from medserver.index import BAD, GOOD, JobFilter, StoredCopy
 from medserver.node import Node
 from medserver.store import Volume
 
@@ -99,10 +101,13 @@ def _check_volume(
 ) -> Iterator[Finding]:
     marks = _marks(node, digests)
     mark = marks.get(volume.name) or Mark(volume.name, "", 0)
+    ordered = _to_be_removed(node, volume)
     found = mark.found
     locations = node.index.locations((volume.name, mark.path))
     both = pairs(takewhile(lambda one: one.volume == volume.name, locations), volume.walk(mark.path or None))
     for number, (path, location, _) in enumerate(both, start=1):
+        if location is None and path in ordered:
+            continue  # a job removes it, and looks once more before
         for finding in _check_path(node, volume, path, location, digests):
             yield finding
             found += 1
@@ -111,9 +116,19 @@ def _check_volume(
             marks.set(Mark(volume.name, path, found))
 
 
+def _to_be_removed(node: Node, volume: Volume) -> set[str]:
+    """Return the paths of the files that jobs remove from a volume, of which the index has no rows any more."""
+    paths: set[str] = set()
+    for job in node.index.jobs.list(JobFilter(REMOVE, volume.name)):
+        payload = RemovalPayload.of(job)
+        paths.update(payload.paths)
+        paths.update(path for path, *_ in payload.surplus)
+    return paths
+
+
 def pairs(
-    locations: Iterator[StoredLocation], walk: Iterator[str]
-) -> Iterator[tuple[str, StoredLocation | None, bool]]:
+    locations: Iterator[StoredCopy], walk: Iterator[str]
+) -> Iterator[tuple[str, StoredCopy | None, bool]]:
     """Merge the two sorted sequences: yield each path once, with its row if there is one, and whether there is a
     file."""
     location, path = next(locations, None), next(walk, None)
@@ -129,17 +144,22 @@ def pairs(
 
 
 def _check_path(
-    node: Node, volume: Volume, path: str, location: StoredLocation | None, digests: bool
+    node: Node, volume: Volume, path: str, location: StoredCopy | None, digests: bool
 ) -> Iterator[Finding]:
     if location is not None:
         yield from _check_location(node, volume, location, digests)
     elif not node.index.has_location(volume.name, path) and _exists(volume, path):
-        yield Finding(Problem.NOT_INDEXED, volume.name, path, _what_is_known(node, volume.name, path))
+        from medserver.archive.surplus import why_surplus  # it reads the header, which brings pydicom
+
+        if why := why_surplus(node, volume, path):
+            yield Finding(Problem.SURPLUS, volume.name, path, why[1])
+        else:
+            yield Finding(Problem.NOT_INDEXED, volume.name, path, _what_is_known(node, volume.name, path))
 
 
-def _check_location(node: Node, volume: Volume, location: StoredLocation, digests: bool) -> Iterator[Finding]:
+def _check_location(node: Node, volume: Volume, location: StoredCopy, digests: bool) -> Iterator[Finding]:
     try:
-        expected_bytes = location.data_set_offset + location.size_bytes
+        expected_bytes = location.file_size_bytes
         size_bytes = volume.stat(location.path).size_bytes
         if size_bytes != expected_bytes:
             raise DamagedObject(f"{size_bytes} bytes instead of {expected_bytes}")
@@ -154,7 +174,7 @@ def _check_location(node: Node, volume: Volume, location: StoredLocation, digest
         yield Finding(Problem.UNREADABLE, volume.name, location.path, str(error))
 
 
-def _others(node: Node, location: StoredLocation) -> str:
+def _others(node: Node, location: StoredCopy) -> str:
     """Say which other copies there are."""
     good = [copy.volume for copy in node.index.copies_of(location) if copy.state == GOOD]
     others = [volume for volume in good if volume != location.volume]

@@ -1,31 +1,32 @@
 """A stored object is replaced by its compressed form, which is a file of its own and says what it was made from.
 
 The compressed file stands where the original stands in the order of receipt, a microsecond behind it, so that an index
-made anew comes to the same. The original is put aside in the transaction that enters the new one, and is kept.
+made anew comes to the same. The original becomes a duplicate in the transaction that enters the new one; `retirement`
+lets it go.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from datetime import timedelta
+from contextlib import suppress
+from itertools import takewhile
 from typing import BinaryIO
 
+from medserver.archive.adoption import adopt, record_of, record_of_file
 from medserver.archive.copies import Copy
+from medserver.archive.destruction import NotEntered, destroy
 from medserver.archive.fetch import open_object
-from medserver.archive.follow_ups import replication_jobs
 from medserver.archive.header import HeaderReader, check_identity
-from medserver.archive.ingest import record_of
 from medserver.codecs import Transcoded, transcode
 from medserver.crash import crash_point
 from medserver.dicom.part10 import FileMeta, Original, read_file_meta
 from medserver.dicom.transfer_syntaxes import transfer_syntax
-from medserver.errors import MedserverError
+from medserver.errors import DamagedObject, MedserverError
+from medserver.index.objects.lineage import BEHIND
 from medserver.node import Node
 from medserver.region import BUFFER_SIZE_BYTES
 from medserver.store import paths
-
-BEHIND = timedelta(microseconds=1)
 
 
 def compress_object(node: Node, location: Copy, transfer_syntax_uid: str) -> bool:
@@ -37,7 +38,7 @@ def compress_object(node: Node, location: Copy, transfer_syntax_uid: str) -> boo
     ----------
     node : Node
         Where it is stored.
-    location : StoredInstance or StoredLocation
+    location : StoredCopy
         Any copy of it.
     transfer_syntax_uid : str
         Into which it is brought, without loss: every frame is decoded again and compared.
@@ -92,7 +93,7 @@ def put_in_place(node: Node, location: Copy, file_meta: FileMeta, transcoded: Tr
     ----------
     node : Node
         Where the object is stored.
-    location : StoredInstance or StoredLocation
+    location : StoredCopy
         Any copy of it.
     file_meta : FileMeta
         Of the new form: it says what it was made from, and that it replaces.
@@ -130,16 +131,42 @@ def put_in_place(node: Node, location: Copy, file_meta: FileMeta, transcoded: Tr
         volume.verify(stored)
         header = reader.header()
         check_identity(header, file_meta.sop_class_uid, file_meta.sop_instance_uid)
-        jobs = replication_jobs(node, volume.name, path)
-        is_needed = node.index.add(record_of(file_meta, header, stored), jobs, made_from=location).file_needed
+        added = adopt(node, record_of(file_meta, header, stored), made_from=location)
     except MedserverError:
-        if not node.index.has_location(volume.name, path):
-            volume.delete(path)
+        destroy(node, volume, path, because=NotEntered())
         raise
     crash_point("compressed entered")
-    if not is_needed:
-        volume.delete(path)
-    return is_needed
+    if not added.file_needed:
+        destroy(node, volume, path, because=NotEntered())
+        return False
+    return True
+
+
+def remove_left_form(node: Node, path: str) -> None:
+    """Remove what an interrupted compression left of an object that is deleted since: nobody ever knew of it.
+
+    Parameters
+    ----------
+    node : Node
+        Whose primary volume it lies on.
+    path : str
+        Where the object lay. A form lies in the same folder and says what it was made from.
+
+    Raises
+    ------
+    StoreFailure, IndexFailure
+        The volume or the index does not work.
+    """
+    volume, digest = node.primary_volume, paths.digest_of(path)
+    minute = paths.directory_of(path)
+    folder = takewhile(lambda one: paths.directory_of(one) == minute, volume.walk(minute))
+    for left in [one for one in folder if not node.index.has_location(volume.name, one)]:
+        with suppress(DamagedObject):
+            record = record_of_file(volume, left, verify=False)
+            original = record.original_key
+            # While its original is there, or is there again, somebody may be about to enter it.
+            if original is not None and original.digest == digest and not node.index.versions.has(original):
+                destroy(node, volume, left, because=NotEntered())
 
 
 def _digest_of(transcoded: Transcoded) -> str:

@@ -45,7 +45,7 @@ class OpenedObject:
 
     Parameters
     ----------
-    copy : StoredInstance or StoredLocation
+    copy : StoredCopy
         The copy that is read, at least in the beginning.
     file_meta : bytes
         What stands before the data set.
@@ -65,7 +65,7 @@ def open_data_set(node: Node, stored: Copy) -> BinaryIO:
     ----------
     node : Node
         Where it is stored.
-    stored : StoredInstance or StoredLocation
+    stored : StoredCopy
         Which one, as the index tells.
 
     Returns
@@ -86,7 +86,7 @@ def open_data_set(node: Node, stored: Copy) -> BinaryIO:
 
 def open_object(node: Node, stored: Copy) -> OpenedObject:
     """Open a stored object as `open_data_set` does, with what stands before its data set."""
-    if stored.data_set_offset + stored.size_bytes <= READ_AT_ONCE_MAX_BYTES:
+    if stored.file_size_bytes <= READ_AT_ONCE_MAX_BYTES:
         return Copies(node, stored).next(lambda copy: _read_at_once(node, copy))
     # What has been sent of a bad copy cannot be taken back: the sender tries again, and must not get the same one.
     copies = Copies(node, stored, certain=True)
@@ -119,7 +119,7 @@ def read_header(node: Node, stored: Copy, *, verified: bool = False) -> Dataset:
     """Read the attributes of a stored object that stand before its pixel data.
 
     Nothing is decoded here: pydicom decodes a value when it is asked for, but for a sequence see
-    `codecs.data_sets.read_sequence`. At most 4 MiB and `HEADER_ELEMENTS_MAX` elements are read; what lies further
+    `dicom.data_sets.read_sequence`. At most 4 MiB and `HEADER_ELEMENTS_MAX` elements are read; what lies further
     back is left out, and so is everything from the first damaged element on.
 
     Parameters
@@ -140,7 +140,7 @@ def read_header(node: Node, stored: Copy, *, verified: bool = False) -> Dataset:
     DamagedObject, StoreFailure
         As for `open_data_set`.
     """
-    from medserver.archive.undecoded import undecoded  # with pydicom, which who moves objects does without
+    from medserver.dicom.undecoded import undecoded  # with pydicom, which who moves objects does without
 
     syntax = transfer_syntax(stored.transfer_syntax_uid)
 
@@ -148,12 +148,23 @@ def read_header(node: Node, stored: Copy, *, verified: bool = False) -> Dataset:
         if verified:
             _verify(node, copy)
         with _open_at(node, copy, 0)[1] as file, translating(f"read {copy.volume}:{copy.path}"):
-            return _scan_header(file, syntax, stored.size_bytes)
+            return scan_header(file, syntax, stored.size_bytes)
 
     return undecoded(Copies(node, stored).next(read), syntax)
 
 
-def _scan_header(file: BinaryIO, syntax: TransferSyntax, data_set_bytes: int) -> ScannedElements:
+def scan_header(file: BinaryIO, syntax: TransferSyntax, data_set_bytes: int) -> ScannedElements:
+    """Read the elements of a data set that stand before its pixel data, see `read_header`.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        At the first byte of the data set.
+    syntax : TransferSyntax
+        How it is encoded.
+    data_set_bytes : int
+        How long it is.
+    """
     raw = b""
     for size_bytes in _HEADER_SIZES_BYTES:
         raw += _read(file, size_bytes - len(raw))
@@ -180,7 +191,7 @@ _HEADER = _UpTo((0x7FDFFFFF,))
 def _read_at_once(node: Node, copy: Copy) -> OpenedObject:
     """Read a copy into memory and compare all of it."""
     where = f"{copy.volume}:{copy.path}"
-    expected_bytes = copy.data_set_offset + copy.size_bytes
+    expected_bytes = copy.file_size_bytes
     with node.volume(copy.volume).open(copy.path) as file, translating(f"read {where}"):
         raw = _read(file, expected_bytes + 1)
     if len(raw) != expected_bytes:
@@ -222,7 +233,7 @@ def _open_at(node: Node, copy: Copy, position: int) -> tuple[bytes, BinaryIO]:
 def _check(file: BinaryIO, copy: Copy, where: str) -> bytes:
     """Compare a file with its row, and leave it at its data set; return what stands before."""
     size_bytes = file.seek(0, os.SEEK_END)
-    expected_bytes = copy.data_set_offset + copy.size_bytes
+    expected_bytes = copy.file_size_bytes
     if size_bytes != expected_bytes:
         raise DamagedObject(f"{where} has {size_bytes} bytes instead of {expected_bytes}")
     file.seek(0)

@@ -48,7 +48,7 @@ class Finding:
     detail: str
 
     def __str__(self) -> str:
-        place = f"{self.volume}:{self.path}"
+        place = f"{self.volume}:{self.path}" if self.path else self.volume  # without a path: the volume itself
         said = self.detail.removeprefix(place).lstrip(": ")  # most errors begin with the place as well
         return f"{self.problem}: {place}: {said}"
 

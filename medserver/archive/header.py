@@ -5,6 +5,8 @@ Reception, start-up and rebuild all come through here, so that an index made ane
 
 from __future__ import annotations
 
+import threading
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,11 +15,13 @@ from struct import Struct
 from pydicom.dataset import Dataset
 
 from medserver.archive.request_attributes import sequence_as_json
-from medserver.archive.undecoded import SPECIFIC_CHARACTER_SET, undecoded
 from medserver.dicom.attributes import ATTRIBUTES, WANTED_TAGS, Attribute
-from medserver.dicom.character_sets import decode_text, read_specific_character_set
-from medserver.dicom.elements import ScannedElements, inflate_prefix, scan_elements
+from medserver.dicom.character_sets import SPECIFIC_CHARACTER_SET, decode_text, read_specific_character_set
+from medserver.dicom.element_stream import ElementStream
+from medserver.dicom.elements import Inflater, ScannedElements, inflate_prefix, scan_elements
 from medserver.dicom.non_patient import NON_PATIENT_SOP_CLASSES
+from medserver.dicom.representations import STRING_VRS
+from medserver.dicom.runs import Runs
 from medserver.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
@@ -25,25 +29,30 @@ from medserver.dicom.transfer_syntaxes import (
     TransferSyntax,
     transfer_syntax,
 )
-from medserver.dicom.uids import is_valid_uid
+from medserver.dicom.uids import uid_problem
+from medserver.dicom.undecoded import undecoded
 from medserver.errors import CannotUnderstand, DataSetMismatch
 
-# How much of a data set is kept in memory while it passes. The attributes of the index lie within the first
-# few kilobytes; a long private group in front of them may push the identifying ones further back, but not
-# without end.
 HEADER_SIZE_BYTES = 64 * 1024
-HEADER_SIZE_MAX_BYTES = 1024 * 1024
+"""How much of a data set is kept in memory while it passes. The attributes of the index lie within the first few
+kilobytes. Where a long private group or references to thousands of images push the identifying ones further back, the
+data set is read on as it passes, and nothing but values is kept."""
+
+_VALUES_SIZE_MAX_BYTES = 1024 * 1024
+_INFLATED_SIZE_BYTES = 1024 * 1024
+INFLATED_SIZE_MAX_BYTES = 4 * 1024 * 1024
+"""How much of a deflated data set is inflated in search of the identifying attributes: its sender pays a thousandth,
+and half a million empty elements take a second."""
 
 _SOP_CLASS_UID, _SOP_INSTANCE_UID = 0x00080016, 0x00080018
 _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID = 0x0020000D, 0x0020000E
 _IDENTIFYING = frozenset((_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID))
 
 _ROWS: Mapping[int, Attribute] = {row.tag: row for row in ATTRIBUTES if row.column is not None}
+_COLUMNS: Mapping[int, str] = {tag: row.column for tag, row in _ROWS.items()}
 _NO_VALUES: Mapping[str, str | None] = {row.column: None for row in _ROWS.values()}
 _OF_INSTANCE = tuple(row.column for row in _ROWS.values() if row.level == "IMAGE")
-_TEXT_VRS = frozenset(
-    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
-)
+_REMEMBERED_MAX = 2048
 _REMEMBERED_BYTES_MAX = 256
 _ATTRIBUTE_BYTES_MAX = 1024
 _UNSIGNED_SHORT = {True: Struct("<H"), False: Struct(">H")}
@@ -66,6 +75,16 @@ class Header:
     values: Mapping[str, str | None]
 
 
+class _Recent(threading.local):
+    """What the data sets have in common that a thread reads: it serves one association after the other."""
+
+    def __init__(self) -> None:
+        self.runs = Runs()
+
+
+_recent = _Recent()
+
+
 class HeaderReader:
     """Keep the beginning of a data set, no longer than its identifying attributes need, and read it.
 
@@ -77,8 +96,9 @@ class HeaderReader:
 
     def __init__(self, syntax: TransferSyntax) -> None:
         self._syntax = syntax
-        self._prefix = bytearray()
-        self._size_max_bytes = HEADER_SIZE_BYTES
+        self._pieces: list[bytes] = []
+        self._size_bytes = 0
+        self._further: _FurtherReader | None = None
         self._scanned: ScannedElements | None = None
 
     @property
@@ -88,17 +108,28 @@ class HeaderReader:
 
     @property
     def wanted_bytes(self) -> int:
-        """How many more bytes would be kept."""
-        return 0 if self.has_enough else self._size_max_bytes - len(self._prefix)
+        """How many more bytes would be read, at least."""
+        if self.has_enough:
+            return 0
+        return HEADER_SIZE_BYTES - (0 if self._further else self._size_bytes)
 
     def feed(self, fragment: bytes | bytearray | memoryview) -> None:
         """Take the next bytes of the data set; they may be reused afterwards."""
-        while self._scanned is None and fragment:
-            room = self._size_max_bytes - len(self._prefix)
-            self._prefix += fragment[:room]
+        if self.has_enough:
+            return
+        if self._further is None:
+            room = HEADER_SIZE_BYTES - self._size_bytes
+            piece = bytes(fragment[:room])
+            self._pieces.append(piece)
+            self._size_bytes += len(piece)
             fragment = fragment[room:]
-            if len(self._prefix) == self._size_max_bytes:
-                self._decide()
+            if self._size_bytes < HEADER_SIZE_BYTES:
+                return
+            self._read_prefix()
+        if self._further is not None:
+            self._further.feed(fragment)
+            if self._further.is_done:
+                self._scanned = self._further.scanned()
 
     def header(self) -> Header:
         """Return what was found.
@@ -110,8 +141,10 @@ class HeaderReader:
         DataSetMismatch
             They are one in another transfer syntax.
         """
+        if self._scanned is None and self._further is None:
+            self._read_prefix()
         if self._scanned is None:
-            self._scanned = self._scan()
+            self._scanned = self._further.scanned()
         self._check_encoding(self._scanned)
         return _decoded(self._scanned, self._syntax)
 
@@ -133,7 +166,7 @@ class HeaderReader:
             return Dataset()
         elements = _elements(self._prefix, self._syntax)
         scanned = scan_elements(elements, self._syntax, tags | {SPECIFIC_CHARACTER_SET})
-        is_whole = len(self._prefix) < self._size_max_bytes
+        is_whole = self._size_bytes < HEADER_SIZE_BYTES
         ends_here = is_whole and scanned.problem is None and not self._syntax.deflated
         if not (scanned.complete or ends_here):
             return None
@@ -141,17 +174,23 @@ class HeaderReader:
             return None
         return undecoded(scanned, self._syntax)
 
-    def _decide(self) -> None:
-        """Go on to the larger limit if the identifying attributes are not found and may still come."""
-        scanned = self._scan()
-        may_come = not scanned.complete and not _IDENTIFYING <= scanned.values.keys()
-        if may_come and self._size_max_bytes < HEADER_SIZE_MAX_BYTES:
-            self._size_max_bytes = HEADER_SIZE_MAX_BYTES
-        else:
-            self._scanned = scanned
+    @property
+    def _prefix(self) -> bytes:
+        """The beginning of the data set; of one piece it is that piece."""
+        if len(self._pieces) != 1:
+            self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0]
 
-    def _scan(self) -> ScannedElements:
-        return scan_elements(_elements(self._prefix, self._syntax), self._syntax, WANTED_TAGS)
+    def _read_prefix(self) -> None:
+        """Read what is kept; the data set is to be read further if the identifying attributes may still come."""
+        elements = _elements(self._prefix, self._syntax)
+        runs = None if self._syntax.deflated else _recent.runs  # there may be hundred times as many elements
+        scanned = scan_elements(elements, self._syntax, WANTED_TAGS, runs=runs)
+        if scanned.complete or _IDENTIFYING <= scanned.values.keys():
+            self._scanned = scanned
+        else:
+            self._further = _FurtherReader(self._syntax)
+            self._further.feed(self._prefix)
 
     def _check_encoding(self, scanned: ScannedElements) -> None:
         """Raise the most telling error for bytes that are not what the transfer syntax promises."""
@@ -173,9 +212,33 @@ class HeaderReader:
         raise CannotUnderstand(f"the data set cannot be read as {self._syntax.name}")
 
 
-def _elements(prefix: bytearray, syntax: TransferSyntax) -> bytes:
+class _FurtherReader:
+    """Reads the wanted elements of a data set as it passes, inflated if it is deflated."""
+
+    def __init__(self, syntax: TransferSyntax) -> None:
+        self._stream = ElementStream(syntax, WANTED_TAGS, values_size_max_bytes=_VALUES_SIZE_MAX_BYTES)
+        self._inflater = Inflater(INFLATED_SIZE_MAX_BYTES) if syntax.deflated else None
+
+    @property
+    def is_done(self) -> bool:
+        return self._stream.is_done or (self._inflater is not None and self._inflater.is_done)
+
+    def feed(self, fragment: bytes | bytearray | memoryview) -> None:
+        if self._inflater is None:
+            self._stream.feed(fragment)
+            return
+        for inflated in self._inflater.inflate(fragment):
+            self._stream.feed(inflated)
+            if self._stream.is_done:
+                return
+
+    def scanned(self) -> ScannedElements:
+        return self._stream.scanned()
+
+
+def _elements(prefix: bytes, syntax: TransferSyntax) -> bytes:
     """Return the beginning of the elements; of a deflated data set no more than is wanted."""
-    return inflate_prefix(prefix, HEADER_SIZE_MAX_BYTES) if syntax.deflated else bytes(prefix)
+    return inflate_prefix(prefix, _INFLATED_SIZE_BYTES) if syntax.deflated else prefix
 
 
 def _is_implicit(elements: bytes, syntax: TransferSyntax) -> bool:
@@ -201,10 +264,8 @@ def check_identity(header: Header, sop_class_uid: str, sop_instance_uid: str) ->
         raise DataSetMismatch("the SOP Class UID of the data set is not that of the command")
     for column, name in (("study_instance_uid", "Study"), ("series_instance_uid", "Series")):
         uid = header.values[column]
-        if not uid:
-            raise DataSetMismatch(f"the data set has no {name} Instance UID")
-        if not is_valid_uid(uid):
-            raise DataSetMismatch(f"the {name} Instance UID of the data set is not valid")
+        if problem := uid_problem(f"{name} Instance UID", uid or ""):
+            raise DataSetMismatch(f"{problem}, in the data set")
         if uid in NON_PATIENT_SOP_CLASSES and uid != sop_class_uid:  # where those objects stand that have none
             raise DataSetMismatch(f"the {name} Instance UID of the data set is that of a SOP class")
 
@@ -213,25 +274,27 @@ def _decoded(scanned: ScannedElements, syntax: TransferSyntax) -> Header:
     _, raw = scanned.values.get(SPECIFIC_CHARACTER_SET, ("CS", b""))
     character_sets = read_specific_character_set(raw)
     values = dict(_NO_VALUES)
+    remembered = _remembered(character_sets, syntax.uid)
     for tag, (vr, raw) in scanned.values.items():
-        row = _ROWS.get(tag)
-        if row is not None:
-            decode = _remembered_value if len(raw) <= _REMEMBERED_BYTES_MAX else _value
-            values[row.column] = decode(tag, vr, raw, character_sets, syntax.uid)
+        column = _COLUMNS.get(tag)
+        if column is not None:
+            known = remembered[tag].get(raw)
+            if known is None or known[0] != vr:
+                known = vr, _value(tag, vr, raw, character_sets, syntax)
+                remembered.note(tag, raw, known)
+            values[column] = known[1]
     if values["sop_class_uid"] in NON_PATIENT_SOP_CLASSES:
         values = _NO_VALUES | {column: values[column] for column in _OF_INSTANCE}
         values |= dict.fromkeys(("patient_id", "study_instance_uid", "series_instance_uid"), values["sop_class_uid"])
     return Header(values["sop_class_uid"] or "", values["sop_instance_uid"] or "", values)
 
 
-def _value(
-    tag: int, vr: str, raw: bytes, character_sets: tuple[str, ...], transfer_syntax_uid: str
-) -> str | None:
+def _value(tag: int, vr: str, raw: bytes, character_sets: tuple[str, ...], syntax: TransferSyntax) -> str | None:
     """Decode one value; the dictionary helps where the sender gives no VR, or one that cannot be meant."""
-    row, syntax = _ROWS[tag], transfer_syntax(transfer_syntax_uid)
+    row = _ROWS[tag]
     if row.vr == "SQ":
         return sequence_as_json(raw, vr, character_sets, syntax)
-    if vr not in _TEXT_VRS:
+    if vr not in STRING_VRS:
         vr = row.vr
     if vr == "US":
         number = _UNSIGNED_SHORT[syntax.little_endian]
@@ -242,5 +305,28 @@ def _value(
     return decode_text(raw, vr, character_sets).replace("\0", "\N{REPLACEMENT CHARACTER}" if vr == "UI" else "")
 
 
-# The instances of a series have most of their values in common.
-_remembered_value = lru_cache(maxsize=4096)(_value)
+class _Remembered(defaultdict[int, dict[bytes, tuple[str, str | None]]]):
+    """What values were decoded to: tag -> bytes -> VR and text. The instances of a series have most of them in common.
+
+    A dictionary an attribute is asked in a third of the time that one of all arguments of `_value` takes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(dict)
+        self._room = _REMEMBERED_MAX
+
+    def note(self, tag: int, raw: bytes, known: tuple[str, str | None]) -> None:
+        """Remember a value, if it is short."""
+        if len(raw) > _REMEMBERED_BYTES_MAX:
+            return
+        if self._room <= 0:
+            self.clear()
+            self._room = _REMEMBERED_MAX
+        self._room -= 1
+        self[tag][raw] = known
+
+
+@lru_cache(maxsize=8)
+def _remembered(character_sets: tuple[str, ...], transfer_syntax_uid: str) -> _Remembered:
+    """Return what is remembered of data sets that are encoded like this."""
+    return _Remembered()

@@ -9,34 +9,36 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 
-from medserver.archive.follow_ups import compression_job, replication_jobs, route_job_of
-from medserver.archive.header import Header, HeaderReader, check_identity
+from medserver.archive.adoption import adopt, record_of
+from medserver.archive.destruction import NotEntered, destroy
+from medserver.archive.follow_ups import route_job_of
+from medserver.archive.header import HeaderReader, check_identity
+from medserver.archive.receiving_again import find_good_copy, is_received_again
 from medserver.archive.safekeeping import require_copies
+from medserver.config import Config
 from medserver.crash import crash_point
-from medserver.dicom.conditions import SingleValue
 from medserver.dicom.part10 import FileMeta
 from medserver.dicom.transfer_syntaxes import transfer_syntax
-from medserver.dicom.uids import is_valid_uid
+from medserver.dicom.uids import uid_problem
 from medserver.errors import (
-    DamagedObject,
     DuplicateInstance,
-    IndexUnavailable,
     InvalidObjectInstance,
     MedserverError,
     OutOfResources,
-    StoreFailure,
     UnknownOutcome,
 )
-from medserver.index import BAD, Added, InstanceRecord, NewJob, StoredLocation
+from medserver.index import Added, InstanceRecord, NewJob
 from medserver.log import Event
 from medserver.node import Node
 from medserver.routing.plan import Arrival, jobs_of
 from medserver.routing.rules import tags_of
-from medserver.store import ObjectWriter, StoredObject
+from medserver.store import ObjectWriter, paths
+
+_LATER = timedelta(microseconds=2)
+"""What is made from an object is a microsecond behind it."""
 
 logger = logging.getLogger(__name__)
 
@@ -83,18 +85,38 @@ def receive(
     """
     node.index.check_available()
     for uid, name in ((sop_instance_uid, "SOP Instance UID"), (sop_class_uid, "SOP Class UID")):
-        if not is_valid_uid(uid):
-            raise InvalidObjectInstance(f"the {name} is not a valid UID")
+        if problem := uid_problem(name, uid):
+            raise InvalidObjectInstance(problem)
     syntax = transfer_syntax(transfer_syntax_uid)
+    received_at, is_known = _moment_of(node, sop_instance_uid)
+    config = node.config.current
     file_meta = FileMeta(
         sop_class_uid=sop_class_uid,
         sop_instance_uid=sop_instance_uid,
         transfer_syntax_uid=transfer_syntax_uid,
         source_ae_title=calling_ae_title,
-        received_at=node.clock().astimezone(UTC),
-        duplicates=node.config.current.store.duplicates,
+        received_at=received_at,
+        duplicates=config.store.duplicates,
     )
-    return Reception(node, file_meta, "" if syntax.encapsulated or syntax.deflated else compress_to)
+    compress_to = "" if syntax.encapsulated or syntax.deflated else compress_to
+    return Reception(node, config, file_meta, is_known=is_known, compress_to=compress_to)
+
+
+def _moment_of(node: Node, sop_instance_uid: str) -> tuple[datetime, bool]:
+    """Return the present, or, if another clock is or was ahead, what is later than all that is known of an instance;
+    and whether anything is.
+
+    The order of receipt decides which object is the current one, and what was received before a deletion is deleted,
+    also in an index that is made anew.
+    """
+    now = node.clock().astimezone(UTC)
+    moment, path = node.index.last_known(sop_instance_uid)
+    if moment is None:
+        return now, False
+    known = [moment]
+    if path:
+        known.append(paths.sealed_minute(path))
+    return max([now, *(each + _LATER for each in known)]), True
 
 
 class Reception:
@@ -106,12 +128,15 @@ class Reception:
         Its study; empty before `commit`.
     """
 
-    def __init__(self, node: Node, file_meta: FileMeta, compress_to: str = "") -> None:
+    def __init__(
+        self, node: Node, config: Config, file_meta: FileMeta, *, is_known: bool, compress_to: str = ""
+    ) -> None:
         self._node = node
+        self._is_known = is_known
         self._compress_to = compress_to
         self.study_instance_uid = ""
         self._file_meta = file_meta
-        self._config = node.config.current
+        self._config = config
         self._size_max_bytes = self._config.limits.object_size_max_bytes
         self._header_reader = HeaderReader(transfer_syntax(file_meta.transfer_syntax_uid))
         self._volume = node.primary_volume
@@ -138,6 +163,7 @@ class Reception:
         if self._writer.size_bytes + len(fragment) > self._size_max_bytes:
             raise OutOfResources(f"the data set is longer than {self._size_max_bytes} bytes")
         if not self._header_reader.has_enough:
+            fragment = bytes(fragment)  # one copy for both of them
             self._header_reader.feed(fragment)
         self._writer.write(fragment)
 
@@ -153,7 +179,7 @@ class Reception:
         Returns
         -------
         str
-            What became of it: ``stored``, ``same``, ``aside`` or ``replaced`` (see `index.Added`).
+            What became of it: ``stored``, ``same``, ``kept`` or ``replaced`` (see `index.Added`).
 
         Raises
         ------
@@ -170,36 +196,45 @@ class Reception:
         check_identity(header, self._file_meta.sop_class_uid, self._file_meta.sop_instance_uid)
         self.study_instance_uid = header.values["study_instance_uid"] or ""
         crash_point("object received")
-        stored = self._writer.seal(self._node.clock())
+        # What others have entered since this began is found to be the same where this one is entered.
+        if self._is_known and is_received_again(self._node, self._file_meta, self._writer):
+            return "same"
+        stored = self._writer.seal(max(self._node.clock(), self._file_meta.received_at))
         crash_point("object sealed")
         record = record_of(self._file_meta, header, stored)
         added = self._enter(record)
         crash_point("row committed")
-        if added.outcome == "same" and self._forget_damaged(record):
-            added = self._enter(record)
         if not added.file_needed:
-            self._discard(stored.path)
+            destroy(self._node, self._volume, record.path, because=NotEntered())
+        if added.outcome == "deleted":
+            raise OutOfResources("it was deleted while it was received, and must be sent again")
         if added.outcome == "rejected":
             raise DuplicateInstance("another instance with this SOP Instance UID is stored")
-        require_copies(self._node, record)
+        require_copies(self._node, self._config, record)
         return added.outcome
 
     def _enter(self, record: InstanceRecord) -> Added:
-        jobs = replication_jobs(self._node, record.volume, record.path)
-        if self._compress_to:
-            jobs.append(compression_job(record.volume, record.path, self._compress_to))
+        """Enter the file; if another one is said to be enough, that is read before it is believed."""
         try:
-            added = self._node.index.add(record, jobs, self._routed(record))
+            added = self._adopt(record)
+            if added.outcome == "same" and not added.file_needed and not find_good_copy(self._node, record.key):
+                added = self._adopt(record, must_keep=True)
         except UnknownOutcome:
             logger.warning("%s:%s is left to the next start: it may have been entered", record.volume, record.path)
             raise
         except MedserverError:
-            self._take_back(record)
+            destroy(self._node, self._volume, record.path, because=NotEntered())
             raise
-        for kind in added.conflicts:  # whose they are is in the index: no names of patients in the log
-            instance, caller = record.sop_instance_uid, record.calling_ae_title
-            logger.warning(Event("conflict", kind=kind, sop_instance_uid=instance, calling_ae_title=caller))
+        if added.outcome in ("kept", "replaced"):
+            uid, caller = record.sop_instance_uid, record.calling_ae_title
+            logger.warning(Event("duplicate", outcome=added.outcome, sop_instance_uid=uid, calling_ae_title=caller))
         return added
+
+    def _adopt(self, record: InstanceRecord, *, must_keep: bool = False) -> Added:
+        return adopt(
+            self._node, record, routed=self._routed(record), compress_to=self._compress_to, is_receipt=True,
+            must_keep=must_keep,
+        )  # fmt: skip
 
     def _routed(self, record: InstanceRecord) -> list[NewJob]:
         """Return what the rules want done with the instance, or what decides that later."""
@@ -215,73 +250,6 @@ class Reception:
             record.values["series_instance_uid"] or "",
             self._file_meta.source_ae_title,
             now,
+            record.digest,
         )
-        return list(jobs_of(self._config, arrival, attributes, now))
-
-    def _forget_damaged(self, record: InstanceRecord) -> bool:
-        """Remove the row of a stored instance whose file is gone, cut or known to be bad: the new one replaces it.
-
-        Success for an instance that is stored already is a promise about the file that was stored then.
-        """
-        forgotten = False
-        for instance in self._node.index.select([SingleValue("SOPInstanceUID", record.sop_instance_uid)]):
-            for present in self._node.index.copies_of(instance):
-                if present.volume != record.volume or present.digest != record.digest:
-                    continue
-                if self._is_whole(present, record):
-                    continue
-                logger.error(
-                    "%s:%s was damaged, and is replaced by what was received", present.volume, present.path
-                )
-                forgotten = self._node.index.remove_location(present.volume, present.path)
-        return forgotten
-
-    def _is_whole(self, present: StoredLocation, record: InstanceRecord) -> bool:
-        if present.state == BAD:
-            return False
-        if (present.volume, present.path) == (record.volume, record.path):
-            return (
-                present.meta_digest == record.meta_digest
-            )  # else its path was free for ours, so it was gone
-        try:
-            size_bytes = self._node.volume(present.volume).stat(present.path).size_bytes
-        except DamagedObject:
-            return False
-        return size_bytes == present.data_set_offset + present.size_bytes
-
-    def _discard(self, path: str) -> None:
-        """Remove a file that the index does not need; if that fails it is surplus, and nothing is lost."""
-        try:
-            self._volume.delete(path)
-        except StoreFailure as error:
-            logger.warning("%s:%s is surplus: %s", self._volume.name, path, error)
-
-    def _take_back(self, record: InstanceRecord) -> None:
-        """Remove a file that the index did not take, unless somebody else has entered it."""
-        try:
-            with suppress(IndexUnavailable):  # then nobody could enter it
-                if self._node.index.has_location(record.volume, record.path):
-                    return
-            self._volume.delete(record.path)
-        except MedserverError as error:
-            logger.warning("%s:%s is left to the next start: %s", record.volume, record.path, error)
-
-
-def record_of(file_meta: FileMeta, header: Header, stored: StoredObject) -> InstanceRecord:
-    """Return the row of an object: the same from a reception and from the file that it left."""
-    return InstanceRecord(
-        sop_class_uid=file_meta.sop_class_uid,
-        sop_instance_uid=file_meta.sop_instance_uid,
-        transfer_syntax_uid=file_meta.transfer_syntax_uid,
-        values=header.values,
-        received_at=file_meta.received_at,
-        calling_ae_title=file_meta.source_ae_title or None,
-        volume=stored.volume,
-        path=stored.path,
-        data_set_offset=stored.data_set_offset,
-        size_bytes=stored.size_bytes,
-        digest=stored.digest,
-        meta_digest=stored.meta_digest,
-        duplicates=file_meta.duplicates or "keep",
-        original=file_meta.original,
-    )
+        return list(jobs_of(self._config, self._node.index.rule_versions, arrival, attributes, now))

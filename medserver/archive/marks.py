@@ -44,7 +44,7 @@ class Marks:
 
     def get(self, volume: str) -> Mark | None:
         """Return the mark in a volume; None if the work has not begun there, or came to its end."""
-        value = self._node.index.progress_get(self._key(volume))
+        value = self._node.index.progress.get(self._key(volume))
         if value is None:
             return None
         found, _, path = value.partition(" ")
@@ -52,7 +52,7 @@ class Marks:
 
     def set(self, mark: Mark) -> None:
         """Set the mark in its volume."""
-        self._node.index.progress_set(self._key(mark.volume), f"{mark.found} {mark.path}")
+        self._node.index.progress.set(self._key(mark.volume), f"{mark.found} {mark.path}")
 
     def all(self) -> list[Mark]:
         """Return the marks in all volumes that have one."""
@@ -61,7 +61,7 @@ class Marks:
     def clear(self) -> None:
         """Forget all marks."""
         for volume in self._node.volumes:
-            self._node.index.progress_set(self._key(volume), None)
+            self._node.index.progress.set(self._key(volume), None)
 
     def _key(self, volume: str) -> str:
         return f"{self._work}:{volume}"

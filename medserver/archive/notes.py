@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from medserver.errors import OutOfResources, StoreFailure
 from medserver.node import Node
-from medserver.store import Volume
+from medserver.store import NOTES, Volume
 
 _PAGE = 500
 
@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 
 
 def write_notes(node: Node, kind: str, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write records of a kind to every volume that can be reached.
+    """Write records of a kind to every volume that can be reached; others, also those that another host alone has, get
+    them later.
 
     Raises
     ------
@@ -35,8 +36,43 @@ def write_notes(node: Node, kind: str, records: Iterable[Mapping[str, Any]]) -> 
             written += 1
         except (StoreFailure, OutOfResources) as error:
             logger.warning("no %s on volume %s: %s", kind, volume.name, error)
+            node.index.volumes.note_missed_notes(volume.name)
+    for name in sorted(node.index.nodes.volumes() - node.volumes.keys()):
+        node.index.volumes.note_missed_notes(name)
     if not written:
         raise StoreFailure(f"{kind} cannot be written to any volume")
+
+
+def complete_notes(node: Node, volume: Volume) -> None:
+    """Write what a volume has missed, of what is noted on others: it was away then, or is new.
+
+    An index that is made anew of this volume alone then comes to the same.
+
+    Raises
+    ------
+    OutOfResources, StoreFailure
+        The volume takes nothing, or cannot be read. It is done again by the next call.
+    IndexFailure
+        The index does not work.
+    """
+    missed = node.index.volumes.missed_notes(volume.name)
+    if missed is None:
+        return
+    is_complete = True
+    for kind in NOTES:
+        known = {hash(line) for content in volume.notes(kind) for line in content.splitlines()}
+        for other in node.volumes.values():
+            try:
+                lines = (line for content in other.notes(kind) for line in content.splitlines())
+                wanted = (line for line in lines if hash(line) not in known)
+                while page := list(islice(wanted, _PAGE)):
+                    volume.note(kind, b"".join(line + b"\n" for line in page))
+                    known.update(map(hash, page))
+            except StoreFailure as error:
+                logger.warning("volume %s has no %s of volume %s yet: %s", volume.name, kind, other.name, error)
+                is_complete = False
+    if is_complete:
+        node.index.volumes.forget_missed_notes(volume.name, missed)
 
 
 def read_notes(volume: Volume, kind: str, parse: Callable[[dict[str, Any]], Record]) -> Iterator[Record]:
@@ -56,16 +92,20 @@ def read_notes(volume: Volume, kind: str, parse: Callable[[dict[str, Any]], Reco
 
 
 def load_notes(
-    node: Node, kind: str, parse: Callable[[dict[str, Any]], Record], enter: Callable[[list[Record]], None]
+    node: Node,
+    kind: str,
+    parse: Callable[[dict[str, Any]], Record],
+    enter: Callable[[list[Record]], None],
+    volumes: Iterable[Volume] | None = None,
 ) -> None:
-    """Have the records of all volumes entered into the index, some at a time.
+    """Have the records of all volumes, or of some, entered into the index, some at a time.
 
     Raises
     ------
     IndexFailure
         The index does not work.
     """
-    for volume in node.volumes.values():
+    for volume in node.volumes.values() if volumes is None else volumes:
         found = read_notes(volume, kind, parse)
         try:
             while page := list(islice(found, _PAGE)):

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from medserver.archive.compression import BEHIND, put_in_place
+from medserver.archive.compression import put_in_place
 from medserver.archive.copies import Copy
 from medserver.archive.fetch import open_object
 from medserver.archive.findings import PixelCheck, PixelState
@@ -20,7 +20,8 @@ from medserver.codecs.syntaxes import UNCOMPRESSED
 from medserver.dicom.part10 import FileMeta, Original, read_file_meta
 from medserver.dicom.transfer_syntaxes import transfer_syntax
 from medserver.errors import CannotTranscode, DamagedObject, StoreFailure, TransferSyntaxNotSupported
-from medserver.index import Form, ObjectKey, StoredLocation
+from medserver.index import Form, StoredCopy, key_of_original
+from medserver.index.objects.lineage import BEHIND
 from medserver.log import Event
 from medserver.node import Node
 from medserver.store import paths
@@ -31,8 +32,8 @@ logger = logging.getLogger(__name__)
 def verify_pixels(node: Node, form: Form) -> PixelCheck | None:
     """Decode what was compressed here and compare its pixels with the digest of those that it was made from.
 
-    If they differ, an uncompressed image with the pixels as they were takes the place of the compressed form, which is
-    put aside. It is made from the original, or from the compressed form by the decoder that proved it.
+    If they differ, an uncompressed image with the pixels as they were takes the place of the compressed form, which
+    becomes a duplicate. It is made from the original, or from the compressed form by the decoder that proved it.
 
     May be called again after it was interrupted anywhere.
 
@@ -58,7 +59,7 @@ def verify_pixels(node: Node, form: Form) -> PixelCheck | None:
         return None
     uid, original = form.key.sop_instance_uid, form.original
     try:
-        problem = _difference(node, copies[0], original)
+        problem = pixel_difference(node, copies[0], original)
         if not problem:
             return PixelCheck(uid, PixelState.SAME)
         _bring_back(node, copies[0], original)
@@ -69,8 +70,25 @@ def verify_pixels(node: Node, form: Form) -> PixelCheck | None:
     return PixelCheck(uid, PixelState.RESTORED, problem)
 
 
-def _difference(node: Node, copy: Copy, original: Original) -> str:
-    """Say why the pixels are not what they were; empty if they are."""
+def pixel_difference(node: Node, copy: Copy, original: Original) -> str:
+    """Decode an image that was made here and say why its pixels are not those of its original; empty if they are.
+
+    Parameters
+    ----------
+    node : Node
+        Where it lies.
+    copy : StoredCopy
+        The copy that is read first.
+    original : Original
+        What it was made from.
+
+    Raises
+    ------
+    DamagedObject, StoreFailure
+        No copy of it can be read.
+    OutOfResources
+        There is no space to decode it.
+    """
     try:
         with _plain(node, copy, UNCOMPRESSED[0]) as (_, plain):
             return "" if plain.pixel_digest == original.pixel_digest else "the pixels are not what was compressed"
@@ -78,7 +96,7 @@ def _difference(node: Node, copy: Copy, original: Original) -> str:
         return str(error)
 
 
-def _bring_back(node: Node, copy: StoredLocation, original: Original) -> None:
+def _bring_back(node: Node, copy: StoredCopy, original: Original) -> None:
     """Put an uncompressed image with the pixels of the original in the place of its compressed form.
 
     Raises
@@ -89,7 +107,7 @@ def _bring_back(node: Node, copy: StoredLocation, original: Original) -> None:
         There is no good copy, or the new image cannot be stored.
     """
     uncompressed = original.transfer_syntax_uid
-    if kept := node.index.copies_of(ObjectKey(copy.sop_instance_uid, original.digest, uncompressed)):
+    if kept := node.index.copies_of(key_of_original(copy.sop_instance_uid, original)):
         # In its transfer syntax the new image may be the original byte for byte, which then had two files on a volume.
         uncompressed = next(uid for uid in UNCOMPRESSED if uid != uncompressed)
         with suppress(DamagedObject), _plain(node, kept[0], uncompressed) as (file_meta, plain):
@@ -122,7 +140,7 @@ def _plain(
 
 
 def _file_meta(
-    node: Node, copy: StoredLocation, encoded: bytes, transfer_syntax_uid: str, original: Original
+    node: Node, copy: StoredCopy, encoded: bytes, transfer_syntax_uid: str, original: Original
 ) -> FileMeta:
     """Return that of an image that replaces its compressed form, unless that has been replaced since.
 
@@ -137,11 +155,11 @@ def _file_meta(
         transfer_syntax_uid=transfer_syntax_uid,
         source_ae_title=before.source_ae_title,
         received_at=max(node.clock(), received_at + 2 * BEHIND),
-        duplicates="replace" if copy.role == "instance" else "keep",
+        duplicates="replace" if copy.is_current else "keep",
         original=original,
     )
 
 
-def _put(node: Node, copy: StoredLocation, file_meta: FileMeta, plain: Transcoded) -> None:
+def _put(node: Node, copy: StoredCopy, file_meta: FileMeta, plain: Transcoded) -> None:
     if not put_in_place(node, copy, file_meta, plain):
         raise StoreFailure("another object has taken its place meanwhile: verify again")

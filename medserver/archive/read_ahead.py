@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from medserver.archive.fetch import READ_AT_ONCE_MAX_BYTES, open_data_set
 from medserver.errors import MedserverError
-from medserver.index import StoredInstance
+from medserver.index import StoredCopy
 from medserver.node import Node
 from medserver.scu.storage import Outgoing
 
@@ -33,16 +33,16 @@ class ReadAhead:
     ----------
     node : Node
         Where they are stored.
-    instances : iterable of StoredInstance
+    instances : iterable of StoredCopy
         In the order in which they are sent.
     """
 
-    def __init__(self, node: Node, instances: Iterable[StoredInstance]) -> None:
+    def __init__(self, node: Node, instances: Iterable[StoredCopy]) -> None:
         self._node = node
         self._instances = instances
-        self._later: deque[StoredInstance] = deque()
+        self._later: deque[StoredCopy] = deque()
         self._rest = iter(())
-        self._opened: tuple[StoredInstance, Callable[[], BinaryIO]] | None = None
+        self._opened: tuple[StoredCopy, Callable[[], BinaryIO]] | None = None
         self._thread: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> ReadAhead:
@@ -54,23 +54,23 @@ class ReadAhead:
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)
 
-    def __iter__(self) -> Iterator[StoredInstance]:
+    def __iter__(self) -> Iterator[StoredCopy]:
         self._rest = iter(self._instances)
         while self.following(1):
             instance = self._later.popleft()
             self.following(1)
             yield instance
 
-    def following(self, count: int) -> list[StoredInstance]:
+    def following(self, count: int) -> list[StoredCopy]:
         """Return so many of the instances that come next, or all that there are."""
         self._later.extend(islice(self._rest, max(count - len(self._later), 0)))
         return list(islice(self._later, count))
 
     @property
-    def _following(self) -> StoredInstance | None:
+    def _following(self) -> StoredCopy | None:
         return self._later[0] if self._later else None
 
-    def outgoing(self, instance: StoredInstance) -> Outgoing:
+    def outgoing(self, instance: StoredCopy) -> Outgoing:
         """Return the instance whose turn it is as something to send, which knows those that come next."""
         return Outgoing(
             instance.sop_class_uid,
@@ -83,7 +83,7 @@ class ReadAhead:
             lambda count: [self._out_of_turn(each) for each in self.following(count)],
         )
 
-    def _out_of_turn(self, instance: StoredInstance) -> Outgoing:
+    def _out_of_turn(self, instance: StoredCopy) -> Outgoing:
         """Return an instance as something to prepare, by any thread: it is opened beside the one that is sent."""
         return Outgoing(
             instance.sop_class_uid,
@@ -104,7 +104,7 @@ class ReadAhead:
                 return
             self._opened = following, lambda: data_set
 
-    def open(self, instance: StoredInstance) -> BinaryIO:
+    def open(self, instance: StoredCopy) -> BinaryIO:
         """Open an instance as `open_data_set` does; it may have been opened before."""
         opened, self._opened = self._opened, None
         if opened is None or opened[0] is not instance:

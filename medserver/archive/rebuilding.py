@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from medserver.archive.adoption import adopt
+from medserver.archive.decisions import in_order, load_promotions, load_resolutions
 from medserver.archive.findings import Finding, Problem
 from medserver.archive.follow_ups import removal_job
 from medserver.archive.marks import Mark, Marks
 from medserver.archive.performed_steps import load_steps
+from medserver.archive.promotion import enter_promotion
 from medserver.archive.receipts import records_in_order
 from medserver.archive.tombstones import load_tombstones
 from medserver.errors import StoreFailure
-from medserver.index import InstanceRecord
+from medserver.index import InstanceRecord, Promotion
 from medserver.node import Node
 from medserver.store import Volume, paths
 
@@ -23,7 +26,7 @@ def rebuild(
     verify: bool = False,
     noted_every: int = 500,
 ) -> Iterator[Finding]:
-    """Enter every object of every volume into the index, in the order of receipt.
+    """Enter every object of every volume into the index, in the order of receipt, and what was decided between them.
 
     Any one volume with all objects yields the same index; several yield it with all copies.
 
@@ -62,11 +65,10 @@ def rebuild(
     marks.set(mark)
     reported: list[Finding] = []
     found, done, minute = mark.found, 0, ""
-    walks = [
-        (volume, _counted(_walk(volume, mark.path or None, reported.append), progress))
-        for volume in node.volumes.values()
-    ]
-    for record in records_in_order(walks, verify=verify, report=reported.append):
+    for record in _in_order(node, mark, verify, progress, reported.append):
+        if isinstance(record, Promotion):
+            reported.extend(enter_promotion(node, record))
+            continue
         yield from reported
         found += len(reported)
         # A minute is done when the next one begins: within it, the order of receipt is not that of the paths.
@@ -81,7 +83,18 @@ def rebuild(
             yield finding
             found += 1
     yield from reported
+    load_resolutions(node)
     marks.clear()
+
+
+def _in_order(
+    node: Node, mark: Mark, verify: bool, progress: Callable[[int], None], report: Callable[[Finding], None]
+) -> Iterator[InstanceRecord | Promotion]:
+    """Yield the objects behind a mark, and among them all promotions: those that the index has change nothing."""
+    walks = [
+        (volume, _counted(_walk(volume, mark.path or None, report), progress)) for volume in node.volumes.values()
+    ]
+    return in_order(load_promotions(node), records_in_order(walks, verify=verify, report=report))
 
 
 def interrupted_rebuild(node: Node, *, verify: bool = False) -> list[Mark]:
@@ -113,12 +126,11 @@ def _walk(volume: Volume, after: str | None, report: Callable[[Finding], None]) 
 
 
 def _enter(node: Node, record: InstanceRecord) -> Iterator[Finding]:
-    if node.index.tombstones.is_deleted(record):
+    added = adopt(node, record, in_bulk=True)
+    if added.outcome == "deleted":
         node.index.add_jobs([removal_job(record.volume, [record.path])])
         yield Finding(Problem.SURPLUS, record.volume, record.path, "deleted on purpose, and removed when the node runs")
-        return
-    added = node.index.add(record)
-    if not added.file_needed:
+    elif not added.file_needed:
         detail = (
             "refused: another object has its SOP Instance UID"
             if added.outcome == "rejected"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 from medserver.archive.copies import Copy, as_stored
+from medserver.archive.destruction import NotEntered, Surplus, destroy
 from medserver.archive.fetch import open_object
 from medserver.crash import crash_point
 from medserver.errors import DamagedObject, MedserverError, OutOfResources, StoreFailure
-from medserver.index import GOOD, StoredLocation
+from medserver.index import GOOD, StoredCopy
 from medserver.node import Node
 from medserver.store import ObjectWriter, StoredObject, Volume
 
@@ -31,7 +32,7 @@ def copy_object(node: Node, location: Copy, target: Volume) -> StoredObject:
     ----------
     node : Node
         Where the object lies.
-    location : StoredInstance or StoredLocation
+    location : StoredCopy
         Any copy of it: the first good one is what is copied.
     target : Volume
         Where the copy goes.
@@ -39,7 +40,8 @@ def copy_object(node: Node, location: Copy, target: Volume) -> StoredObject:
     Returns
     -------
     StoredObject
-        The copy. If the index knows a good one on the volume already, that is it, and nothing is done.
+        The copy. If the index knows a good one on the volume already, that is it, and nothing is written. Bad ones on
+        the volume are forgotten in either case, and their files are removed.
 
     Raises
     ------
@@ -49,20 +51,25 @@ def copy_object(node: Node, location: Copy, target: Volume) -> StoredObject:
         The volume takes nothing, no copy can be read, or the object has been removed meanwhile.
     """
     present = _on(target, node.index.copies_of(location))
-    if good := next((copy for copy in present if copy.state == GOOD), None):
-        return as_stored(good)
-    bad = {copy.path for copy in present}
+    bad = {copy.path: copy for copy in present if copy.state != GOOD}
+    good = next((copy for copy in present if copy.state == GOOD), None)
+    copied = as_stored(good) if good else _copy_verified(node, location, target, bad)
+    for path in bad.keys() - {copied.path}:  # only now: a bad copy is better than none
+        node.index.release([bad[path]])
+        destroy(node, target, path, because=Surplus(location.key, target.name))
+    return copied
+
+
+def _copy_verified(node: Node, location: Copy, target: Volume, bad: Collection[str]) -> StoredObject:
+    """Write a copy, read it back, and enter it; `bad` are the paths at which something else may be written over."""
     source, copied = _write(node, location, target, bad)
     crash_point("copy written")
-    _read_back(target, copied)
+    _read_back(node, target, copied)
     crash_point("copy verified")
-    if not node.index.add_location(source, target.name, copied.path, verified_at=node.clock()):
-        _take_back(node, target, copied.path)
-        raise StoreFailure(f"{source.volume}:{source.path} has been removed while it was copied")
+    problem = next(_enter_all(node, target, [(source, copied)]))
+    if problem is not None:
+        raise problem
     crash_point("copy entered")
-    for path in bad - {copied.path}:  # only now: a bad copy is better than none
-        target.delete(path)
-        node.index.remove_location(target.name, path)
     return copied
 
 
@@ -75,7 +82,7 @@ def copy_objects(
     ----------
     node, target
         As for `copy_object`.
-    locations : sequence of StoredInstance or StoredLocation
+    locations : sequence of StoredCopy
         Any copy of each object.
     threads : Executor
         Where the objects are read and written, several at a time.
@@ -95,7 +102,7 @@ def copy_objects(
         yield from [error] * len(locations)
         return
     crash_point("copies written")
-    checked = list(threads.map(lambda pair: _checked(target, pair), written))
+    checked = list(threads.map(lambda pair: _checked(node, target, pair), written))
     good = [pair for pair in checked if isinstance(pair, tuple)]
     entered = iter(_enter_all(node, target, good))
     crash_point("copies entered")
@@ -106,12 +113,12 @@ def copy_objects(
 _Written = tuple[Copy, StoredObject]
 
 
-def _on(target: Volume, copies: Sequence[StoredLocation]) -> list[StoredLocation]:
+def _on(target: Volume, copies: Sequence[StoredCopy]) -> list[StoredCopy]:
     return [copy for copy in copies if copy.volume == target.name]
 
 
 def _write_in_batch(
-    node: Node, location: Copy, present: Sequence[StoredLocation], create: Callable[[bytes, str], ObjectWriter]
+    node: Node, location: Copy, present: Sequence[StoredCopy], create: Callable[[bytes, str], ObjectWriter]
 ) -> _Written | Exception | None:
     """Write a copy; None if there is a good one, an exception if it has to be made alone or cannot be made."""
     if any(copy.state == GOOD for copy in present):
@@ -124,12 +131,12 @@ def _write_in_batch(
         return error
 
 
-def _checked(target: Volume, pair: _Written | Exception | None) -> _Written | Exception | None:
+def _checked(node: Node, target: Volume, pair: _Written | Exception | None) -> _Written | Exception | None:
     """Read a copy back."""
     if not isinstance(pair, tuple):
         return pair
     try:
-        _read_back(target, pair[1])
+        _read_back(node, target, pair[1])
     except MedserverError as error:
         return error
     return pair
@@ -137,13 +144,15 @@ def _checked(target: Volume, pair: _Written | Exception | None) -> _Written | Ex
 
 def _enter_all(node: Node, target: Volume, written: Sequence[_Written]) -> Iterator[MedserverError | None]:
     """Enter copies into the index; those of what was deleted meanwhile are removed."""
-    copies = [(source, target.name, copied.path) for source, copied in written]
-    entered = node.index.add_locations(copies, node.clock()) if copies else []
-    for (source, _, path), is_entered in zip(copies, entered, strict=True):
+    copies = [
+        replace(source, volume=target.name, path=copied.path, verified_at=node.clock()) for source, copied in written
+    ]
+    entered = node.index.add_locations(copies) if copies else []
+    for (source, copied), is_entered in zip(written, entered, strict=True):
         if is_entered:
             yield None
             continue
-        _take_back(node, target, path)
+        destroy(node, target, copied.path, because=NotEntered())
         yield StoreFailure(f"{source.volume}:{source.path} has been removed while it was copied")
 
 
@@ -158,7 +167,7 @@ def _alone(node: Node, location: Copy, target: Volume, problem: Exception) -> Me
     return None
 
 
-def _write(node: Node, location: Copy, target: Volume, bad: set[str]) -> tuple[Copy, StoredObject]:
+def _write(node: Node, location: Copy, target: Volume, bad: Collection[str]) -> tuple[Copy, StoredObject]:
     """Write the object to the volume; return the copy that was read, and the one that was made."""
     try:
         return _write_once(node, location, target, bad)
@@ -171,13 +180,7 @@ def _write(node: Node, location: Copy, target: Volume, bad: set[str]) -> tuple[C
     return _write_once(node, location, target, {path})
 
 
-def _take_back(node: Node, target: Volume, path: str) -> None:
-    """Remove a copy of what has been deleted meanwhile."""
-    if not node.index.has_location(target.name, path):
-        target.delete(path)
-
-
-def _write_once(node: Node, location: Copy, target: Volume, replaced: set[str]) -> tuple[Copy, StoredObject]:
+def _write_once(node: Node, location: Copy, target: Volume, replaced: Collection[str]) -> tuple[Copy, StoredObject]:
     def create(file_meta: bytes, path: str) -> ObjectWriter:
         if path in replaced:
             logger.warning("%s:%s is bad, and is written anew", target.name, path)
@@ -216,11 +219,10 @@ class _Occupied(Exception):
         self.path = path
 
 
-def _read_back(target: Volume, copied: StoredObject) -> None:
+def _read_back(node: Node, target: Volume, copied: StoredObject) -> None:
     """Compare the copy with its digests where it lies; one that is wrong does not stay."""
     try:
         target.verify(copied)
     except DamagedObject:
-        with suppress(StoreFailure):
-            target.delete(copied.path)
+        destroy(node, target, copied.path, because=NotEntered())
         raise

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 
 from pydicom.datadict import keyword_for_tag
 
-from medserver.dicom.character_sets import decode_text, read_specific_character_set
+from medserver.dicom.character_sets import SPECIFIC_CHARACTER_SET, decode_text, read_specific_character_set
 from medserver.dicom.elements import scan_elements, split_items
 from medserver.dicom.transfer_syntaxes import IMPLICIT_VR_LITTLE_ENDIAN, TransferSyntax, transfer_syntax
 
 ITEMS_MAX = 100
 
-_SPECIFIC_CHARACTER_SET = 0x00080005
 _ITEM_ATTRIBUTES = {
     0x00080050: "SH",  # Accession Number
     0x0020000D: "UI",  # Study Instance UID
@@ -30,7 +29,7 @@ _ITEM_ATTRIBUTES = {
 REQUEST_ATTRIBUTES_ITEM_KEYWORDS = frozenset(map(keyword_for_tag, _ITEM_ATTRIBUTES))
 """What the index can match and return of an item."""
 
-_WANTED = frozenset(_ITEM_ATTRIBUTES) | {_SPECIFIC_CHARACTER_SET}
+_WANTED = frozenset(_ITEM_ATTRIBUTES) | {SPECIFIC_CHARACTER_SET}
 
 
 def sequence_as_json(raw: bytes, vr: str, character_sets: Sequence[str], syntax: TransferSyntax) -> str | None:
@@ -54,14 +53,14 @@ def sequence_as_json(raw: bytes, vr: str, character_sets: Sequence[str], syntax:
     """
     if vr == "UN":
         syntax = transfer_syntax(IMPLICIT_VR_LITTLE_ENDIAN)
-    items = [_item(item, character_sets, syntax) for item in split_items(raw, syntax)[:ITEMS_MAX]]
+    items = [_item(item, character_sets, syntax) for item in split_items(raw, syntax).items[:ITEMS_MAX]]
     return json.dumps(items, ensure_ascii=False, separators=(",", ":")) if items else None
 
 
 def _item(raw: bytes, character_sets: Sequence[str], syntax: TransferSyntax) -> dict[str, dict]:
     values = scan_elements(raw, syntax, _WANTED).values
-    if _SPECIFIC_CHARACTER_SET in values:
-        character_sets = read_specific_character_set(values[_SPECIFIC_CHARACTER_SET][1])
+    if SPECIFIC_CHARACTER_SET in values:
+        character_sets = read_specific_character_set(values[SPECIFIC_CHARACTER_SET][1])
     item: dict[str, dict] = {}
     for tag, vr in _ITEM_ATTRIBUTES.items():
         if tag in values:

@@ -6,21 +6,25 @@ fails, though the object stays: the sender sends it again, and it is the same th
 
 from __future__ import annotations
 
+from medserver.archive.copies import copies_that_stand_for, is_there
 from medserver.archive.replication import copy_object
+from medserver.config import Config
 from medserver.errors import OutOfResources, StoreFailure
-from medserver.index import GOOD, InstanceRecord, ObjectKey, StoredLocation
+from medserver.index import GOOD, InstanceRecord, StoredCopy
 from medserver.node import Node
 
 _COUNTED_ROLES = ("primary", "replica")
 
 
-def require_copies(node: Node, record: InstanceRecord) -> None:
+def require_copies(node: Node, config: Config, record: InstanceRecord) -> None:
     """Make copies of an object on replicas until there are as many as the configuration demands.
 
     Parameters
     ----------
     node : Node
         Where the object lies.
+    config : Config
+        By which it was received.
     record : InstanceRecord
         What was entered into the index.
 
@@ -31,16 +35,17 @@ def require_copies(node: Node, record: InstanceRecord) -> None:
     IndexFailure
         The index does not tell.
     """
-    config = node.config.current
     wanted = config.store.copies_before_success
     if wanted <= 1:
         return
     names = [volume.name for volume in config.volumes_to_read if volume.role in _COUNTED_ROLES]
-    copies = [copy for copy in _copies(node, record) if copy.state == GOOD]
-    present = {copy.volume for copy in copies} & set(names)
-    reasons = []
+    good = [copy for copy in copies_that_stand_for(node, record.key) if copy.state == GOOD and copy.volume in names]
+    copies = [copy for copy in good if is_there(node, copy)]  # one on a volume that is away may be lost
+    present = {copy.volume for copy in copies}
+    not_there = {copy.volume for copy in good if copy.volume not in present and _is_good_still(node, copy)}
+    reasons = [f"the copy on {name} cannot be reached" for name in names if name in not_there]
     for name in names:
-        if name not in present and len(present) < wanted and copies:
+        if name not in present | not_there and len(present) < wanted and copies:
             try:
                 copy_object(node, copies[0], node.volume(name))
                 present.add(name)
@@ -50,25 +55,7 @@ def require_copies(node: Node, record: InstanceRecord) -> None:
         raise OutOfResources(f"{len(present)} of {wanted} copies: {'; '.join(reasons)}")
 
 
-def _copies(node: Node, record: InstanceRecord) -> list[StoredLocation]:
-    """Return the copies of an object, or those of the compressed form that has taken its place."""
-    if copies := node.index.copies_of(_location(record)):
-        return copies
-    key = ObjectKey(record.sop_instance_uid, record.digest, record.transfer_syntax_uid)
-    compressed = node.index.originals.form_of(key)
-    return node.index.copies_of(compressed) if compressed is not None else []
-
-
-def _location(record: InstanceRecord) -> StoredLocation:
-    return StoredLocation(
-        volume=record.volume,
-        path=record.path,
-        role="instance",
-        sop_instance_uid=record.sop_instance_uid,
-        sop_class_uid=record.sop_class_uid,
-        transfer_syntax_uid=record.transfer_syntax_uid,
-        data_set_offset=record.data_set_offset,
-        size_bytes=record.size_bytes,
-        digest=record.digest,
-        meta_digest=record.meta_digest,
-    )
+def _is_good_still(node: Node, copy: StoredCopy) -> bool:
+    """Tell whether a copy that is not there was not found to be bad: then it cannot be replaced now."""
+    found = node.index.location(copy.volume, copy.path)
+    return found is not None and found.state == GOOD

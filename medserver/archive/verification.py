@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from medserver.archive.copies import as_stored
-from medserver.index import StoredInstance, StoredLocation
+from medserver.index import StoredCopy
 from medserver.node import Node
 
 
-def verify(node: Node, stored: StoredInstance | StoredLocation) -> None:
+def verify(node: Node, stored: StoredCopy) -> None:
     """Read every byte of a stored object and compare it with its digests.
 
     Raises

@@ -45,7 +45,7 @@ def find_backups(volumes: Iterable[Volume]) -> list[Backup]:
         try:
             found += backups_on(volume)
         except (StoreFailure, OutOfResources) as error:
-            logger.warning("volume %s: its backups are not seen: %s", volume.name, error)
+            logger.warning("the backups on volume %s are not known: %s", volume.name, error)
     return sorted(found, key=lambda backup: backup.name, reverse=True)
 
 

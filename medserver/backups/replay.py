@@ -6,20 +6,24 @@ copied to a volume after it, and that copy may be the only one left.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import chain, takewhile
 
 from medserver import archive
 from medserver.archive import Finding, Problem
+from medserver.archive.adoption import adopt
 from medserver.archive.checking import pairs
+from medserver.archive.decisions import in_order, load_promotions, load_resolutions
 from medserver.archive.follow_ups import removal_job
 from medserver.archive.performed_steps import load_steps
+from medserver.archive.promotion import enter_promotion
 from medserver.archive.receipts import records_in_order
 from medserver.archive.tombstones import load_tombstones
-from medserver.index import GOOD, InstanceRecord, JobFilter
+from medserver.index import GOOD, InstanceRecord, JobFilter, ObjectKey, Promotion
 from medserver.node import Node
-from medserver.safekeeping.deletion import DELETE, removal_jobs
+from medserver.safekeeping.deletion import DELETE, DeletionPayload, removal_jobs
 from medserver.safekeeping.seeking import restart_seeking
 from medserver.store import Volume
 from medserver.volumes import record_present
@@ -28,6 +32,8 @@ MARGIN = timedelta(days=1)
 """How far the clocks of those who deleted and those who made the backup may be apart."""
 
 Progress = Callable[[int], None]
+
+logger = logging.getLogger(__name__)
 
 
 def replay(node: Node, made_at: datetime, progress: Progress = lambda count: None) -> Iterator[Finding]:
@@ -55,44 +61,46 @@ def replay(node: Node, made_at: datetime, progress: Progress = lambda count: Non
     """
     record_present(node.index, node.volumes.values())
     present = [volume for _, volume in sorted(node.volumes.items()) if volume.condition().is_present]
+    last = node.index.tombstones.last()
     load_tombstones(node)
     load_steps(node)
-    _forget_deleted(node, made_at)
-    _drop_done_deletions(node)
+    _forget_deleted(node, made_at, last)
+    _drop_deletions(node)
     for volume in node.volumes.values():
         if volume not in present:
             yield from _report_absence(node, volume)
     yield from _enter_all(node, present, progress)
+    load_resolutions(node)
     for name in node.volumes:
         restart_seeking(node, name)
 
 
-def _forget_deleted(node: Node, made_at: datetime) -> None:
-    """Forget what was deleted after the backup, and have its files removed where they are left."""
-    for tombstone in node.index.tombstones.all():
-        if tombstone.deleted_at < made_at - MARGIN:
-            continue
-        copies = [copy for copy in node.index.copies_of(tombstone) if archive.sealed_at(copy) <= tombstone.deleted_at]
+def _forget_deleted(node: Node, made_at: datetime, last: int) -> None:
+    """Forget what was deleted after the backup, and have its files removed where they are left.
+
+    That is what the backup does not know, also if the clock was far ahead when it was made; and what was deleted
+    shortly before, for who deletes comes to the files later.
+    """
+    recent = (one for one in node.index.tombstones.all() if one.deleted_at >= made_at - MARGIN)
+    for tombstone in chain(recent, node.index.tombstones.all(last)):
+        copies = [copy for copy in node.index.copies_of(tombstone) if tombstone.means(copy.path, copy.received_at)]
         if copies:
-            node.index.tombstones.add((), copies, removal_jobs(copies, also_on=node.volumes))
+            node.index.release(copies, removal_jobs(copies, also_on=node.volumes))
 
 
-def _drop_done_deletions(node: Node) -> None:
-    """Drop jobs that deleted after the backup what they are to delete: it may have been received again since."""
+def _drop_deletions(node: Node) -> None:
+    """Drop the jobs that delete: what they are to delete may have been received again since, and no file tells that.
+
+    What was deleted after the backup has its tombstones. Of the rest it is told that nobody deletes it any more.
+    """
     jobs = node.index.jobs
     jobs.sweep({})  # those that were running are taken back
     waiting = list(jobs.list(JobFilter(DELETE)))
-    if not waiting:
-        return
-    deleted_at = {
-        (one.sop_instance_uid, one.digest, one.transfer_syntax_uid): one.deleted_at
-        for one in node.index.tombstones.all()
-    }
-    jobs.drop([
-        job.id
-        for job in waiting
-        if all((at := deleted_at.get(tuple(key))) and at >= job.created_at for key in job.payload["objects"])
-    ])
+    jobs.drop([job.id for job in waiting])
+    keys = [ObjectKey(*key) for job in waiting for key in DeletionPayload.of(job).objects]
+    left = sum(map(bool, node.index.copies_of_each(keys))) if keys else 0
+    if left:
+        logger.warning("to be deleted when the backup was made, and stay until that is ordered again: %d objects", left)
 
 
 def _report_absence(node: Node, volume: Volume) -> Iterator[Finding]:
@@ -103,11 +111,13 @@ def _report_absence(node: Node, volume: Volume) -> Iterator[Finding]:
 
 
 def _enter_all(node: Node, volumes: Iterable[Volume], progress: Progress) -> Iterator[Finding]:
-    """Enter what has no row, in the order of receipt over all volumes."""
+    """Enter what has no row, in the order of receipt over all volumes, and what was decided between objects."""
     findings: list[Finding] = []
     walks = [(volume, _without_row(node, volume, progress, findings)) for volume in volumes]
-    for record in records_in_order(walks, verify=False, report=findings.append):
-        findings.extend(_enter(node, record))
+    records = records_in_order(walks, verify=False, report=findings.append)
+    for record in in_order(load_promotions(node), records):
+        is_promotion = isinstance(record, Promotion)
+        findings.extend(enter_promotion(node, record) if is_promotion else _enter(node, record))
         yield from findings
         findings.clear()
     yield from findings
@@ -127,9 +137,8 @@ def _without_row(node: Node, volume: Volume, progress: Progress, findings: list[
 
 
 def _enter(node: Node, record: InstanceRecord) -> Iterator[Finding]:
-    if node.index.tombstones.is_deleted(record):
+    added = adopt(node, record, in_bulk=True)
+    if added.outcome == "deleted":
         node.index.add_jobs([removal_job(record.volume, [record.path])])
-        return
-    added = node.index.add(record)
-    if not added.file_needed:
+    elif not added.file_needed:
         yield Finding(Problem.SURPLUS, record.volume, record.path, f"not needed: {added.outcome}")

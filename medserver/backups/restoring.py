@@ -89,7 +89,7 @@ def restore(
     with _room(config, backend, backup) as file:
         unpack_verified(backend, backup, file)
         staged = _stage(backend, file, name, held)
-        opened = open_node(config_file, index_url=staged.url, clock=clock, lock_owner=held.owner)
+        opened = open_node(config_file, index_url=staged.url, clock=clock, lock_owner=held.owner, is_copy=True)
         with closing(opened) as node:
             _replay(node, backup, begin, done)
         if backend.staging is not None:

@@ -39,7 +39,7 @@ def workspace(config: Config, size_bytes: int) -> Iterator[Path]:
     room = Incoming(f"{data}/{DIRECTORY}", files)
     with translating(f"make room for a dump of the index in {data}"):
         modes.make_directories(data)
-        room.sweep()
+        room.remove_unfinished()
         files.require_space(str(data), size_bytes)
         descriptor, path = room.create()
         os.close(descriptor)

@@ -119,7 +119,7 @@ def pending(invocation: Invocation, as_json: bool) -> None:
     if not callers:
         click.echo("no unknown AE was rejected")
     for caller in callers:
-        calling, called = escaped(caller.calling_ae_title), escaped(caller.called_ae_title)
+        calling, called = _shown(caller.calling_ae_title), _shown(caller.called_ae_title)
         last_seen = f"{caller.last_seen_at:%Y-%m-%d %H:%M:%S} UTC"
         click.echo(
             f"{last_seen}  {calling} from {caller.address} called {called}, attempts: {caller.attempts}"
@@ -260,6 +260,11 @@ def _approvable_ae_title(caller: UnknownCaller) -> str:
 def _name_for(ae_title: str) -> str:
     """Return a name of an entry that is as near to the AE title as can be."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", ae_title).lstrip(".-") or "AE"
+
+
+def _shown(ae_title: str) -> str:
+    """Return an AE title for people; a blank one names no application (PS3.8 9.3.2)."""
+    return escaped(ae_title) or "(no AE title)"
 
 
 def _approval(config_path: Path, caller: UnknownCaller) -> str:

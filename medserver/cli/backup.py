@@ -173,7 +173,8 @@ def _tell(backup: Backup, done) -> None:  # noqa: ANN001
         click.echo(_line(finding))
     before, after = done.before.instances, done.after.instances
     click.echo(
-        f"{backup.name} is restored: {count_in_words(before, 'instance')}, with what the volumes had since {after}"
+        f"{backup.name} is restored: {count_in_words(before, 'instance')} in the backup, {after} in the index with "
+        "what the volumes have received since"
     )
 
 

@@ -113,7 +113,7 @@ def _ask(node: Node, peer: Peer, references: list[Reference], as_json: bool) -> 
     finally:
         if inquiry is not None and inquiry.is_open:
             association.release()
-        association.dul.finish()
+        association.close()
 
 
 def _explain(config: Config, ae_title: str) -> None:

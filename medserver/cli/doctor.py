@@ -33,7 +33,7 @@ def command(
 
     PEER is the name of an [ae NAME] entry or AE@host:port. Without it the node itself is examined: its
     configuration, folders, index and port, and whether the AEs of its configuration can be reached. The exit
-    code is 0 if there is no problem; warnings are none.
+    code is 1 if there is a problem; warnings do not count.
     """
     if peer is None:
         steps = list(shown(examine_node(invocation), not as_json))

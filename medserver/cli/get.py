@@ -138,9 +138,10 @@ def _get_in(
     """Fetch over one association."""
     get = target.model.get
     with peer.associated([query.proposal(get), *contexts], target.extended(get)) as association:
+        outcome = None
         for response in retrieve.get(association, get, target.identifier, files.receive):
-            bar.expect(outcome_of(response).total)
-    outcome = outcome_of(response)
+            outcome = outcome_of(response, outcome)
+            bar.expect(outcome.total)
     if status.is_failure(response.code) and not outcome.done:
         raise failure(peer, "C-GET", response)
     return outcome
@@ -167,4 +168,5 @@ def _joined(outcomes: list[Outcome], files: ReceivedFiles) -> Outcome:
         failed=failed,
         warning=warning,
         failed_uids=tuple(named),
+        is_counted=True,
     )

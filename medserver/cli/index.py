@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import click
 
 from medserver import archive, lock, modes
-from medserver.archive import Finding, Mark
-from medserver.cli import index_conflicts
+from medserver.archive import Finding, Mark, Problem
+from medserver.archive.decisions import write_waiting_decisions
+from medserver.cli import index_conflicts, index_duplicates
 from medserver.cli.index_items import echo_items, opened_node
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
 from medserver.cli.progress import progress
 from medserver.cli.text import count_in_words
-from medserver.errors import BadUsage, IndexFailure
-from medserver.index import Duplicate, open_backend
+from medserver.errors import BadUsage, IndexFailure, OutOfResources, StoreFailure
+from medserver.index import open_backend
 from medserver.index.nodes.exclusive import Held
 from medserver.log import escaped
 from medserver.node import Node, exclusive_node, open_node, utc_now
@@ -34,6 +35,7 @@ def command() -> None:
 
 
 command.add_command(index_conflicts.conflicts)
+command.add_command(index_duplicates.duplicates)
 
 
 @command.command()
@@ -51,36 +53,36 @@ def counts(invocation: Invocation, as_json: bool) -> None:
 
 
 @command.command()
-@json_option
-@pass_invocation
-def duplicates(invocation: Invocation, as_json: bool) -> None:
-    """List duplicates: objects that are stored though another one has their SOP Instance UID."""
-    with opened_node(invocation) as node:
-        echo_items(node.index.duplicates(), as_json, _duplicate_line)
-
-
-@command.command()
 @click.option(
     "--digests", is_flag=True, help="Read every object and compare it with its digest; this takes long."
 )
 @click.option("--restart", is_flag=True, help="Start over instead of continuing an interrupted check.")
+@click.option("--remove-surplus", is_flag=True, help="Remove the files that nobody needs. Stop the node before.")
 @json_option
 @pass_invocation
 @click.pass_context
-def check(ctx: click.Context, invocation: Invocation, digests: bool, restart: bool, as_json: bool) -> None:
+def check(
+    ctx: click.Context, invocation: Invocation, digests: bool, restart: bool, remove_surplus: bool, as_json: bool
+) -> None:
     """Compare index and store both ways.
 
     Objects without a row, rows without an object and objects that have changed are listed; nothing is
     altered. The node may be running. An interrupted check goes on where it stopped, with --digests where one
     with --digests stopped. The exit code is 1 if anything was found, before the interruption or after.
+
+    With --remove-surplus the files go that nobody needs: of what is stored under another path as well, was refused, or
+    was deleted on purpose. What is in the place of each is read before.
     """
-    with opened_node(invocation) as node:
+    with _alone(invocation) if remove_surplus else opened_node(invocation) as node:
         if restart:
             archive.restart_check(node, digests=digests)
         before = _going_on(archive.interrupted_check(node, digests=digests))
         with progress("checking", not as_json) as shown:
             shown.expect(node.index.counts().locations)
-            found = echo_items(archive.check(node, shown.advance, digests=digests), as_json, _finding_line, shown)
+            findings = archive.check(node, shown.advance, digests=digests)
+            if remove_surplus:
+                findings = _without_surplus(node, findings)
+            found = echo_items(findings, as_json, _finding_line, shown)
     _conclude(ctx, found, before, as_json)
 
 
@@ -122,6 +124,30 @@ def rebuild(ctx: click.Context, invocation: Invocation, url: str | None, verify:
         for what, number in only_there.items():
             click.echo(f"not brought back: {number} {what}", err=True)
     _conclude(ctx, found, before, as_json)
+
+
+@contextmanager
+def _alone(invocation: Invocation) -> Iterator[Node]:
+    """Open the node and keep others from its index."""
+    with exclusive_node(invocation.config, "removal of surplus") as held:
+        with closing(open_node(invocation.config_file, lock_owner=held.owner)) as node:
+            yield node
+
+
+def _without_surplus(node: Node, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Remove the files that are surplus, and say so; yield what else is found, and those that could not be removed."""
+    for finding in findings:
+        try:
+            is_removed = finding.problem == Problem.SURPLUS and archive.remove_surplus(
+                node, node.volume(finding.volume), finding.path
+            )
+        except (StoreFailure, OutOfResources) as error:
+            yield replace(finding, detail=f"{finding.detail}; not removed: {error}")
+            continue
+        if is_removed:
+            click.echo(f"removed: {_finding_line(finding)}", err=True)
+        else:
+            yield finding
 
 
 @contextmanager
@@ -182,7 +208,7 @@ def _check_volumes(invocation: Invocation) -> None:
         )
     for volume in empty:
         place = f"the folder of the volume {volume.name}, {volume.path}, is missing or empty"
-        click.echo(f"{place}: the new index has no copies there; is its disk mounted?", err=True)
+        click.echo(f"{place}: is its disk mounted? The new index will have no copies there", err=True)
 
 
 def _require_objects(invocation: Invocation, held: Held) -> dict[str, int]:
@@ -209,6 +235,8 @@ def _require_objects(invocation: Invocation, held: Held) -> dict[str, int]:
             away = [
                 one.name for one in node.volumes.values() if not one.condition().is_present and has_objects(one.name)
             ]
+            with suppress(StoreFailure):  # the jobs that write them are counted then
+                write_waiting_decisions(node)
             only_there = node.index.only_here()
     except IndexFailure as error:
         click.echo(f"the index that is there cannot be read: {error}", err=True)
@@ -277,11 +305,3 @@ def _conclude(ctx: click.Context, found: int, before: int, as_json: bool) -> Non
 
 def _finding_line(finding: Finding) -> str:
     return escaped(str(finding), 400)
-
-
-def _duplicate_line(duplicate: Duplicate) -> str:
-    at = f"{duplicate.received_at:%Y-%m-%d %H:%M:%S}"
-    caller = escaped(duplicate.calling_ae_title or "?")
-    where = f"{duplicate.volume}:{duplicate.path}, {duplicate.size_bytes} bytes"
-    what = "duplicate" if duplicate.reason == "aside" else duplicate.reason
-    return f"{at} {what} {duplicate.sop_instance_uid} from {caller}: {where}"

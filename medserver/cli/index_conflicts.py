@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 
 import click
 
-from medserver import modes
-from medserver.cli.index_items import as_json_value, echo_items, opened_node
+from medserver import archive
+from medserver.cli.index_items import as_json_value, decider, echo_items, opened_node
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
 from medserver.errors import BadUsage
 from medserver.index import Conflict
 from medserver.log import escaped
 from medserver.node import Node
+
+_TITLES = {"present": "stored", "arrived": "received"}
+"""What `list` and `show` call fields of a conflict, if that is not their name."""
 
 
 @click.group()
@@ -47,7 +49,7 @@ def show(invocation: Invocation, number: int, as_json: bool) -> None:
     for name, value in _fields(conflict):
         if value is not None:
             text = _side(value) if isinstance(value, Mapping) else escaped(str(value), 400)
-            click.echo(f"{name:<18}{text}")
+            click.echo(f"{_TITLES.get(name, name):<18}{text}")
 
 
 @conflicts.command()
@@ -58,11 +60,11 @@ def show(invocation: Invocation, number: int, as_json: bool) -> None:
 def resolve(invocation: Invocation, number: int, why: str, by: str | None) -> None:
     """Note that somebody has looked at a conflict, and why it is none any more.
 
-    Objects and patients stay as they are. A decision is kept as it is: a conflict cannot be resolved twice.
+    Objects and patients stay as they are. A decision is kept as it is: a conflict cannot be resolved twice. It is noted
+    on the volumes too, so that a rebuilt index knows it.
     """
-    decided_by = by or os.environ.get("SUDO_USER") or modes.user()
     with opened_node(invocation) as node:
-        if not node.index.resolve_conflict(number, decided_by, why):
+        if not archive.resolve_conflict(node, number, by=decider(by), why=why):
             known = _require(node, number)
             raise BadUsage(f"conflict {number} was resolved by {escaped(known.resolved_by or '?')} before")
     click.echo(f"conflict {number} is resolved")

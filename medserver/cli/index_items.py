@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from datetime import datetime
 
 import click
 
+from medserver import modes
 from medserver.cli.invocation import Invocation
 from medserver.cli.progress import Progress
 from medserver.node import Node, open_node
@@ -35,6 +37,11 @@ def echo_items(items: Iterable, as_json: bool, line: Callable[..., str], bar: Pr
     if as_json:
         click.echo("]" if count else "[]")
     return count
+
+
+def decider(by: str | None) -> str:
+    """Return who decides: who is named, or who runs the command."""
+    return by or os.environ.get("SUDO_USER") or modes.user()
 
 
 def as_json_value(value: object) -> object:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from medserver.dicom.conditions import SingleValue
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import BadUsage, NoSuchInstance
-from medserver.index import StoredInstance
+from medserver.index import StoredCopy
 from medserver.log import escaped
 from medserver.node import Node
 
 _UID_KEYWORDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 
-def instances_of(node: Node, uid: str) -> list[StoredInstance]:
+def instances_of(node: Node, uid: str) -> list[StoredCopy]:
     """Return the instances of the study or series with a UID, or the one that has it.
 
     Raises

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from medserver.cli.text import fitted, shortened
 from medserver.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,9 +72,11 @@ def echo_json(document: object) -> None:
     click.echo(json.dumps(document, indent=2))
 
 
-def echo_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Write columns, each as wide as its widest cell."""
+def echo_table(header: tuple[str, ...], rows: list[tuple[str, ...]], *, shrinks: bool = False) -> None:
+    """Write columns, each as wide as its widest cell; with `shrinks` a terminal gets what it has room for."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    if shrinks and sys.stdout.isatty():
+        widths = fitted(widths, shutil.get_terminal_size().columns)
     for row in [header, *rows]:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells = [shortened(cell, width).ljust(width) for cell, width in zip(row, widths, strict=True)]
         click.echo("  ".join(cells).rstrip())

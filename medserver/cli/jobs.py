@@ -16,10 +16,9 @@ from medserver.cli.text import CELL_LENGTH_MAX, count_in_words, duration_in_word
 from medserver.config.values import closest
 from medserver.errors import BadUsage
 from medserver.index import Job, JobFilter, Lane
+from medserver.index.jobs.pages import in_pages
 from medserver.index.jobs.records import STATES
 from medserver.node import Node, open_node
-
-PAGE_JOBS = 500
 
 
 def filter_options(command: Callable) -> Callable:
@@ -47,7 +46,8 @@ def command(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
     """Show the job queue; retry or drop what has failed.
 
     Without a command it shows how many there are, of which kind, for whom and in which state, and how old the oldest
-    is. A dead job has failed too often, and waits for 'retry' or 'drop'.
+    is. A dead job has failed for good or too often, and waits for 'retry' or 'drop'; an undecided one has lost the rule
+    by which it would be done, and waits for that or for 'medserver outbox send'.
     """
     if ctx.invoked_subcommand is None:
         _summary(invocation, as_json)
@@ -156,7 +156,8 @@ def retry(
 ) -> None:
     """Have jobs tried again now: those with an ID, or all dead ones that the options name.
 
-    With --state waiting those that wait for their next attempt are tried at once.
+    With --state waiting those that wait for their next attempt are tried at once, with --state undecided those that
+    have lost their rule.
     """
     chosen = JobFilter(kind, destination, state or "dead")
     _change(invocation, numbers, chosen, as_json, "retried", lambda node: node.index.jobs.retry)
@@ -204,8 +205,7 @@ def _change(
             present = {number for number in numbers if node.index.jobs.get(number) is not None}
             if missing := [str(number) for number in numbers if number not in present]:
                 raise BadUsage(f"there is no job {', '.join(missing)}: it is done, or was dropped")
-        ids = iter(numbers or (job.id for job in node.index.jobs.list(chosen)))
-        while page := list(islice(ids, PAGE_JOBS)):
+        for page in in_pages(numbers or (job.id for job in node.index.jobs.list(chosen))):
             changed += [job.id for job in change(node)(page)]
     if numbers and len(changed) < len(set(numbers)):
         raise BadUsage(f"{count_in_words(len(changed), 'job')} {done}, the others run")

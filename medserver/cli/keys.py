@@ -22,14 +22,11 @@ from pydicom.tag import BaseTag, Tag
 
 from medserver.config.values import closest
 from medserver.dicom.character_sets import UNICODE_UTF_8, can_represent
+from medserver.dicom.representations import BINARY_NUMBERS, BULK_VRS, FLOAT_VRS
 from medserver.errors import BadUsage
 from medserver.log import escaped
 
-NUMBER_FORMATS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
-"""The VRs whose values are numbers of a fixed size (PS3.5 6.2), and how `struct` writes them."""
-
-FLOAT_VRS = frozenset({"FL", "FD"})
-BINARY_VRS = frozenset({"AT", "OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+BINARY_VRS = BULK_VRS | {"AT"}
 
 _STEP = re.compile(r"([A-Za-z][A-Za-z0-9]*|\(?([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)?)(?:\[([0-9]{1,4})\])?")
 
@@ -166,14 +163,14 @@ def _value(vr: str, text: str) -> object:
     ValueError
         The text is no number of the VR, or one that it has no room for.
     """
-    if not text or vr not in NUMBER_FORMATS:
+    if not text or vr not in BINARY_NUMBERS:
         return text or None
     numbers = [float(part) if vr in FLOAT_VRS else int(part) for part in text.split("\\")]
     for number in numbers:
         if not math.isfinite(number):
             raise ValueError("nothing is equal to it")
         try:
-            struct.pack(f"<{NUMBER_FORMATS[vr]}", number)
+            struct.pack(f"<{BINARY_NUMBERS[vr]}", number)
         except (struct.error, OverflowError):
             raise ValueError("it is out of the range of the VR") from None
     return numbers

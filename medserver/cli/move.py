@@ -54,9 +54,14 @@ def command(ctx: click.Context, peer: Peer, destination: str, target: Target, as
     else:
         for sop_instance_uid in outcome.failed_uids:
             click.echo(f"not sent: {sop_instance_uid}", err=True)
-        instances = count_in_words(outcome.delivered, "instance")
-        click.echo(f"{peer.address} sent {instances} to {destination} in {seconds:.1f} s{outcome.remark()}")
+        click.echo(f"{peer.address} sent {_how_many(outcome)} to {destination} in {seconds:.1f} s{outcome.remark()}")
     ctx.exit(0 if outcome.succeeded else FAILURE)
+
+
+def _how_many(outcome: Outcome) -> str:
+    if outcome.is_counted:
+        return count_in_words(outcome.delivered, "instance")
+    return "all that matches" if outcome.succeeded else "an unknown number of instances"
 
 
 def _move(peer: Peer, destination: str, target: Target, with_bar: bool) -> Outcome:
@@ -73,8 +78,9 @@ def _move(peer: Peer, destination: str, target: Target, with_bar: bool) -> Outco
         peer.associated(proposals, target.extended(sop_class_uid)) as association,
         progress("sending", with_bar) as bar,
     ):
+        outcome = None
         for response in retrieve.move(association, sop_class_uid, target.identifier, destination):
-            outcome = outcome_of(response)
+            outcome = outcome_of(response, outcome)
             bar.expect(outcome.total)
             bar.reach(outcome.done)
     if status.is_failure(response.code) and not outcome.done:

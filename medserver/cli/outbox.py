@@ -1,228 +1,177 @@
-"""``medserver outbox``: what waits to be sent to other AEs, since when, why, and when it is tried again."""
+"""``medserver outbox``: what waits to be sent to other AEs, since when, for what, and when it is tried again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from shlex import quote
 
 import click
 
 from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
+from medserver.cli.outbox_changes import drop, pause, resume, retry, send
+from medserver.cli.outbox_rows import list_rows, next_try_in_words, show
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import CELL_LENGTH_MAX, count_in_words, duration_in_words, printable
-from medserver.config import Config
 from medserver.config.values import duration
+from medserver.delivery.answers import is_out_of_resources
+from medserver.delivery.outbox import Part, Pause, Waiting, pauses, summary
 from medserver.errors import BadUsage
-from medserver.index import Job, JobCount, JobFilter, LaneState
-from medserver.log import escaped
-from medserver.node import Node, open_node
-from medserver.routing.outbox import CONFIRM, OUTBOX_KINDS, ROUTED_KINDS, is_undecided, sending_kind
+from medserver.node import open_node
+from medserver.routing.deliveries import SENDING_KINDS
 
 _AGE = duration(0, 100 * 366 * 86_400)
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What waits for one destination.
-
-    Parameters
-    ----------
-    destination : str
-        The entry.
-    count, unconfirmed, given_up : int
-        How many instances wait or are being sent, are there but not yet committed to, and failed too often.
-    undecided : Mapping of str to int
-        How many of those that wait, or were given up, have lost their rule, by its name.
-    oldest_at : datetime
-        Since when the oldest of them waits.
-    next_try_at : datetime or None
-        When the next is tried; None if it is being done.
-    reason : str
-        Why the last attempt failed; empty if it did not.
-    """
-
-    destination: str
-    count: int
-    unconfirmed: int
-    given_up: int
-    undecided: Mapping[str, int]
-    oldest_at: datetime
-    next_try_at: datetime | None
-    reason: str
 
 
 @click.group(invoke_without_command=True)
 @click.option(
     "--alarm",
     metavar="DURATION",
-    help="Exit with 1 if anything waits for longer than this, such as '2 h', or was given up: for monitoring.",
+    help="Exit with 1 if anything was wanted longer ago than this, such as '2 h', or waits for a decision.",
 )
 @json_option
 @pass_invocation
 @click.pass_context
 def command(ctx: click.Context, invocation: Invocation, alarm: str | None, as_json: bool) -> None:
-    """Show what waits to be sent: to whom, since when, why, and when it is tried next.
+    """Show what waits to be sent: to whom, for what, since when, and when it is tried next.
 
-    UNCONFIRMED is what an AE that must commit to it has taken, and not yet committed to. 'medserver jobs list --kind
-    deliver' shows each instance, 'medserver jobs retry --kind deliver' tries at once what has failed or was given up.
+    \b
+    WAITS FOR is
+      nothing       it is being sent
+      turn          others are before it, or no worker is free
+      next-try      it has failed, and is tried again
+      connection    the destination cannot be reached
+      resources     the destination has no resources: it is full
+      hours         those of its rule
+      completeness  its study or series may not be complete
+      commitment    the destination has taken it, and not yet committed to it
+      pause         an administrator has paused it
+      decision      it was refused for good, was given up, or has lost its rule
 
-    What waits by a rule that is gone, or sends elsewhere now, waits until the rule is back, or 'send' or 'drop' says
-    what becomes of it.
+    OLDEST counts from when it was wanted first. 'list' shows each, 'show' all of one; 'retry', 'drop', 'send', 'pause'
+    and 'resume' change it.
     """
     if ctx.invoked_subcommand is not None:
+        if alarm is not None or as_json:
+            raise BadUsage("--alarm is for the summary alone, and --json stands behind the command")
         return
     try:
         limit_s = _AGE.parse(alarm) if alarm is not None else None
     except ValueError as error:
         raise BadUsage(f"--alarm: {error}") from None
     with closing(open_node(invocation.config_file)) as node:
-        found, now = outbox(node), node.clock()
+        found, paused, now = summary(node), pauses(node), node.clock()
     if as_json:
-        echo_json([_described(one) for one in found])
-    elif not found:
-        click.echo("nothing waits to be sent")
+        echo_json([_described(one, paused) for one in found])
     else:
-        header = ("DESTINATION", "WAITING", "UNCONFIRMED", "GIVEN UP", "OLDEST", "NEXT TRY", "REASON")
-        echo_table(header, [_row(one, now) for one in found])
-        for one in found:
-            for rule, count in one.undecided.items():
-                click.echo(_question(one.destination, rule, count))
-    if limit_s is not None and any(one.given_up or now - one.oldest_at > timedelta(seconds=limit_s) for one in found):
+        _echo(found, paused, now)
+    if limit_s is not None and any(_is_late(one, now, timedelta(seconds=limit_s)) for one in found):
         ctx.exit(FAILURE)
 
 
-def _question(destination: str, rule: str, count: int) -> str:
-    name = printable(rule, CELL_LENGTH_MAX)
-    return (
-        f"{count} for {printable(destination, CELL_LENGTH_MAX)} wait for a decision: no rule '{name}' sends this to it "
-        f"any more. Put it back into config.ini, or say: medserver outbox send '{name}' --by RULE, medserver outbox "
-        f"send '{name}' --unchanged, or medserver outbox drop '{name}'"
-    )
+for _one in (list_rows, show, retry, drop, send, pause, resume):
+    command.add_command(_one)
 
 
-@command.command()
-@click.argument("rule")
-@click.option("--by", "other", metavar="RULE", help="As this rule would, with its changes and at its hours.")
-@click.option("--unchanged", is_flag=True, help="As it is stored, without the changes of any rule.")
-@click.option("--destination", help="What waits for this AE only.")
-@pass_invocation
-def send(invocation: Invocation, rule: str, other: str | None, unchanged: bool, destination: str | None) -> None:
-    """Send what has lost the rule RULE."""
-    if (other is None) is not unchanged:
-        raise BadUsage("say either --by RULE or --unchanged")
-    with closing(open_node(invocation.config_file)) as node:
-        jobs = _undecided_jobs(node, rule, destination)
-        for one in jobs:
-            if _is_undecided(node.config.current, other, one):
-                raise BadUsage(f"no rule '{escaped(str(other))}' sends this to {escaped(one.destination)}")
-        changed = node.index.jobs.amend([one.id for one in jobs], {"route": other})
-    click.echo(f"{count_in_words(len(changed), 'job')} will be done")
+def _is_late(one: Waiting, now: datetime, limit: timedelta) -> bool:
+    return one.needs_decision or now - one.oldest_at > limit
 
 
-@command.command()
-@click.argument("rule")
-@click.option("--destination", help="What waits for this AE only.")
-@pass_invocation
-def drop(invocation: Invocation, rule: str, destination: str | None) -> None:
-    """Do not send what has lost the rule RULE. What is stored here stays."""
-    with closing(open_node(invocation.config_file)) as node:
-        dropped = node.index.jobs.drop([one.id for one in _undecided_jobs(node, rule, destination)])
-    click.echo(f"{count_in_words(len(dropped), 'job')} dropped")
+def _echo(found: list[Waiting], paused: list[Pause], now: datetime) -> None:
+    """Write a row for each destination and what waits there, then what an administrator should know."""
+    if found:
+        header = ("DESTINATION", "WAITS FOR", "COUNT", "OLDEST", "NEXT TRY", "LAST ANSWER")
+        echo_table(header, [_row(one, part, now) for one in found for part in one.parts], shrinks=True)
+    else:
+        click.echo("nothing waits to be sent")
+    for each in paused:
+        click.echo(_pause_in_words(each, now))
+    for one in found:
+        for question in _questions(one):
+            click.echo(question)
 
 
-def _undecided_jobs(node: Node, rule: str, destination: str | None) -> list[Job]:
-    """Return what has lost a rule.
-
-    Raises
-    ------
-    BadUsage
-        There is nothing.
-    """
-    config = node.config.current
-    found = [
-        job
-        for kind in ROUTED_KINDS
-        for job in node.index.jobs.list(JobFilter(kind, destination))
-        if job.payload["route"] == rule and _is_undecided(config, rule, job)
-    ]
-    if not found:
-        raise BadUsage(f"nothing waits for a decision about the rule '{escaped(rule)}'")
-    return found
-
-
-def _is_undecided(config: Config, rule: str | None, job: Job) -> bool:
-    return is_undecided(config, rule, job.destination, sending_kind(job.kind, job.payload.get("kind")))
-
-
-def outbox(node: Node) -> list[Waiting]:
-    """Return what waits, by destination."""
-    counts: dict[str, list[JobCount]] = {}
-    for one in node.index.jobs.counts():
-        if one.kind in OUTBOX_KINDS:
-            counts.setdefault(one.destination, []).append(one)
-    undecided = _undecided(node)
-    lanes = [state for kind in OUTBOX_KINDS for state in node.index.jobs.lanes(kind)]
-    return [
-        Waiting(
-            destination,
-            sum(one.count for one in of_it if one.kind != CONFIRM and one.state != "dead"),
-            sum(one.count for one in of_it if one.kind == CONFIRM and one.state != "dead"),
-            sum(one.count for one in of_it if one.state == "dead"),
-            undecided.get(destination, {}),
-            min(one.oldest_at for one in of_it),
-            *_outlook(node, destination, [state for state in lanes if state.lane.destination == destination]),
-        )
-        for destination, of_it in counts.items()
-    ]
-
-
-def _undecided(node: Node) -> dict[str, dict[str, int]]:
-    """Return how many jobs have lost their rule, by destination and rule."""
-    found: dict[str, dict[str, int]] = {}
-    for one in node.index.jobs.counts_by(("route", "kind"), ROUTED_KINDS):
-        rule, held = one.values
-        kind = sending_kind(one.kind, held)
-        if rule is not None and is_undecided(node.config.current, rule, one.destination, kind):
-            of_it = found.setdefault(one.destination, {})
-            of_it[rule] = of_it.get(rule, 0) + one.count
-    return found
-
-
-def _outlook(node: Node, destination: str, lanes: Iterable[LaneState]) -> tuple[datetime | None, str]:
-    """Return when the next is tried, None if it is being done, and why what was tried has failed."""
-    due_at = min((state.due_at for state in lanes if state.due_at), default=None)
-    reason = next((state.rest_reason for state in lanes if state.rest_reason), "")
-    return due_at, reason or next(filter(None, (_last_error(node, kind, destination) for kind in OUTBOX_KINDS)), "")
-
-
-def _last_error(node: Node, kind: str, destination: str) -> str:
-    first = next(iter(node.index.jobs.list(JobFilter(kind, destination))), None)
-    return (first.last_error or "") if first else ""
-
-
-def _row(one: Waiting, now: datetime) -> tuple[str, ...]:
-    wait_s = (one.next_try_at - now).total_seconds() if one.next_try_at else None
+def _row(one: Waiting, part: Part, now: datetime) -> tuple[str, ...]:
     return (
         printable(one.destination, CELL_LENGTH_MAX),
-        str(one.count),
-        str(one.unconfirmed),
-        str(one.given_up),
-        duration_in_words((now - one.oldest_at).total_seconds()),
-        "-" if wait_s is None else "now" if wait_s <= 0 else f"in {duration_in_words(wait_s)}",
-        printable(one.reason, CELL_LENGTH_MAX),
+        part.what.value,
+        str(part.count),
+        duration_in_words((now - part.oldest_at).total_seconds()),
+        next_try_in_words(part.next_try_at, now),
+        printable(part.last_answer, CELL_LENGTH_MAX) or "-",
     )
 
 
-def _described(one: Waiting) -> dict[str, object]:
+def _pause_in_words(pause: Pause, now: datetime) -> str:
+    if pause.destination is None:
+        [kind] = pause.kinds
+        return f"{kind} is paused for all destinations by an administrator: medserver jobs resume {kind}"
+    destination = printable(pause.destination, CELL_LENGTH_MAX)
+    if pause.until is None:
+        what = "" if {*SENDING_KINDS} <= {*pause.kinds} else f"{', '.join(pause.kinds)} for "
+        resuming = f"medserver outbox resume {printable(quote(pause.destination))}"
+        return f"{what}{destination} is paused by an administrator: {resuming}"
+    problem = "has no resources" if is_out_of_resources(pause.reason) else "cannot be reached"
+    wait = duration_in_words((pause.until - now).total_seconds())
+    return f"{destination} {problem}, and is left alone for {wait}: {printable(pause.reason)}"
+
+
+def _questions(one: Waiting) -> Iterator[str]:
+    """Yield what an administrator is asked, with the commands that answer."""
+    if not one.has_entry:
+        name = printable(one.destination, CELL_LENGTH_MAX)
+        yield f"nothing can be sent to {name}: there is no entry [ae {name}] with an address and a port"
+    for rule, count in one.undecided.items():
+        name, argument = printable(rule, CELL_LENGTH_MAX), printable(quote(rule))
+        yield (
+            f"{_wait_for_a_decision(count, one)}: no rule '{name}' sends this to it any more. Put it back into "
+            f"config.ini, or say one of"
+        )
+        yield f"  medserver outbox send --by RULE {argument}"
+        yield f"  medserver outbox send --as-decided {argument}"
+        yield f"  medserver outbox send --unchanged {argument}"
+        yield f"  medserver outbox drop --rule {argument} --waits-for decision"
+    if one.given_up:
+        yield f"{_wait_for_a_decision(one.given_up, one)}: refused for good, or given up. 'retry' or 'drop' these:"
+        yield f"  medserver outbox list --destination {printable(quote(one.destination))} --waits-for decision"
+
+
+def _wait_for_a_decision(count: int, one: Waiting) -> str:
+    destination = printable(one.destination, CELL_LENGTH_MAX)
+    return f"{count_in_words(count, 'delivery')} to {destination} {'waits' if count == 1 else 'wait'} for a decision"
+
+
+def _described(one: Waiting, paused: list[Pause]) -> dict[str, object]:
     return {
         "destination": one.destination,
         "waiting": one.count,
         "unconfirmed": one.unconfirmed,
         "given_up": one.given_up,
         "undecided": dict(one.undecided),
+        "has_entry": one.has_entry,
         "oldest_at": one.oldest_at.isoformat(),
         "next_try_at": one.next_try_at.isoformat() if one.next_try_at else None,
         "reason": one.reason,
+        "waits_for": [_described_part(part) for part in one.parts],
+        "pauses": [_described_pause(pause) for pause in paused if pause.destination in (None, one.destination)],
+    }
+
+
+def _described_part(part: Part) -> dict[str, object]:
+    return {
+        "what": part.what.value,
+        "count": part.count,
+        "oldest_at": part.oldest_at.isoformat(),
+        "next_try_at": part.next_try_at.isoformat() if part.next_try_at else None,
+        "last_answer": part.last_answer,
+    }
+
+
+def _described_pause(pause: Pause) -> dict[str, object]:
+    return {
+        "by": "administrator" if pause.until is None else "destination",
+        "kinds": list(pause.kinds),
+        "until": pause.until.isoformat() if pause.until else None,
+        "reason": pause.reason,
     }

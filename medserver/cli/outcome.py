@@ -12,6 +12,8 @@ from medserver.dicom import status
 from medserver.dicom.uids import UID_LENGTH_MAX
 from medserver.scu.exchange import Response
 
+_COUNTERS = ("Remaining", "Completed", "Failed", "Warning")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -27,6 +29,8 @@ class Outcome:
         The SOP Instances that were not delivered, where the response says it.
     comment : str
         What else it says, fit for a terminal.
+    is_counted : bool
+        Whether it says anything of its sub-operations, which it need not (PS3.7 9.1.4.1).
     """
 
     code: int
@@ -36,6 +40,7 @@ class Outcome:
     warning: int
     failed_uids: tuple[str, ...]
     comment: str = ""
+    is_counted: bool = True
 
     @property
     def delivered(self) -> int:
@@ -54,8 +59,9 @@ class Outcome:
 
     @property
     def succeeded(self) -> bool:
-        """Whether everything arrived, warnings included."""
-        return (self.code == status.SUCCESS or status.is_warning(self.code)) and not self.failed
+        """Whether everything arrived, warnings included: without counters a warning may stand for failures."""
+        is_warning = self.is_counted and status.is_warning(self.code)
+        return (self.code == status.SUCCESS or is_warning) and not self.failed
 
     def remark(self) -> str:
         """Return what has to be added to the number of instances, nothing if all is well."""
@@ -65,7 +71,7 @@ class Outcome:
         if self.code != status.SUCCESS:
             words = f"status {status.describe(self.code)}"
             remarks.append(f"{words}: {self.comment}" if self.comment else words)
-        elif not self.done:
+        elif self.is_counted and not self.done:
             remarks.append("nothing matched")
         return "".join(f", {remark}" for remark in remarks)
 
@@ -73,25 +79,34 @@ class Outcome:
         """Return this for JSON."""
         return {
             "status": f"0x{self.code:04X}",
-            "completed": self.completed,
-            "failed": self.failed,
-            "warning": self.warning,
+            "completed": self.completed if self.is_counted else None,
+            "failed": self.failed if self.is_counted else None,
+            "warning": self.warning if self.is_counted else None,
             "failed_sop_instance_uids": list(self.failed_uids),
         }
 
 
-def outcome_of(response: Response) -> Outcome:
-    """Read the counters of a response, which a remote AE may leave out."""
-    counters = response.command_set
-    return Outcome(
-        response.code,
-        int(counters.get("NumberOfRemainingSuboperations", 0)),
-        int(counters.get("NumberOfCompletedSuboperations", 0)),
-        int(counters.get("NumberOfFailedSuboperations", 0)),
-        int(counters.get("NumberOfWarningSuboperations", 0)),
-        _failed_uids(response),
-        printable(response.comment, COMMENT_LENGTH_MAX),
-    )
+def outcome_of(response: Response, before: Outcome | None = None) -> Outcome:
+    """Read the counters of a response.
+
+    Parameters
+    ----------
+    response : Response
+        A remote AE may leave its counters out.
+    before : Outcome, optional
+        What an earlier response has told: if this one tells nothing, that still holds, and a success means that what
+        remained has been performed.
+    """
+    told = [response.command_set.get(f"NumberOf{name}Suboperations") for name in _COUNTERS]
+    counts = [int(one or 0) for one in told]
+    is_counted = any(one is not None for one in told)
+    if not is_counted and before is not None and before.is_counted:
+        is_counted = True
+        counts = [before.remaining, before.completed, before.failed, before.warning]
+        if response.code == status.SUCCESS:
+            counts = [0, before.completed + before.remaining, before.failed, before.warning]
+    comment = printable(response.comment, COMMENT_LENGTH_MAX)
+    return Outcome(response.code, *counts, _failed_uids(response), comment, is_counted)
 
 
 def _failed_uids(response: Response) -> tuple[str, ...]:

@@ -192,8 +192,8 @@ class PeerCheckup:
 
     def _implementation(self, association: Association) -> Step:
         acceptor = association.acceptor
-        name = printable(str(acceptor.implementation_version_name or ""), 16)
-        uid = printable(str(acceptor.implementation_class_uid or ""), uids.UID_LENGTH_MAX)
+        name = printable(acceptor.implementation_version_name, 16)
+        uid = printable(acceptor.implementation_class_uid, uids.UID_LENGTH_MAX)
         length = acceptor.maximum_length
         self._association = {
             "implementation_version_name": name,

@@ -65,6 +65,10 @@ def run(ctx: click.Context, invocation: Invocation, name: str, as_json: bool) ->
     else:
         fetched, studies = count_in_words(done.fetched, "instance"), count_in_words(done.studies, "study")
         click.echo(f"fetched {fetched} of {done.missing} that were missing; {studies} there")
+        if done.deleted:
+            click.echo(f"not fetched, as deleted here: {count_in_words(done.deleted, 'instance')}")
+        for study, reason in done.skipped.items():
+            click.echo(f"skipped study {study}: {printable(reason)}", err=True)
         if done.problem:
             click.echo(f"medserver: {printable(done.problem)}", err=True)
     if done.problem:
@@ -88,12 +92,13 @@ def status(invocation: Invocation, as_json: bool) -> None:
     rows = []
     for poll, last in found:
         if last is None:
-            rows.append((poll.name, poll.source, "never", "", "", ""))
+            rows.append((poll.name, poll.source, "never", "", "", "", "", ""))
             continue
         age = duration_in_words((now - last.at).total_seconds())
-        counts = (str(last.run.studies), f"{last.run.fetched} of {last.run.missing}")
-        rows.append((poll.name, poll.source, age, *counts, printable(last.run.problem, CELL_LENGTH_MAX)))
-    echo_table(("POLL", "SOURCE", "LAST", "STUDIES", "FETCHED", "PROBLEM"), rows)
+        run = last.run
+        counts = (str(run.studies), f"{run.fetched} of {run.missing}", str(run.skipped_count), str(run.deleted))
+        rows.append((poll.name, poll.source, age, *counts, printable(run.problem, CELL_LENGTH_MAX)))
+    echo_table(("POLL", "SOURCE", "LAST", "STUDIES", "FETCHED", "SKIPPED", "DELETED", "PROBLEM"), rows)
 
 
 def _poll(invocation: Invocation, name: str) -> Poll:

@@ -15,8 +15,9 @@ from typing import BinaryIO
 
 from medserver import codecs
 from medserver.cli.text import printable
-from medserver.codecs.lossy import JPEG_2000
+from medserver.dicom.encodings import SHORT_LENGTH_MAX_BYTES
 from medserver.dicom.part10 import FileMeta
+from medserver.dicom.transfer_syntaxes import JPEG_2000
 from medserver.errors import BadUsage, CannotTranscode, MedserverError, TransferSyntaxNotSupported
 from medserver.scu.files import Finding
 from medserver.scu.storage import Outgoing
@@ -138,7 +139,10 @@ def _compress_with_loss(finding: Finding, path: Path, ratio: float, workers: cod
 
 def _write(path: Path, instance: Outgoing, transfer_syntax_uid: str, data_set: BinaryIO) -> None:
     """Write a Part 10 file; it is there when it is complete, or not at all."""
-    meta = FileMeta(instance.sop_class_uid, instance.sop_instance_uid, transfer_syntax_uid)
+    uids = (instance.sop_class_uid, instance.sop_instance_uid)
+    # What the meta information cannot say stands in the data set only.
+    told = (uid if uid.isascii() and len(uid) <= SHORT_LENGTH_MAX_BYTES else "" for uid in uids)
+    meta = FileMeta(*told, transfer_syntax_uid)
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
     try:
         with temporary.open("xb") as file:

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
-from medserver.cli.parameters import NamedPath
 from medserver.cli.responses import FAILURE
-from medserver.cli.text import printable
-from medserver.config import CALLING_AE_TITLE, Route
+from medserver.cli.rules import (
+    VERSION_LENGTH,
+    changes_in_words,
+    conditions_in_words,
+    described_changes,
+    moment_in_words,
+    syntaxes_in_words,
+)
+from medserver.cli.text import CELL_LENGTH_MAX, printable
+from medserver.config import CALLING_AE_TITLE, Config, Route
 from medserver.dicom.syntax_names import short_name
+from medserver.dicom.uids import is_valid_uid
+from medserver.errors import BadUsage, NoSuchInstance
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from medserver.routing.rules import Check, Decision
 
 
 @click.group()
@@ -23,7 +41,10 @@ def command() -> None:
 @json_option
 @pass_invocation
 def list_routes(invocation: Invocation, as_json: bool) -> None:
-    """List the rules of the configuration."""
+    """List the rules of the configuration: what each sends, to whom, what it changes, when.
+
+    VERSION changes with what a rule decides, and how that is sent; what waits is sent by the version that decided it.
+    """
     routes = invocation.config.routes
     if as_json:
         echo_json([_described(route) for route in routes])
@@ -33,18 +54,21 @@ def list_routes(invocation: Invocation, as_json: bool) -> None:
         return
     rows = [
         (
-            route.name,
+            printable(route.name, CELL_LENGTH_MAX),
             ", ".join(route.to),
             route.send,
-            " and ".join(f"{keyword} = {printable(wanted)}" for keyword, wanted, _ in route.conditions) or "everything",
+            conditions_in_words(route.conditions),
+            printable(changes_in_words(route.changes), CELL_LENGTH_MAX) if route.changes else "-",
             ", ".join(map(short_name, route.transfer_syntaxes)) or "-",
             route.when,
             str(route.hours),
             route.priority,
+            route.digest[:VERSION_LENGTH],
         )
         for route in routes
     ]
-    echo_table(("ROUTE", "TO", "SEND", "OF WHAT", "AS", "WHEN", "HOURS", "PRIORITY"), rows)
+    header = ("ROUTE", "TO", "SEND", "OF WHAT", "CHANGES", "AS", "WHEN", "HOURS", "PRIORITY", "VERSION")
+    echo_table(header, rows, shrinks=True)
 
 
 def _described(route: Route) -> dict[str, object]:
@@ -54,49 +78,136 @@ def _described(route: Route) -> dict[str, object]:
         "conditions": {keyword: wanted for keyword, wanted, _ in route.conditions},
         "send": route.send,
         "transfer_syntaxes": list(route.transfer_syntaxes),
+        **described_changes(route.changes),
         "priority": route.priority,
         "when": route.when,
         "quiet_s": route.quiet_s,
         "complete_by": list(route.complete_by),
         "hours": str(route.hours),
+        "version": route.digest,
     }
 
 
 @command.command()
-@click.argument("path", metavar="FILE", type=NamedPath(exists=True, dir_okay=False))
-@click.option("--from", "calling_ae_title", default="", metavar="AE", help="As if this AE had sent it.")
+@click.argument("what", metavar="FILE|UID")
+@click.option("--from", "calling_ae_title", metavar="AE", help="As if this AE had sent it.")
 @json_option
 @pass_invocation
 @click.pass_context
-def test(ctx: click.Context, invocation: Invocation, path: Path, calling_ae_title: str, as_json: bool) -> None:
-    """Tell which rules want FILE, and why the others do not.
+def test(ctx: click.Context, invocation: Invocation, what: str, calling_ae_title: str | None, as_json: bool) -> None:
+    """Tell which rules send FILE, or the stored instance UID, to whom, how and when; and why the others do not.
 
-    The exit code is 1 if none does.
+    It is decided as at reception: the first rule of a destination sends, and nothing goes back to the AE that sent it,
+    which is known of what is stored, and named by --from else. The exit code is 1 if nothing is sent.
     """
-    from medserver.delivery.file_header import header_of_file  # with pydicom
-    from medserver.routing.rules import checks
+    from medserver.routing.rules import Verdict, checks, decisions  # with pydicom
 
-    header = header_of_file(path)
-    found = [(route, list(checks(route, header, calling_ae_title))) for route in invocation.config.routes]
-    wanted = [route for route, results in found if all(one.is_fulfilled for one in results)]
+    header, sender = _subject(invocation, what)
+    sender = sender if calling_ae_title is None else calling_ae_title.strip()
+    config, now = invocation.config, datetime.now(UTC)
+    found = list(decisions(config, header, sender))
+    of_rules = [
+        (rule, [each for each in found if each.rule is rule], list(checks(rule, header, sender)))
+        for rule in config.routes
+    ]
     if as_json:
-        echo_json([
-            {
-                "name": route.name,
-                "to": list(route.to),
-                "wants": route in wanted,
-                "conditions": {one.keyword: one.is_fulfilled for one in results},
-            }
-            for route, results in found
-        ])
+        echo_json([_described_test(config, *each, now) for each in of_rules])
     else:
-        for route, results in found:
-            missed = [f"{one.keyword} is not {printable(one.wanted)}" for one in results if not one.is_fulfilled]
-            if missed:
-                click.echo(f"{route.name}: no, {', '.join(missed)}".replace(CALLING_AE_TITLE, "the calling AE title"))
-            else:
-                click.echo(f"{route.name}: to {', '.join(route.to)}")
-        if not found:
+        for each in of_rules:
+            for line in _lines(config, *each):
+                click.echo(line)
+        if not config.routes:
             click.echo("there are no rules: no [route NAME]")
-    if not wanted:
+    if all(each.verdict is not Verdict.SENDS for each in found):
         ctx.exit(FAILURE)
+
+
+def _subject(invocation: Invocation, what: str) -> tuple[Dataset, str]:
+    """Return the attributes of a file or of a stored instance, and who sent it, empty if nobody knows.
+
+    Raises
+    ------
+    BadUsage
+        It is neither.
+    NoSuchInstance
+        It is not stored here.
+    """
+    path = Path(what)
+    if what and path.is_file():
+        from medserver.delivery.file_header import header_of_file  # with pydicom
+
+        return header_of_file(path), ""
+    if not is_valid_uid(what):
+        raise BadUsage(f"{printable(what, CELL_LENGTH_MAX) or 'an empty name'}: no such file, and no SOP Instance UID")
+    from medserver import archive
+    from medserver.node import open_node
+
+    with closing(open_node(invocation.config_file)) as node:
+        stored = node.index.instances([what]).get(what)
+        if stored is None:
+            raise NoSuchInstance(f"no instance {what} is stored here, and there is no such file")
+        return archive.read_header(node, stored), stored.calling_ae_title or ""
+
+
+def _lines(config: Config, rule: Route, found: list[Decision], results: list[Check]) -> Iterator[str]:
+    from medserver.routing.rules import Verdict
+
+    name = printable(rule.name, CELL_LENGTH_MAX)
+    missed = [f"{one.keyword} is not {printable(one.wanted)}" for one in results if not one.is_fulfilled]
+    if missed:
+        yield f"{name}: no, {', '.join(missed)}".replace(CALLING_AE_TITLE, "the calling AE title")
+        return
+    for each in found:
+        match each.verdict:
+            case Verdict.SENDS:
+                yield f"{name}: to {each.destination}, {_manner_in_words(config, each)}"
+            case Verdict.EARLIER_RULE:
+                assert each.earlier is not None
+                earlier = printable(each.earlier.name, CELL_LENGTH_MAX)
+                yield f"{name}: not to {each.destination}, the rule '{earlier}' sends it there"
+            case Verdict.SENDER:
+                yield f"{name}: not to {each.destination}, it came from there"
+            case Verdict.NO_DESTINATION:
+                yield f"{name}: not to {each.destination}, there is no entry [ae {each.destination}]"
+
+
+def _manner_in_words(config: Config, decision: Decision) -> str:
+    """Return how and when something is sent."""
+    rule = decision.rule
+    if rule.send == "availability":
+        return f"the news that it is here, {moment_in_words(rule)}"
+    syntaxes = syntaxes_in_words(_transfer_syntaxes(config, decision))
+    return f"{changes_in_words(rule.changes)}, {syntaxes}, {moment_in_words(rule)}"
+
+
+def _transfer_syntaxes(config: Config, decision: Decision) -> tuple[str, ...]:
+    remote = config.remote_by_name(decision.destination)
+    return decision.rule.transfer_syntaxes or (remote.transfer_syntaxes if remote else ())
+
+
+def _described_test(
+    config: Config, rule: Route, found: list[Decision], results: list[Check], now: datetime
+) -> dict[str, object]:
+    from medserver.routing.plan import first_job
+    from medserver.routing.rules import Verdict
+
+    kind, due_at = first_job(rule, now)
+    return {
+        "name": rule.name,
+        "to": list(rule.to),
+        "wants": any(each.verdict is Verdict.SENDS for each in found),
+        "conditions": {one.keyword: one.is_fulfilled for one in results},
+        **described_changes(rule.changes),
+        "version": rule.digest,
+        "begins_with": kind,
+        "due_at": max(now, due_at).isoformat(),
+        "destinations": [
+            {
+                "destination": each.destination,
+                "verdict": each.verdict.value,
+                "earlier_rule": each.earlier.name if each.earlier else None,
+                "transfer_syntaxes": list(_transfer_syntaxes(config, each)),
+            }
+            for each in found
+        ],
+    }

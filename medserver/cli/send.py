@@ -20,10 +20,11 @@ from medserver.cli.text import count_in_words, printable, size_in_words
 from medserver.config.values import parse_transfer_syntaxes
 from medserver.dicom import status
 from medserver.errors import BadUsage
-from medserver.scu.crew import Crew, Sent
+from medserver.scu import releasing
 from medserver.scu.files import Finding, find_instances
 from medserver.scu.sender import StorageSender
 from medserver.scu.storage import Outgoing
+from medserver.scu.workers import SendingWorkers, Sent
 
 ASSOCIATIONS_MAX = 64
 
@@ -75,7 +76,7 @@ def command(
         report = Report([one for one in found if one.problem], [one for one in found if one.skipped])
         if not as_json:
             report.show_findings(verbose)
-        sendable = [one for one in found if one.outgoing is not None]
+        sendable = [one for one in found if one.sendable]
         _send(peer, sendable, associations, preferred, report, as_json)
     seconds = time.monotonic() - started_at
     if as_json:
@@ -116,9 +117,10 @@ def _send(
         ]
         senders[0].open()
         bar.expect(sum(one.size_bytes for one in outgoings))
-        for sent in Crew(senders).send(outgoings):
+        for sent in SendingWorkers(senders).send(outgoings):
             bar.advance(outgoings[sent.position].size_bytes)
             report.note(found[sent.position], sent, None if as_json else bar)
+    releasing.wait(peer.limits.acse_timeout_s)
 
 
 def _chained(outgoings: Sequence[Outgoing]) -> list[Outgoing]:
@@ -168,7 +170,7 @@ class Report:
             self._warnings += 1
         else:
             self._failed += 1
-        if not status.is_failure(sent.code):
+        if status.is_performed(sent.code):
             self._size_bytes += finding.outgoing.size_bytes
         if sent.code == status.SUCCESS:
             return

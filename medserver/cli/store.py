@@ -15,6 +15,7 @@ import click
 from medserver.archive import Finding, PixelCheck, PixelState, Problem
 from medserver.archive.follow_ups import REPAIR, REPLICATE
 from medserver.backups.catalog import newest_backup_at
+from medserver.archive.payloads import FilePayload
 from medserver.cli.instances import instances_of
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
 from medserver.cli.progress import Progress, progress
@@ -24,11 +25,11 @@ from medserver.config.edit import add_volume
 from medserver.config.options import COMPRESSIONS
 from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.errors import BadUsage, OutOfResources, StoreFailure
-from medserver.index import JobFilter, StoredLocation
+from medserver.index import JobFilter, StoredCopy
 from medserver.log import escaped
 from medserver.node import Node, open_node
 from medserver.safekeeping.compression import queue_compression
-from medserver.safekeeping.deletion import DELETE, asides_of, order_deletion
+from medserver.safekeeping.deletion import DELETE, duplicates_of, order_deletion
 from medserver.safekeeping.drained import is_draining, set_draining
 from medserver.safekeeping.draining import begin_draining
 from medserver.safekeeping.pace import Pace
@@ -106,16 +107,21 @@ def add(
     """
     if path is not None and url is not None:
         raise BadUsage("say either --path or --url")
+    written = ""
     if path is not None or url is not None:
         options = {"path": path, "url": url, "role": role, "free_min_bytes": free_min}
         given = {option: text for option, text in options.items() if text is not None}
         volume = add_volume(invocation.config_path, name, given)
         click.echo(f"added [volume {volume.name}]: {volume.role} at {volume.path or volume.url}; restart the node")
         invocation = replace(invocation)  # which reads the configuration anew
+        written = f"; [volume {escaped(name)}] is in {invocation.config_path} now: correct it or remove it"
     elif all(name != volume.name for volume in invocation.config.volumes):
         raise BadUsage(f"the configuration has no volume {escaped(name)}: say --path or --url")
     with _opened(invocation, name) as node:
-        row = add_to_archive(node.index, node.volumes[name])
+        try:
+            row = add_to_archive(node.index, node.volumes[name])
+        except BadUsage as error:
+            raise BadUsage(f"{error}{written}") from None
         try:
             make_marker(node.index, node.volumes[name], row)
         except (StoreFailure, OutOfResources) as error:
@@ -167,6 +173,8 @@ def attach(ctx: click.Context, invocation: Invocation, name: str) -> None:
 def replicate(ctx: click.Context, invocation: Invocation, volume: str | None, now: bool, anew: bool) -> None:
     """Find objects that have no copy on VOLUME (or on a replica), and have them copied.
 
+    What a rule has removed from VOLUME ([retention NAME] with last_copy = keep) is copied there again.
+
     With --anew what is in the place of VOLUME becomes the volume, if it is empty. It gets a marker of its own: should
     the old disk be found after all, 'store attach' takes that again.
     """
@@ -175,7 +183,9 @@ def replicate(ctx: click.Context, invocation: Invocation, volume: str | None, no
     with _opened(invocation, volume) as node:
         if anew:
             renew(node, node.volumes[volume])
-            click.echo(f"{volume} begins anew", err=True)
+            click.echo(f"{volume} has a new marker, and takes the place of the one that is lost", err=True)
+        if volume is not None:
+            node.index.removals.forget(volume)
         names = [volume] if volume else [name for name in node.replica_names if not is_draining(node, name)]
         if now:
             failures = _copy_now(node, names)
@@ -183,12 +193,20 @@ def replicate(ctx: click.Context, invocation: Invocation, volume: str | None, no
                 ctx.exit(1)
             return
         for name in names:
-            restart_seeking(node, name)
-            if not queue_missing(node, name):
-                click.echo(f"{name}: the rest is queued as these are done", err=True)
-            click.echo(f"{name}: {count_in_words(_queued(node, REPLICATE, name), 'copy')} queued")
+            _queue_copies(node, name)
         queue_repairs(node)
         click.echo(f"{count_in_words(_queued(node, REPAIR), 'repair')} queued")
+
+
+def _queue_copies(node: Node, name: str) -> None:
+    """Queue what a volume lacks, and tell how much that is."""
+    restart_seeking(node, name)
+    if not queue_missing(node, name):
+        click.echo(f"{name}: the rest is queued as these are done", err=True)
+    condition = node.volumes[name].condition()
+    if not condition.is_present:
+        click.echo(f"{name} is {condition.state}, its jobs wait: {escaped(condition.detail, 400)}", err=True)
+    click.echo(f"{name}: {count_in_words(_queued(node, REPLICATE, name), 'copy')} queued")
 
 
 def _copy_now(node: Node, names: Iterable[str]) -> int:
@@ -275,7 +293,7 @@ def _verify_pixels(ctx: click.Context, invocation: Invocation, as_json: bool) ->
     counts: Counter[PixelState] = Counter()
     told: list[PixelCheck] = []
     with _opened(invocation) as node, progress("decoding", not as_json) as shown:
-        shown.expect(node.index.originals.count())
+        shown.expect(node.index.forms.count())
         for check in verify_all_pixels(node):
             shown.advance()
             counts[check.state] += 1
@@ -301,15 +319,15 @@ def _verify_volume(node: Node, name: str, pace: Pace, restart: bool, shown) -> I
         yield Finding(Problem.UNREADABLE, name, "", str(error))
         return
     key = f"verify:{name}"
-    begun = None if restart else node.index.progress_get(key)
+    begun = None if restart else node.index.progress.get(key)
     if begun is None:
         begun = node.clock().isoformat()
-        node.index.progress_set(key, begun)
+        node.index.progress.set(key, begun)
     here = node.index.upkeep.tally().volumes.get(name)
     shown.expect(here.copies if here else 0)
     copies = node.index.upkeep.to_verify(name, type(node.clock()).fromisoformat(begun))
     yield from verify_copies(node, copies, pace, progress=shown.advance)
-    node.index.progress_set(key, None)
+    node.index.progress.set(key, None)
 
 
 def _shown(findings: Iterable[Finding], as_json: bool, shown: Progress) -> Iterator[Finding]:
@@ -329,7 +347,7 @@ def repair(ctx: click.Context, invocation: Invocation) -> None:
     """
     repaired, failed = 0, 0
     with _opened(invocation) as node, progress("repairing") as shown:
-        bad: list[StoredLocation] = list(node.index.upkeep.bad())
+        bad: list[StoredCopy] = list(node.index.upkeep.bad())
         shown.expect(len(bad))
         for location in bad:
             try:
@@ -349,7 +367,7 @@ def _drop_dead_repairs(node: Node) -> None:
     """Drop the jobs that failed for good and have nothing to do any more."""
     dead = node.index.jobs.list(JobFilter(REPAIR, state="dead"))
     bad = {(one.volume, one.path) for one in node.index.upkeep.bad()}
-    node.index.jobs.drop([job.id for job in dead if (job.destination, job.payload["path"]) not in bad])
+    node.index.jobs.drop([job.id for job in dead if (job.destination, FilePayload.of(job).path) not in bad])
 
 
 @command.command()
@@ -365,7 +383,7 @@ def delete(invocation: Invocation, keys: tuple[str, ...], force: bool, reason: s
     """
     with _opened(invocation) as node:
         instances = {one.sop_instance_uid: one for key in keys for one in instances_of(node, key)}
-        objects = [*instances.values(), *asides_of(node, instances.values())]
+        objects = [*instances.values(), *duplicates_of(node, instances.values())]
         amount = count_in_words(len(objects), "object")
         if not force:
             raise BadUsage(f"this removes the last verified copy of {amount}: --force does it all the same")
@@ -386,9 +404,9 @@ def delete(invocation: Invocation, keys: tuple[str, ...], force: bool, reason: s
 def compress(invocation: Invocation, name: str) -> None:
     """Have the images compressed, without loss, that are stored uncompressed now.
 
-    Workers do it. The originals are kept beside the compressed forms, so that more of the disks is taken, not less:
-    'store status' tells how much. What cannot be represented, or would be no shorter, stays as it is. For what is
-    received later, see [store] compress.
+    Workers do it. An original is removed when its compressed form lies on every volume that has the original, and its
+    pixels are those of the original. Until then both take space: 'store status' tells how much. What cannot be
+    represented, or would be no shorter, stays as it is. For what is received later, see [store] compress.
     """
     with _opened(invocation) as node:
         count = queue_compression(node, SHORT_NAMES[name])
@@ -408,6 +426,7 @@ def drain(invocation: Invocation, volume: str, cancel: bool) -> None:
         if cancel:
             set_draining(node, volume, False)
             click.echo(f"{volume} gets copies again")
+            _queue_copies(node, volume)  # the workers look for what is missing once an hour
             return
         begin_draining(node, volume)
     click.echo(f"{volume} is being drained: 'medserver store status' tells how far it is")

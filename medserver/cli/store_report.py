@@ -10,6 +10,7 @@ from typing import Any
 from medserver.cli.text import count_in_words, duration_in_words, printable, size_in_words
 from medserver.index import JobCount
 from medserver.safekeeping.status import Status, VolumeStatus
+from medserver.store import AWAY, FOREIGN
 
 _HEADER = ("VOLUME", "ROLE", "STATE", "FREE", "COPIES", "BAD", "MISSING", "UNVERIFIED FOR")
 
@@ -47,7 +48,9 @@ def report_lines(status: Status, backed_up_at: datetime | None, now: datetime) -
         yield f"{count}, {status.new_conflicts} of them found in the last day: medserver index conflicts list"
     if status.unverified_since:
         yield f"the oldest unverified copy: {_age(status.unverified_since, now)}"
-    backup = f"{_age(backed_up_at, now)} old" if backed_up_at else "none"
+    has_away = any(one.state in (AWAY, FOREIGN) for one in status.volumes)
+    none = "none on the volumes that are there" if has_away else "none"
+    backup = f"{_age(backed_up_at, now)} old" if backed_up_at else none
     yield f"the newest backup of the index: {backup}"
     yield ""
     yield from _job_lines(status, now)

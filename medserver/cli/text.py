@@ -5,6 +5,7 @@ from __future__ import annotations
 from medserver.log import MESSAGE_LENGTH_MAX, without_controls
 
 CELL_LENGTH_MAX = 64
+COLUMN_WIDTH_MIN = 12
 
 
 def printable(text: str, length_max: int = MESSAGE_LENGTH_MAX) -> str:
@@ -20,6 +21,27 @@ def printable(text: str, length_max: int = MESSAGE_LENGTH_MAX) -> str:
         Where the text is cut, with an ellipsis.
     """
     return without_controls(text if len(text) <= length_max else text[: length_max - 3] + "...")
+
+
+def shortened(text: str, length_max: int) -> str:
+    """Return a text of up to so many characters; what is longer loses its middle: the end of a UID tells it apart."""
+    if len(text) <= length_max:
+        return text
+    kept = max(length_max - 3, 2)
+    return f"{text[: kept - kept // 2]}...{text[-(kept // 2) :]}"
+
+
+def fitted(widths: list[int], room: int) -> list[int]:
+    """Return the widths of columns with two spaces between them in a line of some length.
+
+    The widest are made narrower, but none than `COLUMN_WIDTH_MIN`: then the line is longer.
+    """
+    fitting = list(widths)
+    excess = sum(fitting) + 2 * (len(fitting) - 1) - room
+    while excess > 0 and max(fitting) > COLUMN_WIDTH_MIN:
+        fitting[fitting.index(max(fitting))] -= 1
+        excess -= 1
+    return fitting
 
 
 def size_in_words(size_bytes: int) -> str:

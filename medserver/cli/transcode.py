@@ -17,8 +17,8 @@ from medserver.cli.progress import progress
 from medserver.cli.recoding import Transcoding, transcode_files
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import count_in_words, printable, size_in_words
-from medserver.codecs.lossy import JPEG_2000
 from medserver.dicom.syntax_names import SHORT_NAMES, short_name, transfer_syntax_named
+from medserver.dicom.transfer_syntaxes import JPEG_2000
 from medserver.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import BadUsage
 from medserver.scu.files import find_instances
@@ -54,7 +54,7 @@ def command(
     """Transcode IN, a file or a folder, into another transfer syntax, and write it to OUT.
 
     Every frame that is compressed is decoded again and compared. What cannot be brought into the transfer syntax
-    without loss is copied as it is, and a line says why. The SOP Instance UID stays.
+    without loss is copied as it is, and a line says why. The SOP Instance UID stays, whatever it is like.
 
     With j2k-lossy the pixels are not what they were: each image becomes another instance, with a SOP Instance UID of
     its own, that says so and names the one that it was derived from.

@@ -2,13 +2,12 @@
 
 Here: `targets` and `compressions` (what is possible), `transcode` (do it), `leave_out_bulk_data` (the header alone),
 `Workers` (where it is done), `Transcoder` (remembers what was made, and makes ahead what will be wanted). Start with
-`transcoding`, then `conversion`, which a worker runs. Which codecs there are is in `encoders`, in `jpeg`, and in
-pydicom's decoders. What only workers need (numpy, pydicom) is not imported here.
+`transcoding`, then `conversion`, which a worker runs. `table` says which codecs there
+are. What only workers need (numpy, pydicom) is not imported here.
 """
 
 from medserver.codecs.cache import TranscodedCache
-from medserver.codecs.compressions import compressions
-from medserver.codecs.syntaxes import targets
+from medserver.codecs.syntaxes import compressions, targets
 from medserver.codecs.transcoded import Transcoded
 from medserver.codecs.transcoder import TranscodeAhead, Transcoder
 from medserver.codecs.transcoding import change_attributes, compress_with_loss, leave_out_bulk_data, transcode

@@ -1,7 +1,8 @@
 """Transcoded data sets that are kept, up to a size: those that were used last.
 
-Each is a file of its own with its digest in front. All processes of a machine share the directory, without a lock: a
-file appears whole and is never changed, and whoever finds it gone or wrong makes it anew. Nothing is lost with it.
+Each is a file of its own, with its digest and that of the name of what made it in front. All processes of a machine
+share the directory, without a lock: a file appears whole and is never changed, and whoever finds it gone or wrong makes
+it anew. Nothing is lost with it.
 """
 
 from __future__ import annotations
@@ -21,16 +22,14 @@ from medserver import modes
 from medserver.codecs.transcoded import Transcoded
 from medserver.region import BUFFER_SIZE_BYTES, open_region
 
-_HEAD_BYTES = hashlib.sha256().digest_size
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_HEAD_BYTES = 2 * _DIGEST_BYTES
 _UNFINISHED = ".part"
 _UNFINISHED_MAX_S = 3600.0
 _FREE_MIN_BYTES = 1 << 30
 """The cache takes none of the last space of a disk, which may be that of the store."""
 
 _SWEEPS_PER_SIZE = 16
-
-_MADE_BY = 2
-"""Part of every name, and another one once the encoders give something else: 1 clamped bits above Bits Stored."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +54,8 @@ class TranscodedCache:
         self._added_bytes = size_max_bytes  # the first file that is added makes it look what is there
         self._adding = threading.Lock()
 
-    def open(self, digest: str, transfer_syntax_uid: str) -> Transcoded | None:
-        """Return what a data set became, None if that is not here.
+    def open(self, digest: str, transfer_syntax_uid: str, made_by: str) -> Transcoded | None:
+        """Return what a data set became, None if that is not here, or something else made it.
 
         Parameters
         ----------
@@ -64,6 +63,8 @@ class TranscodedCache:
             The SHA-256 of the data set as stored, hexadecimal.
         transfer_syntax_uid : str
             What it was brought into.
+        made_by : str
+            The codecs, with their versions: another one may make another thing of it.
         """
         path = self._path(digest, transfer_syntax_uid)
         try:
@@ -74,6 +75,9 @@ class TranscodedCache:
             logger.warning("transcoded objects cannot be read: %s", error)
             return None
         try:
+            if os.pread(descriptor, _DIGEST_BYTES, _DIGEST_BYTES) != _digest(made_by):
+                os.close(descriptor)
+                return None
             if _is_whole(descriptor):
                 os.utime(descriptor)
                 return Transcoded(descriptor, _HEAD_BYTES)
@@ -84,8 +88,8 @@ class TranscodedCache:
         _remove(path)
         return None
 
-    def add(self, digest: str, transfer_syntax_uid: str, transcoded: Transcoded) -> None:
-        """Keep what a data set became. Where that cannot be, it is not."""
+    def add(self, digest: str, transfer_syntax_uid: str, made_by: str, transcoded: Transcoded) -> None:
+        """Keep what a data set became, in the place of what others made. Where that cannot be, it is not."""
         size_bytes = _HEAD_BYTES + transcoded.size_bytes
         if size_bytes > self._size_max_bytes // _SWEEPS_PER_SIZE:
             return
@@ -96,7 +100,7 @@ class TranscodedCache:
             if shutil.disk_usage(path.parent).free - size_bytes < _FREE_MIN_BYTES:
                 return
             try:
-                _write(unfinished, transcoded)
+                _write(unfinished, made_by, transcoded)
                 os.replace(unfinished, path)
             finally:
                 _remove(unfinished)
@@ -111,7 +115,7 @@ class TranscodedCache:
             _remove(self._path(digest, transfer_syntax_uid))
 
     def _path(self, digest: str, transfer_syntax_uid: str) -> Path:
-        name = hashlib.sha256(f"{digest} {transfer_syntax_uid} {_MADE_BY}".encode()).hexdigest()
+        name = hashlib.sha256(f"{digest} {transfer_syntax_uid}".encode()).hexdigest()
         return self._directory / name[:2] / name
 
     def _count(self, size_bytes: int) -> None:
@@ -138,19 +142,23 @@ class TranscodedCache:
                 left_bytes -= size_bytes
 
 
+def _digest(made_by: str) -> bytes:
+    return hashlib.sha256(made_by.encode()).digest()
+
+
 def _is_whole(descriptor: int) -> bool:
     """Tell whether a file is what was written."""
     size_bytes = os.fstat(descriptor).st_size - _HEAD_BYTES
     if size_bytes < 0:
         return False
     with open_region(descriptor, _HEAD_BYTES, size_bytes) as data_set:
-        return hashlib.file_digest(data_set, "sha256").digest() == os.pread(descriptor, _HEAD_BYTES, 0)
+        return hashlib.file_digest(data_set, "sha256").digest() == os.pread(descriptor, _DIGEST_BYTES, 0)
 
 
-def _write(path: Path, transcoded: Transcoded) -> None:
+def _write(path: Path, made_by: str, transcoded: Transcoded) -> None:
     digest = hashlib.sha256()
     with open(path, "xb", opener=modes.create) as file, transcoded.open() as data_set:
-        file.write(bytes(_HEAD_BYTES))
+        file.write(bytes(_DIGEST_BYTES) + _digest(made_by))
         while chunk := data_set.read(BUFFER_SIZE_BYTES):
             digest.update(chunk)
             file.write(chunk)

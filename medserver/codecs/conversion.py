@@ -8,18 +8,21 @@ import tempfile
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from medserver.codecs.bulk_data import WithoutBulkData
-from medserver.codecs.compressor import Compressor
-from medserver.codecs.deflation import Deflater
-from medserver.codecs.elements import Visitor, Walker
-from medserver.codecs.encoders import encoder_of
-from medserver.codecs.encoding import EncodedFrames
-from medserver.codecs.frames import DecodedFrames, image_of
-from medserver.codecs.inflation import inflate
-from medserver.codecs.rewriter import Output, Rewriter
-from medserver.codecs.survey import Facts, Survey
-from medserver.codecs.syntaxes import encoding_of
+from medserver.codecs.data_sets.bulk_data import WithoutBulkData
+from medserver.codecs.data_sets.compressor import Compressor
+from medserver.codecs.data_sets.deflation import Deflater
+from medserver.codecs.data_sets.inflation import inflate
+from medserver.codecs.data_sets.rewriter import Output, Rewriter
+from medserver.codecs.data_sets.survey import Facts, Survey
+from medserver.codecs.pixels.decoding import DecodedFrames
+from medserver.codecs.pixels.encoding import EncodedFrames
+from medserver.codecs.pixels.fragments import check_frame_count
+from medserver.codecs.pixels.image import image_of
+from medserver.codecs.table import Codec, codec_of
+from medserver.dicom.encodings import encoding_of
 from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
+from medserver.dicom.walker import Visitor, Walker
+from medserver.errors import TransferSyntaxNotSupported
 from medserver.region import BUFFER_SIZE_BYTES, open_region
 
 
@@ -34,6 +37,7 @@ def convert(
     size_max_bytes: int,
     without_bulk_data: bool = False,
     as_proved: bool = False,
+    ratio: float | None = None,
 ) -> str | None:
     """Write a data set in another transfer syntax to the file `output_descriptor`.
 
@@ -54,7 +58,9 @@ def convert(
         Leave out the attributes of PS3.4 Z.1.3. Of what remains, only the pixels of an icon can be encapsulated:
         they stay as they are if the transfer syntax does, and are decoded else.
     as_proved : bool
-        Decode with what proves the encoder of `from_uid`: it may give what the usual decoder loses.
+        Decode with what proved the encoder of `from_uid` once: it may give what the usual decoder loses.
+    ratio : float, optional
+        How much shorter the pixels become, for a transfer syntax with loss.
 
     Returns
     -------
@@ -74,7 +80,7 @@ def convert(
         open_region(source_descriptor, offset, size_bytes) as source,
         os.fdopen(output_descriptor, "wb", BUFFER_SIZE_BYTES, closefd=False) as output,
     ):
-        conversion = Conversion(from_uid, to_uid, directory, without_bulk_data, as_proved)
+        conversion = Conversion(from_uid, to_uid, directory, without_bulk_data, as_proved, ratio)
         if not transfer_syntax(from_uid).deflated:
             return conversion.write(source_descriptor, offset, source, size_bytes, output)
         with tempfile.TemporaryFile(dir=directory) as inflated:
@@ -98,6 +104,7 @@ class Conversion:
     directory: str
     without_bulk_data: bool = False
     as_proved: bool = False
+    ratio: float | None = None
 
     def write(
         self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: BinaryIO
@@ -120,14 +127,15 @@ class Conversion:
         self, descriptor: int, offset: int, source: BinaryIO, size_bytes: int, output: Output
     ) -> str | None:
         """Survey the data set, then write it; return the digest of its frames if they were decoded."""
-        proved = encoder_of(self.from_uid).decode_as_proved if self.as_proved else None
         decoded: list[DecodedFrames] = []  # those of the data set come before those of its items
 
         def decode(facts: Facts) -> DecodedFrames:
             start, length = facts.fragments or (0, 0)
             # The frames are read while the walk through the data set goes on: a stream of their own.
             fragments = open_region(descriptor, offset + start, length)
-            decoded.append(DecodedFrames(image_of(facts), self.from_uid, fragments, proved))
+            image = image_of(facts)
+            check_frame_count(image.number_of_frames, facts.extended_offsets, self.from_uid, fragments)
+            decoded.append(DecodedFrames(image, _codec(self.from_uid), fragments, before=self.as_proved))
             return decoded[-1]
 
         encoding = encoding_of(self.from_uid)
@@ -150,7 +158,7 @@ class Conversion:
             decoding._rewrite(descriptor, offset, source, size_bytes, native)
             native_size_bytes = native.tell()
             native.seek(0)
-            encoding = Conversion(EXPLICIT_VR_LITTLE_ENDIAN, self.to_uid, self.directory)
+            encoding = Conversion(EXPLICIT_VR_LITTLE_ENDIAN, self.to_uid, self.directory, ratio=self.ratio)
             return encoding._encode(native.fileno(), 0, native, native_size_bytes, output)
 
     def _encode(
@@ -162,7 +170,7 @@ class Conversion:
         def encode(facts: Facts) -> EncodedFrames:
             start, length = facts.pixel_data or (0, 0)
             pixels = open_region(descriptor, offset + start, length)
-            encoded.append(EncodedFrames(image_of(facts), encoder_of(self.to_uid), pixels, length))
+            encoded.append(EncodedFrames(image_of(facts), _codec(self.to_uid), pixels, length, self.ratio))
             return encoded[0]
 
         encoding = encoding_of(self.from_uid)
@@ -175,3 +183,10 @@ class Conversion:
     def _shown(self, visitor: Visitor) -> Visitor:
         """Return a visitor that passes on what this one is to see."""
         return WithoutBulkData(visitor) if self.without_bulk_data else visitor
+
+
+def _codec(transfer_syntax_uid: str) -> Codec:
+    codec = codec_of(transfer_syntax_uid)
+    if codec is None:
+        raise TransferSyntaxNotSupported(f"there is no codec for {transfer_syntax_uid}")
+    return codec

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import BinaryIO
+from collections.abc import Iterator
 
-import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import read_dataset
-from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 
 from medserver.codecs.conversion import convert
-from medserver.codecs.data_sets import write_whole
-from medserver.codecs.encoders import OPENJPEG_SIZE_MIN
-from medserver.codecs.frames import fit_bits_stored
-from medserver.codecs.syntaxes import EXPLICIT_LITTLE
-from medserver.errors import CannotTranscode
+from medserver.codecs.data_sets.writing import write_whole
+from medserver.dicom.encodings import EXPLICIT_LITTLE
+from medserver.dicom.transfer_syntaxes import JPEG_2000
+from medserver.dicom.undecoded import read_undecoded
 
-JPEG_2000 = str(JPEG2000)
 METHOD = "ISO_15444_1"
 """PS3.3 C.7.6.1.1.5.1."""
-
-_COLOURS = ("MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL")
-"""What can be changed a little: the indices of a palette cannot."""
 
 _INVALID_NOW = (
     "DigitalSignaturesSequence",
@@ -61,44 +54,23 @@ def derive_lossy(
     ----------
     PS3.3 C.7.6.1.1.3, C.7.6.1.1.5
     """
-    with tempfile.TemporaryFile(dir=directory) as native:
-        where = (offset, size_bytes, from_uid, str(ExplicitVRLittleEndian), directory, size_max_bytes)
-        convert(source_descriptor, native.fileno(), *where)
-        dataset = _read(native)
-    _check(dataset)
-    before_bytes = len(dataset.PixelData)
-    if dataset.PhotometricInterpretation == "RGB":
-        dataset.PhotometricInterpretation = "YBR_ICT"  # PS3.5 8.2.4: the encoder transforms the components
-    of_used_bits = max(ratio * dataset.BitsStored / dataset.BitsAllocated, 1.0)  # that is what openjpeg counts
-    dataset.compress(JPEG2000, j2k_cr=[of_used_bits], encoding_plugin="pylibjpeg", generate_instance_uid=False)
-    _describe(dataset, before_bytes / max(len(dataset.PixelData), 1))
+    with tempfile.TemporaryFile(dir=directory) as compressed:
+        convert(
+            source_descriptor, compressed.fileno(), offset, size_bytes, from_uid, JPEG_2000, directory, size_max_bytes,
+            ratio=ratio,
+        )  # fmt: skip
+        compressed.seek(0)
+        dataset = read_undecoded(compressed, EXPLICIT_LITTLE)
+    _describe(dataset, _size_bytes(dataset) / max(len(dataset.PixelData), 1))
     with os.fdopen(output_descriptor, "wb", closefd=False) as output:
         write_whole(dataset, output, EXPLICIT_LITTLE)
     return str(dataset.SOPInstanceUID)
 
 
-def _read(native: BinaryIO) -> Dataset:
-    native.seek(0)
-    dataset = read_dataset(native, is_implicit_VR=False, is_little_endian=True)
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return dataset
-
-
-def _check(dataset: Dataset) -> None:
-    """Refuse what must not, or cannot, be compressed with loss."""
-    if "PixelData" not in dataset:
-        raise CannotTranscode("there is no Pixel Data to compress")
-    if dataset.PhotometricInterpretation not in _COLOURS:
-        raise CannotTranscode(f"{dataset.PhotometricInterpretation} is not compressed with loss")
-    if dataset.BitsAllocated not in (8, 16):
-        raise CannotTranscode(f"Pixel Data with Bits Allocated {dataset.BitsAllocated} is not compressed with loss")
-    if min(dataset.Rows, dataset.Columns) < OPENJPEG_SIZE_MIN:
-        size = f"less than {OPENJPEG_SIZE_MIN} pixels in a dimension"
-        raise CannotTranscode(f"an image of {size} is not compressed with loss")
-    cells = np.frombuffer(dataset.PixelData, f"<{'ui'[dataset.PixelRepresentation & 1]}{dataset.BitsAllocated // 8}")
-    if not fit_bits_stored(cells, dataset.BitsStored):
-        raise CannotTranscode("the bits above Bits Stored are in use")
+def _size_bytes(dataset: Dataset) -> int:
+    """Return how long the native Pixel Data is."""
+    samples = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel * int(dataset.get("NumberOfFrames") or 1)
+    return samples * dataset.BitsAllocated // 8
 
 
 def _describe(dataset: Dataset, ratio: float) -> None:
@@ -115,10 +87,20 @@ def _describe(dataset: Dataset, ratio: float) -> None:
     dataset.LossyImageCompressionMethod = [*_values(dataset, "LossyImageCompressionMethod"), METHOD]
     image_type = _values(dataset, "ImageType")[1:]
     dataset.ImageType = ["DERIVED", *(image_type or ["PRIMARY"])]
+    for frame_type in _frame_types(dataset):
+        frame_type.FrameType = ["DERIVED", *(_values(frame_type, "FrameType")[1:] or ["PRIMARY"])]
     dataset.SOPInstanceUID = generate_uid(prefix=None)
     for keyword in _INVALID_NOW:
         if keyword in dataset:
             del dataset[keyword]
+
+
+def _frame_types(dataset: Dataset) -> Iterator[Dataset]:
+    """Yield what says Frame Type in the functional groups of enhanced objects (PS3.3 C.8.16.1.1)."""
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for groups in dataset.get(keyword) or ():
+            for group in groups:
+                yield from (item for item in (group.value or () if group.VR == "SQ" else ()) if "FrameType" in item)
 
 
 def _values(dataset: Dataset, keyword: str) -> list:

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import BinaryIO, Protocol
 
 from medserver.codecs.cache import TranscodedCache
-from medserver.codecs.compressions import compressions
-from medserver.codecs.syntaxes import targets
+from medserver.codecs.syntaxes import compressions, targets
+from medserver.codecs.table import made_by
 from medserver.codecs.transcoded import Transcoded
 from medserver.codecs.transcoding import transcode
 from medserver.codecs.workers import Workers
@@ -84,7 +84,8 @@ class Transcoder:
         StoreFailure
             The data set cannot be read.
         """
-        remembered = self.cache.open(source.digest, to_uid) if self.cache and source.digest else None
+        maker = made_by(source.transfer_syntax_uid, to_uid)
+        remembered = self.cache.open(source.digest, to_uid, maker) if self.cache and source.digest else None
         if remembered is not None:
             try:
                 yield remembered
@@ -98,7 +99,7 @@ class Transcoder:
             ) as transcoded,
         ):
             if self.cache and source.digest:
-                self.cache.add(source.digest, to_uid, transcoded)
+                self.cache.add(source.digest, to_uid, maker, transcoded)
             yield transcoded
 
 
@@ -129,8 +130,7 @@ class TranscodeAhead:
     def close(self) -> None:
         """Give up what was begun and not asked for."""
         for future in self._begun.values():
-            if not future.cancel():
-                future.add_done_callback(_drop)
+            _give_up(future)
         self._begun.clear()
         if self._threads is not None:
             self._threads.shutdown(wait=False)
@@ -151,8 +151,13 @@ class TranscodeAhead:
 
     @contextmanager
     def transcode(self, source: Source, to_uid: str) -> Iterator[Transcoded]:
-        """Give what `Transcoder.transcode` gives; it may have been begun."""
+        """Give what `Transcoder.transcode` gives; it may have been begun.
+
+        What was begun of the same instance in other transfer syntaxes is given up: it would hold the place of others.
+        """
         future = self._begun.pop((source.sop_instance_uid, to_uid), None)
+        for key in [key for key in self._begun if key[0] == source.sop_instance_uid]:
+            _give_up(self._begun.pop(key))
         if future is None:
             with self._transcoder.transcode(source, to_uid) as transcoded:
                 yield transcoded
@@ -165,6 +170,11 @@ class TranscodeAhead:
         with ExitStack() as stack:
             transcoded = stack.enter_context(self._transcoder.transcode(source, to_uid))
             return stack.pop_all(), transcoded
+
+
+def _give_up(future: Future[tuple[ExitStack, Transcoded]]) -> None:
+    if not future.cancel():
+        future.add_done_callback(_drop)
 
 
 def _drop(future: Future[tuple[ExitStack, Transcoded]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -10,8 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from medserver.codecs.compressions import compressions
-from medserver.codecs.syntaxes import targets
+from medserver.codecs.syntaxes import compressions, targets
 from medserver.codecs.transcoded import Transcoded
 from medserver.codecs.worker import NO_SPACE
 from medserver.codecs.workers import Workers
@@ -20,6 +20,9 @@ from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotS
 from medserver.region import BUFFER_SIZE_BYTES
 
 SIZE_MAX_BYTES = 16 * 2**30
+
+CHANGES_SIZE_MAX_BYTES = 16 * 2**20
+"""What a rule may change: some 300,000 lines of a map."""
 
 # What a worker does, by name: their modules bring pydicom and numpy, which only the worker needs.
 _COERCE = "medserver.codecs.coercion:coerce"
@@ -59,7 +62,7 @@ def transcode(
     size_max_bytes : int
         The longest data set that is made.
     as_proved : bool
-        Decode with what proves the encoder of `from_uid`: it may give what the usual decoder loses.
+        Decode with what proved the encoder of `from_uid` once: it may give what the usual decoder loses.
 
     Yields
     ------
@@ -105,7 +108,7 @@ def compress_with_loss(
     Yields
     ------
     tuple of (Transcoded, str)
-        The derived image, in the transfer syntax `lossy.JPEG_2000`, which is gone when the context is left; and its
+        The derived image, in the transfer syntax JPEG 2000, which is gone when the context is left; and its
         SOP Instance UID, which is not that of the source (PS3.3 C.7.6.1.1.5).
 
     Raises
@@ -153,13 +156,19 @@ def change_attributes(
     Raises
     ------
     CannotTranscode
-        The data set is damaged or too large to be held in memory, or cannot have such a value.
+        The data set is damaged, it cannot have such a value, or the changes are more than `CHANGES_SIZE_MAX_BYTES`.
     OutOfResources
         If the directory is full.
     """
-    how = (transfer_syntax_uid, os.fspath(directory), size_max_bytes, dict(changes), modifying_system)
-    with _worked(source, size_bytes, workers, directory, _COERCE, how) as (descriptor, _):
-        yield Transcoded(descriptor)
+    how = (transfer_syntax_uid, os.fspath(directory), size_max_bytes, modifying_system)
+    encoded = json.dumps(changes).encode()
+    if len(encoded) > CHANGES_SIZE_MAX_BYTES:
+        raise CannotTranscode(f"the changes take more than {CHANGES_SIZE_MAX_BYTES // 2**20} MiB")
+    with tempfile.TemporaryFile(dir=directory) as written:  # a map may be too long for a message
+        _write(written, encoded)
+        descriptors = (written.fileno(),)
+        with _worked(source, size_bytes, workers, directory, _COERCE, how, descriptors) as (descriptor, _):
+            yield Transcoded(descriptor)
 
 
 @contextmanager
@@ -230,12 +239,13 @@ def _worked(
     directory: str | Path,
     function: str,
     how: tuple[Any, ...],
+    more: tuple[int, ...] = (),
 ) -> Iterator[tuple[int, Any]]:
-    """Let a worker make one file of another; give the new one, and what the function returned."""
+    """Let a worker make one file of another, and of more if it needs them; give the new one, and what it returned."""
     with ExitStack() as files:
         output = files.enter_context(tempfile.TemporaryFile(dir=directory))
         descriptor, offset = _as_file(source, size_bytes, directory, files)
-        answer = workers.run(function, offset, size_bytes, *how, files=(descriptor, output.fileno()))
+        answer = workers.run(function, offset, size_bytes, *how, files=(descriptor, output.fileno(), *more))
         yield output.fileno(), answer
 
 

@@ -46,7 +46,7 @@ def main(descriptor: int, memory_max_bytes: int) -> None:
     warnings.simplefilter("ignore")
     for name in ("coercion", "conversion", "lossy"):  # what jobs need does not count as theirs
         importlib.import_module(f"medserver.codecs.{name}")
-    importlib.import_module("medserver.codecs.encoders").preload()
+    importlib.import_module("medserver.codecs.pixels.encoders").preload()
     connection = socket.socket(fileno=descriptor)
     threading.Thread(target=_die_with_parent, args=(descriptor,), daemon=True).start()
     _confine(memory_max_bytes)

@@ -10,7 +10,7 @@ from medserver import archive
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import SAFE, Reference
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import StoredInstance
+from medserver.index import StoredCopy
 from medserver.log import Event
 from medserver.node import Node
 
@@ -26,14 +26,14 @@ REASONS: Mapping[int, str] = MappingProxyType({
 logger = logging.getLogger(__name__)
 
 
-def failure_reason(node: Node, reference: Reference, stored: StoredInstance | None) -> int | None:
+def failure_reason(node: Node, reference: Reference, stored: StoredCopy | None) -> int | None:
     """Read the copies of an instance until enough of them are found intact.
 
     Parameters
     ----------
     reference : Reference
         What a peer wants to be safe.
-    stored : StoredInstance or None
+    stored : StoredCopy or None
         What the index has under its SOP Instance UID.
 
     Returns

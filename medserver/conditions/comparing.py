@@ -14,7 +14,7 @@ from medserver.conditions.outliers import Outlier, find_outliers
 from medserver.dicom import uids
 from medserver.dicom.dataset_values import value_of
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
-from medserver.index import StoredInstance
+from medserver.index import StoredCopy
 from medserver.node import Node
 
 
@@ -61,7 +61,7 @@ class Findings:
         }
 
 
-def compare_instances(node: Node, instances: Iterable[StoredInstance]) -> Findings:
+def compare_instances(node: Node, instances: Iterable[StoredCopy]) -> Findings:
     """Compare the performed protocols among instances with the defined ones, and their series with all others.
 
     Raises
@@ -88,7 +88,7 @@ def compare_instances(node: Node, instances: Iterable[StoredInstance]) -> Findin
     return Findings(protocols, outliers)
 
 
-def _compare_protocol(node: Node, instance: StoredInstance) -> Iterator[ComparedProtocol]:
+def _compare_protocol(node: Node, instance: StoredCopy) -> Iterator[ComparedProtocol]:
     performed = archive.read_header(node, instance)
     try:
         references = performed.get("ReferencedDefinedProtocolSequence") or ()

@@ -13,7 +13,7 @@ from datetime import timedelta
 from medserver import archive
 from medserver.conditions.reading import conditions_in
 from medserver.errors import CannotUnderstand, StoreFailure
-from medserver.index import Acquisition, StoredInstance
+from medserver.index import Acquisition, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.log import Event
 from medserver.node import Node
@@ -60,7 +60,7 @@ def _work_s(node: Node) -> float:
     return BUSY_WORK_S if oldest is not None and now - oldest.received_at > URGENT_AFTER else 0.0
 
 
-def _read(node: Node, instance: StoredInstance) -> Acquisition:
+def _read(node: Node, instance: StoredCopy) -> Acquisition:
     try:
         acquisition = Acquisition.of(instance, conditions_in(archive.read_header(node, instance)))
         if len(acquisition.content) <= CONTENT_LENGTH_MAX:

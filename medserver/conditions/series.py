@@ -12,7 +12,7 @@ from medserver import archive
 from medserver.conditions.reading import conditions_in
 from medserver.dicom.acquisition import AcquisitionAttribute, conditions_of
 from medserver.dicom.dataset_values import value_of
-from medserver.index import StoredInstance
+from medserver.index import StoredCopy
 from medserver.node import Node
 
 VALUES_MAX = 20
@@ -59,7 +59,7 @@ class SeriesConditions:
     values: tuple[Value, ...]
 
 
-def read_conditions(node: Node, instances: Iterable[StoredInstance]) -> list[SeriesConditions]:
+def read_conditions(node: Node, instances: Iterable[StoredCopy]) -> list[SeriesConditions]:
     """Read the conditions of instances from their headers, and put them together by series.
 
     Raises

@@ -20,6 +20,7 @@ from medserver.config.records import (
     VolumeOptions,
 )
 from medserver.config.remote import SERVICES, Remote
+from medserver.config.retention import Retention, Watermark
 from medserver.config.route import CALLING_AE_TITLE, Changes, Route
 from medserver.config.settings import Setting
 
@@ -38,9 +39,11 @@ __all__ = [
     "Poll",
     "Reading",
     "Remote",
+    "Retention",
     "Route",
     "Setting",
     "StoreOptions",
     "VolumeOptions",
+    "Watermark",
     "read_config",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from medserver.config.keyed import keyword_named
 from medserver.dicom.attributes import value_representation
+from medserver.dicom.representations import BULK_VRS
 
 IDENTITY = frozenset({
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SpecificCharacterSet", "PixelData",
@@ -13,12 +14,12 @@ IDENTITY = frozenset({
 })  # fmt: skip
 """What no rule changes: it would be another object, or none that can be read."""
 
-_BINARY = frozenset({"SQ", "OB", "OW", "OD", "OF", "OL", "OV", "UN", "AT", "UI"})
+_BINARY = BULK_VRS | {"SQ", "AT", "UI"}
 
 
 def parse_set(text: str) -> dict[str, str]:
     """Read ``Keyword = value``, one in a line."""
-    return {_keyword(name): value for name, value in _lines(text)}
+    return {keyword: _checked(keyword, value) for name, value in _lines(text) for keyword in [_keyword(name)]}
 
 
 def parse_map(text: str) -> dict[str, dict[str, str]]:
@@ -28,7 +29,8 @@ def parse_map(text: str) -> dict[str, dict[str, str]]:
         old, arrow, new = rule.partition("->")
         if not arrow:
             raise ValueError(f"'{name} = {rule}' is not of the form 'Keyword = old -> new'")
-        found.setdefault(_keyword(name), {})[old.strip()] = new.strip()
+        keyword = _keyword(name)
+        found.setdefault(keyword, {})[old.strip()] = _checked(keyword, new.strip())
     return found
 
 
@@ -52,3 +54,14 @@ def _keyword(name: str) -> str:
     if keyword in IDENTITY or value_representation(keyword) in _BINARY:
         raise ValueError(f"{keyword} cannot be changed on the way")
     return keyword
+
+
+def _checked(keyword: str, value: str) -> str:
+    """Return a value that the attribute can have: else every delivery would fail."""
+    from medserver.dicom.new_values import new_value  # takes a while, and few configurations have such rules
+
+    try:
+        new_value(keyword, value)
+    except ValueError as error:
+        raise ValueError(f"{keyword} cannot have the value '{value}': {error}") from None
+    return value

@@ -36,5 +36,17 @@ class Hours:
             moment = local.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
         return moment
 
+    def opening(self, moment: datetime) -> datetime | None:
+        """Return when the hours began in which a moment lies, else the next beginning; None if they are all hours."""
+        if self.last - self.first == 24 or self.first == self.last:
+            return None
+        begin = self.next_open(moment)
+        if begin != moment:
+            return begin
+        begin = moment.astimezone().replace(minute=0, second=0, microsecond=0)
+        while self.is_open(begin - timedelta(hours=1)):
+            begin -= timedelta(hours=1)
+        return begin
+
 
 ALWAYS = Hours(0, 24)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from medserver.config.poll import RETRIEVALS
 from medserver.config.remote import SERVICES
+from medserver.config.retention import LAST_COPY, PROOFS, parse_after, parse_percentage
 from medserver.config.route import CALLING_AE_TITLE, EVIDENCE, MOMENTS, SENDS
 from medserver.config.route import PRIORITIES as ROUTE_PRIORITIES
 from medserver.config.values import (
@@ -50,6 +51,8 @@ VOLUME_ROLES = ("primary", "replica", "archive")
 
 DEFAULT_VOLUME_NAME = "main"
 DEFAULT_VOLUME_PATH = "store"
+
+PERCENTAGE = ValueType("percentage", parse_percentage)
 
 _KIB, _MIB, _GIB, _TIB = 1024, 1024**2, 1024**3, 1024**4
 
@@ -123,7 +126,13 @@ OPTIONS: tuple[Option, ...] = (
         "1",
         "Processes that perform jobs; 0 if only `medserver worker` elsewhere does.",
     ),
-    Option("jobs", "threads", integer(1, 64), "4", "Batches of jobs that each of them performs at a time."),
+    Option(
+        "jobs",
+        "threads",
+        integer(1, 64),
+        "4",
+        "Batches of jobs that each of them performs at a time, besides those for AEs.",
+    ),
     Option(
         "jobs",
         "url",
@@ -175,15 +184,15 @@ OPTIONS: tuple[Option, ...] = (
         TRANSFER_SYNTAX_LIST,
         "",
         "What is chosen of the transfer syntaxes that a sender proposes in one presentation context, the best first; "
-        "names as in [ae] transfer_syntaxes. Among the others the order of the sender decides.",
+        "names as in [ae] transfer_syntaxes. Of the others, uncompressed comes first, then the order of the sender.",
     ),
     Option(
         "store",
         "compress",
         choice(*COMPRESSIONS),
         "none",
-        "What uncompressed images are compressed to, without loss, some time after they were received. The "
-        "originals are kept beside the compressed forms.",
+        "What uncompressed images are compressed to, without loss, some time after they were received. An original is "
+        "removed when its compressed form lies on every volume that has the original, and has the same pixels.",
     ),
     Option(
         "store",
@@ -480,11 +489,61 @@ OPTIONS: tuple[Option, ...] = (
         "How instances are fetched: by C-GET, or by C-MOVE to this node, whose address the AE then has to know.",
     ),
     Option("poll", "instances_max", integer(0, 10**9), "0", "Instances that are fetched at a time; 0: no limit."),
+    Option(
+        "retention",
+        "age",
+        duration(0, 100 * 366 * 86_400),
+        None,
+        "How long ago all instances of a study must have been received, and delivered if the rule wants that; in s, "
+        "min, h or d. Which studies: options that are named as attributes are, as in [route]; all instances match.",
+        required=True,
+    ),
+    Option(
+        "retention",
+        "after",
+        ValueType(f"{' | '.join(PROOFS)}, with 'and' or 'or'", parse_after),
+        None,
+        "What must be known before anything is deleted: the AEs of 'to' have taken it (delivered), have committed to "
+        "keep it (committed), or a replica or an archive has a good copy (archived).",
+        required=True,
+    ),
+    Option("retention", "to", NAME_LIST, None, "The [ae NAME] entries that must have it: each of them."),
+    Option("retention", CALLING_AE_TITLE, TEXT, None, "Only what this AE has sent; wild cards are possible."),
+    Option(
+        "retention",
+        "volume",
+        SECTION_NAME,
+        None,
+        "The volume that fills: with watermark.",
+    ),
+    Option(
+        "retention",
+        "watermark",
+        PERCENTAGE,
+        None,
+        "Nothing is deleted before more than this of the volume is taken, such as 80 %; then the oldest studies are.",
+    ),
+    Option("retention", "until", PERCENTAGE, None, "How much of it may be taken when that ends, such as 70 %."),
+    Option(
+        "retention",
+        "last_copy",
+        choice(*LAST_COPY),
+        "keep",
+        "keep: only the copies on the primary volume are removed, of what has a good copy on another one. delete: the "
+        "studies are deleted, with every copy on every volume.",
+    ),
+    Option(
+        "retention",
+        "dry_run",
+        YES_OR_NO,
+        "yes",
+        "Whether nothing is deleted but by 'medserver retention run NAME --really'.",
+    ),
 )
 
 SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
-NAMED_SECTIONS = ("volume", "ae", "route", "poll")  # [volume NAME], [ae NAME] and so on
-KEYED_SECTIONS = ("route", "poll")  # with options that are named as attributes are
+NAMED_SECTIONS = ("volume", "ae", "route", "poll", "retention")  # [volume NAME], [ae NAME] and so on
+KEYED_SECTIONS = ("route", "poll", "retention")  # with options that are named as attributes are
 
 
 def options_of(section: str) -> dict[str, Option]:

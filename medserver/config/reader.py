@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from medserver.config.records import (
 )
 from medserver.config.remote import Remote
 from medserver.config.resolver import HostResolver
+from medserver.config.retention import ARCHIVED, COMMITTED, DELETE, DELIVERED, KEEP, Retention, Watermark
 from medserver.config.route import CALLING_AE_TITLE, Changes, Route
 from medserver.config.settings import DEFAULT_ORIGIN, Setting, Settings, collect_settings
 from medserver.config.values import closest, parse_ae_title
@@ -109,6 +110,7 @@ class _Reader:
         remotes = [self._remote(name) for name in self._names("ae")]
         routes = [self._route(name) for name in self._names("route")]
         polls = [self._poll(name) for name in self._names("poll")]
+        retentions = [self._retention(name, volumes, remotes, routes) for name in self._names("retention")]
         self._check_destinations([remote for remote in remotes if remote is not None])
         if self._problems:
             raise ConfigError(self._problems)
@@ -125,6 +127,7 @@ class _Reader:
             remotes=tuple(remote for remote in remotes if remote is not None),
             routes=tuple(route for route in routes if route is not None),
             polls=tuple(poll for poll in polls if poll is not None),
+            retentions=tuple(rule for rule in retentions if rule is not None),
             resolver=resolver,
         )
         return Reading(config, tuple(self._used))
@@ -298,6 +301,49 @@ class _Reader:
             keys,
         )
 
+    def _retention(
+        self,
+        name: str,
+        volumes: Sequence[tuple[str, Mapping[str, Any]]],
+        remotes: Iterable[Remote | None],
+        routes: Iterable[Route | None],
+    ) -> Retention | None:
+        """Return one rule by which studies are deleted; None if its entry is wrong."""
+        section = f"retention {name}"
+        problems_before = len(self._problems)
+        values = self._values("retention", section)
+        conditions = self._conditions(section)
+        if len(self._problems) > problems_before:
+            return None
+        problems = [*_watermark_problems(values, volumes), *_proof_problems(values, len(volumes))]
+        known = {remote.name: remote for remote in remotes if remote is not None}
+        fed = {to for route in routes if route is not None and route.send in ("instances", "both") for to in route.to}
+        for entry in values["to"] or ():
+            problem = ""
+            if entry not in self._names("ae"):
+                problem = f"no [ae {entry}]{closest(entry, self._names('ae'))}"
+            elif entry not in fed:
+                problem = f"no [route NAME] sends instances to {entry}"
+            elif COMMITTED in _words(values["after"]) and entry in known and not known[entry].must_commit:
+                problem = f"[ae {entry}] has no must_commit = yes: it is never asked to commit"
+            problems += [f"to: {problem}"] if problem else []
+        if problems:
+            self._problems += [f"{self._settings.origins[section]}: [{section}] {problem}" for problem in problems]
+            return None
+        watermark = None
+        if values["watermark"]:
+            watermark = Watermark(values["volume"], values["watermark"], values["until"] or values["watermark"])
+        return Retention(
+            name,
+            values["age"],
+            values["after"],
+            values["to"] or (),
+            conditions,
+            watermark,
+            values["last_copy"],
+            values["dry_run"],
+        )
+
     def _check_called(self, section: str, option: str, wanted: Iterable[str]) -> None:
         """Find AEs that are not there, or cannot be called."""
         entries = self._names("ae")
@@ -324,10 +370,12 @@ class _Reader:
         """Return what an option says that is named as an attribute is; None if it says nothing."""
         if keyword != CALLING_AE_TITLE:
             self._used.append(setting)
-        from medserver.config.keyed import condition_of
+        from medserver.config.keyed import check_study_key, condition_of
 
         try:
             condition = condition_of(keyword, setting.text)
+            if condition is not None and setting.section.startswith("poll "):
+                check_study_key(keyword, setting.text)
         except ValueError as error:
             self._problems.append(f"{setting.origin}: [{setting.section}] {keyword}: {error}")
             return None
@@ -370,8 +418,47 @@ def _keyword_of(kind: str, option: str) -> str | None:
     """Return the attribute that an option asks for, None if it is another option."""
     from medserver.config.keyed import keyword_named
 
-    is_caller = kind == "route" and option == CALLING_AE_TITLE
+    is_caller = kind in ("route", "retention") and option == CALLING_AE_TITLE
     return option if is_caller else None if option in options_of(kind) else keyword_named(option)
+
+
+def _words(after: Iterable[tuple[str, ...]]) -> set[str]:
+    """Return all that must be known before something is deleted, in whichever case."""
+    return {word for each in after for word in each}
+
+
+def _proof_problems(values: Mapping[str, Any], volume_count: int) -> Iterator[str]:
+    """Yield what is wrong with what must be known before a rule deletes, given the number of volumes."""
+    words, takes_all = _words(values["after"]), values["last_copy"] == DELETE
+    if words & {DELIVERED, COMMITTED} and not values["to"]:
+        yield "to is missing: which AEs must have it"
+    if values["to"] and not words & {DELIVERED, COMMITTED}:
+        yield f"to: with after = {ARCHIVED} no AE must have it"
+    if takes_all and any(set(each) == {ARCHIVED} for each in values["after"]):
+        yield f"last_copy: with {DELETE} the copy in the archive is deleted too; leave it out, or demand {DELIVERED}"
+    if not takes_all and volume_count == 1:
+        yield (
+            f"last_copy: there is one volume, so every copy is the last one, and {KEEP} keeps it: add a [volume NAME], "
+            f"or say last_copy = {DELETE}"
+        )
+
+
+def _watermark_problems(values: Mapping[str, Any], volumes: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """Yield what is wrong with the watermark of a rule, given the volumes."""
+    name, above, until = values["volume"], values["watermark"], values["until"]
+    places = dict(volumes)
+    if above is not None and name is None:
+        yield "watermark: which volume? (volume = NAME)"
+    if above is None:
+        yield from (f"{option}: only with watermark" for option in ("volume", "until") if values[option] is not None)
+    elif name is not None and name not in places:
+        yield f"volume: no volume '{name}'{closest(name, places)}"
+    elif name is not None and places[name]["path"] is None:
+        yield f"volume: {name} is a bucket, which has no size"
+    elif name is not None and values["last_copy"] == KEEP and places[name]["role"] != "primary":
+        yield f"volume: with last_copy = {KEEP} copies are removed from the primary volume only"
+    if above is not None and until is not None and until >= above:
+        yield f"until: {until} % is not below the watermark, {above} %"
 
 
 def _below(values: dict[str, Any], data: Path) -> dict[str, Any]:

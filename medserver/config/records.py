@@ -11,6 +11,7 @@ from medserver.config.options import VOLUME_ROLES
 from medserver.config.poll import Poll
 from medserver.config.remote import Remote
 from medserver.config.resolver import HostResolver
+from medserver.config.retention import Retention
 from medserver.config.route import Route
 from medserver.dicom.syntax_names import SHORT_NAMES
 
@@ -123,6 +124,7 @@ class Config:
     backup: BackupOptions = BackupOptions()
     routes: tuple[Route, ...] = ()
     polls: tuple[Poll, ...] = ()
+    retentions: tuple[Retention, ...] = ()
     resolver: HostResolver = field(default_factory=HostResolver, compare=False, repr=False)
 
     @property
@@ -148,7 +150,15 @@ class Config:
 
     def compress_to(self, remote: Remote) -> str:
         """Return the transfer syntax that what a remote AE sends is compressed to later; empty if it is not."""
-        name = remote.ingest_transfer_syntax or self.store.compress
+        return self._compress_to(remote.ingest_transfer_syntax)
+
+    def compress_to_of(self, calling_ae_title: str) -> str:
+        """Return what `compress_to` does for an AE of which only the title is known."""
+        entries = self._remotes_by_ae_title.get(calling_ae_title, [])
+        return self._compress_to(next((one.ingest_transfer_syntax for one in entries), ""))
+
+    def _compress_to(self, own: str) -> str:
+        name = own or self.store.compress
         return "" if name == "none" else SHORT_NAMES[name]
 
     def route(self, name: str) -> Route | None:
@@ -158,6 +168,10 @@ class Config:
     def poll(self, name: str) -> Poll | None:
         """Return the entry of this name of what is collected."""
         return next((poll for poll in self.polls if poll.name == name), None)
+
+    def retention(self, name: str) -> Retention | None:
+        """Return the rule of this name by which studies are deleted."""
+        return next((rule for rule in self.retentions if rule.name == name), None)
 
     @cached_property
     def _remotes_by_name(self) -> dict[str, Remote]:

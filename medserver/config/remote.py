@@ -28,7 +28,7 @@ class Remote:
     allow : frozenset of str
         The services that it may use, of `SERVICES`.
     private_sop_classes : tuple of str
-        Storage SOP classes outside the standard that are accepted from it.
+        Storage SOP classes outside the standard that are accepted from it; whoever may get is sent what is stored.
     transfer_syntaxes : tuple of str
         What it is to be sent, the best first. Empty: as stored, or uncompressed.
     ingest_transfer_syntax : str or None

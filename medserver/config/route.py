@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +77,11 @@ class Route:
         When it is sent.
     changes : Changes
         What is changed on the way.
+
+    Attributes
+    ----------
+    digest : str
+        The version of the rule: the SHA-256 of its `content`, hexadecimal. Rules of one version send the same.
     """
 
     name: str
@@ -88,3 +95,17 @@ class Route:
     complete_by: tuple[str, ...] = ()
     hours: Hours = ALWAYS
     changes: Changes = field(default_factory=Changes)
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        text = json.dumps(self.content(), sort_keys=True)
+        object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest())
+
+    def content(self) -> dict[str, Any]:
+        """Return what is decided by the rule and how that is sent, but neither its name nor when: see `digest`."""
+        return {
+            "conditions": [[keyword, wanted] for keyword, wanted, _ in self.conditions],
+            "send": self.send,
+            "transfer_syntaxes": list(self.transfer_syntaxes),
+            **self.changes.as_mapping(),
+        }

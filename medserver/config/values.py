@@ -45,10 +45,10 @@ class ValueType:
 
 
 def closest(word: str, valid: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` with the nearest valid word, else the list of valid words."""
-    valid = list(valid)
-    near = difflib.get_close_matches(word.lower(), valid, n=1, cutoff=0.5)
-    return f" (did you mean '{near[0]}'?)" if near else f" (valid: {', '.join(valid)})"
+    """Return `` (did you mean 'x'?)`` with the nearest valid word, in any case, else the list of valid words."""
+    words = {each.lower(): each for each in valid}
+    near = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.5)
+    return f" (did you mean '{words[near[0]]}'?)" if near else f" (valid: {', '.join(words.values())})"
 
 
 def split_list(text: str) -> list[str]:
@@ -202,7 +202,7 @@ def parse_transfer_syntaxes(text: str) -> tuple[str, ...]:
 
 
 def parse_uids(text: str) -> tuple[str, ...]:
-    """Read a list of UIDs (PS3.5 9.1)."""
+    """Read a list of UIDs."""
     words = split_list(text)
     invalid = [f"'{word}'" for word in words if not is_valid_uid(word)]
     if invalid:

@@ -23,8 +23,10 @@ SCU = (
 
 SCP = (
     "An N-ACTION is answered with 0000 when the request is committed to the database. The same request again (AE "
-    "title, Transaction UID, instances) is answered with 0000 and not performed twice. Storage Media File-Set ID and "
-    "UID of a request are ignored.",
+    "title, Transaction UID, instances) is answered with 0000. Before its report it is not performed twice: there is "
+    "one report, on the association of the later request if that waits for it. After its report has been acknowledged "
+    "or given up it is performed and reported again, as of then. Other instances under the same Transaction UID are "
+    "reported as failed (0131). Storage Media File-Set ID and UID of a request are ignored.",
     "Then every instance is read from the disk to its end and compared with the SHA-256 that it came with, on as many "
     f"copies as ``commitment_copies`` says ({default_of('store', 'commitment_copies')} by default). Storage commitment "
     "is given for what was found intact: it is kept at level 2 (full), without limit of time, until an administrator "

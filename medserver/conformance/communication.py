@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from medserver.conformance.configuration import default_of
 from medserver.conformance.document import Section, Table
-from medserver.conformance.facts import meaning, status_codes
+from medserver.conformance.facts import meaning
 from medserver.conformance.overview import NOT_SUPPORTED
 from medserver.conformance.roles import other_syntaxes
 from medserver.dicom import status, uids
+from medserver.scu.idle import IDLE_S, OPEN_LONGEST_S
 from medserver.services.registry import SERVICES, STORAGE
-from medserver.services.responses import STATUSES
+from medserver.services.responses import ANSWERS, Answer, operation_name
 from medserver.wire.command_set import CommandField
 from medserver.wire.negotiation import (
+    APPLICATION_CONTEXT_NAME,
+    APPLICATION_CONTEXT_NAME_NOT_SUPPORTED,
     CALLED_AE_TITLE_NOT_RECOGNISED,
     CALLING_AE_TITLE_NOT_RECOGNISED,
     LOCAL_LIMIT_EXCEEDED,
+    NO_REASON_GIVEN,
     PDU_LENGTH_MIN,
+    PROTOCOL_VERSION_NOT_SUPPORTED,
 )
 from medserver.wire.requestor import CONTEXTS_MAX
-
-APPLICATION_CONTEXT_NAME = "1.2.840.10008.3.1.1.1"
-
-_USUAL = {
-    status.SUCCESS: "The operation was performed.",
-    status.PENDING: "C-FIND: a match. C-MOVE, C-GET: the numbers of sub-operations so far.",
-    status.PENDING_WARNING: "C-FIND: a match; at least one key of the query is not supported.",
-    status.CANCEL: "A C-CANCEL of the peer ended the operation.",
-    status.SUBOPERATIONS_WARNING: "C-MOVE, C-GET: the end; some sub-operations failed or had a warning.",
-}
-
 
 _ROLES = {
     "store": "SCP; SCU for the sub-operations of a C-GET, by role selection",
@@ -82,19 +76,20 @@ def communication_details() -> Section:
 def statuses_table() -> Table:
     """Return every status that the node answers."""
     rows = tuple(
-        (f"{code:04X}", status.category(code), meaning(code), _condition(code)) for code in status_codes()
+        (f"{one.code:04X}", status.category(one.code), meaning(one.code), _operations(one), _when(one))
+        for one in ANSWERS
     )
-    return Table("Status codes returned", ("Code", "Category", "Meaning", "When"), rows)
+    return Table("Status codes returned", ("Code", "Category", "Meaning", "Operations", "When"), rows)
 
 
-def _condition(code: int) -> str:
-    """Return when a status is answered: the situations that the errors behind it describe."""
-    if code in _USUAL:
-        return _USUAL[code]
-    if code == status.PROCESSING_FAILURE:
-        return "Any other failure."
-    errors = [error for error, error_code in STATUSES.items() if error_code == code]
-    return " ".join((error.__doc__ or "").strip().splitlines()[0] for error in errors)
+def _operations(answer: Answer) -> str:
+    """Return the operations that are answered with a status."""
+    return ", ".join(map(operation_name, sorted(answer.operations))) or "every operation"
+
+
+def _when(answer: Answer) -> str:
+    """Return when a status is answered, and the Error ID that goes with it."""
+    return answer.when if answer.error_id is None else f"{answer.when} Error ID {answer.error_id:04X}."
 
 
 def _association_table() -> Table:
@@ -146,7 +141,8 @@ def _application_entity() -> Section:
                 "Association Initiation",
                 (
                     "The node opens an association to the Move Destination of a C-MOVE, one for each "
-                    "C-MOVE, and releases it when the last sub-operation is done. A broken association is "
+                    "C-MOVE, and releases it when the last sub-operation is done. A connection that is refused, or an "
+                    "association that is rejected (transient), is tried again for a second. A broken association is "
                     "opened again once for each instance; after three failures in a row the destination is "
                     "given up and the remaining sub-operations fail. Presentation contexts are proposed as "
                     "said in 5.2.5.1, with the node as SCU.",
@@ -154,8 +150,10 @@ def _application_entity() -> Section:
                     "proposes the role of the SCP for itself (PS3.7 D.3.3.4). See 5.2.6.2.",
                     "For the rules of the configuration it opens one association at a time to a destination for each "
                     "of these: instances, notifications of their availability, performed procedure steps, requests "
-                    "for storage commitment. It releases it when nothing more waits. After a failure it waits, up to "
-                    "5 minutes.",
+                    "for storage commitment; of instances as many as the entry of the destination says. It releases it "
+                    f"when nothing more waits. An association for instances stays open for {IDLE_S:.0f} s more, unless "
+                    f"the node needs another one with that AE, and after {OPEN_LONGEST_S:.0f} s not any more. After a "
+                    "failure it waits, up to 5 minutes.",
                 ),
             ),
             Section(
@@ -163,11 +161,20 @@ def _application_entity() -> Section:
                 "Association Acceptance",
                 (
                     "Calling AE title and source address must match an [ae NAME] entry of the "
-                    "configuration, and the called AE title must be that of the node. A presentation "
-                    "context is accepted if the entry allows its service; of the transfer syntaxes of a "
-                    "context, the first one in the order of the requestor that the node supports.",
-                    _contexts_table(),
+                    "configuration, and the called AE title must be that of the node. Spaces around an AE title "
+                    "are not significant, and a NUL ends it. Of the protocol version only bit 0 is tested. Items "
+                    "that are not recognised are skipped.",
                     _rejections_table(),
+                    "A presentation context is accepted if the entry allows its service in one of the roles that the "
+                    "requestor has: that of the SCU without role selection, else of those that it asks for the ones "
+                    "that the entry allows. Without such a role the result is user-rejection (1), for a service that "
+                    "is not allowed at all abstract-syntax-not-supported (3). An operation whose role was not "
+                    "negotiated for its presentation context is answered with 0124.",
+                    _contexts_table(),
+                    "Of the transfer syntaxes of one context the first that can be served is accepted. For all "
+                    "services but storage that is the first supported one in the order of the requestor. For storage "
+                    "it is the first of these, and among equals the first in the order of the requestor:",
+                    _transfer_syntaxes_table(),
                 ),
             ),
         ),
@@ -190,11 +197,33 @@ def _contexts_table() -> Table:
     return Table("Presentation contexts accepted", header, tuple(rows))
 
 
+def _transfer_syntaxes_table() -> Table:
+    rows = (
+        (
+            "what the configuration prefers",
+            "[store] transfer_syntaxes",
+            "transfer_syntaxes of the entry, of those that the node can encode",
+        ),
+        ("uncompressed; in the classes of video, MPEG and HEVC as well", "all", "all"),
+        ("deflated, or encapsulated", "all", "those that the node can encode"),
+        (
+            "other encapsulated ones",
+            "for SOP classes without pixels",
+            "for instances that are stored so; never for SOP classes without pixels",
+        ),
+    )
+    header = ("Transfer syntaxes", "Requestor as SCU (C-STORE)", "Requestor as SCP (C-GET)")
+    return Table("Choice of the transfer syntax of a storage context", header, rows)
+
+
 def _rejections_table() -> Table:
     reasons = (
+        (PROTOCOL_VERSION_NOT_SUPPORTED, "bit 0 of the protocol version is not set"),
+        (APPLICATION_CONTEXT_NAME_NOT_SUPPORTED, "the application context is another one, or missing"),
         (CALLING_AE_TITLE_NOT_RECOGNISED, "calling AE title and source address match no entry"),
         (CALLED_AE_TITLE_NOT_RECOGNISED, "the called AE title is not that of the node"),
-        (LOCAL_LIMIT_EXCEEDED, "a limit on associations is reached, or the peer takes only very short PDUs"),
+        (NO_REASON_GIVEN, f"the peer takes only PDUs of less than {PDU_LENGTH_MIN} bytes"),
+        (LOCAL_LIMIT_EXCEEDED, "a limit on associations is reached"),
     )
     rows = tuple((str(one.result), str(one.source), str(one.reason), text) for one, text in reasons)
     return Table("Rejections (PS3.8 9.3.4)", ("Result", "Source", "Reason", "When"), rows)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from pydicom.uid import UID
 
 from medserver import __version__, codecs
+from medserver.codecs.table import CODECS, Codec
 from medserver.config.options import OPTIONS
 from medserver.conformance.matching_keys import acquisition_keys, kinds_of_matching, tag_text
 from medserver.conformance.roles import ROLES, USED_ONLY
@@ -13,16 +16,7 @@ from medserver.dicom.attributes import ATTRIBUTES
 from medserver.dicom.character_sets import SINGLE_BYTE_CHARACTER_SETS, UNICODE_UTF_8
 from medserver.services.answer import DEFAULT_CHARACTER_SET
 from medserver.services.registry import SERVICES, Service
-from medserver.services.responses import STATUSES
-
-USUAL_STATUSES = (
-    status.SUCCESS,
-    status.PENDING,
-    status.PENDING_WARNING,
-    status.CANCEL,
-    status.SUBOPERATIONS_WARNING,
-)
-"""What is answered when there is no error."""
+from medserver.services.responses import ANSWERS, Answer, operation_name
 
 
 def facts() -> dict[str, object]:
@@ -44,6 +38,7 @@ def facts() -> dict[str, object]:
             }
             for syntax in uids.TRANSFER_SYNTAXES
         ],
+        "codecs": [_codec(codec) for codec in CODECS],
         "keys": [
             {
                 "keyword": row.keyword,
@@ -60,10 +55,7 @@ def facts() -> dict[str, object]:
             {"keyword": key.keyword, "tag": tag_text(key.tag), "vr": key.vr, "unit": key.unit}
             for key in acquisition_keys()
         ],
-        "statuses": [
-            {"code": f"0x{code:04X}", "category": status.category(code), "meaning": meaning(code)}
-            for code in status_codes()
-        ],
+        "statuses": [_answer(answer) for answer in ANSWERS],
         "character_sets": [DEFAULT_CHARACTER_SET, *_further_character_sets()],
         "options": [
             {
@@ -77,11 +69,6 @@ def facts() -> dict[str, object]:
             for option in OPTIONS
         ],
     }
-
-
-def status_codes() -> tuple[int, ...]:
-    """Return every status that the node answers, in ascending order."""
-    return tuple(sorted({*USUAL_STATUSES, *STATUSES.values()}))
 
 
 def meaning(code: int) -> str:
@@ -98,11 +85,39 @@ def _service(service: Service) -> dict[str, object]:
         "name": service.name,
         "clause": service.clause,
         "right": service.right,
-        "operations": [operation.name.replace("_", "-") for operation in service.operations],
+        "operations": list(service.operation_names),
         "sop_classes": [
             {"uid": role.uid, "name": role.name, "scu": role.as_scu, "scp": role.as_scp}
             for role in ROLES
             if role.service is service
         ],
         "transfer_syntaxes": list(service.transfer_syntaxes),
+    }
+
+
+def _codec(codec: Codec) -> dict[str, object]:
+    return {
+        "transfer_syntax": codec.uid,
+        "decoder": codec.decoder.library.distribution,
+        "encoders": [encoder.library.distribution for encoder in codec.encoders],
+        "encoded": [
+            {
+                "photometric_interpretations": list(form.interpretations),
+                "unsigned": [asdict(bits) for bits in form.unsigned],
+                "signed": [asdict(bits) for bits in form.signed],
+                "encoded_as": form.encoded_as or None,
+            }
+            for form in codec.forms
+        ],
+    }
+
+
+def _answer(answer: Answer) -> dict[str, object]:
+    return {
+        "code": f"0x{answer.code:04X}",
+        "category": status.category(answer.code),
+        "meaning": meaning(answer.code),
+        "operations": [operation_name(one) for one in sorted(answer.operations)] or None,
+        "when": answer.when,
+        "error_id": answer.error_id and f"0x{answer.error_id:04X}",
     }

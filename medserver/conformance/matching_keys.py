@@ -9,7 +9,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from medserver.conformance.document import Table
 from medserver.dicom.acquisition import units
 from medserver.dicom.attributes import EVERY_LEVEL, LEVELS, Attribute, at_level, attribute
-from medserver.dicom.values import NUMBER_VRS, RANGE_VRS, WILD_CARD_VRS
+from medserver.dicom.representations import NUMBER_VRS, RANGE_VRS, WILD_CARD_VRS
 
 _KEY_TYPES = {"U": "unique", "R": "required", "O": "optional"}
 

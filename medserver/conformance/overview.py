@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medserver import __version__
 from medserver.conformance.document import Section
+from medserver.conformance.pixels import codecs_table, encodings_table, undecoded_table
 from medserver.conformance.roles import (
     other_sop_classes_table,
     other_syntaxes,
@@ -43,6 +44,9 @@ def overview() -> Section:
                     "names them.",
                     sop_classes_table("Storage SOP classes", STORAGE),
                     transfer_syntaxes_table(),
+                    codecs_table(),
+                    encodings_table(),
+                    undecoded_table(),
                     f"All services but Storage are offered in {other_syntaxes()}.",
                 ),
             ),

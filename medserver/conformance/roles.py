@@ -84,7 +84,7 @@ def yes_or_no(condition: bool) -> str:
 
 def operations_of(service: Service) -> str:
     """Return the DIMSE operations of a service, for people."""
-    return ", ".join(operation.name.replace("_", "-") for operation in service.operations)
+    return ", ".join(service.operation_names)
 
 
 def services_table() -> Table:

@@ -18,7 +18,9 @@ STORAGE_SCP = (
     "with its directory) and the row of the index is committed. Any other outcome is a failure status.",
     "The SOP Class UID and the SOP Instance UID of the data set must be those of the command, and the SOP "
     "class that of the presentation context; otherwise the status is A900. A data set whose later elements "
-    "are damaged is stored as long as its identifying attributes can be read.",
+    "are damaged is stored as long as its identifying attributes can be read, however far back they stand (deflated: "
+    "within its first 4 MiB). UIDs are taken that are made of digits and points and have 64 characters at most, also "
+    "with leading zeros in a component; for others the status is 0117, or A900 where they stand in the data set only.",
     "An instance that is received again with the same bytes in the same transfer syntax is a success and "
     "stored once. With other bytes, ``duplicates`` of the configuration decides: keep (the first is "
     "current, the second a duplicate; success), replace (the second is current, the first a duplicate; success) "
@@ -33,7 +35,7 @@ STORAGE_SCU = (
     "For each SOP class the transfer syntaxes in which instances are stored, and those that ``transfer_syntaxes`` of "
     "the receiver's entry names, are proposed, each in a presentation context of its own, and one more with the "
     "uncompressed transfer syntaxes that they can be converted to. More than 128 presentation contexts are spread "
-    "over several associations.",
+    "over several associations. A data set of odd length is sent with a null byte behind it.",
 )
 
 TRANSCODING = (
@@ -53,8 +55,16 @@ FIND = (
     "date-time matching is negotiable too; fuzzy matching of names, multiple value matching and timezone "
     "adjustment are not.",
     "Keys of the level of the query and of those above are matched and returned. At the IMAGE level every "
-    "other attribute of the standard is read from the stored header, matched and returned as well. Queries "
-    "with another key are answered with FF01, and that key is returned without a value.",
+    "other attribute of the standard that stands before the pixel data is read from the stored header, matched and "
+    "returned as well. Queries with another key are answered with FF01, and that key is returned without a value. So "
+    "is a key whose stored value cannot be told in its VR (Rows with two values), with FF01 for that answer. "
+    "Query/Retrieve Level is read in any case of letters.",
+    "Of a sequence an answer has the items that match, each with the attributes that the item of the key names, at "
+    "every level (PS3.4 C.2.2.2.6); whole items where the key has no item or an empty one. Private attributes are not "
+    "matched; they are returned without a value, behind their creator, and not at all if the query does not name that. "
+    "Timezone Offset From UTC is returned at the IMAGE level, without a value above it, and never matched. Group "
+    "lengths, elements of the groups 0000 and 0002 and Data Set Trailing Padding are passed over. A value that is too "
+    "long for the 16-bit length of its VR is cut: to whole values, or to whole characters of a single one.",
     "Conditions of acquisition (see the table) are keys at the SERIES level too: one instance of the series has to "
     "match all of them, and the different values of all its instances are returned, several values of an attribute "
     "whose multiplicity is 1 included. They are in the index some seconds after the instance was stored, before at the "
@@ -73,9 +83,12 @@ PERFORMED_STEPS = (
     "The node is an SCP of Modality Performed Procedure Step (N-CREATE, N-SET) and of its retrieve (N-GET). A step "
     "begins IN PROGRESS; without one of the attributes that PS3.4 table F.7.2-1 has as type 1 it is refused (0120, "
     "0121), with another status too (0106), and so is a second one with the same UID (0111). It changes until it is "
-    "COMPLETED or DISCONTINUED, for which it needs its end date and time; then an N-SET is refused (0110, Error ID "
-    "A506). Attributes that must not change are left as they are, with the warning 0107. Steps are kept in the index, "
-    "with the studies of their Scheduled Step Attributes Sequence.",
+    "COMPLETED or DISCONTINUED, for which it needs its end date and time and a Performed Series Sequence, of which "
+    "each item has a Series Instance UID and a Protocol Name (0121); then an N-SET is refused (0110, Error ID A710, "
+    "Error Comment as in PS3.4 F.7.2.2.4), and so is one without Modification List (0121). Attributes that must not "
+    "change are left as they are, with the warning 0107. A list of attributes may have 8 MiB and 100,000 elements, "
+    "which some 33,000 references are; a longer one is refused (0213), and one that cannot be read (0110). Steps are "
+    "kept in the index, with the studies of their Scheduled Step Attributes Sequence.",
     "By the rules of the configuration (``[route NAME]`` with ``send`` = conditions or both) the node is an SCU as "
     "well: a step that is final is created in progress at the other AE (N-CREATE) and set to its end (N-SET). One "
     "that is there already (0111) is set only.",
@@ -91,20 +104,25 @@ AVAILABILITY = (
 
 COLLECTION = (
     "For each ``[poll NAME]`` of the configuration the node queries an AE periodically in the Study Root model, "
-    "hierarchically: STUDY with a range of Study Dates and the keys of the entry, then SERIES and IMAGE of studies "
-    "whose Number of Study Related Instances is not that of the node. Instances that the node lacks are retrieved at "
-    "the IMAGE level with lists of at most 200 SOP Instance UIDs, by C-GET, or by C-MOVE to the node.",
+    "hierarchically: STUDY with a range of Study Dates and the keys of the entry, then SERIES and IMAGE of each. "
+    "Specific Character Set is in the identifier if the keys need more than the default repertoire. After a failure "
+    "status that follows matches, after A700 or FE00, and after a round number of matches (50 or more), halves of "
+    "the range are queried, down to a day. Instances that the node lacks, and were not deleted there, are retrieved at "
+    "the IMAGE level with lists of at most 200 SOP Instance UIDs, by C-GET, or by C-MOVE to the node, on associations "
+    "of their own.",
 )
 
 RETRIEVE = (
     "The unique key of the level must be given: one value, or a list of UIDs. The unique keys of the "
     "levels above must be given unless relational retrieval was negotiated, and have one value each; so has Patient ID "
-    "at its own level. What has more is refused with A900. Other keys are ignored, except Issuer of Patient ID at the "
-    "PATIENT level, which has one value too.",
+    "at its own level. What has more is refused with A900. In the models with a PATIENT level Issuer of Patient ID "
+    "counts at every level, and has one value too; other keys are ignored. A retrieve at the PATIENT level is refused "
+    "with A900 when several patients have the Patient ID (and issuer): nothing is sent of any of them.",
     "Composite Instance Root Retrieve works on whole instances: frames cannot be selected. Composite "
     "Instance Retrieve Without Bulk Data leaves out the attributes of PS3.4 Z.1.3 and nothing else: private "
     "attributes are sent. It takes any transfer syntax of the SOP class, Deflated too; an instance that cannot be "
-    "read to its end is a failed sub-operation.",
+    "read to its end is a failed sub-operation. An AE that may get can propose itself as the SCP of any private SOP "
+    "class (a UID outside 1.2.840.10008), to receive what others have stored of it.",
     "A C-MOVE goes to AEs only that the configuration knows with an address and a port. Pending responses "
     "with the numbers of sub-operations are sent at the beginning and then at most 20 times a second. "
     "Numbers above 65535 are reported as 65535, the sub-operations are performed all the same; the Failed "
@@ -236,7 +254,8 @@ def _character_sets() -> Section:
         "Specific Character Sets",
         (
             "Stored data sets keep the character set in which they came. For the index and for queries "
-            "every character set of PS3.3 C.12.1.1.2 is read, code extensions included.",
+            "every character set of PS3.3 C.12.1.1.2 is read, code extensions included; misspelt terms are understood "
+            "(ISO IR 100, ISO\\_IR 149, UTF-8).",
             "Specific Character Set (0008,0005) is in every answer to a C-FIND. It is the one of the query "
             f"if that is a single one and can represent the answer; else {DEFAULT_CHARACTER_SET}, or the "
             f"first of {character_sets} that can, or "

@@ -7,22 +7,23 @@ of the request or on one of its own to the running node. What it does not commit
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from functools import partial
 
 from medserver.commitment.asking import Inquiry
 from medserver.config import Remote
-from medserver.delivery.resting import destination_of, no_destination, rest
+from medserver.destinations import destination_of, given_up, no_destination, session_with
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
 from medserver.errors import RemoteError
-from medserver.index import Job, Lane, NewJob, StoredInstance
+from medserver.index import Job, StoredCopy
 from medserver.index.jobs.batch import Batch
-from medserver.index.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.outcome import Outcome, changed, done, failed
 from medserver.node import Node
-from medserver.routing.outbox import CONFIRM, DELIVER, follow_up
+from medserver.routing.deliveries import CONFIRM, DELIVER, Delivery, delivered
 from medserver.scu.commitment import PROPOSAL
-from medserver.wire.requestor import associated_with
+from medserver.wire.association import Association
 
 SENDS_MAX = 5
 """So often an instance is sent to an AE that does not commit to it; then an administrator is wanted."""
@@ -40,11 +41,6 @@ ASK_AGAIN_AFTER = timedelta(hours=4)
 """A report that has not come after so long will not come: the AE is asked again."""
 
 
-def confirm_job(delivered: Job) -> NewJob:
-    """Return what asks whether an instance is safe that was delivered by a job."""
-    return follow_up(delivered, CONFIRM, delivered.payload)
-
-
 def confirm(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Find out which of the instances that were sent to `batch.destination` are safe there."""
     remote = destination_of(node, batch)
@@ -53,26 +49,32 @@ def confirm(node: Node, batch: Batch) -> Iterator[Outcome]:
         return
     reports = _Reports(node)
     to_ask: list[Job] = []
+    deliveries = {job.id: Delivery.of(job) for job in batch}
     for job in batch:
-        number = job.payload.get("commitment")
+        delivery = deliveries[job.id]
+        number = delivery.commitment
         if not remote.must_commit:  # not any more
-            yield done(job)
+            yield done(job, delivered=delivered(delivery, remote.name, is_committed=False))
         elif number is None or job.last_error or reports.is_lost(number):
             to_ask.append(job)
         else:
-            yield _seen(node, job, reports, number)
-    found = node.index.instances([job.payload["sop_instance_uid"] for job in to_ask])
-    yield from (done(job) for job in to_ask if job.payload["sop_instance_uid"] not in found)  # deleted
-    to_ask = [job for job in to_ask if job.payload["sop_instance_uid"] in found]
+            yield _seen(node, job, delivery, reports, number)
+    found = node.index.instances([deliveries[job.id].sop_instance_uid for job in to_ask])
+    yield from (done(job) for job in to_ask if deliveries[job.id].sop_instance_uid not in found)  # deleted
+    to_ask = [job for job in to_ask if deliveries[job.id].sop_instance_uid in found]
     if not to_ask or batch.should_stop:
         return
-    try:
-        number = _ask(node, remote, found.values())
-    except RemoteError as error:
-        yield from rest(node, Lane(CONFIRM, batch.destination), error, to_ask)
-        return
-    node.index.jobs.wake(Lane(CONFIRM, batch.destination))
-    yield from (_seen(node, job, reports, number) for job in to_ask)
+    with session_with(node, remote, [PROPOSAL]) as session:
+        try:
+            ask = partial(_ask, node, remote, found.values())
+            number = session.perform(ask, repeats=False)  # it may have arrived: the report would come all the same
+        except RemoteError as error:
+            problem = str(error)
+            yield from given_up(node, session.standing, to_ask) if session.is_paused else (
+                failed(job, problem) for job in to_ask
+            )
+            return
+    yield from (_seen(node, job, deliveries[job.id], reports, number) for job in to_ask)
 
 
 class _Reports:
@@ -113,47 +115,42 @@ class _Reports:
         }
 
 
-def _ask(node: Node, remote: Remote, instances: Iterable[StoredInstance]) -> int:
+def _ask(node: Node, remote: Remote, instances: Iterable[StoredCopy], association: Association) -> int:
     """Ask for commitment, wait a little for the report, and return the number of the transaction.
 
     Raises
     ------
     RemoteError
-        The AE cannot be reached, or does not take the request.
+        The AE does not take the request, or the association broke.
     """
     references = [Reference(one.sop_class_uid, one.sop_instance_uid) for one in instances]
-    with associated_with(node.config.current, remote, [PROPOSAL]) as association:
-        inquiry = Inquiry(node.index, association, remote.ae_title, remote.name)
-        inquiry.ask(references)
-        inquiry.wait(REPORT_WAIT_S)
+    inquiry = Inquiry(node.index, association, remote.ae_title, remote.name)
+    inquiry.ask(references)
+    inquiry.wait(REPORT_WAIT_S)
     [number] = inquiry.numbers
     return number
 
 
-def _seen(node: Node, job: Job, reports: _Reports, number: int) -> Outcome:
-    """Return what becomes of a job: it is done, waits for the report, or the instance is sent again."""
+def _seen(node: Node, job: Job, delivery: Delivery, reports: _Reports, number: int) -> Outcome:
+    """Return what becomes of a delivery: it is done, waits for the report, or the instance is sent again."""
     reasons = reports.reasons(number)
     if reasons is None:
-        return done(job, _look_again(node, job, number))
-    reason = reasons.get(job.payload["sop_instance_uid"], status.PROCESSING_FAILURE)
+        return _looked_again(node, job, delivery, number)
+    reason = reasons.get(delivery.sop_instance_uid, status.PROCESSING_FAILURE)
     if reason == status.SUCCESS:
-        return done(job)
-    sends = 0 if job.last_error else job.payload.get("sends", 1)  # after an error somebody has told us to try again
+        return done(job, delivered=delivered(delivery, job.destination, is_committed=True))
+    is_revived = job.last_error is not None and job.attempts == 1  # it was given up, and somebody says again
+    sends = 0 if is_revived else delivery.sends
     if sends >= SENDS_MAX:
         return failed(job, f"sent {sends} times, and not committed to: {status.describe(reason)}", final=True)
     due_at = node.clock() + timedelta(seconds=SEND_AGAIN_S * 2 ** max(0, sends - 1))
-    payload = _without(job.payload, "commitment", "looks") | {"sends": sends + 1}
-    return done(job, follow_up(job, DELIVER, payload, due_at))
+    again = replace(delivery, commitment=None, looks=0, sends=sends)
+    return changed(job, DELIVER, again, due_at, answer=f"not committed to: {status.describe(reason)}")
 
 
-def _look_again(node: Node, job: Job, number: int) -> NewJob:
-    """Return what looks for the report later."""
-    is_same = job.payload.get("commitment") == number
-    looks = job.payload.get("looks", 0) + 1 if is_same else 0
+def _looked_again(node: Node, job: Job, delivery: Delivery, number: int) -> Outcome:
+    """Return that it is looked for the report later."""
+    looks = delivery.looks + 1 if delivery.commitment == number else 0
     delay_s = min(LOOK_AGAIN_S * 2 ** min(looks, 32), LOOK_AGAIN_LONGEST_S)
-    payload = {**job.payload, "commitment": number, "looks": looks}
-    return follow_up(job, CONFIRM, payload, node.clock() + timedelta(seconds=delay_s))
-
-
-def _without(payload: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    return {key: value for key, value in payload.items() if key not in keys}
+    due_at = node.clock() + timedelta(seconds=delay_s)
+    return changed(job, CONFIRM, replace(delivery, commitment=number, looks=looks), due_at)

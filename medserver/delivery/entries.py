@@ -2,63 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from medserver.config import Config, Route
-from medserver.index import Job, NewJob, StoredInstance
+from medserver.config import Config
+from medserver.delivery.manners import Manner, Manners
+from medserver.delivery.routing import decided_anew, is_of
+from medserver.destinations import no_destination
+from medserver.index import Job, StoredCopy
 from medserver.index.jobs.batch import Batch
-from medserver.index.jobs.outcome import Outcome, done, held
+from medserver.index.jobs.outcome import Outcome, changed, done, undecided
 from medserver.node import Node
-from medserver.routing.outbox import follow_up, is_undecided
-
-LOOK_AGAIN_S = 30.0
-"""How often it is looked whether a rule that was lost is back."""
+from medserver.routing.deliveries import Delivery, due_by, is_undecided, present_rule
 
 
 class Entry(NamedTuple):
-    """An instance that something is to be done with, and by which rule; None if an administrator wants it without."""
+    """An instance that something is to be done with, how, and since when it is looked at."""
 
     job: Job
-    instance: StoredInstance
-    rule: Route | None
+    delivery: Delivery
+    instance: StoredCopy
+    manner: Manner
+    now: datetime
 
 
 def select(node: Node, batch: Batch) -> tuple[list[Entry], list[Outcome]]:
     """Return what is to be done, and what came of the rest: it was deleted, or has to wait."""
     config, now = node.config.current, node.clock()
-    found = node.index.instances([job.payload["sop_instance_uid"] for job in batch])
+    manners = Manners(config, node.index.rule_versions)
+    deliveries = {job.id: Delivery.of(job) for job in batch}
+    found = node.index.instances([each.sop_instance_uid for each in deliveries.values()])
     entries: list[Entry] = []
     others: list[Outcome] = []
     for job in batch:
-        instance = found.get(job.payload["sop_instance_uid"])
+        delivery = deliveries[job.id]
+        instance, manner = found.get(delivery.sop_instance_uid), manners.of(delivery)
         if instance is None:
             others.append(done(job))
-        elif is_undecided(config, job.payload["route"], job.destination, job.kind):
-            others.append(undecided(job))
-        elif (later := postponed(config, job, now)) is not None:
-            others.append(done(job, later))
+        elif (outcome := not_now(config, job, delivery, now)) is not None:
+            others.append(outcome)
+        elif delivery.route is not None and delivery.decided_of and not is_of(node, delivery.decided_of, instance):
+            others.append(decided_anew(node, job, delivery, instance))
+        elif manner is None:
+            others.append(undecided(job, f"what the rule '{delivery.route}' said is not known any more"))
         else:
-            entries.append(Entry(job, instance, rule_of(config, job)))
+            entries.append(Entry(job, delivery, instance, manner, now))
     return entries, others
 
 
-def rule_of(config: Config, job: Job) -> Route | None:
-    """Return the rule of a job that is not undecided; None if an administrator wants it done without one."""
-    name = job.payload["route"]
-    return None if name is None else config.route(name)
-
-
-def undecided(job: Job) -> Outcome:
-    """Return that a job waits for a decision: without its rule nobody knows what may be sent, and when."""
-    reason = f"no rule '{job.payload['route']}' sends this to it any more: 'medserver outbox' tells what to do"
-    return held(job, reason, LOOK_AGAIN_S)
-
-
-def postponed(config: Config, job: Job, now: datetime) -> NewJob | None:
-    """Return what does the same at other hours, if those of its rule ended while it waited; else None."""
-    rule = rule_of(config, job)
+def not_now(config: Config, job: Job, delivery: Delivery, now: datetime) -> Outcome | None:
+    """Return what becomes of something that has lost its rule, or its hours have ended; None if it can be done."""
+    if is_undecided(config, delivery, job.destination):
+        return lost(job, delivery)
+    rule = present_rule(config, delivery, job.destination) if delivery.route is not None else None
     if rule is None or rule.hours.is_open(now):
         return None
-    due_at = rule.hours.next_open(now)
-    return follow_up(job, job.kind, job.payload, due_at)
+    return changed(job, job.kind, delivery, due_by(rule, now))
+
+
+def without_destination(config: Config, batch: Batch) -> Iterator[Outcome]:
+    """Yield what becomes of something whose destination has no entry: it has lost its rule as well, most likely."""
+    with_rule: list[Job] = []
+    for job in batch:
+        delivery = Delivery.of(job)
+        if is_undecided(config, delivery, job.destination):
+            yield lost(job, delivery)
+        else:
+            with_rule.append(job)
+    if with_rule:
+        yield from no_destination(Batch(with_rule))
+
+
+def lost(job: Job, delivery: Delivery) -> Outcome:
+    """Return that something waits for a decision: without its rule nobody knows whether it may be sent, and when."""
+    reason = f"no rule '{delivery.route}' sends this to it any more: 'medserver outbox' tells what to do"
+    return undecided(job, reason)

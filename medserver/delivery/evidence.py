@@ -4,21 +4,19 @@ association, or the number of instances that the sender has."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from datetime import datetime
 
 from pydicom.dataset import Dataset
 
 from medserver.config import Remote, Route
+from medserver.destinations import session_with, standing_of
 from medserver.dicom import uids
 from medserver.dicom.conditions import SingleValue
-from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.errors import MedserverError
 from medserver.log import Event
 from medserver.node import Node
-from medserver.procedures.performed import FINAL, decoded
+from medserver.procedures.performed import FINAL, named_instances
 from medserver.scu import query
-from medserver.wire.requestor import associated_with
 
 logger = logging.getLogger(__name__)
 
@@ -76,18 +74,8 @@ def _is_performed(node: Node, study: str) -> bool:
     steps = node.index.performed_steps.of_study(study)
     if not steps or any(step.state not in FINAL for step in steps):
         return False
-    try:
-        named = [uid for step in steps for uid in _named_instances(decoded(step))]
-    except PYDICOM_ERRORS:
-        return False
+    named = [uid for step in steps for uid in named_instances(step)]
     return len(node.index.instances(named)) == len(set(named))
-
-
-def _named_instances(content: Dataset) -> Iterator[str]:
-    for series in content.get("PerformedSeriesSequence") or ():
-        for keyword in ("ReferencedImageSequence", "ReferencedNonImageCompositeSOPInstanceSequence"):
-            for reference in series.get(keyword) or ():
-                yield str(reference.ReferencedSOPInstanceUID)
 
 
 def _is_counted(node: Node, study: str, sender: str) -> bool:
@@ -114,6 +102,7 @@ def _count_at(node: Node, remote: Remote, study: str) -> int:
     identifier = Dataset()
     identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", study
     identifier.NumberOfStudyRelatedInstances = None
-    with associated_with(node.config.current, remote, [query.proposal(uids.STUDY_ROOT_FIND)]) as association:
-        found = query.matches(association, uids.STUDY_ROOT_FIND, identifier)
+    standing = standing_of(node, remote, unless_paused=True)
+    with session_with(node, remote, [query.proposal(uids.STUDY_ROOT_FIND)], standing=standing) as session:
+        found = session.perform(lambda association: query.matches(association, uids.STUDY_ROOT_FIND, identifier))
     return max(map(query.study_related_instances, found), default=0)

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
-from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
+from medserver import archive
+from medserver.dicom.transfer_syntaxes import transfer_syntax
+from medserver.dicom.undecoded import undecoded
 from medserver.errors import NotPart10
+from medserver.scu.recognition import HEAD_SIZE_BYTES, recognise
 
 
 def header_of_file(path: Path) -> Dataset:
-    """Return the attributes of a file that stand before its pixels.
+    """Return the attributes of a file that stand before its pixels, read as those of what is stored.
 
     Raises
     ------
     NotPart10
         It is no DICOM file.
+    TransferSyntaxNotSupported
+        It is in a transfer syntax that is not known.
     """
-    try:
-        return dcmread(path, stop_before_pixels=True)
-    except InvalidDicomError as error:
-        raise NotPart10(f"{path.name} is not a DICOM file: no DICM prefix after 128 bytes of preamble") from error
-    except (EOFError, *PYDICOM_ERRORS) as error:
-        raise NotPart10(f"{path.name}: {error}") from error
+    with path.open("rb") as file:
+        try:
+            recognised = recognise(file.read(HEAD_SIZE_BYTES))
+        except NotPart10 as error:
+            raise NotPart10(f"{path.name} is not a DICOM file: {error}") from None
+        syntax = transfer_syntax(recognised.transfer_syntax_uid)
+        size_bytes = path.stat().st_size - file.seek(recognised.data_set_offset)
+        return undecoded(archive.scan_header(file, syntax, size_bytes), syntax)

@@ -7,17 +7,19 @@ come for a while. What comes later is held on its own, and sent on.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from medserver.archive.follow_ups import RELEASE, release_job
+from medserver.archive.payloads import StudyPayload
 from medserver.config import Route
-from medserver.delivery.entries import rule_of, undecided
+from medserver.delivery.entries import lost
 from medserver.delivery.evidence import Evidence
 from medserver.index import Job, JobFilter
 from medserver.index.jobs.batch import Batch
-from medserver.index.jobs.outcome import Outcome, done
+from medserver.index.jobs.outcome import Outcome, changed, done
 from medserver.node import Node
-from medserver.routing.outbox import HOLD, follow_up, is_undecided, released, sending_kind
+from medserver.routing.deliveries import HOLD, Delivery, present_rule, sent_on
 
 __all__ = ["RELEASE", "hold", "release"]
 
@@ -31,48 +33,69 @@ KEPT_FOR = timedelta(days=7)
 
 def hold(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Release instances of what is complete; the others are held on until it may be."""
-    config, now, evidence = node.config.current, node.clock(), Evidence(node)
-    quiet_at: dict[tuple[str, str, str], datetime] = {}
-    told: set[str] = set()
+    look = _Look(node)
     for job in batch:
         if batch.should_stop:
             return
-        payload, kind = job.payload, sending_kind(job.kind, job.payload.get("kind"))
-        if is_undecided(config, payload["route"], job.destination, kind):
-            yield undecided(job)
-            continue
-        rule = rule_of(config, job)
+        yield look.outcome(job, Delivery.of(job))
+
+
+class _Look:
+    """One look at what is held; what is known of a study is found out once.
+
+    Parameters
+    ----------
+    node : Node
+        Whose index.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._now = node.clock()
+        self._evidence = Evidence(node)
+        self._quiet_at: dict[tuple[str, str, str], datetime] = {}
+        self._told: set[str] = set()
+
+    def outcome(self, job: Job, delivery: Delivery) -> Outcome:
+        """Return what becomes of something that is held."""
+        config, study = self._node.config.current, delivery.study_instance_uid
+        if delivery.route is None:
+            return sent_on(job, delivery, None, self._now)
+        rule = present_rule(config, delivery, job.destination)
         if rule is None:
-            yield done(job, released(kind, payload, job.destination, rule, now))
-            continue
-        if _is_complete(evidence, rule, job):
+            return lost(job, delivery)
+        if rule.when == "instance":  # it waits for nothing any more
+            return sent_on(job, delivery, rule, self._now)
+        if self._is_complete(rule, delivery):
             # The others of its study are looked at too, whenever they would be.
-            others = () if payload["study_instance_uid"] in told else (release_job(payload["study_instance_uid"]),)
-            told.add(payload["study_instance_uid"])
-            yield done(job, released(kind, payload, job.destination, rule, now), *others)
-            continue
-        series = payload.get("series_instance_uid", "") if rule.when == "series" else ""
-        what = (rule.name, payload["study_instance_uid"], series)
-        if what not in quiet_at:
-            last = node.index.last_received_at(payload["study_instance_uid"], series)
-            quiet_at[what] = _quiet_at(rule, last, now, has_waited=payload.get("looks", 0) > 0)
-        if quiet_at[what] <= now:
-            yield done(job, released(kind, payload, job.destination, rule, now))
-        else:
-            looks = payload.get("looks", 0)
-            due_at = _not_later(rule, quiet_at[what], now, looks)
-            again = {**payload, "looks": looks + 1}
-            yield done(job, follow_up(job, HOLD, again, due_at))
+            others = () if study in self._told else (release_job(study),)
+            self._told.add(study)
+            return sent_on(job, delivery, rule, self._now, *others)
+        quiet_at = self._when_quiet(rule, delivery)
+        if quiet_at <= self._now:
+            return sent_on(job, delivery, rule, self._now)
+        due_at = _not_later(rule, quiet_at, self._now, delivery.looks)
+        return changed(job, HOLD, replace(delivery, looks=delivery.looks + 1), due_at)
 
+    def _is_complete(self, rule: Route, delivery: Delivery) -> bool:
+        if not delivery.received_at:  # it was held before there was evidence
+            return False
+        # Instances are still coming when it is looked for the first time: it is too early to ask how many there are.
+        return self._evidence.completes(
+            rule,
+            delivery.study_instance_uid,
+            delivery.sender,
+            datetime.fromisoformat(delivery.received_at),
+            may_ask=delivery.looks > 0,
+        )
 
-def _is_complete(evidence: Evidence, rule: Route, job: Job) -> bool:
-    payload = job.payload
-    if "received_at" not in payload:  # it was held before there was evidence
-        return False
-    received_at = datetime.fromisoformat(payload["received_at"])
-    # Instances are still coming when it is looked for the first time: it is too early to ask how many there are.
-    may_ask = payload.get("looks", 0) > 0
-    return evidence.completes(rule, payload["study_instance_uid"], payload["from"], received_at, may_ask=may_ask)
+    def _when_quiet(self, rule: Route, delivery: Delivery) -> datetime:
+        series = delivery.series_instance_uid if rule.when == "series" else ""
+        what = (rule.name, delivery.study_instance_uid, series)
+        if what not in self._quiet_at:
+            last = self._node.index.last_received_at(delivery.study_instance_uid, series)
+            self._quiet_at[what] = _quiet_at(rule, last, self._now, has_waited=delivery.looks > 0)
+        return self._quiet_at[what]
 
 
 def _quiet_at(rule: Route, last: datetime | None, now: datetime, *, has_waited: bool) -> datetime:
@@ -92,11 +115,11 @@ def _not_later(rule: Route, quiet_at: datetime, now: datetime, looks: int) -> da
 
 def release(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Look at once at what is held of studies that something was noticed of."""
-    studies = {job.payload["study_instance_uid"] for job in batch}
+    studies = {StudyPayload.of(job).study_instance_uid for job in batch}
     held = [
         job.id
         for job in node.index.jobs.list(JobFilter(HOLD))
-        if job.state == "waiting" and job.payload["study_instance_uid"] in studies
+        if job.state == "waiting" and Delivery.of(job).study_instance_uid in studies
     ]
     node.index.jobs.retry(held)
     node.index.completions.prune(node.clock() - KEPT_FOR)

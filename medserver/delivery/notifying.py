@@ -6,21 +6,19 @@ A batch for one AE becomes one notification for each study in it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from medserver.delivery.entries import Entry, select
-from medserver.delivery.resting import destination_of, no_destination, rest
+from medserver.delivery.entries import Entry, select, without_destination
+from medserver.destinations import destination_of, exchanged, session_with
 from medserver.dicom import status, uids
-from medserver.errors import RemoteError
-from medserver.index import Lane
 from medserver.index.jobs.batch import Batch
-from medserver.index.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.outcome import Outcome
 from medserver.node import Node
-from medserver.routing.outbox import NOTIFY
 from medserver.scu.normalized import create_instance, proposal
-from medserver.wire.requestor import associated_with
+from medserver.wire.association import Association
 
 SOP_CLASS_UID = uids.INSTANCE_AVAILABILITY_NOTIFICATION
 
@@ -29,22 +27,22 @@ def notify(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Tell the AE `batch.destination` of a batch of instances."""
     remote = destination_of(node, batch)
     if remote is None:
-        yield from no_destination(batch)
+        yield from without_destination(node.config.current, batch)
         return
     entries, others = select(node, batch)
     yield from others
     if not entries:
         return
-    lane = Lane(NOTIFY, batch.destination)
-    try:
-        with associated_with(node.config.current, remote, [proposal(SOP_CLASS_UID)]) as association:
-            node.index.jobs.wake(lane)
-            for study, of_study in _by_study(entries).items():
-                dataset = notification(node, study, of_study)
-                response = create_instance(association, SOP_CLASS_UID, uids.new_uid(), dataset)
-                yield from _outcomes(of_study, response.code, response.comment)
-    except RemoteError as error:
-        yield from rest(node, lane, error, [entry.job for entry in entries])
+    with session_with(node, remote, [proposal(SOP_CLASS_UID)]) as session:
+        for study, of_study in _by_study(entries).items():
+            tell = partial(_tell, notification(node, study, of_study))
+            yield from exchanged(node, session, [entry.job for entry in of_study], tell)
+
+
+def _tell(dataset: Dataset, association: Association) -> str:
+    """Send a notification; return why it was refused, empty if it was not."""
+    response = create_instance(association, SOP_CLASS_UID, uids.new_uid(), dataset)
+    return "" if status.is_performed(response.code) else status.describe(response.code, response.comment)
 
 
 def notification(node: Node, study_instance_uid: str, entries: Iterable[Entry]) -> Dataset:
@@ -59,7 +57,7 @@ def notification(node: Node, study_instance_uid: str, entries: Iterable[Entry]) 
         item.ReferencedSOPInstanceUID = entry.instance.sop_instance_uid
         item.InstanceAvailability = "ONLINE"
         item.RetrieveAETitle = node.config.current.node.ae_title
-        series.setdefault(entry.job.payload["series_instance_uid"], []).append(item)
+        series.setdefault(entry.delivery.series_instance_uid, []).append(item)
     dataset = Dataset()
     dataset.ReferencedPerformedProcedureStepSequence = Sequence(_steps(node, study_instance_uid))
     dataset.StudyInstanceUID = study_instance_uid
@@ -89,10 +87,3 @@ def _by_study(entries: Iterable[Entry]) -> Mapping[str, list[Entry]]:
     for entry in entries:
         studies.setdefault(entry.instance.study_instance_uid, []).append(entry)
     return studies
-
-
-def _outcomes(entries: Iterable[Entry], code: int, comment: str) -> Iterator[Outcome]:
-    if status.is_failure(code):
-        yield from (failed(entry.job, status.describe(code, comment)) for entry in entries)
-    else:
-        yield from (done(entry.job) for entry in entries)

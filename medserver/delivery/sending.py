@@ -9,44 +9,51 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from zlib import crc32
 
 from medserver import archive, codecs
-from medserver.config import Changes, Remote, Route
-from medserver.delivery.confirming import confirm_job
-from medserver.delivery.entries import Entry, select
-from medserver.delivery.resting import destination_of, no_destination, rest
-from medserver.delivery.side_by_side import Pace, merged
+from medserver.config import Changes, Remote
+from medserver.delivery.answers import Answer, meaning
+from medserver.delivery.entries import Entry, select, without_destination
+from medserver.delivery.side_by_side import merged
+from medserver.destinations import destination_of, given_up, sender_to, standing_of
 from medserver.dicom import status
-from medserver.errors import AssociationAborted, MedserverError, NoContextAccepted, RemoteError
-from medserver.index import Job, Lane, StoredInstance
+from medserver.errors import CannotTranscode, MedserverError, NoContextAccepted, RemoteError
+from medserver.index import StoredCopy
 from medserver.index.jobs.batch import Batch
-from medserver.index.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.outcome import Outcome, changed, done, failed
+from medserver.index.jobs.records import IN_TURN
 from medserver.node import Node
-from medserver.routing.outbox import DELIVER
+from medserver.routing.deliveries import CONFIRM, DELIVER, delivered
+from medserver.scu.counts import counted
 from medserver.scu.sender import StorageSender
+from medserver.scu.session import Standing
 from medserver.scu.storage import Outgoing
-from medserver.wire.limits import WireLimits
-from medserver.wire.requestor import Address
+
+
+DEFERRALS_IN_PLACE = 3
+"""An instance for which the destination had no resources so often in a row lets the others go before it: there may be
+some for them."""
 
 
 def deliver(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Send a batch of instances to the destination `batch.destination`."""
     remote = destination_of(node, batch)
     if remote is None:
-        yield from no_destination(batch)
+        yield from without_destination(node.config.current, batch)
         return
     entries, others = select(node, batch)
     yield from others
-    pace = Pace(remote.send_rate_max_mb_per_s * 1e6, lambda: batch.should_stop)
-    try:
-        yield from merged([
-            partial(_send, node, remote, part, batch, pace) for part in _parts(entries, remote.send_associations)
-        ])
-    except RemoteError as error:
-        yield from rest(node, Lane(DELIVER, batch.destination), error, [entry.job for entry in entries])
+    standing = standing_of(node, remote, is_reached_by_any_answer=False)
+    yield from merged([
+        partial(_send, node, remote, part, batch, standing)
+        for part in _parts(entries, remote.send_associations)
+    ])
+    if standing.reason:
+        yield from given_up(node, standing, [entry.job for entry in entries])
 
 
 def _parts(entries: Iterable[Entry], count: int) -> list[list[Entry]]:
@@ -57,29 +64,27 @@ def _parts(entries: Iterable[Entry], count: int) -> list[list[Entry]]:
     return [part for part in parts if part]
 
 
-def _send(node: Node, remote: Remote, entries: Iterable[Entry], batch: Batch, pace: Pace) -> Iterator[Outcome]:
-    """Send instances one after the other; those that are changed apart from those that are not.
-
-    Raises
-    ------
-    RemoteError
-        The destination cannot be reached, or the association broke: what has no outcome was not delivered.
-    """
-    is_reached = False
-    for (preferred, changes), group in groupby(entries, key=lambda entry: _manner(remote, entry.rule)):
+def _send(
+    node: Node, remote: Remote, entries: Iterable[Entry], batch: Batch, standing: Standing
+) -> Iterator[Outcome]:
+    """Send instances one after the other until the destination is given up; what is changed apart from what is not."""
+    for manner, group in groupby(entries, key=lambda entry: entry.manner):
         alike = list(group)
+        preferred = manner.transfer_syntaxes or remote.transfer_syntaxes
         with (
-            _sender(node, remote, preferred, [entry.instance for entry in alike]) as sender,
+            sender_to(
+                node, remote, _kinds(alike), preferred, standing=standing, should_stop=lambda: batch.should_stop
+            ) as sender,
             archive.ReadAhead(node, [entry.instance for entry in alike]) as instances,
+            counted(remote=remote.name) as counts,
         ):
             for entry, instance in zip(alike, instances, strict=True):
-                pace.wait(instance.size_bytes)
-                if batch.should_stop:
+                if batch.should_stop or batch.gives_way:
                     return
-                outcome = _deliver(node, remote, sender, instances, entry.job, instance, changes)
-                if not is_reached:
-                    node.index.jobs.wake(entry.job.lane)
-                    is_reached = True
+                outcome = _deliver(node, remote, sender, instances, entry, instance)
+                if outcome is None:
+                    return
+                counts.add(instance.sop_class_uid, "failed" if standing.reason or outcome.error else "sent")
                 yield outcome
 
 
@@ -88,28 +93,49 @@ def _deliver(
     remote: Remote,
     sender: StorageSender,
     instances: archive.ReadAhead,
-    job: Job,
-    instance: StoredInstance,
-    changes: Changes,
-) -> Outcome:
+    entry: Entry,
+    instance: StoredCopy,
+) -> Outcome | None:
+    """Send an instance; None if the destination was given up, or the worker is asked to end."""
     try:
-        with _outgoing(node, instances, instance, changes) as outgoing:
+        with _outgoing(node, instances, instance, entry.manner.changes) as outgoing:
             code, comment = sender.deliver(outgoing)
-    except (NoContextAccepted, AssociationAborted) as error:
-        # Aborted twice: it may be this instance that the destination cannot stand. It must not hold up the others.
-        return failed(job, str(error))
-    except RemoteError:
-        raise
-    except MedserverError as error:  # it cannot be read, or not be brought into what is accepted
-        return failed(job, str(error))
-    if status.is_failure(code):
-        return failed(job, status.describe(code, comment))
-    return done(job, confirm_job(job)) if remote.must_commit else done(job)
+    except (NoContextAccepted, CannotTranscode) as error:  # and so it will be
+        return failed(entry.job, str(error), final=True)
+    except MedserverError as error:
+        if isinstance(error, RemoteError) and (sender.standing.reason or sender.is_interrupted):
+            return None
+        # It cannot be read; or the destination cannot stand it and has aborted twice: it must not hold up the others.
+        return failed(entry.job, str(error))
+    answer, text = meaning(code), status.describe(code, comment)
+    if answer is Answer.OUT_OF_RESOURCES:
+        sender.standing.give_up(RemoteError(text))
+        return _deferred(entry, text)
+    sender.standing.reached()
+    if answer is not Answer.TAKEN:
+        return failed(entry.job, text, final=answer is Answer.REFUSED)
+    return _taken(remote, entry, instance)
+
+
+def _deferred(entry: Entry, text: str) -> Outcome:
+    """Return what becomes of an instance for which the destination had no resources; it may have some for others."""
+    delivery = replace(entry.delivery, deferrals=entry.delivery.deferrals + 1)
+    keeps_its_place = delivery.deferrals % DEFERRALS_IN_PLACE != 0
+    due_at = entry.job.due_at if keeps_its_place else entry.now
+    return changed(entry.job, DELIVER, delivery, due_at, answer=text)
+
+
+def _taken(remote: Remote, entry: Entry, instance: StoredCopy) -> Outcome:
+    """Return what becomes of an instance that the destination has taken: it is delivered, or has to be committed to."""
+    taken = replace(entry.delivery, digest=instance.digest, sends=entry.delivery.sends + 1, deferrals=0, looks=0)
+    if remote.must_commit:
+        return changed(entry.job, CONFIRM, taken, IN_TURN)
+    return done(entry.job, delivered=delivered(taken, remote.name, is_committed=False))
 
 
 @contextmanager
 def _outgoing(
-    node: Node, instances: archive.ReadAhead, instance: StoredInstance, changes: Changes
+    node: Node, instances: archive.ReadAhead, instance: StoredCopy, changes: Changes
 ) -> Iterator[Outgoing]:
     """Give an instance as something to send: as it is stored, or with what its rule changes."""
     outgoing = instances.outgoing(instance)
@@ -139,23 +165,6 @@ def _outgoing(
         )
 
 
-def _sender(
-    node: Node, remote: Remote, preferred: tuple[str, ...], instances: Iterable[StoredInstance]
-) -> StorageSender:
-    config = node.config.current
-    return StorageSender(
-        Address.of(remote),
-        dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in instances),
-        config.node.ae_title,
-        WireLimits.from_options(config.limits),
-        node.transcoder,
-        preferred=preferred,
-    )
-
-
-def _manner(remote: Remote, rule: Route | None) -> tuple[tuple[str, ...], Changes]:
-    """Return how something is sent by a rule: its transfer syntaxes, or those of the destination, and its changes."""
-    if rule is None:
-        return remote.transfer_syntaxes, Changes()
-    return rule.transfer_syntaxes or remote.transfer_syntaxes, rule.changes
+def _kinds(entries: Iterable[Entry]) -> Iterable[tuple[str, str]]:
+    return dict.fromkeys((entry.instance.sop_class_uid, entry.instance.transfer_syntax_uid) for entry in entries)
 

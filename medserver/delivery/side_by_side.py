@@ -1,9 +1,7 @@
-"""Several things are done side by side, and what comes of them is told as it comes; and not too fast."""
+"""Several things are done side by side, and what comes of them is told as it comes."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,9 +9,6 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 Item = TypeVar("Item")
-
-PAUSE_LONGEST_S = 0.2
-"""How long it is slept at most between two looks whether to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +54,3 @@ def merged(works: Sequence[Callable[[], Iterator[Item]]]) -> Iterator[Item]:
                 yield item
     if first_error is not None:
         raise first_error
-
-
-class Pace:
-    """Holds back who would send faster than allowed. Used by several threads together.
-
-    Parameters
-    ----------
-    bytes_per_s : float
-        How fast; 0 is without limit.
-    should_stop : callable
-        Tells whether waiting has no sense any more.
-    """
-
-    def __init__(self, bytes_per_s: float, should_stop: Callable[[], bool]) -> None:
-        self._bytes_per_s = bytes_per_s
-        self._should_stop = should_stop
-        self._lock = threading.Lock()
-        self._free_at = time.monotonic()
-
-    def wait(self, size_bytes: int) -> None:
-        """Wait until so many bytes may be sent, counting from what was sent before."""
-        if not self._bytes_per_s:
-            return
-        with self._lock:
-            begin_at = max(self._free_at, time.monotonic())
-            self._free_at = begin_at + size_bytes / self._bytes_per_s
-        while (left_s := begin_at - time.monotonic()) > 0 and not self._should_stop():
-            time.sleep(min(left_s, PAUSE_LONGEST_S))

@@ -11,7 +11,19 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
+from pydicom.charset import CODES_TO_ENCODINGS, ENCODINGS_TO_CODES, python_encoding
+
+from medserver.dicom.representations import DEFAULT_REPERTOIRE_VRS, LEADING_SPACE_VRS, UNDIVIDED_VRS
+
+# Latin alphabet No. 9 is in PS3.3 tables C.12-2 and C.12-3, and pydicom 3 leaves it out. Its functions have to know it
+# too: they say what the character set of a data set is that they have read, and write texts.
+_LATIN_9, _ESCAPE_TO_LATIN_9 = "iso8859_15", b"\x1b-b"
+python_encoding.update({"ISO_IR 203": _LATIN_9, "ISO 2022 IR 203": _LATIN_9})
+CODES_TO_ENCODINGS[_ESCAPE_TO_LATIN_9] = _LATIN_9
+ENCODINGS_TO_CODES[_LATIN_9] = _ESCAPE_TO_LATIN_9
+
+SPECIFIC_CHARACTER_SET = 0x00080005
+"""The tag."""
 
 DEFAULT_REPERTOIRE = ""
 UNICODE_UTF_8 = "ISO_IR 192"
@@ -30,23 +42,13 @@ _MULTI_BYTE = frozenset({
 })
 """Sets that are there for value 2 and those after it (PS3.3 C.12.1.1.2): only an escape sequence begins them."""
 
-TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-"""VRs that Specific Character Set has an effect on (PS3.5 6.1.2.3)."""
-
 _SPECIFIC_CHARACTER_SET_MAX_BYTES = 512
 """There are some 30 defined terms of at most 16 characters."""
 
-_DEFAULT_REPERTOIRE_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
-"""VRs that Specific Character Set has no effect on (PS3.5 6.1.2.3)."""
-
-_UNDIVIDED_VRS = frozenset({"LT", "ST", "UR", "UT"})
-"""VRs of a single value, in which a backslash is a character like others (PS3.5 6.4)."""
-
-_LEADING_SPACE_VRS = _UNDIVIDED_VRS | {"UC"}
-"""VRs in which spaces are padding only at the end (PS3.5 6.2)."""
-
 _PADDING = " \x00"
 _DECODER_OF_DEFAULT = python_encoding[""]
+_KNOWN_CODECS = frozenset(python_encoding.values())
+_STAND_ALONE_CODECS = frozenset(python_encoding[term] for term in _STAND_ALONE)
 _JIS_X_0201 = python_encoding["ISO_IR 13"]
 _ESCAPE_AWARE = frozenset({"iso2022_jp", "iso2022_jp_2"})
 """Codecs that read escape sequences themselves."""
@@ -79,8 +81,12 @@ def read_specific_character_set(raw: bytes) -> tuple[str, ...]:
     ----------
     PS3.3 C.12.1.1.2
     """
-    terms = raw[:_SPECIFIC_CHARACTER_SET_MAX_BYTES].decode(_DECODER_OF_DEFAULT).split("\\")
-    return tuple(_spelt_right(term) for term in terms)
+    return _terms(bytes(raw[:_SPECIFIC_CHARACTER_SET_MAX_BYTES]))
+
+
+@lru_cache(maxsize=256)
+def _terms(raw: bytes) -> tuple[str, ...]:
+    return tuple(_spelt_right(term) for term in raw.decode(_DECODER_OF_DEFAULT).split("\\"))
 
 
 def python_codecs(specific_character_set: Sequence[str]) -> list[str]:
@@ -115,18 +121,38 @@ def decode_text(raw: bytes, vr: str, specific_character_set: Sequence[str]) -> s
         The value without padding, several values with a backslash between them. What cannot be decoded is
         replaced by U+FFFD.
     """
-    if vr in _DEFAULT_REPERTOIRE_VRS or raw.isascii() and _ESCAPE not in raw:
-        text = raw.decode(_DECODER_OF_DEFAULT)
-    else:
-        codecs = _codecs(tuple(specific_character_set))
-        if _ESCAPE in raw and not _STAND_ALONE.intersection(specific_character_set[:1]):
-            delimiter = _NAME_DELIMITER if vr == "PN" else _TEXT_DELIMITER
-            text = _decode_fragments(raw, codecs[0], delimiter)
-        else:
-            text = raw.decode(codecs[0], "replace")
-    if vr in _UNDIVIDED_VRS or "\\" not in text:
+    text = decode_value(raw, vr, _codecs(tuple(specific_character_set)))
+    if vr in UNDIVIDED_VRS or "\\" not in text:
         return _unpad(text, vr)
     return "\\".join(_unpad(value, vr) for value in text.split("\\"))
+
+
+def decode_value(raw: bytes, vr: str, codecs: Sequence[str]) -> str:
+    """Decode the value of an element with a text VR by codecs, as `python_codecs` gives them.
+
+    Parameters
+    ----------
+    raw : bytes
+        The value as encoded, with its padding.
+    vr : str
+        The VR.
+    codecs : sequence of str
+        The first is for what has no escape sequence before it. One that is no character set of the standard counts as
+        the default repertoire.
+
+    Returns
+    -------
+    str
+        The value without the padding at its end.
+    """
+    if vr in DEFAULT_REPERTOIRE_VRS or raw.isascii() and _ESCAPE not in raw:
+        return raw.decode(_DECODER_OF_DEFAULT).rstrip(_PADDING)
+    codec = codecs[0] if codecs and codecs[0] in _KNOWN_CODECS else _DECODER_OF_DEFAULT
+    if _ESCAPE in raw and codec not in _STAND_ALONE_CODECS:
+        text = _decode_fragments(raw, codec, _NAME_DELIMITER if vr == "PN" else _TEXT_DELIMITER)
+    else:
+        text = raw.decode(codec, "replace")
+    return text.rstrip(_PADDING)
 
 
 def can_represent(text: str, character_set: str) -> bool:
@@ -214,9 +240,13 @@ def _spelt_right(term: str) -> str:
     if term in ("UTF-8", "UTF8"):
         return UNICODE_UTF_8
     misspelt = _MISSPELT.fullmatch(term)
-    if misspelt:
-        term = ("ISO 2022 IR " if misspelt[1] else "ISO_IR ") + misspelt[2]
-    return term if term in python_encoding else DEFAULT_REPERTOIRE
+    if misspelt is None:
+        return DEFAULT_REPERTOIRE
+    # Some sets have a term with code extensions only, some one without only: ISO_IR 149, ISO 2022 IR 192.
+    spellings = [prefix + misspelt[2] for prefix in ("ISO_IR ", "ISO 2022 IR ")]
+    if misspelt[1]:
+        spellings.reverse()
+    return next((spelling for spelling in spellings if spelling in python_encoding), DEFAULT_REPERTOIRE)
 
 
 def _decode_fragments(raw: bytes, first_codec: str, delimiter: re.Pattern[bytes]) -> str:
@@ -247,7 +277,7 @@ def _decode_fragment(fragment: bytes, first_codec: str, delimiter: re.Pattern[by
 
 
 def _unpad(text: str, vr: str) -> str:
-    return text.rstrip(_PADDING) if vr in _LEADING_SPACE_VRS else text.strip(_PADDING)
+    return text.rstrip(_PADDING) if vr in LEADING_SPACE_VRS else text.strip(_PADDING)
 
 
 def _encodes(text: str, codec: str) -> bool:

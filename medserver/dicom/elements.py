@@ -10,25 +10,29 @@ Decoding a value is in `character_sets`; everything that needs whole data sets u
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
-from string import ascii_uppercase
-from struct import Struct
 
+from medserver.dicom.nesting import (
+    HEADER_SIZE_BYTES,
+    ITEM,
+    UNDEFINED_LENGTH,
+    Buffer,
+    Damaged,
+    Layout,
+    Nesting,
+    check_not_delimiter,
+    has_vr,
+    layout_of,
+)
+from medserver.dicom.runs import Element, Run, Runs, Values
 from medserver.dicom.transfer_syntaxes import TransferSyntax
 
-Buffer = bytes | memoryview
-Values = dict[int, tuple[str, bytes]]
+BEHIND_ALL = 0xFFFDFFFF
+"""Behind all tags but those of delimiters: where it is wanted, the whole data set is read, and damage shows."""
 
-_UNDEFINED_LENGTH = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_DELIMITER_GROUP = 0xFFFE
-_HEADER_SIZE = 8
-_INFLATE_STEP_BYTES = 4096
+_INFLATE_STEP_BYTES, _INFLATED_STEP_BYTES = 4096, 256 * 1024
 _ELEMENTS_MAX = 1_000_000
-LONG_FORM_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
-"""VRs whose length has 32 bits and stands after two reserved bytes (PS3.5 7.1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,44 +61,6 @@ class ScannedElements:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Encoding:
-    """How the fixed parts of an element are laid out in one byte order.
-
-    The VR is read as a number, which is quicker to look up than bytes: `short_vrs` and `long_vrs` give its
-    name. Two capitals that are no VR of the standard count as short, which is how pydicom takes them.
-    """
-
-    explicit_header: Callable[[Buffer, int], tuple[int, int, int, int]]
-    implicit_header: Callable[[Buffer, int], tuple[int, int, int]]
-    length: Callable[[Buffer, int], tuple[int]]
-    short_vrs: dict[int, str]
-    long_vrs: dict[int, str]
-
-
-def _encoding(order: str) -> _Encoding:
-    number = Struct(order + "H").unpack
-    vrs = {number(vr.encode("ascii"))[0]: vr for vr in map("".join, product(ascii_uppercase, repeat=2))}
-    return _Encoding(
-        explicit_header=Struct(order + "HHHH").unpack_from,
-        implicit_header=Struct(order + "HHL").unpack_from,
-        length=Struct(order + "L").unpack_from,
-        short_vrs={code: vr for code, vr in vrs.items() if vr not in LONG_FORM_VRS},
-        long_vrs={code: vr for code, vr in vrs.items() if vr in LONG_FORM_VRS},
-    )
-
-
-_LITTLE_ENDIAN, _BIG_ENDIAN = _encoding("<"), _encoding(">")
-
-
-class _Damaged(Exception):
-    """The bytes cannot be read beyond a position."""
-
-    def __init__(self, position: int, problem: str) -> None:
-        self.position, self.problem = position, problem
-        super().__init__(problem)
-
-
 def scan_elements(
     buffer: Buffer,
     syntax: TransferSyntax,
@@ -102,6 +68,7 @@ def scan_elements(
     *,
     depth_max: int = 16,
     elements_max: int = _ELEMENTS_MAX,
+    runs: Runs | None = None,
 ) -> ScannedElements:
     """Read the wanted top level elements at the beginning of a data set.
 
@@ -118,6 +85,8 @@ def scan_elements(
         How deep items of undefined length may be nested.
     elements_max : int
         How many wanted elements are read; behind them the scan stops as if the next one were damaged.
+    runs : Runs, optional
+        What is remembered of other data sets of which the same was wanted, to the same depth. The buffer is bytes then.
 
     Returns
     -------
@@ -126,20 +95,39 @@ def scan_elements(
     """
     if not wanted:
         return ScannedElements({}, True, 0)
-    encoding = _LITTLE_ENDIAN if syntax.little_endian else _BIG_ENDIAN
+    layout = layout_of(syntax.little_endian)
     values: Values = {}
     try:
-        scan = _scan_implicit if syntax.implicit_vr and not _has_vr(buffer, 0) else _scan_explicit
-        position, complete = scan(buffer, encoding, wanted, values, depth_max, elements_max)
-    except _Damaged as damage:
+        scan = _scan_implicit if syntax.implicit_vr and not has_vr(buffer, 0) else _scan_explicit
+        known, read = ({}, None) if runs is None else (runs.begin((scan, layout)), [])
+        position, complete = scan(buffer, layout, wanted, values, depth_max, elements_max, known, read)
+    except Damaged as damage:
         return ScannedElements(values, False, damage.position, damage.problem)
+    if runs is not None:
+        runs.learn(buffer, read)
     if complete or position == len(buffer):
         return ScannedElements(values, complete, position)
     return ScannedElements(values, False, position, f"byte {len(buffer)} is within an element")
 
 
-def split_items(value: Buffer, syntax: TransferSyntax, *, depth_max: int = 16) -> list[bytes]:
-    """Return the items of a sequence, each as an encoded data set for `scan_elements`.
+@dataclass(frozen=True, slots=True)
+class SplitItems:
+    """The items of a sequence.
+
+    Parameters
+    ----------
+    items : list of bytes
+        Each as an encoded data set for `scan_elements`, up to the first that is damaged or not all there.
+    problem : str or None
+        Why these are not all. None if they are.
+    """
+
+    items: list[bytes]
+    problem: str | None = None
+
+
+def split_items(value: Buffer, syntax: TransferSyntax, *, depth_max: int = 16) -> SplitItems:
+    """Take a sequence apart (PS3.5 7.5).
 
     Parameters
     ----------
@@ -149,32 +137,29 @@ def split_items(value: Buffer, syntax: TransferSyntax, *, depth_max: int = 16) -
         Of the data set that the sequence is in.
     depth_max : int
         How deep items of undefined length may be nested.
-
-    Returns
-    -------
-    list of bytes
-        The items up to the first that is damaged or not all there.
     """
-    encoding = _LITTLE_ENDIAN if syntax.little_endian else _BIG_ENDIAN
+    layout = layout_of(syntax.little_endian)
     items: list[bytes] = []
     position = 0
-    while position + _HEADER_SIZE <= len(value):
-        group, element, length = encoding.implicit_header(value, position)
-        start = position + _HEADER_SIZE
-        if group << 16 | element != _ITEM:
-            break
-        if length == _UNDEFINED_LENGTH:
+    while position < len(value):
+        start = position + HEADER_SIZE_BYTES
+        if start > len(value):
+            return SplitItems(items, f"byte {position} of a sequence is within an item")
+        group, element, length = layout.implicit_header(value, position)
+        if group << 16 | element != ITEM:
+            return SplitItems(items, f"no item at byte {position} of a sequence")
+        if length == UNDEFINED_LENGTH:
             try:
-                position = _pass_item(value, start, encoding, depth_max)
-            except _Damaged:
-                break
-            items.append(bytes(value[start : position - _HEADER_SIZE]))
+                position = _pass_item(value, start, layout, depth_max)
+            except Damaged as damage:
+                return SplitItems(items, damage.problem)
+            items.append(bytes(value[start : position - HEADER_SIZE_BYTES]))
         else:
             position = start + length
             if position > len(value):
-                break
+                return SplitItems(items, f"an item of {length} bytes at byte {start} of a sequence of {len(value)}")
             items.append(bytes(value[start:position]))
-    return items
+    return SplitItems(items)
 
 
 def inflate_prefix(raw: Buffer, limit_bytes: int) -> bytes:
@@ -192,42 +177,77 @@ def inflate_prefix(raw: Buffer, limit_bytes: int) -> bytes:
     bytes
         What comes before the limit, the end of the stream, or the first damage in it.
     """
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = bytearray()
-    for start in range(0, len(raw), _INFLATE_STEP_BYTES):
-        room = limit_bytes - len(inflated)
-        if room <= 0 or inflater.eof:
-            break
-        try:
-            inflated += inflater.decompress(raw[start : start + _INFLATE_STEP_BYTES], room)
-        except zlib.error:
-            break
-    return bytes(inflated)
+    return b"".join(Inflater(limit_bytes).inflate(raw))
 
 
-def _has_vr(buffer: Buffer, position: int) -> bool:
-    """Tell whether an element shows a VR: two capitals, which as a length would be 16 kB at least."""
-    code = bytes(buffer[position + 4 : position + 6])
-    return len(code) == 2 and code.isalpha() and code.isupper()
+class Inflater:
+    """Inflates a stream that arrives in pieces (PS3.5 A.5), no further than a limit.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        How much to give at most, however much the stream would give.
+
+    Attributes
+    ----------
+    is_done : bool
+        There will be nothing more: the limit, the end of the stream or damage in it has been reached.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._left_bytes = limit_bytes
+        self.is_done = limit_bytes <= 0
+
+    def inflate(self, raw: Buffer) -> Iterator[bytes]:
+        """Yield what the next piece of the stream gives, a little at a time."""
+        for start in range(0, len(raw), _INFLATE_STEP_BYTES):
+            step: Buffer = raw[start : start + _INFLATE_STEP_BYTES]
+            has_more = True
+            while has_more and not self.is_done:
+                room = min(self._left_bytes, _INFLATED_STEP_BYTES)
+                try:
+                    inflated = self._inflater.decompress(step, room)
+                except zlib.error:
+                    self.is_done = True
+                    return
+                step = self._inflater.unconsumed_tail
+                has_more = len(inflated) == room  # of what has been taken in already, too
+                self._left_bytes -= len(inflated)
+                self.is_done = self._inflater.eof or not self._left_bytes
+                yield inflated
 
 
 def _scan_explicit(
     buffer: Buffer,
-    encoding: _Encoding,
+    layout: Layout,
     wanted: frozenset[int],
     values: Values,
     depth_max: int,
     elements_max: int,
+    known: dict[int, Run],
+    read: list[Element] | None,
 ) -> tuple[int, bool]:
-    """Read explicit VR elements into `values`; return where that ended, and whether all tags were passed."""
-    header, short_vr, long_vr = encoding.explicit_header, encoding.short_vrs.get, encoding.long_vrs.get
+    """Read explicit VR elements into `values`; return where that ended, and whether all tags were passed.
+
+    Those of `known` runs are compared only; the others are noted in `read`.
+    """
+    header, short_vr, long_vr = layout.explicit_header, layout.short_vrs.get, layout.long_vrs.get
     last, end, position = max(wanted), len(buffer), 0
-    header_last = end - _HEADER_SIZE
+    header_last = end - HEADER_SIZE_BYTES
     while position <= header_last:
         group, element, code, length = header(buffer, position)
         tag = group << 16 | element
+        if tag in known:
+            run = known[tag]
+            if buffer.startswith(run.raw, position) and len(run.values) <= elements_max:
+                values.update(run.values)
+                elements_max -= len(run.values)
+                position += len(run.raw)
+                continue
         if tag > last:
-            return position, _is_element(group, position)
+            check_not_delimiter(group, position)
+            return position, True
         start = position + 8
         vr = short_vr(code)
         if vr is not None:
@@ -237,131 +257,83 @@ def _scan_explicit(
             if vr is not None:
                 if start + 4 > end:
                     break
-                length = encoding.length(buffer, start)[0]
+                length = layout.length(buffer, start)[0]
                 start += 4
             else:
                 # Some writers switch to implicit VR in an explicit data set; pydicom reads on like this.
                 vr = ""
-                length = encoding.length(buffer, position + 4)[0]
+                length = layout.length(buffer, position + 4)[0]
             stop = following = start + length
-            if length == _UNDEFINED_LENGTH:
-                following = _pass_sequence(buffer, start, encoding, vr == "", depth_max)
-                stop = following - _HEADER_SIZE
+            if length == UNDEFINED_LENGTH:
+                following = _pass_sequence(buffer, start, layout, vr == "", depth_max)
+                stop = following - HEADER_SIZE_BYTES
         if tag in wanted and stop <= end:
             if not elements_max:
-                raise _Damaged(position, "there are too many elements")
+                raise Damaged(position, "there are too many elements")
             elements_max -= 1
             values[tag] = (vr, bytes(buffer[start:stop]))
+        if read is not None:
+            read.append((tag, position, following, values.get(tag)))
         position = following
     return position, False
 
 
 def _scan_implicit(
     buffer: Buffer,
-    encoding: _Encoding,
+    layout: Layout,
     wanted: frozenset[int],
     values: Values,
     depth_max: int,
     elements_max: int,
+    known: dict[int, Run],
+    read: list[Element] | None,
 ) -> tuple[int, bool]:
     """Do the same with implicit VR elements."""
-    header = encoding.implicit_header
+    header = layout.implicit_header
     last, end, position = max(wanted), len(buffer), 0
-    header_last = end - _HEADER_SIZE
+    header_last = end - HEADER_SIZE_BYTES
     while position <= header_last:
         group, element, length = header(buffer, position)
         tag = group << 16 | element
+        if tag in known:
+            run = known[tag]
+            if buffer.startswith(run.raw, position) and len(run.values) <= elements_max:
+                values.update(run.values)
+                elements_max -= len(run.values)
+                position += len(run.raw)
+                continue
         if tag > last:
-            return position, _is_element(group, position)
+            check_not_delimiter(group, position)
+            return position, True
         start = position + 8
-        if length == _UNDEFINED_LENGTH:
-            following = _pass_sequence(buffer, start, encoding, True, depth_max)
-            stop = following - _HEADER_SIZE
+        if length == UNDEFINED_LENGTH:
+            following = _pass_sequence(buffer, start, layout, True, depth_max)
+            stop = following - HEADER_SIZE_BYTES
         else:
             stop = following = start + length
         if tag in wanted and stop <= end:
             if not elements_max:
-                raise _Damaged(position, "there are too many elements")
+                raise Damaged(position, "there are too many elements")
             elements_max -= 1
             values[tag] = ("", bytes(buffer[start:stop]))
+        if read is not None:
+            read.append((tag, position, following, values.get(tag)))
         position = following
     return position, False
 
 
-def _is_element(group: int, position: int) -> bool:
-    """Return True, unless the tag that ends the scan is only there because a length before it is wrong."""
-    if group == _DELIMITER_GROUP:
-        raise _Damaged(position, f"a delimiter outside of any sequence at byte {position}")
-    return True
-
-
-def _pass_sequence(buffer: Buffer, start: int, encoding: _Encoding, implicit: bool, depth_max: int) -> int:
+def _pass_sequence(buffer: Buffer, start: int, layout: Layout, implicit: bool, depth_max: int) -> int:
     """Return where a sequence (or encapsulated pixel data) of undefined length ends, behind its delimiter."""
-    return _pass(buffer, start, encoding, [implicit], True, depth_max)
+    return _closed(Nesting(layout, implicit, depth_max), buffer, start)
 
 
-def _pass_item(buffer: Buffer, start: int, encoding: _Encoding, depth_max: int) -> int:
+def _pass_item(buffer: Buffer, start: int, layout: Layout, depth_max: int) -> int:
     """Return where an item of undefined length ends, behind its delimiter."""
-    implicit = not _has_vr(buffer, start)
-    return _pass(buffer, start, encoding, [implicit, implicit], False, depth_max)
+    return _closed(Nesting(layout, not has_vr(buffer, start), depth_max, within_item=True), buffer, start)
 
 
-def _pass(
-    buffer: Buffer,
-    position: int,
-    encoding: _Encoding,
-    implicit: list[bool],
-    in_sequence: bool,
-    depth_max: int,
-) -> int:
-    """Go through items and elements (PS3.5 7.5) until what is open at the beginning is closed.
-
-    Parameters
-    ----------
-    implicit : list of bool
-        For each data set that is open, the outermost first, whether its elements are in implicit VR.
-    in_sequence : bool
-        Whether items come next, not elements. The two alternate from level to level.
-    """
-    began_in_sequence = in_sequence
-    header_last = len(buffer) - _HEADER_SIZE
-    while position <= header_last:
-        group, element, length = encoding.implicit_header(buffer, position)
-        tag = group << 16 | element
-        if not in_sequence and tag != _ITEM_END:
-            position, in_sequence = _pass_element(buffer, position, encoding, implicit[-1])
-            continue
-        position += _HEADER_SIZE
-        if tag == _ITEM and length != _UNDEFINED_LENGTH:
-            position += length
-        elif tag == _ITEM:
-            if len(implicit) > depth_max:
-                raise _Damaged(position, f"items are nested more than {depth_max} deep")
-            # The items of an explicit data set may be implicit (PS3.5 6.2.2), but not the other way.
-            implicit.append(implicit[-1] or not _has_vr(buffer, position))
-            in_sequence = False
-        elif in_sequence and tag != _SEQUENCE_END:
-            raise _Damaged(position, f"no item at byte {position - _HEADER_SIZE} of a sequence")
-        else:
-            if not in_sequence:
-                implicit.pop()
-            in_sequence = not in_sequence
-            if len(implicit) == 1 and in_sequence != began_in_sequence:
-                return position
-    raise _Damaged(position, "the bytes end within a sequence")
-
-
-def _pass_element(buffer: Buffer, position: int, encoding: _Encoding, implicit: bool) -> tuple[int, bool]:
-    """Return where the next element is, or the first item of this one, and whether it is the item."""
-    start = position + _HEADER_SIZE
-    _, _, code, length = encoding.explicit_header(buffer, position)
-    if implicit or (code not in encoding.short_vrs and code not in encoding.long_vrs):
-        length = encoding.implicit_header(buffer, position)[2]
-    elif code in encoding.long_vrs:
-        if start + 4 > len(buffer):
-            raise _Damaged(position, "the bytes end within an element of a sequence")
-        length = encoding.length(buffer, start)[0]
-        start += 4
-    if length == _UNDEFINED_LENGTH:
-        return start, True
-    return start + length, False
+def _closed(nesting: Nesting, buffer: Buffer, start: int) -> int:
+    position, is_closed = nesting.pass_over(buffer, start)
+    if not is_closed:
+        raise Damaged(position, "the bytes end within a sequence")
+    return position

@@ -36,21 +36,15 @@ from medserver.dicom.conditions import (
     WildCard,
 )
 from medserver.dicom.dates import query_bounds
-from medserver.dicom.values import (
-    BULK_VRS,
-    NUMBER_VRS,
-    RANGE_VRS,
-    WILD_CARD_VRS,
-    normalise_number,
-    split_values,
-)
+from medserver.dicom.representations import BULK_VRS, NUMBER_VRS, RANGE_VRS, WILD_CARD_VRS
+from medserver.dicom.uids import is_valid_uid
+from medserver.dicom.values import normalise_number, split_values
 from medserver.errors import IdentifierMismatch
 
 _ALTERNATIVES_MAX = 256
 # No text that is indexed is half as long (PS3.5 6.2), and SQLite takes no pattern of more than 50,000 bytes.
 _PATTERN_LENGTH_MAX = 4096
 _SEQUENCE_DEPTH_MAX = 16
-_UID = re.compile(r"[0-9.]{1,64}")
 # pydicom converts a value when it is looked at, and says in many ways that it cannot.
 _PYDICOM_ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, NotImplementedError)
 _RUN_OF_ASTERISKS = re.compile(r"\*{2,}")
@@ -194,9 +188,7 @@ def _checked(keyword: str, pattern: str) -> str:
 def _parse_uids(keyword: str, texts: Iterable[str]) -> UIDList:
     uids = tuple(dict.fromkeys(texts))
     for uid in uids:
-        # No check of PS3.5 9.1 beyond the characters: to ask for an ill-formed UID is no error, it is just
-        # not there.
-        if _UID.fullmatch(uid) is None:
+        if not is_valid_uid(uid):
             raise IdentifierMismatch(f"{keyword}: a value that is not a UID")
     return UIDList(keyword, uids)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from struct import Struct
 from typing import Any, BinaryIO
 
-from medserver.dicom.elements import LONG_FORM_VRS
+from medserver.dicom.encodings import EXPLICIT_LITTLE, padded
+from medserver.dicom.nesting import layout_of
 from medserver.dicom.uids import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION_NAME,
@@ -30,9 +32,6 @@ _SOP_CLASS_UID, _SOP_INSTANCE_UID, _TRANSFER_SYNTAX_UID = 0x0002, 0x0003, 0x0010
 _SOURCE_AE_TITLE = 0x0016
 _PRIVATE_INFORMATION_CREATOR_UID, _PRIVATE_INFORMATION = 0x0100, 0x0102
 
-_SHORT_FORM = Struct("<HH2sH")
-_LONG_FORM = Struct("<HH2sHL")
-_IMPLICIT_FORM = Struct("<HHL")
 _LENGTH = Struct("<L")
 
 
@@ -57,6 +56,9 @@ class Original:
     digest: str
     size_bytes: int
     pixel_digest: str
+
+
+_encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +103,14 @@ class FileMeta:
         """
         elements = b"".join((
             _VERSION_ELEMENT,
-            _short_element(_SOP_CLASS_UID, b"UI", self.sop_class_uid.encode("ascii")),
-            _short_element(_SOP_INSTANCE_UID, b"UI", self.sop_instance_uid.encode("ascii")),
-            _short_element(_TRANSFER_SYNTAX_UID, b"UI", self.transfer_syntax_uid.encode("ascii")),
+            _remembered_element(_SOP_CLASS_UID, "UI", self.sop_class_uid),
+            _element(_SOP_INSTANCE_UID, "UI", self.sop_instance_uid.encode("ascii")),
+            _remembered_element(_TRANSFER_SYNTAX_UID, "UI", self.transfer_syntax_uid),
             _IMPLEMENTATION_ELEMENTS,
-            _short_element(_SOURCE_AE_TITLE, b"AE", self.source_ae_title.encode("ascii", "replace")),
+            _remembered_element(_SOURCE_AE_TITLE, "AE", self.source_ae_title),
             self._private_elements(),
         ))
-        return PREAMBLE + _short_element(0x0000, b"UL", _LENGTH.pack(len(elements))) + elements
+        return PREAMBLE + _element(0x0000, "UL", _LENGTH.pack(len(elements))) + elements
 
     def _private_elements(self) -> bytes:
         if self.received_at is None:
@@ -116,11 +118,8 @@ class FileMeta:
         if self.received_at.tzinfo is None:
             raise ValueError("the moment of receipt has no time zone")
         received = self.received_at.astimezone(UTC).isoformat()
-        information: dict[str, Any] = {"received": received, "duplicates": self.duplicates}
-        if self.original is not None:
-            information["original"] = asdict(self.original)
-        encoded = json.dumps(information, separators=(",", ":")).encode("ascii")
-        return _CREATOR_ELEMENT + _long_element(_PRIVATE_INFORMATION, encoded)
+        encoded = f'{{"received":"{received}",{_remembered_information(self.duplicates, self.original)}'.encode("ascii")
+        return _CREATOR_ELEMENT + _element(_PRIVATE_INFORMATION, "OB", encoded)
 
 
 def read_file_meta(stream: BinaryIO) -> FileMeta:
@@ -154,35 +153,35 @@ def read_file_meta(stream: BinaryIO) -> FileMeta:
     )
 
 
-def _short_element(element: int, vr: bytes, value: bytes) -> bytes:
-    if len(value) % 2:
-        value += b"\x00" if vr == b"UI" else b" "
-    return _SHORT_FORM.pack(_GROUP, element, vr, len(value)) + value
+def _element(element: int, vr: str, value: bytes) -> bytes:
+    return EXPLICIT_LITTLE.element(_GROUP << 16 | element, vr, padded(value, vr))
 
 
-def _long_element(element: int, value: bytes) -> bytes:
-    if len(value) % 2:
-        value += b"\x00"
-    return _LONG_FORM.pack(_GROUP, element, b"OB", 0, len(value)) + value
+@lru_cache(maxsize=1024)
+def _remembered_element(element: int, vr: str, text: str) -> bytes:
+    """Encode what many instances have in common."""
+    return _element(element, vr, text.encode("ascii", "strict" if vr == "UI" else "replace"))
+
+
+@lru_cache(maxsize=16)
+def _remembered_information(duplicates: str | None, original: Original | None) -> str:
+    """Return what stands behind the moment of receipt in the JSON object, and its end."""
+    information: dict[str, Any] = {"duplicates": duplicates}
+    if original is not None:
+        information["original"] = asdict(original)
+    return _encode_json(information)[1:]
 
 
 def _group_2_values(head: bytes) -> tuple[dict[int, bytes], int]:
     """Return the values of group 0002 by element number, and where the first element of another group is."""
     values: dict[int, bytes] = {}
-    offset = len(PREAMBLE)
+    offset, layout = len(PREAMBLE), layout_of(little_endian=True)
     while head[offset : offset + 2] == b"\x02\x00":
-        if len(head) < offset + 8:
+        found = layout.value_of(head, offset, False)  # some old programs wrote the meta information in implicit VR
+        if found is None:
             raise NotPart10("the file ends within the file meta information")
-        _, element, vr, length = _SHORT_FORM.unpack_from(head, offset)
-        start = offset + 8
-        if vr.decode("latin-1") in LONG_FORM_VRS:
-            if len(head) < offset + 12:
-                raise NotPart10("the file ends within the file meta information")
-            (length,) = _LENGTH.unpack_from(head, start)
-            start += 4
-        elif not (vr.isalpha() and vr.isupper()):
-            # Some old programs wrote the meta information in implicit VR.
-            length = _IMPLICIT_FORM.unpack_from(head, offset)[2]
+        _, start, length = found
+        _, element, _ = layout.implicit_header(head, offset)
         offset = start + length
         if offset > len(head):
             raise NotPart10(f"the file meta information does not end within {len(head)} bytes")
@@ -208,10 +207,10 @@ def _private_information(values: dict[int, bytes]) -> tuple[datetime | None, str
 
 
 # What is the same in every file.
-_VERSION_ELEMENT = _long_element(0x0001, _VERSION)
-_IMPLEMENTATION_ELEMENTS = _short_element(
-    0x0012, b"UI", IMPLEMENTATION_CLASS_UID.encode("ascii")
-) + _short_element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode("ascii"))
-_CREATOR_ELEMENT = _short_element(
-    _PRIVATE_INFORMATION_CREATOR_UID, b"UI", PRIVATE_INFORMATION_CREATOR_UID.encode("ascii")
+_VERSION_ELEMENT = _element(0x0001, "OB", _VERSION)
+_IMPLEMENTATION_ELEMENTS = _element(
+    0x0012, "UI", IMPLEMENTATION_CLASS_UID.encode("ascii")
+) + _element(0x0013, "SH", IMPLEMENTATION_VERSION_NAME.encode("ascii"))
+_CREATOR_ELEMENT = _element(
+    _PRIVATE_INFORMATION_CREATOR_UID, "UI", PRIVATE_INFORMATION_CREATOR_UID.encode("ascii")
 )

@@ -245,3 +245,26 @@ STORAGE_SOP_CLASSES: Mapping[str, str] = MappingProxyType(
     {**CURRENT_STORAGE_SOP_CLASSES, **NON_PATIENT_SOP_CLASSES, **RETIRED_STORAGE_SOP_CLASSES}
 )
 """UID -> name of every storage class of the standard that is accepted by C-STORE, the retired ones last."""
+
+_IMAGES_OF_ANOTHER_NAME = frozenset({
+    "1.2.840.10008.5.1.4.1.1.6.2",  # Enhanced US Volume
+    "1.2.840.10008.5.1.4.1.1.30",  # Parametric Map
+    "1.2.840.10008.5.1.4.1.1.66",  # Raw Data, which may hold anything
+    "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation
+    "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation
+    "1.2.840.10008.5.1.4.1.1.66.8",  # Height Map Segmentation
+    "1.2.840.10008.5.1.4.1.1.77.1.5.8",  # Ophthalmic Optical Coherence Tomography B-scan Volume Analysis
+    "1.2.840.10008.5.1.4.1.1.81.1",  # Ophthalmic Thickness Map
+    "1.2.840.10008.5.1.4.1.1.82.1",  # Corneal Topography Map
+    "1.2.840.10008.5.1.4.1.1.481.2",  # RT Dose
+})
+
+STORAGE_SOP_CLASSES_WITHOUT_PIXELS: frozenset[str] = frozenset(
+    uid
+    for uid, name in STORAGE_SOP_CLASSES.items()
+    if "Image" not in name and uid not in _IMAGES_OF_ANOTHER_NAME
+)
+"""The storage classes whose IOD has none of the modules of Pixel Data (PS3.3 A): reports, plans, waveforms ..."""
+
+VIDEO_SOP_CLASSES: frozenset[str] = frozenset(uid for uid, name in STORAGE_SOP_CLASSES.items() if "Video" in name)
+"""The storage classes of video, which is hardly ever uncompressed."""

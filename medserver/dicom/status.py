@@ -36,6 +36,9 @@ UNRECOGNISED_OPERATION = 0x0211
 MISTYPED_ARGUMENT = 0x0212
 RESOURCE_LIMITATION = 0x0213
 
+NO_LONGER_UPDATABLE = 0xA710
+"""The Error ID, beside PROCESSING_FAILURE, of an N-SET of a final performed procedure step (PS3.4 F.7.2.2.4)."""
+
 OUT_OF_RESOURCES = 0xA700
 CANNOT_COUNT_MATCHES = 0xA701
 CANNOT_PERFORM_SUBOPERATIONS = 0xA702
@@ -124,6 +127,15 @@ def category(code: int) -> str:
 def is_pending(code: int) -> bool:
     """Tell whether more responses to the same request follow."""
     return category(code) == "pending"
+
+
+def is_performed(code: int) -> bool:
+    """Tell whether the operation was performed, perhaps not quite as asked.
+
+    One that is pending, or was cancelled, was not: where neither is an answer to the operation, as to a C-STORE, a
+    remote AE that says so has broken the standard, and has not said that it has done anything.
+    """
+    return category(code) in ("success", "warning")
 
 
 def is_warning(code: int) -> bool:

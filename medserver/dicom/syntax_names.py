@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from medserver.dicom.transfer_syntaxes import TRANSFER_SYNTAXES
+from medserver.dicom.transfer_syntaxes import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    HTJ2K_LOSSLESS,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    JPEG_2000_LOSSLESS,
+    JPEG_LS_LOSSLESS,
+    RLE_LOSSLESS,
+    TRANSFER_SYNTAXES,
+)
 
 SHORT_NAMES = {
-    "explicit": "1.2.840.10008.1.2.1",
-    "implicit": "1.2.840.10008.1.2",
-    "big-endian": "1.2.840.10008.1.2.2",
-    "deflated": "1.2.840.10008.1.2.1.99",
-    "j2k": "1.2.840.10008.1.2.4.90",
-    "htj2k": "1.2.840.10008.1.2.4.201",
-    "jpegls": "1.2.840.10008.1.2.4.80",
-    "rle": "1.2.840.10008.1.2.5",
+    "explicit": EXPLICIT_VR_LITTLE_ENDIAN,
+    "implicit": IMPLICIT_VR_LITTLE_ENDIAN,
+    "big-endian": EXPLICIT_VR_BIG_ENDIAN,
+    "deflated": DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    "j2k": JPEG_2000_LOSSLESS,
+    "htj2k": HTJ2K_LOSSLESS,
+    "jpegls": JPEG_LS_LOSSLESS,
+    "rle": RLE_LOSSLESS,
 }
 """Short name -> Transfer Syntax UID; the compressed ones are those without loss."""
 

@@ -56,6 +56,11 @@ class TransferSyntax:
         """Whether the pixels are plain, so that other native syntaxes only write the elements differently."""
         return not self.encapsulated and not self.deflated
 
+    @property
+    def video(self) -> bool:
+        """Whether it is one of the MPEG and HEVC encodings (PS3.5 8.2.5 - 8.2.12)."""
+        return self.keyword.startswith(("MPEG", "HEVC"))
+
 
 def _lossless(uid: str, name: str, keyword: str, *, retired: bool = False) -> TransferSyntax:
     """Return an encapsulated transfer syntax that keeps every pixel."""
@@ -217,6 +222,12 @@ IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1.99"
 EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+JPEG_LS_LOSSLESS = "1.2.840.10008.1.2.4.80"
+JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
+JPEG_2000 = "1.2.840.10008.1.2.4.91"
+JPEG_XL_JPEG_RECOMPRESSION = "1.2.840.10008.1.2.4.111"
+HTJ2K_LOSSLESS = "1.2.840.10008.1.2.4.201"
+RLE_LOSSLESS = "1.2.840.10008.1.2.5"
 
 _BY_UID: Mapping[str, TransferSyntax] = MappingProxyType({each.uid: each for each in TRANSFER_SYNTAXES})
 

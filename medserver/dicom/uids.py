@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from functools import lru_cache
 
 from medserver.dicom.sop_classes import (
     COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET,
@@ -28,10 +29,12 @@ from medserver.dicom.sop_classes import (
     STORAGE_COMMITMENT_PUSH_MODEL,
     STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE,
     STORAGE_SOP_CLASSES,
+    STORAGE_SOP_CLASSES_WITHOUT_PIXELS,
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
     VERIFICATION,
+    VIDEO_SOP_CLASSES,
 )
 from medserver.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
@@ -70,15 +73,19 @@ __all__ = [
     "STORAGE_COMMITMENT_PUSH_MODEL",
     "STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE",
     "STORAGE_SOP_CLASSES",
+    "STORAGE_SOP_CLASSES_WITHOUT_PIXELS",
     "STUDY_ROOT_FIND",
     "STUDY_ROOT_GET",
     "STUDY_ROOT_MOVE",
     "TRANSFER_SYNTAXES",
     "VERIFICATION",
+    "VIDEO_SOP_CLASSES",
     "TransferSyntax",
+    "is_private_uid",
     "is_valid_uid",
     "new_uid",
     "transfer_syntax",
+    "uid_problem",
 ]
 
 UID_LENGTH_MAX = 64
@@ -92,16 +99,35 @@ IMPLEMENTATION_VERSION_NAME = "MEDSERVER_0_1"
 PRIVATE_INFORMATION_CREATOR_UID = "2.25.276675797258182011351876566162018499212"
 """Marks the Private Information of a file's meta information as ours (PS3.10 7.1)."""
 
-_UID = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+")
+_ROOT_OF_THE_STANDARD = "1.2.840.10008."
+_UID = re.compile(r"\.*[0-9][0-9.]*")
 
 
 def is_valid_uid(text: str) -> bool:
-    """Tell whether a text has the form of a UID (PS3.5 9.1).
+    """Tell whether a text is taken for a UID: digits and points, at most 64 characters (PS3.5 9.1).
 
-    That is an org root and a suffix, hence two components at least, each a number without leading zeros, and
-    at most 64 characters. Padding is not part of the UID: take it off before.
+    That components are there and have no leading zeros is not asked for: devices make such UIDs, and what has one can
+    be kept, found and sent. It has a digit, so that it is no name of a folder. Padding is not part of it: take it off
+    before.
     """
     return len(text) <= UID_LENGTH_MAX and _UID.fullmatch(text) is not None
+
+
+def is_private_uid(text: str) -> bool:
+    """Tell whether a text is a UID that the standard does not define (PS3.5 9.2, PS3.6 A)."""
+    return is_valid_uid(text) and not text.startswith(_ROOT_OF_THE_STANDARD)
+
+
+@lru_cache(maxsize=256)  # one reception asks up to five times, and the next about the same class, study and series
+def uid_problem(name: str, text: str) -> str:
+    """Say why a text is not taken for a UID, for instance for the name ``SOP Instance UID``; empty if it is."""
+    if is_valid_uid(text):
+        return ""
+    if not text:
+        return f"there is no {name}"
+    if len(text) > UID_LENGTH_MAX:
+        return f"the {name} has {len(text)} characters, more than {UID_LENGTH_MAX}"
+    return f"the {name} is not made of digits and points"
 
 
 def new_uid() -> str:

@@ -11,23 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from medserver.dicom import dates, persons
-
-WILD_CARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
-"""Only in keys of these VRs are ``*`` and ``?`` wild cards (PS3.4 C.2.2.2.4)."""
-
-RANGE_VRS = frozenset({"DA", "TM", "DT"})
-"""Only keys of these VRs can be ranges (PS3.4 C.2.2.2.5)."""
-
-NUMBER_VRS = frozenset({"DS", "IS", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV", "US or SS"})
-"""Values of these VRs are compared as numbers."""
-
-BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "OB or OW", "UN"})
-"""Values of these VRs are bytes, and no query can ask for one."""
-
-# Texts in which a backslash is a character, and not a delimiter of values (PS3.5 6.2).
-_SINGLE_VALUED_VRS = frozenset({"LT", "ST", "UT", "UR"})
-# Texts whose leading spaces are significant (PS3.5 6.2).
-_LEADING_SPACE_VRS = frozenset({"LT", "ST", "UC", "UR", "UT"})
+from medserver.dicom.representations import LEADING_SPACE_VRS, NUMBER_VRS, UNDIVIDED_VRS
 
 _PADDING = " \0"
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
@@ -56,7 +40,7 @@ def split_values(vr: str, value: object) -> list[str]:
     if isinstance(value, bytes):
         value = value.decode("ascii", "replace")
     if isinstance(value, str):
-        texts = [value] if vr in _SINGLE_VALUED_VRS else value.split("\\")
+        texts = [value] if vr in UNDIVIDED_VRS else value.split("\\")
     elif isinstance(value, Sequence):
         texts = ["" if single is None else str(single) for single in value]
     else:
@@ -83,7 +67,7 @@ def strip_padding(vr: str, text: str) -> str:
     ----------
     PS3.5 6.2
     """
-    return text.rstrip(_PADDING) if vr in _LEADING_SPACE_VRS else text.strip(_PADDING)
+    return text.rstrip(_PADDING) if vr in LEADING_SPACE_VRS else text.strip(_PADDING)
 
 
 def normalise_number(text: str) -> str:
@@ -103,6 +87,8 @@ def normalise_number(text: str) -> str:
     stripped = text.strip(_PADDING)
     if len(stripped) > _NUMBER_LENGTH_MAX or _NUMBER.fullmatch(stripped) is None:
         return stripped
+    if len(stripped) <= _PLAIN_EXPONENT_MAX and stripped.isdecimal():
+        return stripped.lstrip("0") or "0"
     number = Decimal(stripped).normalize()
     if number.is_zero():
         return "0"

@@ -11,7 +11,7 @@ from medserver.index.objects.acquisitions import Acquisition
 from medserver.index.callers import UnknownCaller
 from medserver.index.commitments.records import NewCommitment, StoredCommitment
 from medserver.index.commitments.commitments import Commitments
-from medserver.index.objects.conflicts import Conflict
+from medserver.index.objects.conflicts import Conflict, Resolution
 from medserver.index.database.opening import known_migrations, open_backend
 from medserver.index.database.dump import DumpContent, Interrupted, Staged
 from medserver.index.index import Index, open_index
@@ -28,28 +28,31 @@ from medserver.index.jobs.records import (
     Verdict,
 )
 from medserver.index.jobs.jobs import Jobs
-from medserver.index.objects.originals import Form, ObjectKey, Originals
+from medserver.index.objects.forms import Form, Forms
+from medserver.index.objects.promotions import Promotion
 from medserver.index.performed_steps import Change, PerformedStep, PerformedSteps
 from medserver.index.find.query import Query
 from medserver.index.objects.records import (
     BAD,
     GOOD,
+    UNNEEDED,
     Added,
     Counts,
-    Duplicate,
     InstanceRecord,
-    StoredInstance,
-    StoredLocation,
+    ObjectKey,
+    StoredCopy,
+    key_of_original,
 )
 from medserver.index.find.selection import Selection
 from medserver.index.objects.tombstones import Tombstone
+from medserver.index.objects.versions import ObjectVersion
 from medserver.index.upkeep.records import Cursor, Tally, VolumeTally
 from medserver.index.volumes import RecordedVolume
 
 __all__ = [
     "BAD",
-    "Form",
     "GOOD",
+    "UNNEEDED",
     "HIGH",
     "LOW",
     "MEDIUM",
@@ -61,8 +64,8 @@ __all__ = [
     "Counts",
     "Cursor",
     "DumpContent",
-    "Duplicate",
     "Form",
+    "Forms",
     "Index",
     "InstanceRecord",
     "Interrupted",
@@ -75,21 +78,23 @@ __all__ = [
     "NewCommitment",
     "NewJob",
     "ObjectKey",
-    "Originals",
+    "ObjectVersion",
     "PerformedStep",
     "PerformedSteps",
+    "Promotion",
     "Query",
     "RecordedVolume",
+    "Resolution",
     "Selection",
     "Staged",
     "StoredCommitment",
-    "StoredInstance",
-    "StoredLocation",
+    "StoredCopy",
     "Tally",
     "Tombstone",
     "UnknownCaller",
     "Verdict",
     "VolumeTally",
+    "key_of_original",
     "known_migrations",
     "open_backend",
     "open_index",

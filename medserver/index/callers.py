@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from peewee import Query
+
 from medserver.index.database.backend import Backend
+from medserver.index.database.models import UnknownCallers as Callers
 from medserver.index.database.moments import from_text, to_text
+from medserver.index.database.statements import PARAMETER, insertion, statement
 
 CALLERS_MAX = 200
 """How many are kept; the one that was silent for longest goes first."""
+
+_TRIMMED_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +53,31 @@ class UnknownCallers:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._upsert = backend.sql(
-            "INSERT INTO unknown_callers "
-            "(calling_ae_title, called_ae_title, address, attempts, first_seen_at, last_seen_at) "
-            "VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT (calling_ae_title, called_ae_title, address) "
-            "DO UPDATE SET attempts = unknown_callers.attempts + 1, last_seen_at = excluded.last_seen_at"
+        self._backend = backend
+
+    @statement
+    def _upsert(self) -> Query:
+        call = insertion(
+            Callers, ("calling_ae_title", "called_ae_title", "address", "first_seen_at", "last_seen_at"), attempts=1
         )
-        self._trim = backend.sql(
-            "DELETE FROM unknown_callers WHERE id IN "
-            "(SELECT id FROM unknown_callers ORDER BY last_seen_at DESC, id DESC LIMIT 1000 OFFSET ?)"
+        return call.on_conflict(
+            conflict_target=[Callers.calling_ae_title, Callers.called_ae_title, Callers.address],
+            preserve=[Callers.last_seen_at],
+            update={Callers.attempts: Callers.attempts + 1},
         )
-        self._select = backend.sql(
-            "SELECT calling_ae_title, called_ae_title, address, attempts, first_seen_at, last_seen_at "
-            "FROM unknown_callers ORDER BY last_seen_at DESC, id DESC LIMIT ?"
-        )
-        self._delete = backend.sql("DELETE FROM unknown_callers WHERE calling_ae_title = ?")
+
+    @statement
+    def _trim(self) -> Query:
+        old = Callers.alias()
+        latest = (old.last_seen_at.desc(), old.id.desc())
+        others = old.select(old.id).order_by(*latest).limit(_TRIMMED_MAX).offset(PARAMETER)
+        return Callers.delete().where(Callers.id.in_(others))
+
+    @statement
+    def _select(self) -> Query:
+        names = (Callers.calling_ae_title, Callers.called_ae_title, Callers.address)
+        callers = Callers.select(*names, Callers.attempts, Callers.first_seen_at, Callers.last_seen_at)
+        return callers.order_by(Callers.last_seen_at.desc(), Callers.id.desc()).limit(PARAMETER)
 
     def note(self, connection: Any, calling: str, called: str, address: str, at: datetime) -> None:
         """Note a call, and let the oldest go."""
@@ -71,10 +87,6 @@ class UnknownCallers:
         ]
         connection.execute(self._upsert, (*names, moment, moment))
         connection.execute(self._trim, (CALLERS_MAX,))
-
-    def forget(self, connection: Any, calling_ae_title: str) -> None:
-        """Take an AE title from the list, for it is known now."""
-        connection.execute(self._delete, (calling_ae_title,))
 
     def all(self, connection: Any) -> list[UnknownCaller]:
         """Return all, the latest first."""

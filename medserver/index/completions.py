@@ -6,9 +6,15 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from peewee import Query
+
+from medserver.index.database import models
 from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.moments import from_text, to_text
+from medserver.index.database.statements import PARAMETER, insertion, statement
 from medserver.index.jobs.records import NewJob
+
+_ROWS = models.Completions
 
 
 class Completions:
@@ -22,12 +28,20 @@ class Completions:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._note = access.backend.sql(
-            'INSERT INTO completions (study_instance_uid, evidence, "at") VALUES (?, ?, ?) '
-            'ON CONFLICT (study_instance_uid, evidence) DO UPDATE SET "at" = excluded."at"'
-        )
-        self._of_study = access.backend.sql('SELECT evidence, "at" FROM completions WHERE study_instance_uid = ?')
-        self._prune = access.backend.sql('DELETE FROM completions WHERE "at" < ?')
+        self._backend = access.backend
+
+    @statement
+    def _note(self) -> Query:
+        noted = insertion(_ROWS, ("study_instance_uid", "evidence", "at"))
+        return noted.on_conflict(conflict_target=[_ROWS.study_instance_uid, _ROWS.evidence], preserve=[_ROWS.at])
+
+    @statement
+    def _of_study(self) -> Query:
+        return _ROWS.select(_ROWS.evidence, _ROWS.at).where(_ROWS.study_instance_uid == PARAMETER)
+
+    @statement
+    def _prune(self) -> Query:
+        return _ROWS.delete().where(_ROWS.at < PARAMETER)
 
     def note(self, evidence: str, studies: Iterable[str], at: datetime, jobs: Iterable[NewJob]) -> None:
         """Note that studies seemed complete at a moment, and add the jobs that follow, in one transaction.

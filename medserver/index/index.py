@@ -12,17 +12,17 @@ from medserver.index.callers import UnknownCaller, UnknownCallers
 from medserver.index.commitments.commitments import Commitments
 from medserver.index.commitments.table import CommitmentTable
 from medserver.index.completions import Completions
-from medserver.index.database import moments
+from medserver.index.counts import HeldCounts
 from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.backend import Backend
 from medserver.index.database.dump import DumpContent, ShouldStop
 from medserver.index.database.opening import clock_of, migrate, open_backend
-from medserver.index.database.tables import TABLES
 from medserver.index.database.writer import Writer
+from medserver.index.delivered import DeliveredObjects
 from medserver.index.find.find import Find
-from medserver.index.find.locating import Preference
 from medserver.index.find.query import Query
-from medserver.index.find.selection import Selection
+from medserver.index.find.selection import Pages, Selection
+from medserver.index.holdings import Holdings
 from medserver.index.jobs.jobs import Jobs
 from medserver.index.jobs.lanes import LaneTable
 from medserver.index.jobs.records import NewJob
@@ -32,17 +32,22 @@ from medserver.index.nodes.fence import Fence
 from medserver.index.nodes.nodes import Nodes
 from medserver.index.objects import additions
 from medserver.index.objects.acquisitions import Acquisitions
-from medserver.index.objects.additions import Additions
-from medserver.index.objects.conflicts import Conflict, Conflicts
-from medserver.index.objects.copies import CopyTable
+from medserver.index.objects.additions import Additions, WasDeleted
+from medserver.index.objects.conflicts import Conflict, Conflicts, Resolution
+from medserver.index.objects.copies import Preference
 from medserver.index.objects.deletions import Deletions, OrderTable
+from medserver.index.objects.forms import Forms
 from medserver.index.objects.hierarchy import Hierarchy
 from medserver.index.objects.locations import LocationTable
-from medserver.index.objects.originals import Originals, OriginalTable
+from medserver.index.objects.promotions import Promotions
 from medserver.index.objects.pruning import Pruning
-from medserver.index.objects.records import Added, Counts, Duplicate, InstanceRecord, StoredInstance, StoredLocation
-from medserver.index.objects.tombstones import Tombstones, TombstoneTable
+from medserver.index.objects.records import ENTERED, UNNEEDED, Added, Counts, InstanceRecord, ObjectKey, StoredCopy
+from medserver.index.objects.removals import Removals
+from medserver.index.objects.tombstones import Tombstone, Tombstones, TombstoneTable
+from medserver.index.objects.versions import ObjectVersions
 from medserver.index.performed_steps import PerformedSteps
+from medserver.index.progress import Progress
+from medserver.index.rule_versions import RuleVersions
 from medserver.index.upkeep.upkeep import Upkeep
 from medserver.index.volumes import Volumes
 
@@ -50,19 +55,18 @@ Clock = Callable[[], datetime]
 Item = TypeVar("Item")
 
 _CURRENT = ("stored", "replaced")
-_KEPT = (*_CURRENT, "aside")
-_RECEIVED_AGAIN = ("same", "aside")
+_RECEIVED_AGAIN = ("same", "kept")
 """Success is answered for what is there already, or what is found beside it: it must not go."""
-
-_COUNTS = (
-    "SELECT (SELECT COUNT(*) FROM patients), (SELECT COUNT(*) FROM studies), (SELECT COUNT(*) FROM series), "
-    "(SELECT COUNT(*) FROM instances), (SELECT COUNT(*) FROM duplicates), (SELECT COUNT(*) FROM locations), "
-    "(SELECT COUNT(*) FROM conflicts), (SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM instances)"
-)
 
 
 def open_index(
-    url: str, *, base: Path, clock: Clock | None = None, volumes: Sequence[str] = (), owner: str = ""
+    url: str,
+    *,
+    base: Path,
+    clock: Clock | None = None,
+    volumes: Sequence[str] = (),
+    owner: str = "",
+    is_copy: bool = False,
 ) -> Index:
     """Open an index; its schema is brought up to date.
 
@@ -78,6 +82,8 @@ def open_index(
         The volumes from which to read, the best first.
     owner : str
         Who has the lock of the index, if the caller has it: see `exclusively`.
+    is_copy : bool
+        As for `migrate`.
 
     Returns
     -------
@@ -90,11 +96,13 @@ def open_index(
         If the URL names no database that the index can use.
     IndexFailure
         If the database cannot be used.
-    IndexLocked
-        If the index is rebuilt, restored or migrated.
+    IndexLocked, BadUsage
+        If the index is rebuilt, restored or migrated; or has to be migrated, and somebody else works with it.
+    OutOfResources
+        If there is no room to save it before.
     """
     backend = open_backend(url, base)
-    migrate(backend, owner)
+    migrate(backend, base, owner, is_copy=is_copy)
     return Index(backend, clock, volumes, owner)
 
 
@@ -133,14 +141,28 @@ class Index:
         What was deleted on purpose.
     deletions : Deletions
         What is to be deleted.
+    removals : Removals
+        What was removed from a volume, and stays on others.
     performed_steps : PerformedSteps
         What modalities have reported of their work.
     completions : Completions
         When studies seemed complete.
+    progress : Progress
+        How far work has come that can be resumed.
+    rule_versions : RuleVersions
+        By what deliveries were decided.
+    delivered : DeliveredObjects
+        What is known to have been delivered.
+    holdings : Holdings
+        What is held, study by study, and what speaks against deleting it.
     acquisitions : Acquisitions
         The conditions under which instances were acquired.
-    originals : Originals
-        What was replaced by a compressed form of itself.
+    forms : Forms
+        What was made here from what was received.
+    versions : ObjectVersions
+        The objects of instances, with their numbers.
+    promotions : Promotions
+        What was decided about which of them is the current one.
     volumes : Volumes
         Which volumes belong to the archive.
     """
@@ -153,22 +175,22 @@ class Index:
         self._fence = fence = Fence(backend, clock, owner)
         fence.open()
         self._connections = backend.connections()
+        self._searching = backend.searching(self._connections)
         self._conflicts = Conflicts(backend)
         hierarchy = Hierarchy(backend, self._conflicts)
         pruning = Pruning(backend, hierarchy)
-        originals = OriginalTable(backend)
-        self._additions = Additions(backend, hierarchy, pruning, originals)
-        self._locations = LocationTable(backend, pruning)
-        self._orders = OrderTable(backend)
         self._preference = Preference(volumes)
-        self._copies = CopyTable(backend, self._preference)
+        self._selected = Pages(backend, self._connections, self._preference)
+        self._additions = Additions(backend, hierarchy, pruning)
+        self._locations = LocationTable(backend, pruning, self._preference)
+        self._orders = OrderTable(backend)
         self._callers = UnknownCallers(backend)
         lanes = LaneTable(backend)
         remembering = (hierarchy, lanes)
         self._writer = Writer(
             backend,
             on_begin=fence.check,
-            on_commit=lambda: [each.committed() for each in remembering],
+            on_commit=lambda connection: [fence.committed(connection), *(each.committed() for each in remembering)],
             on_rollback=lambda: [each.forget() for each in remembering],
         )
         job_table = JobTable(backend, lanes)
@@ -179,16 +201,25 @@ class Index:
         self.upkeep = Upkeep(access)
         self.performed_steps = PerformedSteps(access)
         self.completions = Completions(access)
+        self.progress = Progress(access)
+        self.rule_versions = RuleVersions(access)
+        self.delivered = DeliveredObjects(access)
+        self.holdings = Holdings(access)
+        self._held = HeldCounts(access)
         self.volumes = Volumes(access)
         self.acquisitions = Acquisitions(access)
-        self.originals = Originals(self._read, originals)
+        self.forms = Forms(self._read, backend)
         tombstones = TombstoneTable(backend)
-        self.tombstones = Tombstones(access, tombstones, self._locations)
+        self.tombstones = Tombstones(access, tombstones)
         self.deletions = Deletions(access, self._orders, tombstones, self._locations)
+        self.removals = Removals(access, self._orders, self._locations)
+        self.versions = ObjectVersions(access, self._locations)
+        self.promotions = Promotions(access, self._additions, self._orders)
 
     def close(self) -> None:
         """Wait for transactions that are under way, then close all connections."""
         self._writer.close()
+        self._searching.close()
         self._connections.close()
 
     def is_outdated(self) -> bool:
@@ -218,7 +249,11 @@ class Index:
         record: InstanceRecord,
         jobs: Iterable[NewJob] = (),
         jobs_of_instance: Iterable[NewJob] = (),
-        made_from: StoredInstance | StoredLocation | None = None,
+        *,
+        jobs_of: Callable[[Added], Iterable[NewJob]] = lambda added: (),
+        is_receipt: bool = False,
+        made_from: StoredCopy | None = None,
+        must_keep: bool = False,
     ) -> Added:
         """Add an object that lies in a volume.
 
@@ -227,12 +262,21 @@ class Index:
         record : InstanceRecord
             The object.
         jobs : iterable of NewJob
-            What is to be done with it. They are added in the same transaction if the archive keeps the object:
-            if it is stored, aside or replaced.
+            What is to be done with it. They are added in the same transaction if the archive keeps the file:
+            if the object is stored, kept or replaced, or takes the place of a copy that is not good.
         jobs_of_instance : iterable of NewJob
-            What is to be done with the instance that it is: not if it is put aside.
-        made_from : StoredInstance or StoredLocation, optional
-            What it was made from just now: it is rejected if that was deleted meanwhile, or is to be.
+            What is to be done with the instance that it is: not if another object stays the current one.
+        jobs_of : callable
+            Returns what is to be done besides because of what became of it.
+        is_receipt : bool
+            Whether somebody has just sent it, and is told that it is safe: that withdraws what was ordered to be done
+            to it. Else it was found on a volume, or made here.
+        made_from : StoredCopy, optional
+            What it was made from just now: it is rejected if that was deleted meanwhile, or is to be, or is not the
+            current object any more.
+        must_keep : bool
+            Keep the file of an object that is stored, though its volume should have a good one: that cannot be read
+            now, for the disk has failed there, and nobody can say that it is bad.
 
         Returns
         -------
@@ -247,19 +291,84 @@ class Index:
             If there was no space.
         """
         addition, jobs, jobs_of_instance = additions.prepare(record), list(jobs), list(jobs_of_instance)
-        source = made_from and (made_from.sop_instance_uid, made_from.digest, made_from.transfer_syntax_uid)
+        if must_keep:
+            addition = addition._replace(must_keep=True)
 
         def perform(connection: Any, add_jobs: AddJobs) -> Added:
-            if source is not None and not self._orders.stays(connection, source):
-                return Added("rejected", file_needed=False)
-            added = self._additions.add(connection, addition)
-            if added.outcome in _RECEIVED_AGAIN:
+            if not is_receipt and self._is_made_in_vain(connection, record, made_from):
+                return Added("rejected", file=UNNEEDED)
+            must_be_current = made_from is not None and made_from.is_current
+            added = self._additions.add(
+                connection, addition, is_receipt=is_receipt, must_be_current=must_be_current
+            )
+            if is_receipt and added.outcome in _RECEIVED_AGAIN:
                 self._orders.withdraw(connection, record.sop_instance_uid)
-            if added.outcome in _KEPT:
+            if added.file == ENTERED:
                 add_jobs(jobs)
             if added.outcome in _CURRENT:
                 add_jobs(jobs_of_instance)
+            add_jobs(jobs_of(added))
             return added
+
+        try:
+            return self._access.transact(perform, addition.order)
+        except WasDeleted:
+            return Added("deleted", file=UNNEEDED)
+
+    def _is_made_in_vain(self, connection: Any, record: InstanceRecord, made_from: StoredCopy | None) -> bool:
+        """Tell whether a file was made here from what goes, or was left by an interruption of that."""
+        if made_from is not None and not self._orders.stays(connection, made_from.key):
+            return True
+        return record.original_key is not None and self._orders.is_ordered(connection, record.original_key)
+
+    def receive_again(self, key: ObjectKey) -> bool:
+        """Take note that an object was received again, which is stored; what was ordered to be done to it is withdrawn.
+
+        Parameters
+        ----------
+        key : ObjectKey
+            Which.
+
+        Returns
+        -------
+        bool
+            False if it is not stored, neither itself nor what was made from it, and nothing was noted.
+        """
+        now = self._clock()
+
+        def perform(connection: Any) -> bool:
+            if not self._additions.count_receipt(connection, key, now):
+                return False
+            self._orders.withdraw(connection, key.sop_instance_uid)
+            return True
+
+        return self._writer.run(perform)
+
+    def take_back(self, record: InstanceRecord, form: ObjectKey, jobs: Iterable[NewJob]) -> tuple[str, ...] | None:
+        """Let an object that is stored take the place of a form of it that is lost, and forget the copies of that.
+
+        Parameters
+        ----------
+        record : InstanceRecord
+            The object, as one of its files tells it.
+        form : ObjectKey
+            What was made from it.
+        jobs : iterable of NewJob
+            What is to be done with the files of the form; added in the same transaction.
+
+        Returns
+        -------
+        tuple of str or None
+            As `Added.conflicts`; None if the form is good again, or the object is not stored, and nothing was changed.
+        """
+        addition, jobs = additions.prepare(record), list(jobs)
+
+        def perform(connection: Any, add_jobs: AddJobs) -> tuple[str, ...] | None:
+            conflicts = self._additions.take_back(connection, addition, form)
+            if conflicts is not None:
+                self._locations.remove(connection, self._locations.of(connection, [form])[0])
+                add_jobs(jobs)
+            return conflicts
 
         return self._access.transact(perform, addition.order)
 
@@ -296,7 +405,7 @@ class Index:
             As for `find`.
         """
         self._read(self._fence.check_reading)
-        return Find(self.backend, self._connections, query, self._preference).answers()
+        return Find(self.backend, self._searching, query, self._preference).answers()
 
     def select(self, conditions: Iterable[Condition], *, patients_only: bool = False) -> Selection:
         """Select instances to be retrieved.
@@ -314,11 +423,11 @@ class Index:
             The instances.
         """
         self._read(self._fence.check_reading)
-        return Selection(self.backend, self._connections, conditions, self._preference, patients_only)
+        return Selection(self.backend, self._searching, conditions, self._selected, patients_only)
 
     # Files
 
-    def locations(self, after: tuple[str, str] = ("", "")) -> Iterator[StoredLocation]:
+    def locations(self, after: tuple[str, str] = ("", "")) -> Iterator[StoredCopy]:
         """Yield every file that the index knows, in the order of volume and path.
 
         Parameters
@@ -330,12 +439,22 @@ class Index:
             yield from page
             after = (page[-1].volume, page[-1].path)
 
-    def location(self, volume: str, path: str) -> StoredLocation | None:
+    def location(self, volume: str, path: str) -> StoredCopy | None:
         """Return what the index knows of a file, None if it does not refer to it."""
         return self._read(self._locations.at, volume, path)
 
+    def last_known(self, sop_instance_uid: str) -> tuple[datetime | None, str | None]:
+        """Return the latest of what is known of an instance, whatever clocks say: None if nothing is.
+
+        Returns
+        -------
+        tuple of datetime and str, or None each
+            When an object of it was received, or ordered to be deleted; and the path of a file, which tells the minute.
+        """
+        return self._read(self._locations.last_known, sop_instance_uid)
+
     def has_location(self, volume: str, path: str) -> bool:
-        """Whether the index refers to a file, as an instance or as an object put aside."""
+        """Whether the index refers to a file."""
         return self._read(self._locations.has, volume, path)
 
     def recent_location(self, volume: str) -> str | None:
@@ -351,65 +470,80 @@ class Index:
         """
         return self._read(self._locations.recent, volume)
 
-    def remove_location(self, volume: str, path: str) -> bool:
-        """Forget a file, and the instance, series, study and patient that have no other.
+    def release(
+        self, copies: Iterable[StoredCopy], jobs: Iterable[NewJob] = (), *, unless_current: bool = False
+    ) -> bool:
+        """Forget copies, and the objects, instances, series, studies and patients that have no other.
+
+        Parameters
+        ----------
+        copies : iterable of StoredCopy
+            Which. Those that are not known any more are none.
+        jobs : iterable of NewJob
+            What is to be done with their files; added in the same transaction.
+        unless_current : bool
+            Leave everything as it is if one of them is of an object that is the current one of its instance now.
 
         Returns
         -------
         bool
-            False if the index did not know the file.
+            Whether they are forgotten.
         """
-        return self._writer.run(lambda connection: self._locations.remove(connection, volume, path))
+        ordered, jobs = sorted(copies, key=lambda copy: copy.sop_instance_uid), list(jobs)
 
-    def copies_of(self, stored: StoredInstance | StoredLocation | Duplicate) -> list[StoredLocation]:
+        def perform(connection: Any, add_jobs: AddJobs) -> bool:
+            if unless_current and any(self._locations.is_current(connection, copy) for copy in ordered):
+                return False
+            self._locations.remove(connection, ordered)
+            add_jobs(jobs)
+            return True
+
+        return self._access.transact(perform)
+
+    def copies_of(self, stored: StoredCopy | Tombstone | ObjectKey) -> list[StoredCopy]:
         """Return every copy of an object: the good ones first, and among them those to be read first.
 
         Parameters
         ----------
-        stored : StoredInstance, StoredLocation or Duplicate
+        stored : StoredCopy, Tombstone or ObjectKey
             Any copy of it, which itself need not be there any more.
         """
         return self.copies_of_each([stored])[0]
 
-    def copies_of_each(
-        self, objects: Sequence[StoredInstance | StoredLocation | Duplicate]
-    ) -> list[list[StoredLocation]]:
+    def copies_of_each(self, objects: Sequence[StoredCopy | Tombstone | ObjectKey]) -> list[list[StoredCopy]]:
         """Return what `copies_of` does for each of several objects, in one query."""
-        return self._read(self._copies.of, objects)
+        keys = [one if isinstance(one, ObjectKey) else one.key for one in objects]
+        return self._read(self._locations.of, keys)
 
-    def add_location(
-        self,
-        source: StoredInstance | StoredLocation | Duplicate,
-        volume: str,
-        path: str,
-        *,
-        verified_at: datetime | None = None,
-    ) -> bool:
-        """Enter a copy of a file that the index knows, byte for byte the same; again is harmless.
+    def add_location(self, copy: StoredCopy) -> bool:
+        """Enter a good copy of an object that the index knows; again is harmless.
 
         Parameters
         ----------
-        source : StoredInstance, StoredLocation or Duplicate
-            What was copied. The copy belongs to the same instance, or object put aside.
-        volume, path : str
-            Where the copy lies. If there is a row for that already, it becomes that of this copy, and good.
-        verified_at : datetime, optional
-            When the copy was read and compared.
+        copy : StoredCopy
+            Where it lies, and what. If there is a row for that already, the copy is good from now on.
 
         Returns
         -------
         bool
-            False if the index does not know the source any more, and nothing was entered.
-        """
-        places = (source.volume, source.path), (volume, path)
-        return self._writer.run(lambda connection: self._copies.add(connection, *places, verified_at))
+            False if the index does not know the object any more, and nothing was entered.
 
-    def add_locations(self, copies: Sequence[tuple[StoredLocation, str, str]], verified_at: datetime) -> list[bool]:
-        """Enter several copies at once, each a source, a volume and a path: as `add_location` does."""
-        places = [((source.volume, source.path), (volume, path)) for source, volume, path in copies]
-        return self._writer.run(
-            lambda connection: [self._copies.add(connection, *each, verified_at) for each in places]
-        )
+        Raises
+        ------
+        ValueError
+            Another object lies there.
+        """
+        return self.add_locations([copy])[0]
+
+    def add_locations(self, copies: Sequence[StoredCopy]) -> list[bool]:
+        """Enter several copies at once, as `add_location` does."""
+        ordered = sorted(range(len(copies)), key=lambda number: copies[number].sop_instance_uid)
+
+        def perform(connection: Any) -> list[bool]:
+            entered = {number: self._locations.add(connection, copies[number]) for number in ordered}
+            return [entered[number] for number in range(len(copies))]
+
+        return self._writer.run(perform)
 
     def mark_location(
         self, volume: str, path: str, state: str, *, verified_at: datetime | None = None
@@ -431,27 +565,20 @@ class Index:
             False if that was known already, or there is no such copy.
         """
         return self._writer.run(
-            lambda connection: self._copies.mark(connection, volume, path, state, verified_at)
+            lambda connection: self._locations.mark(connection, volume, path, state, verified_at)
         )
 
-    def duplicates(self) -> Iterator[Duplicate]:
-        """Yield the objects that were put aside, the oldest first, each once."""
+    def duplicates(self) -> Iterator[StoredCopy]:
+        """Yield the objects that are not current, the oldest first, each once."""
         yield from self._pages(self._locations.duplicates)
 
-    def instances(self, sop_instance_uids: Sequence[str]) -> dict[str, StoredInstance]:
-        """Return instances of the archive by SOP Instance UID: those that there are."""
+    def instances(self, sop_instance_uids: Sequence[str]) -> dict[str, StoredCopy]:
+        """Return the current object of instances by SOP Instance UID, of those that there are: its preferred copy."""
         return self._read(self._locations.instances, sop_instance_uids)
 
     def last_received_at(self, study_instance_uid: str, series_instance_uid: str = "") -> datetime | None:
         """Return when the last instance of a study, or of one series of it, was received; None if there is none."""
-        statement = self.backend.sql(
-            "SELECT MAX(received_at) FROM instances JOIN series ON series.id = instances.series "
-            "JOIN studies ON studies.id = series.study WHERE study_instance_uid = ? "
-            "AND (series_instance_uid = ? OR ? = '')"
-        )
-        parameters = (study_instance_uid, series_instance_uid, series_instance_uid)
-        [[last]] = self._access.rows(statement, parameters)
-        return moments.from_text(last) if last else None
+        return self._held.last_received_at(study_instance_uid, series_instance_uid)
 
     # What was noticed
 
@@ -463,12 +590,43 @@ class Index:
         """Return a conflict by its number; None if there is none."""
         return self._read(self._conflicts.get, number)
 
-    def resolve_conflict(self, number: int, by: str, resolution: str) -> bool:
-        """Note what was decided about a conflict; False if there is none, or something was decided before."""
+    def resolve_conflict(
+        self,
+        number: int,
+        by: str,
+        resolution: str,
+        jobs_of: Callable[[Resolution], Iterable[NewJob]] = lambda resolved: (),
+    ) -> bool:
+        """Note what was decided about a conflict; False if there is none, or something was decided before.
+
+        Parameters
+        ----------
+        number : int
+            Which conflict.
+        by, resolution : str
+            Who decided, and what.
+        jobs_of : callable
+            Returns what follows; added in the same transaction.
+        """
         now = self._clock()
-        return self._writer.run(
-            lambda connection: self._conflicts.resolve(connection, number, now, by, resolution)
-        )
+
+        def perform(connection: Any, add_jobs: AddJobs) -> bool:
+            resolved = self._conflicts.resolve(connection, number, now, by, resolution)
+            if resolved is not None:
+                add_jobs(jobs_of(resolved))
+            return resolved is not None
+
+        return self._access.transact(perform)
+
+    def restore_resolutions(self, resolutions: Iterable[Resolution]) -> None:
+        """Note what had been decided about conflicts, of those that there are and on which nobody has decided since."""
+        known = list(resolutions)
+
+        def perform(connection: Any) -> None:
+            for one in known:
+                self._conflicts.restore(connection, one)
+
+        self._writer.run(perform)
 
     def unresolved_conflicts(self, since: datetime) -> tuple[int, int]:
         """Count the conflicts that nobody has decided on, and how many of them were found since a moment."""
@@ -476,16 +634,11 @@ class Index:
 
     def counts(self) -> Counts:
         """Return how much the index holds."""
-        return self._read(lambda connection: Counts(*connection.execute(_COUNTS).fetchone()))
+        return self._held.all()
 
     def only_here(self) -> dict[str, int]:
         """Count what a rebuild from the volumes would not bring back, by what it is."""
-        found: dict[str, int] = {}
-        for name, table in TABLES.items():
-            if table.lost_by_rebuild:
-                [[count]] = self._access.rows(self.backend.sql(f"SELECT COUNT(*) FROM {name} WHERE {table.counted}"))
-                found[table.lost_by_rebuild] = found.get(table.lost_by_rebuild, 0) + count
-        return {what: count for what, count in found.items() if count}
+        return self._held.only_here()
 
     def note_unknown_caller(self, ae_title: str, called: str, address: str) -> None:
         """Note that an AE called which is not known.
@@ -500,41 +653,9 @@ class Index:
         at = self._clock()
         self._writer.run(lambda connection: self._callers.note(connection, ae_title, called, address, at))
 
-    def forget_unknown_caller(self, ae_title: str) -> None:
-        """Take an AE title from the list of unknown callers."""
-        self._writer.run(lambda connection: self._callers.forget(connection, ae_title))
-
     def unknown_callers(self) -> list[UnknownCaller]:
         """Return the unknown callers, the latest first."""
         return self._read(self._callers.all)
-
-    # Work that can be resumed
-
-    def progress_get(self, name: str) -> str | None:
-        """Return what `progress_set` noted, or None."""
-        statement = self.backend.sql("SELECT value FROM progress WHERE name = ?")
-        rows = self._access.rows(statement, (name,))
-        return rows[0][0] if rows else None
-
-    def progress_set(self, name: str, value: str | None) -> None:
-        """Note how far a piece of work has come.
-
-        Parameters
-        ----------
-        name : str
-            The piece of work.
-        value : str or None
-            How far; None when it is finished.
-        """
-        if value is None:
-            statement = self.backend.sql("DELETE FROM progress WHERE name = ?")
-            self._writer.run(lambda connection: connection.execute(statement, (name,)) and None)
-            return
-        statement = self.backend.sql(
-            "INSERT INTO progress (name, value) VALUES (?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-        )
-        self._writer.run(lambda connection: connection.execute(statement, (name, value)) and None)
 
     def flush(self) -> None:
         """Let everything that was committed before outlive the machine: to be called before what relies on it is done

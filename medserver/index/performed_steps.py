@@ -7,13 +7,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from peewee import EXCLUDED, Field, ModelSelect, Query
+
 from medserver.index.database.access import Access, AddJobs
+from medserver.index.database.models import PerformedSteps as Steps
+from medserver.index.database.models import PerformedStepSeries as Series
+from medserver.index.database.models import PerformedStepStudies as Studies
 from medserver.index.database.moments import from_text, to_text
+from medserver.index.database.statements import PARAMETER, insertion, statement
 from medserver.index.jobs.records import NewJob
 
 PAGE_ROWS = 500
 
-_COLUMNS = "sop_instance_uid, state, content, calling_ae_title, created_at, changed_at"
+_COLUMNS = ("sop_instance_uid", "state", "content", "calling_ae_title", "created_at", "changed_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,47 +72,66 @@ class PerformedSteps:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._insert = access.backend.sql(
-            f"INSERT INTO performed_steps ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id"
-        )
-        self._insert_study = access.backend.sql(
-            "INSERT INTO performed_step_studies (sop_instance_uid, study_instance_uid) VALUES (?, ?) "
-            "ON CONFLICT DO NOTHING"
-        )
-        self._insert_series = access.backend.sql(
-            "INSERT INTO performed_step_series (sop_instance_uid, series_instance_uid) VALUES (?, ?) "
-            "ON CONFLICT DO NOTHING"
-        )
-        self._delete_series = access.backend.sql("DELETE FROM performed_step_series WHERE sop_instance_uid = ?")
-        self._studies = access.backend.sql(
-            "SELECT study_instance_uid FROM performed_step_studies WHERE sop_instance_uid = ?"
-        )
-        self._series = access.backend.sql(
-            "SELECT series_instance_uid FROM performed_step_series WHERE sop_instance_uid = ?"
-        )
-        self._of_series = access.backend.sql(
-            f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid IN "
-            "(SELECT sop_instance_uid FROM performed_step_series WHERE series_instance_uid = ?) ORDER BY id"
-        )
-        self._find = access.backend.sql(f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid = ?")
-        self._lock = access.backend.sql(
-            f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid = ?" + access.backend.for_update
-        )
-        self._update = access.backend.sql(
-            "UPDATE performed_steps SET state = ?, content = ?, changed_at = ? WHERE sop_instance_uid = ?"
-        )
-        self._restore = access.backend.sql(
-            f"INSERT INTO performed_steps ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (sop_instance_uid) "
-            "DO UPDATE SET state = excluded.state, content = excluded.content, changed_at = excluded.changed_at "
-            "WHERE excluded.changed_at > performed_steps.changed_at RETURNING id"
-        )
-        self._page = access.backend.sql(
-            f"SELECT id, {_COLUMNS} FROM performed_steps WHERE id > ? ORDER BY id LIMIT {PAGE_ROWS}"
-        )
-        self._of_study = access.backend.sql(
-            f"SELECT {_COLUMNS} FROM performed_steps WHERE sop_instance_uid IN "
-            "(SELECT sop_instance_uid FROM performed_step_studies WHERE study_instance_uid = ?) ORDER BY id"
-        )
+        self._backend = access.backend
+
+    @statement
+    def _insert(self) -> Query:
+        return insertion(Steps, _COLUMNS).on_conflict(action="NOTHING").returning(Steps.id)
+
+    @statement
+    def _restore(self) -> Query:
+        return insertion(Steps, _COLUMNS).on_conflict(
+            conflict_target=[Steps.sop_instance_uid],
+            preserve=[Steps.state, Steps.content, Steps.changed_at],
+            where=EXCLUDED.changed_at > Steps.changed_at,
+        ).returning(Steps.id)
+
+    @statement
+    def _insert_study(self) -> Query:
+        return insertion(Studies, ("sop_instance_uid", "study_instance_uid")).on_conflict(action="NOTHING")
+
+    @statement
+    def _insert_series(self) -> Query:
+        return insertion(Series, ("sop_instance_uid", "series_instance_uid")).on_conflict(action="NOTHING")
+
+    @statement
+    def _delete_series(self) -> Query:
+        return Series.delete().where(Series.sop_instance_uid == PARAMETER)
+
+    @statement
+    def _studies(self) -> Query:
+        return Studies.select(Studies.study_instance_uid).where(Studies.sop_instance_uid == PARAMETER)
+
+    @statement
+    def _series(self) -> Query:
+        return Series.select(Series.series_instance_uid).where(Series.sop_instance_uid == PARAMETER)
+
+    @statement
+    def _find(self) -> Query:
+        return _steps().where(Steps.sop_instance_uid == PARAMETER)
+
+    @statement
+    def _lock(self) -> Query:
+        return self._backend.locked(_steps().where(Steps.sop_instance_uid == PARAMETER))
+
+    @statement
+    def _of_study(self) -> Query:
+        uids = Studies.select(Studies.sop_instance_uid).where(Studies.study_instance_uid == PARAMETER)
+        return _steps().where(Steps.sop_instance_uid.in_(uids)).order_by(Steps.id)
+
+    @statement
+    def _of_series(self) -> Query:
+        uids = Series.select(Series.sop_instance_uid).where(Series.series_instance_uid == PARAMETER)
+        return _steps().where(Steps.sop_instance_uid.in_(uids)).order_by(Steps.id)
+
+    @statement
+    def _page(self) -> Query:
+        return _steps(Steps.id).where(Steps.id > PARAMETER).order_by(Steps.id).limit(PAGE_ROWS)
+
+    @statement
+    def _update(self) -> Query:
+        changed = dict.fromkeys((Steps.state, Steps.content, Steps.changed_at), PARAMETER)
+        return Steps.update(changed).where(Steps.sop_instance_uid == PARAMETER)
 
     def add(
         self, sop_instance_uid: str, state: str, content: str, calling_ae_title: str, studies: Sequence[str]
@@ -206,6 +231,11 @@ class PerformedSteps:
         while rows := self._access.rows(self._page, (last,)):
             yield from (_step(row[1:]) for row in rows)
             last = rows[-1][0]
+
+
+def _steps(*columns: Field) -> ModelSelect:
+    """Build the query for steps, with other columns before theirs."""
+    return Steps.select(*columns, *(getattr(Steps, name) for name in _COLUMNS))
 
 
 def _step(row: Sequence[Any]) -> PerformedStep:

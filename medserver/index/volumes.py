@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from peewee import SQL, Query, Select, fn
+
+from medserver.index.database import models
 from medserver.index.database.access import Access
+from medserver.index.database.models import Progress
+from medserver.index.database.moments import to_text
+from medserver.index.database.statements import PARAMETER, insertion, statement
+
+_ROWS = models.Volumes
+_COLUMNS = [_ROWS.name, _ROWS.volume_uuid, _ROWS.archive_uuid, _ROWS.marked, _ROWS.detached]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +52,43 @@ class Volumes:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        sql = access.backend.sql
-        columns = "name, volume_uuid, archive_uuid, marked, detached"
-        self._all = f"SELECT {columns} FROM volumes ORDER BY name"
-        self._add = sql(
-            f"INSERT INTO volumes ({columns}) SELECT ?, ?, ?, ?, ? "
-            "WHERE NOT EXISTS (SELECT 1 FROM volumes WHERE name = ? OR volume_uuid = ? OR archive_uuid <> ?)"
-        )
-        self._remove = sql("DELETE FROM volumes WHERE name = ?")
-        self._note_marked = sql("UPDATE volumes SET marked = 1 WHERE name = ? AND volume_uuid = ?")
-        self._set_detached = sql("UPDATE volumes SET detached = ? WHERE name = ? RETURNING name")
+        self._backend = access.backend
+
+    @statement
+    def _all(self) -> Query:
+        return _ROWS.select(*_COLUMNS).order_by(_ROWS.name)
+
+    @statement
+    def _add(self) -> Query:
+        same = (_ROWS.name == PARAMETER) | (_ROWS.volume_uuid == PARAMETER) | (_ROWS.archive_uuid != PARAMETER)
+        is_free = ~fn.EXISTS(_ROWS.select(SQL("1")).where(same))
+        return _ROWS.insert_from(Select(columns=[PARAMETER] * len(_COLUMNS)).where(is_free), _COLUMNS)
+
+    @statement
+    def _remove(self) -> Query:
+        return _ROWS.delete().where(_ROWS.name == PARAMETER)
+
+    @statement
+    def _note_marked(self) -> Query:
+        return _ROWS.update({_ROWS.marked: 1}).where((_ROWS.name == PARAMETER) & (_ROWS.volume_uuid == PARAMETER))
+
+    @statement
+    def _set_detached(self) -> Query:
+        detached = _ROWS.update({_ROWS.detached: PARAMETER}).where(_ROWS.name == PARAMETER)
+        return detached.returning(_ROWS.name)
+
+    @statement
+    def _miss(self) -> Query:
+        missed = insertion(Progress, ("name", "value"))
+        return missed.on_conflict(conflict_target=[Progress.name], preserve=[Progress.value])
+
+    @statement
+    def _missed(self) -> Query:
+        return Progress.select(Progress.value).where(Progress.name == PARAMETER)
+
+    @statement
+    def _catch_up(self) -> Query:
+        return Progress.delete().where((Progress.name == PARAMETER) & (Progress.value == PARAMETER))
 
     def all(self) -> dict[str, RecordedVolume]:
         """Return all volumes by name; none if the archive is new, or its index is."""
@@ -91,6 +127,20 @@ class Volumes:
             lambda connection: bool(connection.execute(self._set_detached, parameters).fetchall())
         )
 
+    def note_missed_notes(self, name: str) -> None:
+        """Note that a volume lacks something that was noted on others."""
+        moment = to_text(self._access.clock())
+        self._access.writer.run(lambda connection: connection.execute(self._miss, (_missed(name), moment)) and None)
+
+    def missed_notes(self, name: str) -> str | None:
+        """Return since when a volume lacks something that is noted on others; None if it does not."""
+        rows = self._access.rows(self._missed, (_missed(name),))
+        return rows[0][0] if rows else None
+
+    def forget_missed_notes(self, name: str, missed: str) -> None:
+        """Note that a volume has everything that `missed_notes` told of, and perhaps lacks something later."""
+        self._access.writer.run(lambda connection: connection.execute(self._catch_up, (_missed(name), missed)) and None)
+
     def _lock(self, connection: Any) -> None:
         """Let two processes that start at the same time not make two archives."""
         self._access.backend.lock(connection, "volumes")
@@ -99,3 +149,7 @@ class Volumes:
         name, volume_uuid, archive_uuid, marked, detached = astuple(volume)
         row = (name, volume_uuid, archive_uuid, int(marked), int(detached))
         connection.execute(self._add, (*row, name, volume_uuid, archive_uuid))
+
+
+def _missed(name: str) -> str:
+    return f"notes:{name}"

@@ -1,120 +1,173 @@
 """One AE is asked what it has; what we lack of it is fetched.
 
-Nothing is fetched twice: what is there is compared by SOP Instance UID, series by series, unless the number of
-instances of a study says already that we have them all. An interrupted run needs no memory: the next one finds out
-again what is missing.
+Nothing is fetched twice: what is there is compared by SOP Instance UID, series by series, also where the numbers of
+instances of a study are equal: they may be others. An interrupted run needs no memory: the next one finds out again
+what is missing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from functools import partial
+from itertools import islice
+from types import MappingProxyType
 
 from pydicom.dataset import Dataset
 
 from medserver import archive
 from medserver.config import Poll, Remote
+from medserver.destinations import session_with, standing_of
 from medserver.dicom import status, uids
-from medserver.dicom.conditions import SingleValue
-from medserver.errors import DataSetMismatch, NoContextAccepted, UnknownRemote
-from medserver.log import Event
+from medserver.errors import DataSetMismatch, MedserverError, RemoteError, RequestError, UnknownRemote
+from medserver.log import Event, Whole
 from medserver.node import Node
+from medserver.polling.inventory import Inventory
 from medserver.polling.runs import Run
 from medserver.scu import query, retrieve
 from medserver.scu.acceptance import storage_groups
-from medserver.wire.association import AcceptedContext, Association
+from medserver.scu.counts import Counts, counted
+from medserver.scu.exchange import Response
+from medserver.scu.session import Session, Standing
+from medserver.wire.association import AcceptedContext
 from medserver.wire.message import Message
-from medserver.wire.requestor import Proposal, associated_with
+from medserver.wire.requestor import Proposal
 
 UIDS_PER_REQUEST = 200
 """So many instances are asked for by one retrieve: peers have limits for the length of an identifier."""
 
+BROKEN_MAX = 10
+"""After so many studies in a row at which an AE has failed, the rest is left for the next time."""
+
+NAMED_MAX = 100
+"""So many studies that were skipped are named in what is noted; all are in the log."""
+
+_MORE = "there is more, which comes the next time"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
 logger = logging.getLogger(__name__)
 
 
-def collect(node: Node, poll: Poll) -> Run:
+def collect(
+    node: Node, poll: Poll, late: Mapping[str, str] = _NOTHING, gives_way: Callable[[], bool] = lambda: False
+) -> Run:
     """Ask an AE, and fetch what is missing here.
+
+    A failure of the AE costs the study at which it happens; a run ends early when the AE cannot be reached any more,
+    or has failed at `BROKEN_MAX` studies in a row.
+
+    Parameters
+    ----------
+    late : mapping of str to str
+        Study Instance UID to the reason: what comes last, because it was skipped the last time.
+    gives_way : callable
+        Tells whether what is left is to be left for the next time; it is asked after each retrieve, and each study
+        that was skipped.
 
     Raises
     ------
-    RemoteError
-        The AE cannot be reached, or answers no query. What was fetched before stays.
+    RemoteError, RequestError
+        The AE cannot be reached, or does not answer the query for studies.
     UnknownRemote
         The configuration does not have it any more.
     """
-    return _Collection(node, poll).run()
+    return _Collection(node, poll, late, gives_way).run()
 
 
 class _Collection:
     """One run; the counts grow with it."""
 
-    def __init__(self, node: Node, poll: Poll) -> None:
+    def __init__(self, node: Node, poll: Poll, late: Mapping[str, str], gives_way: Callable[[], bool]) -> None:
         self._node = node
         self._poll = poll
+        self._gives_way = gives_way
         self._config = node.config.current
         remote = self._config.remote_by_name(poll.source)
         if remote is None or not remote.is_destination:
             raise UnknownRemote(f"no entry [ae {poll.source}] with an address and a port")
         self._remote: Remote = remote
+        self._inventory = Inventory(node, poll, remote)
+        self._skipped = dict(late)
         self._run = Run()
 
     def run(self) -> Run:
-        with self._associated([query.proposal(uids.STUDY_ROOT_FIND)]) as asking:
-            studies = list(self._studies(asking))
+        with closing(self._inventory):
+            studies = self._inventory.studies(standing_of(self._node, self._remote))
             self._run = replace(self._run, studies=len(studies))
-            for study in studies:
-                if self._is_complete(study):
-                    continue
-                for series, missing in self._missing(asking, str(study.StudyInstanceUID)):
-                    while missing:
-                        if not (room := self._room()):
-                            return replace(self._run, problem="the limit of this time is reached")
-                        some, missing = missing[:room], missing[room:]
-                        self._fetch(str(study.StudyInstanceUID), series, dict(some))
-        return self._run
+            # What was skipped the last time comes last, and is called skipped until it is collected.
+            known = set(studies)
+            self._skipped = {study: why for study, why in self._skipped.items() if study in known}
+            fresh = [study for study in studies if study not in self._skipped]
+            reason = self._collect_all([*fresh, *self._skipped])
+        skipped = self._skipped and f"studies that were skipped: {len(self._skipped)}"
+        first = next((f"the first is {study}: {why}" for study, why in self._skipped.items()), "")
+        days = ", ".join(self._inventory.limited)
+        limited = days and f"days with more studies than are told: {days}"
+        return replace(
+            self._run,
+            problem="; ".join(filter(None, (reason, skipped, first, limited))),
+            skipped_count=len(self._skipped),
+            skipped=dict(islice(self._skipped.items(), NAMED_MAX)),
+        )
 
-    # What there is
+    def _collect_all(self, studies: Iterable[str]) -> str:
+        """Collect studies; return why some are left, empty if none are."""
+        broken = 0
+        for study in studies:
+            # Each study has a standing of its own, so that broken ones do not add up to a source that is given up.
+            standing = standing_of(self._node, self._remote)
+            before = self._skipped.pop(study, None)
+            try:
+                left = self._collect(study, standing)
+                broken = 0
+            except (RemoteError, RequestError) as error:
+                self._skip(study, str(error))
+                broken += 1
+                left = _MORE if self._gives_way() else ""
+            if left:
+                if before is not None:
+                    self._skipped.setdefault(study, before)
+                # Not at once if nothing came of it, nor where the administrator limits what is fetched at a time.
+                is_continued = left == _MORE and self._run.fetched > 0 and not self._poll.instances_max
+                self._run = replace(self._run, is_continued=is_continued)
+                return left
+            if standing.reason or broken == BROKEN_MAX:
+                return f"{self._remote.name} is left alone until the next time"
+        return ""
 
-    def _studies(self, asking: Association) -> Iterator[Dataset]:
-        identifier = Dataset()
-        identifier.QueryRetrieveLevel = "STUDY"
-        identifier.StudyInstanceUID = identifier.NumberOfStudyRelatedInstances = None
-        today = self._node.clock().astimezone().date()
-        first = today - timedelta(days=self._poll.days_back)
-        identifier.StudyDate = f"{first:%Y%m%d}-"
-        for keyword, value in self._poll.keys:
-            setattr(identifier, keyword, value)
-        yield from _found(asking, identifier, "StudyInstanceUID")
+    def _collect(self, study: str, standing: Standing) -> str:
+        """Fetch what is missing of a study; return why not all of it was asked for, empty if it was.
 
-    def _is_complete(self, study: Dataset) -> bool:
-        """Tell whether we have as many instances of a study as the AE says that it has."""
-        here = self._node.index.select([SingleValue("StudyInstanceUID", str(study.StudyInstanceUID))])
-        return 0 < query.study_related_instances(study) == here.count
+        Raises
+        ------
+        RemoteError, RequestError
+            The AE fails, or sends what cannot be read.
+        """
+        found = self._inventory.series(standing, study)
+        self._run = replace(
+            self._run,
+            instances=self._run.instances + sum(series.count for series in found),
+            missing=self._run.missing + sum(len(series.missing) for series in found),
+            deleted=self._run.deleted + sum(series.deleted_count for series in found),
+        )
+        for series in found:
+            left = series.missing
+            while left:
+                if not (room := self._room()):
+                    return "the limit of this time is reached"
+                self._inventory.close()  # it is not kept idle while images are fetched
+                some, left = left[:room], left[room:]
+                self._fetch(standing, study, series.uid, dict(some))
+                if self._gives_way():
+                    return _MORE
+        return ""
 
-    def _missing(self, asking: Association, study: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-        """Yield the series of a study with what we lack of it: SOP Instance UIDs and SOP Class UIDs."""
-        identifier = Dataset()
-        identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "SERIES", study
-        identifier.SeriesInstanceUID = None
-        series = [str(one.SeriesInstanceUID) for one in _found(asking, identifier, "SeriesInstanceUID")]
-        for each in series:
-            identifier = Dataset()
-            identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "IMAGE", study
-            identifier.SeriesInstanceUID = each
-            identifier.SOPInstanceUID = identifier.SOPClassUID = None
-            there = {
-                str(one.SOPInstanceUID): str(one.get("SOPClassUID") or "")
-                for one in _found(asking, identifier, "SOPInstanceUID")
-            }
-            here = self._node.index.instances(list(there))
-            missing = [(uid, sop_class) for uid, sop_class in there.items() if uid not in here]
-            self._run = replace(
-                self._run, instances=self._run.instances + len(there), missing=self._run.missing + len(missing)
-            )
-            yield each, missing
+    def _skip(self, study: str, reason: str) -> None:
+        """Note that a study could not be collected, or not all of it; the reason that came first stays."""
+        logger.warning(Event("not collected", poll=self._poll.name, study=study, reason=Whole(reason)))
+        self._skipped.setdefault(study, reason)
 
     # What we lack
 
@@ -123,45 +176,67 @@ class _Collection:
         limit = self._poll.instances_max
         return min(max(limit - self._run.fetched, 0), UIDS_PER_REQUEST) if limit else UIDS_PER_REQUEST
 
-    def _fetch(self, study: str, series: str, missing: dict[str, str]) -> None:
-        """Fetch instances of a series; what does not come is said, and is asked for again the next time."""
+    def _fetch(self, standing: Standing, study: str, series: str, missing: dict[str, str]) -> None:
+        """Fetch instances of a series; what does not come is said, and is asked for again the next time.
+
+        Raises
+        ------
+        RemoteError, RequestError
+            The association broke, or no presentation context was accepted.
+        """
         identifier = Dataset()
         identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "IMAGE", study
         identifier.SeriesInstanceUID, identifier.SOPInstanceUID = series, list(missing)
         try:
             if self._poll.retrieve == "move":
-                code = self._move(identifier)
+                code = self._move(standing, identifier)
             else:
-                code = self._get(identifier, {sop_class for sop_class in missing.values() if sop_class} or None)
-        except NoContextAccepted as error:
-            self._run = replace(self._run, problem=str(error))
-            return
-        came = len(self._node.index.instances(list(missing)))
-        self._run = replace(self._run, fetched=self._run.fetched + came)
-        if came < len(missing):
-            words = f"instances that {self._remote.name} did not send: {len(missing) - came}; {status.describe(code)}"
-            self._run = replace(self._run, problem=words)
-            logger.warning(Event("not collected", poll=self._poll.name, series=series, reason=words))
+                sop_classes = {sop_class for sop_class in missing.values() if sop_class}
+                code = self._get(standing, identifier, sop_classes or None)
+        finally:
+            arrived = len(self._node.index.instances(list(missing)))
+            self._run = replace(self._run, fetched=self._run.fetched + arrived)
+        if arrived < len(missing):
+            not_sent = f"{len(missing) - arrived} instances of series {series} were not sent"
+            self._skip(study, f"{not_sent}; {status.describe(code)}")
 
-    def _move(self, identifier: Dataset) -> int:
-        with self._associated([query.proposal(uids.STUDY_ROOT_MOVE)]) as association:
-            ours = self._config.node.ae_title
-            for response in retrieve.move(association, uids.STUDY_ROOT_MOVE, identifier, ours):
-                code = response.code
-        return code
+    def _move(self, standing: Standing, identifier: Dataset) -> int:
+        ours = self._config.node.ae_title
+        with self._session(standing, [query.proposal(uids.STUDY_ROOT_MOVE)]) as session:
+            return session.perform(
+                lambda association: _last_code(
+                    retrieve.move(association, uids.STUDY_ROOT_MOVE, identifier, ours)
+                )
+            )
 
-    def _get(self, identifier: Dataset, sop_classes: set[str] | None) -> int:
+    def _get(self, standing: Standing, identifier: Dataset, sop_classes: set[str] | None) -> int:
         code = status.SUCCESS
         for contexts in storage_groups(sop_classes):
-            with self._associated([query.proposal(uids.STUDY_ROOT_GET), *contexts]) as association:
-                for response in retrieve.get(association, uids.STUDY_ROOT_GET, identifier, self._receive):
-                    code = response.code
+            with (
+                self._session(standing, [query.proposal(uids.STUDY_ROOT_GET), *contexts]) as session,
+                counted(remote=self._remote.name) as counts,
+            ):
+                receive = partial(self._receive, counts)
+                code = session.perform(
+                    lambda association: _last_code(
+                        retrieve.get(association, uids.STUDY_ROOT_GET, identifier, receive)
+                    )
+                )
             if code == status.SUCCESS:
                 break
         return code
 
-    def _receive(self, context: AcceptedContext, message: Message) -> int:
-        """Register what comes with a C-GET, as if it had been sent."""
+    def _receive(self, counts: Counts, context: AcceptedContext, message: Message) -> int:
+        """Register what comes with a C-GET, as if it had been sent, and count it."""
+        try:
+            self._register(context, message)
+        except (MedserverError, OSError):
+            counts.add(context.abstract_syntax, "refused")
+            raise
+        counts.add(context.abstract_syntax, "stored")
+        return status.SUCCESS
+
+    def _register(self, context: AcceptedContext, message: Message) -> None:
         command_set = message.command_set
         if command_set.get("AffectedSOPClassUID") != context.abstract_syntax:
             raise DataSetMismatch("the SOP class is not that of the presentation context")
@@ -174,15 +249,12 @@ class _Collection:
             compress_to=self._config.compress_to(self._remote),
         ) as reception:
             reception.take(message.fragments())
-        return status.SUCCESS
 
-    def _associated(self, proposals: list[Proposal]) -> AbstractContextManager[Association]:
-        """Open an association for what is done inside."""
-        return associated_with(self._config, self._remote, proposals)
+    def _session(self, standing: Standing, proposals: list[Proposal]) -> Session:
+        return session_with(self._node, self._remote, proposals, standing=standing)
 
 
-def _found(asking: Association, identifier: Dataset, named: str) -> Iterator[Dataset]:
-    """Yield the matches of a query that name something, by a UID; they come from a peer."""
-    for dataset in query.matches(asking, uids.STUDY_ROOT_FIND, identifier):
-        if uids.is_valid_uid(str(dataset.get(named) or "")):
-            yield dataset
+def _last_code(responses: Iterable[Response]) -> int:
+    """Return the status with which an operation ended."""
+    *_, last = responses
+    return last.code

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from pydicom.dataset import Dataset
 
 from medserver.config import Config, Route
 from medserver.index import NewJob
-from medserver.routing.outbox import HOLD, NOTIFY, PRIORITIES, kind_of, released
+from medserver.index.rule_versions import RuleVersions
+from medserver.routing.deliveries import HOLD, Delivery, due_by, kind_of, noted, wanted
 from medserver.routing.rules import wanted_by
 
 
@@ -27,6 +27,8 @@ class Arrival:
         Who sent it; empty if nobody knows.
     at : datetime
         When.
+    digest : str
+        The object, the SHA-256 of its data set, hexadecimal.
     """
 
     sop_instance_uid: str
@@ -34,39 +36,51 @@ class Arrival:
     series_instance_uid: str
     calling_ae_title: str
     at: datetime
+    digest: str
 
 
-def jobs_of(config: Config, arrival: Arrival, header: Dataset, now: datetime) -> Iterator[NewJob]:
+def jobs_of(
+    config: Config, versions: RuleVersions, arrival: Arrival, header: Dataset, now: datetime
+) -> Iterator[NewJob]:
     """Yield what the rules want done with an instance.
 
     Parameters
     ----------
     config : Config
         The rules, and the AEs that they name.
+    versions : RuleVersions
+        Where those are noted that want it.
     arrival : Arrival
         The instance.
     header : Dataset
         Its attributes, at least those by which the rules decide.
     now : datetime
         The present moment.
+
+    Raises
+    ------
+    IndexFailure
+        A version cannot be noted.
     """
     for name, rule in wanted_by(config, header, arrival.calling_ae_title):
-        payload = {"sop_instance_uid": arrival.sop_instance_uid, "route": rule.name}
-        if kind_of(rule) == NOTIFY or rule.when != "instance":
-            payload["series_instance_uid"] = arrival.series_instance_uid
-        if rule.when == "instance":
-            yield released(kind_of(rule), payload, name, rule, now)
-        else:
-            payload |= {
-                "study_instance_uid": arrival.study_instance_uid,
-                "kind": kind_of(rule),
-                "from": arrival.calling_ae_title,
-                "received_at": arrival.at.isoformat(),
-            }
-            yield _held(payload, name, rule, now)
+        delivery = Delivery(
+            arrival.sop_instance_uid,
+            kind_of(rule),
+            rule.name,
+            noted(versions, rule),
+            arrival.study_instance_uid,
+            arrival.series_instance_uid,
+            arrival.calling_ae_title,
+            arrival.at.isoformat(),
+            decided_of=arrival.digest,
+        )
+        kind, due_at = first_job(rule, now)
+        yield wanted(delivery, kind, name, rule, due_at)
 
 
-def _held(payload: dict[str, Any], destination: str, rule: Route, now: datetime) -> NewJob:
-    """Return what holds an instance. If something may say that it was the last one, that is looked for at once."""
-    due_at = now if rule.complete_by else now + timedelta(seconds=rule.quiet_s)
-    return NewJob(HOLD, payload, destination=destination, priority=PRIORITIES[rule.priority], due_at=due_at)
+def first_job(rule: Route, now: datetime) -> tuple[str, datetime]:
+    """Return what is done first with an instance that a rule wants, the kind of a job, and when it is due."""
+    if rule.when == "instance":
+        return kind_of(rule), due_by(rule, now)
+    # If something may say that it was the last one, that is looked for at once.
+    return HOLD, now if rule.complete_by else now + timedelta(seconds=rule.quiet_s)

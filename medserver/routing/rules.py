@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from medserver.config import CALLING_AE_TITLE, Config, Route
 from medserver.dicom import uids
+from medserver.dicom.conditions import Condition
 from medserver.dicom.dataset_values import value_of
 from medserver.dicom.matching import matches
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
-from medserver.routing.outbox import kind_of
+from medserver.routing.deliveries import kind_of
 
 _CONDITIONS = (*uids.PERFORMED_PROCEDURE_PROTOCOLS, uids.MODALITY_PERFORMED_PROCEDURE_STEP)
 
@@ -48,10 +50,14 @@ def checks(rule: Route, header: Dataset, calling_ae_title: str) -> Iterator[Chec
         Who sent it; empty if nobody knows.
     """
     for keyword, wanted, condition in rule.conditions:
-        value = calling_ae_title if keyword == CALLING_AE_TITLE else _value(header, keyword)
-        yield Check(keyword, wanted, matches(condition, value))
+        yield Check(keyword, wanted, is_fulfilled(keyword, condition, header, calling_ae_title))
     if rule.send == "conditions":
         yield Check("SOPClassUID", "a performed protocol", _value(header, "SOPClassUID") in _CONDITIONS)
+
+
+def is_fulfilled(keyword: str, condition: Condition, header: Dataset, calling_ae_title: str) -> bool:
+    """Tell whether an instance fulfils a condition; the parameters are those of `checks`."""
+    return matches(condition, calling_ae_title if keyword == CALLING_AE_TITLE else _value(header, keyword))
 
 
 def _value(header: Dataset, keyword: str) -> None | str | list[str] | list[dict]:
@@ -77,12 +83,49 @@ def wants(rule: Route, header: Dataset, calling_ae_title: str) -> bool:
     return all(check.is_fulfilled for check in checks(rule, header, calling_ae_title))
 
 
-def wanted_by(
-    config: Config, header: Dataset, calling_ae_title: str, kind_of: Callable[[Route], str | None] = kind_of
-) -> Iterator[tuple[str, Route]]:
-    """Yield each destination of something with the first rule that names it; those that are only told apart.
+class Verdict(Enum):
+    """What is decided about something, a rule and one of its destinations; the value is for machines."""
 
-    It does not go back to the AE that it came from: two nodes that send each other what they receive would never end.
+    SENDS = "sends"
+    CONDITION = "condition"
+    """A condition of the rule is not fulfilled, see `checks`."""
+    EARLIER_RULE = "earlier rule"
+    """An earlier rule sends it there."""
+    SENDER = "sender"
+    """It came from there."""
+    NO_DESTINATION = "no destination"
+    """There is no such entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is decided about something, a rule and one of its destinations.
+
+    Parameters
+    ----------
+    rule : Route
+        The rule.
+    destination : str
+        The entry of the AE.
+    verdict : Verdict
+        What.
+    earlier : Route or None
+        The rule that sends it there, for `Verdict.EARLIER_RULE`.
+    """
+
+    rule: Route
+    destination: str
+    verdict: Verdict
+    earlier: Route | None = None
+
+
+def decisions(
+    config: Config, header: Dataset, calling_ae_title: str, kind_of: Callable[[Route], str | None] = kind_of
+) -> Iterator[Decision]:
+    """Yield what is decided about something: for each rule, in their order, and each of its destinations.
+
+    The first rule of a destination sends it there; those that are only told apart. It does not go back to the AE that
+    it came from: two nodes that send each other what they receive would never end.
 
     Parameters
     ----------
@@ -91,16 +134,34 @@ def wanted_by(
     calling_ae_title : str
         Who sent it.
     kind_of : callable
-        Returns the kind of job that does what a rule wants done with it, None if it wants nothing done; the default is
-        for instances. One AE may want several.
+        Returns the kind of job that does what a rule wants done with it, None if it wants nothing done: of such a rule
+        there is no decision. The default is for instances. One AE may want several.
     """
-    seen: set[tuple[str, str]] = set()
+    sending: dict[tuple[str, str], Route] = {}
     for rule in config.routes:
         kind = kind_of(rule)
-        if kind is None or not wants(rule, header, calling_ae_title):
+        if kind is None:
             continue
+        is_wanted = wants(rule, header, calling_ae_title)
         for name in rule.to:
-            remote, what = config.remote_by_name(name), (name, kind)
-            if what not in seen and remote is not None and remote.ae_title != calling_ae_title:
-                seen.add(what)
-                yield name, rule
+            remote, earlier = config.remote_by_name(name), sending.get((name, kind))
+            if not is_wanted:
+                yield Decision(rule, name, Verdict.CONDITION)
+            elif remote is None:
+                yield Decision(rule, name, Verdict.NO_DESTINATION)
+            elif remote.ae_title == calling_ae_title:
+                yield Decision(rule, name, Verdict.SENDER)
+            elif earlier is not None:
+                yield Decision(rule, name, Verdict.EARLIER_RULE, earlier)
+            else:
+                sending[name, kind] = rule
+                yield Decision(rule, name, Verdict.SENDS)
+
+
+def wanted_by(
+    config: Config, header: Dataset, calling_ae_title: str, kind_of: Callable[[Route], str | None] = kind_of
+) -> Iterator[tuple[str, Route]]:
+    """Yield each destination of something with the rule that sends it there; parameters as for `decisions`."""
+    for each in decisions(config, header, calling_ae_title, kind_of):
+        if each.verdict is Verdict.SENDS:
+            yield each.destination, each.rule

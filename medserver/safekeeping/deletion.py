@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from medserver.archive.follow_ups import removal_job
+from medserver import archive
+from medserver.archive.destruction import Ordered, Surplus, destroy
+from medserver.archive.follow_ups import removal_job, retire_job
+from medserver.archive.payloads import ListedKey, RemovalPayload, listed
 from medserver.archive.tombstones import write_tombstones
 from medserver.crash import crash_point
 from medserver.errors import DamagedObject
-from medserver.index import Duplicate, Job, NewJob, StoredInstance, StoredLocation, Tombstone
+from medserver.index import Job, NewJob, ObjectKey, StoredCopy, Tombstone
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
-from medserver.index.objects.deletions import Key
+from medserver.index.jobs.payloads import Payload
 from medserver.log import Event
 from medserver.node import Node
 from medserver.safekeeping.presence import wait_until_removable
@@ -37,36 +41,61 @@ _OF_ORIGINALS = ("compression", "its compressed form has taken its place")
 
 logger = logging.getLogger(__name__)
 
-Stored = StoredInstance | StoredLocation | Duplicate
+
+@dataclass(frozen=True, slots=True)
+class DeletionPayload(Payload):
+    """Objects that are to be deleted, with every copy.
+
+    Parameters
+    ----------
+    objects : tuple of (SOP Instance UID, digest, Transfer Syntax UID)
+        Which.
+    by, reason : str
+        Who wants it, and why.
+    rule : str
+        The digest of the rule that has ordered it: it is looked at again (`medserver.retention`). Empty if people have.
+    is_urged : bool
+        Whether an administrator has had the rule order it, though that is a dry run.
+    """
+
+    VERSION = 2
+
+    objects: tuple[ListedKey, ...]
+    by: str
+    reason: str
+    rule: str = ""
+    is_urged: bool = False
 
 
-def order_deletion(node: Node, objects: Sequence[Stored], *, by: str, reason: str) -> list[Key]:
+def order_deletion(
+    node: Node, objects: Sequence[StoredCopy], *, by: str, reason: str, rule: str = "", is_urged: bool = False
+) -> list[ObjectKey]:
     """Have objects deleted by jobs, with every copy of them; return what was ordered, as `Deletions.order` does.
 
     Parameters
     ----------
     node : Node
         Where they are.
-    objects : sequence of StoredInstance, StoredLocation or Duplicate
+    objects : sequence of StoredCopy
         What is deleted; with an instance all that is stored under its SOP Instance UID.
-    by, reason : str
-        Who wants it, and why.
+    by, reason, rule, is_urged
+        As in `DeletionPayload`.
     """
 
-    def jobs_of(keys: Sequence[Key]) -> Iterator[NewJob]:
+    def jobs_of(keys: Sequence[ObjectKey]) -> Iterator[NewJob]:
         for first in range(0, len(keys), OBJECTS_PER_JOB):
-            some = [list(key) for key in keys[first : first + OBJECTS_PER_JOB]]
-            yield NewJob(DELETE, {"objects": some, "by": by, "reason": reason})
+            page = keys[first : first + OBJECTS_PER_JOB]
+            yield NewJob(DELETE, DeletionPayload(tuple(map(listed, page)), by, reason, rule, is_urged))
 
     return node.index.deletions.order(objects, jobs_of)
 
 
-def removal_jobs(copies: Iterable[StoredLocation], also_on: Iterable[str] = ()) -> Iterator[NewJob]:
+def removal_jobs(copies: Iterable[StoredCopy], also_on: Iterable[str] = ()) -> Iterator[NewJob]:
     """Yield the jobs that remove the files of copies which the index forgets.
 
     Parameters
     ----------
-    copies : iterable of StoredLocation
+    copies : iterable of StoredCopy
         The copies.
     also_on : iterable of str
         Volumes on which the same paths are removed though the index has no row for them. A power cut may have taken the
@@ -91,15 +120,37 @@ def delete(node: Node, batch: Batch) -> None:
         No tombstone could be written. The job writes them when it comes again.
     """
     for job in batch:
-        if (job.payload["by"], job.payload["reason"]) != _OF_ORIGINALS:
-            _delete(node, job)
+        payload = DeletionPayload.of(job)
+        if (payload.by, payload.reason) != _OF_ORIGINALS:
+            carry_out(node, ordered_by(job))
 
 
-def _delete(node: Node, job: Job) -> None:
-    ordered = [
-        Tombstone(*key, deleted_at=job.created_at, deleted_by=job.payload["by"], reason=job.payload["reason"])
-        for key in job.payload["objects"]
+def ordered_by(job: Job) -> list[Tombstone]:
+    """Return what a job of `order_deletion` is about."""
+    payload = DeletionPayload.of(job)
+    return [
+        Tombstone(*key, deleted_at=job.created_at, deleted_by=payload.by, reason=payload.reason)
+        for key in payload.objects
     ]
+
+
+def carry_out(node: Node, ordered: Sequence[Tombstone], withdrawn: Collection[str] = ()) -> None:
+    """Delete objects as far as the orders for them still stand.
+
+    Parameters
+    ----------
+    node : Node
+        Where they are.
+    ordered : sequence of Tombstone
+        What was ordered.
+    withdrawn : collection of str
+        The instances of which it is known that they stay, and why.
+
+    Raises
+    ------
+    StoreFailure
+        No tombstone could be written. To be repeated: then they are.
+    """
     deleted = node.index.deletions.perform(ordered, lambda copies: removal_jobs(copies, also_on=node.volumes))
     crash_point("rows deleted")
     for each in deleted:
@@ -108,12 +159,12 @@ def _delete(node: Node, job: Job) -> None:
             Event("deleted", sop_instance_uid=each.sop_instance_uid, digest=each.digest, by=each.deleted_by,
                   reason=each.reason)
         )  # fmt: skip
-    unwritten = node.index.tombstones.unwritten(ordered)  # also those of an attempt that was interrupted
-    if unwritten:
-        write_tombstones(node, unwritten)
+    performed = node.index.tombstones.performed(ordered)  # also those of an attempt that was interrupted
+    if performed:
+        write_tombstones(node, performed)
     crash_point("tombstones written")
     for each in ordered:
-        if node.index.copies_of(each):
+        if each.sop_instance_uid not in withdrawn and node.index.copies_of(each):
             logger.warning(
                 Event("not deleted", sop_instance_uid=each.sop_instance_uid, digest=each.digest,
                       reason="it was received again after the deletion was ordered")
@@ -138,25 +189,40 @@ def remove(node: Node, batch: Batch) -> Iterator[Outcome]:
     for job in batch:
         if batch.should_stop:
             return
-        left = [path for path in job.payload["paths"] if not _remove(node, volume, path)]
+        left = [path for path, because in _files(job) if not _remove(node, volume, path, because)]
         problem = f"files in a journal that is being written: {len(left)}"
         yield failed(job, problem, delay_s=RETRY_S) if left else done(job)
 
 
-def _remove(node: Node, volume: Volume, path: str) -> bool:
-    """Remove a file unless the index has it again; False if it is still there."""
-    if node.index.has_location(volume.name, path):
-        return True
-    volume.delete(path)
-    crash_point("file deleted")
+def _files(job: Job) -> Iterator[tuple[str, Ordered | Surplus]]:
+    """Yield the files that a job is about, and why each may go."""
+    payload = RemovalPayload.of(job)
+    for path in payload.paths:
+        yield path, Ordered()
+    for path, *key in payload.surplus:
+        yield path, Surplus(ObjectKey(*key), payload.where)
+
+
+def _remove(node: Node, volume: Volume, path: str, because: Ordered | Surplus) -> bool:
+    """Remove a file; one that may not go is adopted again. False if it is still in the journal."""
+    is_destroyed = destroy(node, volume, path, because=because)
     try:
         volume.stat(path)
     except DamagedObject:
         return True
-    return False
+    if is_destroyed:
+        return False
+    if isinstance(because, Ordered) or node.index.has_location(volume.name, path):
+        return True
+    if archive.adopt(node, archive.record_of_file(volume, path, verify=True)).outcome == "deleted":
+        destroy(node, volume, path, because=Ordered())  # together with what was in its place
+        return True
+    node.index.add_jobs([retire_job(because.key)])
+    logger.warning(Event("not removed", volume=volume.name, path=path, reason="there is nothing good in its place"))
+    return True
 
 
-def asides_of(node: Node, instances: Iterable[Stored]) -> list[Duplicate]:
-    """Return what was put aside because it has the SOP Instance UID of one of these."""
+def duplicates_of(node: Node, instances: Iterable[StoredCopy]) -> list[StoredCopy]:
+    """Return the objects that are not current of some instances, a copy of each."""
     uids = {one.sop_instance_uid for one in instances}
-    return [one for one in node.index.duplicates() if one.sop_instance_uid in uids]
+    return [one.copies[0] for one in node.index.versions.duplicates_of(sorted(uids)) if one.copies]

@@ -7,12 +7,12 @@ from medserver.node import Node
 
 def is_draining(node: Node, volume: str) -> bool:
     """Tell whether a volume is to be empty."""
-    return node.index.progress_get(_key(volume)) is not None
+    return node.index.progress.get(_key(volume)) is not None
 
 
 def set_draining(node: Node, volume: str, draining: bool) -> None:
     """Note whether a volume is to be empty."""
-    node.index.progress_set(_key(volume), "draining" if draining else None)
+    node.index.progress.set(_key(volume), "draining" if draining else None)
 
 
 def _key(volume: str) -> str:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from itertools import islice, takewhile
 
 from medserver import archive
+from medserver.archive.follow_ups import surplus_job
 from medserver.errors import BadUsage, DamagedObject, StoreFailure
-from medserver.index import GOOD, NewJob, StoredLocation
+from medserver.index import GOOD, NewJob, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.log import Event
 from medserver.node import Node
-from medserver.safekeeping.deletion import removal_jobs
 from medserver.safekeeping.drained import is_draining, set_draining
 
 DRAIN = "drain"
@@ -58,7 +58,7 @@ def drain(node: Node, batch: Batch) -> Iterator[Outcome]:
                 return
             movable = [copy for copy in page if _is_safe_elsewhere(node, copy)]
             left += len(page) - len(movable)
-            node.index.tombstones.add((), movable, removal_jobs(movable))
+            node.index.release(movable, [surplus_job(name, [(copy.path, copy.key) for copy in movable])])
         if left:
             yield failed(job, f"objects without another good copy, of which none can be made: {left}")
         else:
@@ -71,13 +71,13 @@ def _refuse_primary(node: Node, volume: str) -> None:
         raise BadUsage(f"{volume} is the primary volume: give another one this role before")
 
 
-def _pages(node: Node, volume: str) -> Iterator[list[StoredLocation]]:
+def _pages(node: Node, volume: str) -> Iterator[list[StoredCopy]]:
     copies = takewhile(lambda one: one.volume == volume, node.index.locations((volume, "")))
     while page := list(islice(copies, _PAGE)):
         yield page
 
 
-def _is_safe_elsewhere(node: Node, location: StoredLocation) -> bool:
+def _is_safe_elsewhere(node: Node, location: StoredCopy) -> bool:
     """Tell whether another volume has a good copy, which is read to its end; make one if there is none."""
     for copy in node.index.copies_of(location):
         elsewhere = copy.volume != location.volume and not is_draining(node, copy.volume)

@@ -35,7 +35,7 @@ def verify_all_pixels(node: Node) -> Iterator[PixelCheck]:
         The primary volume is away or full, or the index does not work.
     """
     require_present(node.primary_volume)
-    forms = node.index.originals.forms()
+    forms = node.index.forms.all()
     with ThreadPoolExecutor(node.transcoder.workers.count) as threads:
         while page := list(islice(forms, _PAGE)):
             checks = threads.map(lambda form: archive.verify_pixels(node, form), page)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from medserver import archive
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import GOOD, Job, StoredLocation
+from medserver.archive.payloads import FilePayload
+from medserver.index import GOOD, Job, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
-from medserver.log import Event
+from medserver.log import Event, Whole
 from medserver.node import Node
 from medserver.safekeeping.presence import require_present, wait_until_writable
 from medserver.safekeeping.replication import LOST, good_copies
@@ -40,7 +41,7 @@ def repair(node: Node, batch: Batch) -> Iterator[Outcome]:
 
 
 def _repair_for(node: Node, volume: Volume, job: Job) -> Outcome:
-    location = node.index.location(volume.name, job.payload["path"])
+    location = node.index.location(volume.name, FilePayload.of(job).path)
     if location is None or location.state == GOOD:
         return done(job)
     try:
@@ -48,18 +49,20 @@ def _repair_for(node: Node, volume: Volume, job: Job) -> Outcome:
     except StoreFailure as error:
         require_present(volume)
         is_lost = isinstance(error, DamagedObject) and not good_copies(node, location)
+        if is_lost and archive.take_back_original(node, location):
+            return done(job)
         return failed(job, f"{location.path}: {LOST if is_lost else error}", final=is_lost)
     return done(job)
 
 
-def repair_copy(node: Node, location: StoredLocation) -> None:
+def repair_copy(node: Node, location: StoredCopy) -> None:
     """Make a copy good that is noted as bad: it may be so already, else a good one takes its place.
 
     Parameters
     ----------
     node : Node
         Where it lies.
-    location : StoredLocation
+    location : StoredCopy
         Which copy.
 
     Raises
@@ -76,7 +79,7 @@ def repair_copy(node: Node, location: StoredLocation) -> None:
         volume.verify(archive.as_stored(location))
     except StoreFailure:
         archive.copy_object(node, location, volume)
-        logger.warning(Event("repaired", volume=location.volume, path=location.path))
+        logger.warning(Event("repaired", volume=location.volume, path=Whole(location.path)))
     else:
         node.index.mark_location(location.volume, location.path, GOOD, verified_at=node.clock())
         logger.warning(Event("found good", volume=location.volume, path=location.path))

@@ -9,7 +9,8 @@ from itertools import islice
 
 from medserver import archive
 from medserver.errors import DamagedObject, MedserverError, StoreFailure
-from medserver.index import GOOD, Job, StoredLocation
+from medserver.archive.payloads import FilePayload
+from medserver.index import GOOD, Job, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
@@ -46,7 +47,8 @@ def replicate(node: Node, batch: Batch) -> Iterator[Outcome]:
     if not wait_until_writable(target, lambda: batch.should_stop):
         return
     let_others_go_first(node, lambda: batch.should_stop)
-    found = [(job, node.index.location(job.payload["volume"], job.payload["path"])) for job in batch]
+    files = [(job, FilePayload.of(job)) for job in batch]
+    found = [(job, node.index.location(file.volume, file.path)) for job, file in files]
     wanted = [(job, location) for job, location in found if location is not None]
     yield from (done(job) for job, location in found if location is None)  # it was deleted meanwhile
     with ThreadPoolExecutor(THREADS) as threads:
@@ -56,7 +58,7 @@ def replicate(node: Node, batch: Batch) -> Iterator[Outcome]:
 
 
 def _failure(
-    node: Node, job: Job, location: StoredLocation, target: Volume, problem: MedserverError
+    node: Node, job: Job, location: StoredCopy, target: Volume, problem: MedserverError
 ) -> Outcome:
     """Return that a copy was not made; raise if the reason is the volume and not the object."""
     if not isinstance(problem, StoreFailure):
@@ -67,19 +69,19 @@ def _failure(
     return failed(job, str(problem))
 
 
-def good_copies(node: Node, location: StoredLocation) -> list[StoredLocation]:
+def good_copies(node: Node, location: StoredCopy) -> list[StoredCopy]:
     """Return the good copies of an object, on whichever volume."""
     return [copy for copy in node.index.copies_of(location) if copy.state == GOOD]
 
 
-def copy_now(node: Node, locations: Iterable[StoredLocation], target: Volume) -> Iterator[str | None]:
+def copy_now(node: Node, locations: Iterable[StoredCopy], target: Volume) -> Iterator[str | None]:
     """Make copies in this process, several at a time.
 
     Parameters
     ----------
     node : Node
         Where the objects lie.
-    locations : iterable of StoredLocation
+    locations : iterable of StoredCopy
         Any copy of each object.
     target : Volume
         Where the copies go.

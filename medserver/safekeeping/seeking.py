@@ -6,7 +6,8 @@ import logging
 from collections.abc import Iterator
 
 from medserver.archive.follow_ups import REPAIR, REPLICATE, repair_job, replication_job
-from medserver.index import Cursor, JobFilter, NewJob, StoredLocation
+from medserver.archive.payloads import FilePayload
+from medserver.index import Cursor, JobFilter, NewJob, StoredCopy
 from medserver.node import Node
 
 QUEUED_MAX = 10_000
@@ -31,17 +32,17 @@ def queue_missing(node: Node, volume: str) -> bool:
         Whether it came to the end; then the next call begins anew.
     """
     key = _key(volume)
-    cursor: Cursor | None = Cursor.from_text(node.index.progress_get(key))
+    cursor: Cursor | None = Cursor.from_text(node.index.progress.get(key))
     if _count(node, volume) >= QUEUED_MAX:
         return False
-    queued = {job.payload["path"] for job in _jobs(node, REPLICATE, volume)}
+    queued = {FilePayload.of(job).path for job in _jobs(node, REPLICATE, volume)}
     room, added = QUEUED_MAX - len(queued), 0
     while cursor is not None and room > added:
         found, cursor = node.index.upkeep.missing(volume, cursor)
         wanted = [one for one in found if one.path not in queued]
         node.index.add_jobs([replication_job(volume, one.volume, one.path) for one in wanted])
         added += len(wanted)
-    node.index.progress_set(key, str(cursor) if cursor else None)
+    node.index.progress.set(key, str(cursor) if cursor else None)
     if added:
         logger.info("volume %s: %d copies are missing, and queued", volume, added)
     return cursor is None
@@ -49,10 +50,10 @@ def queue_missing(node: Node, volume: str) -> bool:
 
 def restart_seeking(node: Node, volume: str) -> None:
     """Have the next search begin with the first object."""
-    node.index.progress_set(_key(volume), None)
+    node.index.progress.set(_key(volume), None)
 
 
-def missing_on(node: Node, volume: str) -> Iterator[StoredLocation]:
+def missing_on(node: Node, volume: str) -> Iterator[StoredCopy]:
     """Yield a good copy of every object that a volume lacks."""
     cursor: Cursor | None = Cursor()
     while cursor is not None:
@@ -63,7 +64,7 @@ def missing_on(node: Node, volume: str) -> Iterator[StoredLocation]:
 def queue_repairs(node: Node) -> int:
     """Queue the repair of what is bad and has no job, not even a dead one; return how many those are."""
     bad = [one for one in node.index.upkeep.bad() if one.volume in node.volumes]
-    queued = {(job.destination, job.payload["path"]) for job in _jobs(node, REPAIR)} if bad else set()
+    queued = {(job.destination, FilePayload.of(job).path) for job in _jobs(node, REPAIR)} if bad else set()
     jobs: list[NewJob] = [repair_job(one.volume, one.path) for one in bad if (one.volume, one.path) not in queued]
     node.index.add_jobs(jobs)
     return len(jobs)

@@ -95,12 +95,12 @@ def status_of(node: Node) -> Status:
     IndexFailure
         The index cannot be read.
     """
-    tally = node.index.upkeep.tally()
-    originals, originals_bytes = node.index.originals.kept()
+    tally, removed = node.index.upkeep.tally(), node.index.removals.counts()
+    originals, originals_bytes = node.index.forms.kept()
     conflicts, new_conflicts = node.index.unresolved_conflicts(node.clock() - timedelta(days=1))
     names = [*node.volumes, *(name for name in tally.volumes if name not in node.volumes)]
     return Status(
-        volumes=tuple(_volume_status(node, name, tally) for name in names),
+        volumes=tuple(_volume_status(node, name, tally, removed.get(name, 0)) for name in names),
         copies=tally.copies,
         objects=tally.objects,
         lost=tally.copies.get(0, 0),
@@ -112,7 +112,7 @@ def status_of(node: Node) -> Status:
     )
 
 
-def _volume_status(node: Node, name: str, tally: Tally) -> VolumeStatus:
+def _volume_status(node: Node, name: str, tally: Tally, removed: int) -> VolumeStatus:
     here = tally.volumes.get(name, VolumeTally())
     volume = node.volumes.get(name)
     role, state, detail, free_bytes = "-", UNKNOWN, "", None
@@ -130,8 +130,8 @@ def _volume_status(node: Node, name: str, tally: Tally) -> VolumeStatus:
         free_bytes=free_bytes,
         copies=here.copies,
         bad=here.bad,
-        # An object has one copy on a volume, so what is not there is missing.
-        missing=0 if volume is None else max(0, tally.objects - here.copies),
+        # An object has one copy on a volume, so what is not there is missing, unless it was removed on purpose.
+        missing=0 if volume is None else max(0, tally.objects - here.copies - removed),
         unverified_since=_unverified_since(here),
     )
 

@@ -12,7 +12,7 @@ from itertools import islice
 from medserver import archive
 from medserver.archive import Finding, Problem
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import GOOD, StoredLocation
+from medserver.index import GOOD, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.log import Event
 from medserver.node import Node
@@ -62,7 +62,7 @@ def verify(node: Node, batch: Batch) -> None:
 def _read_bad_again(node: Node, volume: Volume) -> None:
     """Read some of the copies again that were found bad: a cable or a mount may have been, and nobody would notice."""
     key = f"read again:{volume.name}"
-    after = node.index.progress_get(key) or ""
+    after = node.index.progress.get(key) or ""
     bad = (one for one in node.index.upkeep.bad() if one.volume == volume.name and one.path > after)
     page = list(islice(bad, READ_AGAIN_MAX))
     for copy in page:
@@ -73,10 +73,10 @@ def _read_bad_again(node: Node, volume: Volume) -> None:
         else:
             node.index.mark_location(copy.volume, copy.path, GOOD, verified_at=node.clock())
             logger.warning(Event("found good", volume=copy.volume, path=copy.path))
-    node.index.progress_set(key, page[-1].path if len(page) == READ_AGAIN_MAX else None)
+    node.index.progress.set(key, page[-1].path if len(page) == READ_AGAIN_MAX else None)
 
 
-def due_for_verification(node: Node, volume: str, before: datetime) -> Iterator[StoredLocation]:
+def due_for_verification(node: Node, volume: str, before: datetime) -> Iterator[StoredCopy]:
     """Yield the good copies on a volume that were neither written nor verified since a moment."""
     for copy in node.index.upkeep.to_verify(volume, before):
         if copy.verified_at is None and archive.sealed_at(copy) >= before:
@@ -86,7 +86,7 @@ def due_for_verification(node: Node, volume: str, before: datetime) -> Iterator[
 
 def verify_copies(
     node: Node,
-    copies: Iterable[StoredLocation],
+    copies: Iterable[StoredCopy],
     pace: Pace,
     *,
     progress: Callable[[int], None] = lambda count: None,
@@ -98,7 +98,7 @@ def verify_copies(
     ----------
     node : Node
         Where they lie.
-    copies : iterable of StoredLocation
+    copies : iterable of StoredCopy
         Which.
     pace : Pace
         How fast.
@@ -117,7 +117,7 @@ def verify_copies(
     StoreFailure, IndexFailure
         A volume is away, or the index failed.
     """
-    verified: list[StoredLocation] = []
+    verified: list[StoredCopy] = []
     noted_at = time.monotonic()
     try:
         for copy in copies:
@@ -129,7 +129,7 @@ def verify_copies(
             else:
                 yield finding
             progress(1)
-            pace.spend(copy.data_set_offset + copy.size_bytes)
+            pace.spend(copy.file_size_bytes)
             if len(verified) >= NOTED_EVERY or time.monotonic() >= noted_at + NOTED_EVERY_S:
                 node.index.upkeep.note_verified(verified, node.clock())
                 verified, noted_at = [], time.monotonic()
@@ -137,7 +137,7 @@ def verify_copies(
         node.index.upkeep.note_verified(verified, node.clock())
 
 
-def _verify_copy(node: Node, copy: StoredLocation) -> Finding | None:
+def _verify_copy(node: Node, copy: StoredCopy) -> Finding | None:
     """Read a copy; None if it is good, or has been deleted meanwhile."""
     try:
         volume = node.volume(copy.volume)

@@ -17,10 +17,11 @@ SOP_CLASSES_PER_ASSOCIATION = 63
 SYNTAXES_PER_CONTEXT_MAX = 32
 """DCMTK aborts the association when it finds more than 50 transfer syntaxes in one context."""
 
-_UNCOMPRESSED = (uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN)
+_UNCOMPRESSED = (uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN, uids.EXPLICIT_VR_BIG_ENDIAN)
 
 _USUAL_SYNTAXES = (
-    *_UNCOMPRESSED,
+    uids.EXPLICIT_VR_LITTLE_ENDIAN,
+    uids.IMPLICIT_VR_LITTLE_ENDIAN,
     "1.2.840.10008.1.2.4.90",  # JPEG 2000 lossless
     "1.2.840.10008.1.2.4.70",  # JPEG lossless, first-order prediction
     "1.2.840.10008.1.2.4.50",  # JPEG baseline
@@ -81,14 +82,24 @@ def storage_contexts(sop_class_uids: list[str]) -> list[Proposal]:
 
 
 def divided(count: int) -> list[tuple[str, ...]]:
-    """Divide `SYNTAXES` among so many contexts of a SOP class: the usual ones alone, the next in one together."""
+    """Divide `SYNTAXES` among at most so many contexts of a SOP class: the usual ones alone, the next in one together.
+
+    None has compressed and uncompressed ones unless it is the only one: of those many acceptors, as our own, take an
+    uncompressed one, and would decompress what they have.
+    """
     if count == 1:
         return [SYNTAXES[:SYNTAXES_PER_CONTEXT_MAX]]
     if count == 2:
-        first = len(_UNCOMPRESSED)
-        return [_UNCOMPRESSED, SYNTAXES[first : first + SYNTAXES_PER_CONTEXT_MAX]]
-    alone = [(uid,) for uid in SYNTAXES[: count - 1]]
-    return [*alone, SYNTAXES[count - 1 : count - 1 + SYNTAXES_PER_CONTEXT_MAX]]
+        return [_UNCOMPRESSED, _compressed(SYNTAXES)[:SYNTAXES_PER_CONTEXT_MAX]]
+    alone, together = SYNTAXES[: count - 1], _compressed(SYNTAXES[count - 1 :])
+    contexts = [(uid,) for uid in alone]
+    if uids.EXPLICIT_VR_BIG_ENDIAN not in alone:
+        contexts[alone.index(uids.IMPLICIT_VR_LITTLE_ENDIAN)] += (uids.EXPLICIT_VR_BIG_ENDIAN,)
+    return [syntaxes for syntaxes in (*contexts, together[:SYNTAXES_PER_CONTEXT_MAX]) if syntaxes]
+
+
+def _compressed(transfer_syntax_uids: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(uid for uid in transfer_syntax_uids if uid not in _UNCOMPRESSED)
 
 
 def _every_sop_class() -> list[str]:

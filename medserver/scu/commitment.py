@@ -12,7 +12,7 @@ from medserver.dicom.storage_commitment import (
     decode_commitment,
     encode_commitment,
 )
-from medserver.errors import AssociationAborted, InvalidArgument
+from medserver.errors import AssociationAborted, InvalidArgument, NoContextAccepted
 from medserver.scu.exchange import (
     DATA_SET_FOLLOWS,
     Response,
@@ -20,10 +20,12 @@ from medserver.scu.exchange import (
     context_for,
     next_message,
     next_message_id,
+    response_to,
     responses,
 )
+from medserver.scu.normalized import event_report_request
 from medserver.wire.association import AcceptedContext, Association
-from medserver.wire.command_set import NO_DATA_SET, RESPONSE, CommandField, encode_command_set
+from medserver.wire.command_set import RESPONSE, CommandField, encode_command_set
 from medserver.wire.message import Message
 from medserver.wire.requestor import Proposal
 
@@ -116,16 +118,7 @@ class CommitmentRequestor:
             code = self._receive(commitment)
         except InvalidArgument:
             code = status.INVALID_ARGUMENT_VALUE
-        answer = {
-            "AffectedSOPClassUID": SOP_CLASS_UID,
-            "CommandField": CommandField.N_EVENT_REPORT | RESPONSE,
-            "MessageIDBeingRespondedTo": message.message_id,
-            "CommandDataSetType": NO_DATA_SET,
-            "Status": code,
-            "AffectedSOPInstanceUID": uids.STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE,
-            "EventTypeID": message.command_set.get("EventTypeID"),
-        }
-        self._association.send_message(self._context.context_id, encode_command_set(answer))
+        self._association.send_message(self._context.context_id, response_to(message, code))
 
 
 def check_role(association: Association) -> None:
@@ -137,24 +130,12 @@ def check_role(association: Association) -> None:
 
     Raises
     ------
-    AssociationAborted
+    NoContextAccepted
         The peer turned the role down.
     """
-    answer = association.acceptor.role_selection.get(SOP_CLASS_UID)
-    if answer is not None and not answer.scp_role:
-        raise AssociationAborted("the remote AE does not let us be the SCP of storage commitment")
-
-
-def report_request(message_id: int, event_type_id: int) -> bytes:
-    """Return the encoded command set of an N-EVENT-REPORT request (PS3.7 10.3.1)."""
-    return encode_command_set({
-        "AffectedSOPClassUID": SOP_CLASS_UID,
-        "CommandField": CommandField.N_EVENT_REPORT,
-        "MessageID": message_id,
-        "CommandDataSetType": DATA_SET_FOLLOWS,
-        "AffectedSOPInstanceUID": uids.STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE,
-        "EventTypeID": event_type_id,
-    })
+    _, is_scp = association.acceptor.roles.get(SOP_CLASS_UID, (False, True))
+    if not is_scp:
+        raise NoContextAccepted("the remote AE does not let us be the SCP of storage commitment")
 
 
 def send_report(
@@ -162,6 +143,8 @@ def send_report(
 ) -> int:
     """Send an N-EVENT-REPORT and return the status of the answer (PS3.4 J.3.3)."""
     message_id = next_message_id()
-    association.send_message(context.context_id, report_request(message_id, event_type_id), information)
+    instance_uid = uids.STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
+    request = event_report_request(message_id, SOP_CLASS_UID, instance_uid, event_type_id)
+    association.send_message(context.context_id, request, information)
     response = next(responses(association, context, CommandField.N_EVENT_REPORT, message_id))
     return response.command_set.get("Status", status.PROCESSING_FAILURE)

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
 
-from medserver.codecs.data_sets import read_data_set
 from medserver.dicom import status
-from medserver.dicom.uids import transfer_syntax
-from medserver.errors import AssociationAborted
+from medserver.dicom.data_sets import read_data_set, write_data_set
+from medserver.errors import AssociationAborted, NoContextAccepted
 from medserver.wire.association import AcceptedContext, Association
 from medserver.wire.command_set import NO_DATA_SET, RESPONSE, CommandField, encode_command_set
 from medserver.wire.message import Message
@@ -61,22 +58,13 @@ def context_for(association: Association, abstract_syntax: str) -> AcceptedConte
 
     Raises
     ------
-    AssociationAborted
+    NoContextAccepted
         The remote AE did not accept one.
     """
     for context in association.contexts.values():
         if context.abstract_syntax == abstract_syntax:
             return context
-    raise AssociationAborted("the remote AE did not accept the presentation context of the service")
-
-
-def encode_data_set(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
-    """Encode a small data set, such as an identifier."""
-    syntax = transfer_syntax(transfer_syntax_uid)
-    stream = DicomBytesIO()
-    stream.is_implicit_VR, stream.is_little_endian = syntax.implicit_vr, syntax.little_endian
-    write_dataset(stream, dataset)
-    return stream.getvalue()
+    raise NoContextAccepted("the remote AE did not accept the presentation context of the service")
 
 
 def decode_data_set(raw: bytes, transfer_syntax_uid: str) -> Dataset:
@@ -93,14 +81,41 @@ def decode_data_set(raw: bytes, transfer_syntax_uid: str) -> Dataset:
 
 
 def send_request(
-    association: Association, context: AcceptedContext, command_set: dict, identifier: Dataset | None = None
+    association: Association, context: AcceptedContext, command_set: dict, data_set: Dataset | bytes | None = None
 ) -> None:
-    """Send a request whose data set is small."""
-    data_set = None if identifier is None else encode_data_set(identifier, context.transfer_syntax_uid)
+    """Send a request whose data set is small; it may be encoded already, for the context."""
+    if isinstance(data_set, Dataset):
+        data_set = write_data_set(data_set, context.transfer_syntax_uid)
     encoded = encode_command_set(
         command_set | {"CommandDataSetType": NO_DATA_SET if data_set is None else DATA_SET_FOLLOWS}
     )
     association.send_message(context.context_id, encoded, data_set)
+
+
+def response_to(message: Message, code: int, **elements: object) -> bytes:
+    """Return the encoded command set of the response to a request (PS3.7 9.3, 10.3).
+
+    Parameters
+    ----------
+    message : Message
+        The request. Its SOP class, instance and types of event and action are named again.
+    code : int
+        The status.
+    **elements
+        More of the command set, by keyword; they win, and None leaves one out.
+    """
+    asked = message.command_set
+    return encode_command_set({
+        "AffectedSOPClassUID": asked.get("AffectedSOPClassUID") or asked.get("RequestedSOPClassUID"),
+        "CommandField": message.command_field | RESPONSE,
+        "MessageIDBeingRespondedTo": message.message_id,
+        "CommandDataSetType": NO_DATA_SET,
+        "Status": code,
+        "AffectedSOPInstanceUID": asked.get("AffectedSOPInstanceUID", asked.get("RequestedSOPInstanceUID")),
+        "EventTypeID": asked.get("EventTypeID"),
+        "ActionTypeID": asked.get("ActionTypeID"),
+        **elements,
+    })
 
 
 def cancel(association: Association, context: AcceptedContext, message_id: int) -> None:
@@ -117,7 +132,7 @@ def next_message(association: Association) -> Message:
     AssociationAborted
         The association ended, or nothing came within the DIMSE timeout.
     """
-    message = association.next_message(association.dimse_timeout)
+    message = association.next_message(association.limits.dimse_timeout_s)
     if message is None:
         raise AssociationAborted("the remote AE released the association before it had answered")
     return message

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from medserver.dicom.uids import MEDIA_STORAGE_DIRECTORY
+from medserver.dicom.uids import MEDIA_STORAGE_DIRECTORY, is_valid_uid
 from medserver.errors import CannotUnderstand, NotPart10, StoreFailure
 from medserver.scu.media import referenced_files
 from medserver.scu.recognition import HEAD_SIZE_BYTES, Recognised, recognise
@@ -33,7 +33,7 @@ class Finding:
     name : str
         Its path; of a member of an archive, ``archive.zip:member``. May hold any characters.
     outgoing : Outgoing or None
-        The instance to send.
+        The instance. Its UIDs may be such that it can be read and not sent, which `problem` says.
     skipped : str
         Why there is nothing to send: it is not an instance. Empty if it is.
     problem : str
@@ -44,6 +44,11 @@ class Finding:
     outgoing: Outgoing | None = None
     skipped: str = ""
     problem: str = ""
+
+    @property
+    def sendable(self) -> bool:
+        """Whether there is an instance, and nothing that keeps it from being sent."""
+        return self.outgoing is not None and not self.problem
 
 
 def find_instances(
@@ -115,7 +120,7 @@ def _look_at(path: Path) -> Finding:
 def _finding(name: str, recognised: Recognised, size_bytes: int, open_data_set) -> Finding:
     if recognised.sop_class_uid == MEDIA_STORAGE_DIRECTORY:
         return Finding(name, skipped=DICOMDIR)
-    if recognised.problem:
+    if not is_valid_uid(recognised.transfer_syntax_uid):
         return Finding(name, problem=recognised.problem)
     if size_bytes <= recognised.data_set_offset:
         return Finding(name, problem="there is no data set behind the file meta information")
@@ -126,7 +131,7 @@ def _finding(name: str, recognised: Recognised, size_bytes: int, open_data_set) 
         size_bytes - recognised.data_set_offset,
         open_data_set,
     )
-    return Finding(name, outgoing)
+    return Finding(name, outgoing, problem=recognised.problem)
 
 
 def _head(path: Path) -> bytes:

@@ -34,7 +34,7 @@ def proposal(sop_class_uid: str) -> Proposal:
 
 def relational_agreed(association: Association, sop_class_uid: str) -> bool:
     """Tell whether the remote AE agreed to `RELATIONAL` for a SOP class."""
-    return association.acceptor.sop_class_extended.get(sop_class_uid, b"")[:1] == RELATIONAL
+    return association.acceptor.extended.get(sop_class_uid, b"")[:1] == RELATIONAL
 
 
 def find(
@@ -75,14 +75,24 @@ def matches(association: Association, sop_class_uid: str, identifier: Dataset) -
     RemoteError
         The remote AE does not answer it, or ends it with anything but success: there may be more of them.
     """
+    found, code = answer(association, sop_class_uid, identifier)
+    if code != status.SUCCESS:
+        raise ended_with(association.acceptor.ae_title, code)
+    return found
+
+
+def answer(association: Association, sop_class_uid: str, identifier: Dataset) -> tuple[list[Dataset], int]:
+    """Send a C-FIND and return the identifiers of the matches, and the status that ended it."""
     found = []
     for response in find(association, sop_class_uid, identifier):
         if status.is_pending(response.code) and response.identifier is not None:
             found.append(response.identifier)
-    if response.code != status.SUCCESS:
-        ae_title = association.acceptor.ae_title
-        raise RemoteError(f"{ae_title} answered the C-FIND with {status.describe(response.code)}")
-    return found
+    return found, response.code
+
+
+def ended_with(ae_title: str, code: int) -> RemoteError:
+    """Return the error of a C-FIND that ended with another status than success."""
+    return RemoteError(f"{ae_title} answered the C-FIND with {status.describe(code)}")
 
 
 def study_related_instances(match: Dataset) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -16,6 +15,7 @@ from medserver.dicom.uids import (
     MEDIA_STORAGE_DIRECTORY,
     is_valid_uid,
     transfer_syntax,
+    uid_problem,
 )
 from medserver.errors import NotPart10, TransferSyntaxNotSupported
 
@@ -23,7 +23,6 @@ HEAD_SIZE_BYTES = META_SIZE_MAX_BYTES
 """How much of a file is needed to recognise it."""
 
 _SOP_CLASS_UID, _SOP_INSTANCE_UID = 0x00080016, 0x00080018
-_SENDABLE_UID = re.compile(r"[0-9.]{1,64}")
 _NOT_DICOM = "not a DICOM file"
 
 
@@ -38,7 +37,7 @@ class Recognised:
     data_set_offset : int
         Where the data set begins.
     problem : str
-        Why it cannot be sent; empty if it can.
+        Why it cannot be sent: a UID that no command can name, or none. Empty if it can.
     """
 
     sop_class_uid: str
@@ -88,11 +87,11 @@ def _of_file(meta: FileMeta, head: bytes, missing_bytes: int = 0) -> Recognised:
     sop_class_uid, sop_instance_uid = _uids(head[offset:], transfer_syntax_uid)
     sop_class_uid = sop_class_uid or meta.sop_class_uid
     sop_instance_uid = sop_instance_uid or meta.sop_instance_uid
-    problem = ""
-    if not _SENDABLE_UID.fullmatch(sop_class_uid) or not _SENDABLE_UID.fullmatch(sop_instance_uid):
-        problem = "it has no SOP Class UID or no SOP Instance UID"
-    elif not _SENDABLE_UID.fullmatch(transfer_syntax_uid):
-        problem = "it has no transfer syntax"
+    problem = (
+        uid_problem("transfer syntax UID", transfer_syntax_uid)
+        or uid_problem("SOP Class UID", sop_class_uid)
+        or uid_problem("SOP Instance UID", sop_instance_uid)
+    )
     return Recognised(sop_class_uid, sop_instance_uid, transfer_syntax_uid, offset, problem)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from pydicom.dataset import Dataset
 
@@ -15,21 +15,16 @@ from medserver.scu.exchange import (
     context_for,
     next_message,
     next_message_id,
+    response_to,
     responses,
     send_request,
 )
 from medserver.wire.association import AcceptedContext, Association
-from medserver.wire.command_set import NO_DATA_SET, RESPONSE, CommandField, encode_command_set
+from medserver.wire.command_set import RESPONSE, CommandField
 from medserver.wire.message import Message
-from medserver.wire.requestor import Proposal
 
 Receive = Callable[[AcceptedContext, Message], int]
 """Takes the context and the message of a C-STORE request, reads its data set and returns a status."""
-
-
-def storage_proposals(sop_class_uids: Iterable[str], transfer_syntaxes: tuple[str, ...]) -> list[Proposal]:
-    """Return contexts in which the remote AE can send us instances during a C-GET (PS3.4 C.5.3)."""
-    return [Proposal(uid, transfer_syntaxes, as_scp=True) for uid in sop_class_uids]
 
 
 def move(
@@ -92,13 +87,4 @@ def _receive_instance(association: Association, message: Message, receive: Recei
     except (MedserverError, OSError) as error:
         code, comment = status.PROCESSING_FAILURE, str(error)[:64]
     message.drain(association.limits.drain_max_bytes)
-    command_set = {
-        "AffectedSOPClassUID": message.command_set.get("AffectedSOPClassUID"),
-        "CommandField": CommandField.C_STORE | RESPONSE,
-        "MessageIDBeingRespondedTo": message.message_id,
-        "CommandDataSetType": NO_DATA_SET,
-        "Status": code,
-        "ErrorComment": comment,
-        "AffectedSOPInstanceUID": message.command_set.get("AffectedSOPInstanceUID"),
-    }
-    association.send_message(message.context_id, encode_command_set(command_set))
+    association.send_message(message.context_id, response_to(message, code, ErrorComment=comment))

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from medserver import codecs
 from medserver.dicom import status
-from medserver.errors import ConnectionFailed, MedserverError, NoContextAccepted, RemoteError
-from medserver.log import Event
+from medserver.errors import AssociationAborted, MedserverError, NoContextAccepted, StoreFailure
+from medserver.scu.idle import IdleAssociations
+from medserver.scu.session import Session, Standing
 from medserver.scu.storage import Outgoing, proposals_for, send_instance
 from medserver.wire.association import Association
 from medserver.wire.command_set import CommandField
 from medserver.wire.limits import WireLimits
-from medserver.wire.requestor import Address, Proposal, associate
-
-OPEN_ATTEMPTS_MAX = 3
-"""After so many associations in a row that could not be opened or broke, the remote AE is given up."""
-
-logger = logging.getLogger(__name__)
+from medserver.wire.pace import Pace
+from medserver.wire.requestor import Address
 
 
 class StorageSender:
-    """Sends instances to one remote AE; a context manager that releases its associations.
+    """Sends instances to one remote AE; a context manager that releases its associations in the background.
+
+    One thread uses it; any thread may call `interrupt`.
 
     Parameters
     ----------
@@ -40,6 +38,19 @@ class StorageSender:
         Whose C-MOVE it is.
     preferred : sequence of str
         The transfer syntaxes that the remote AE is to be sent, the best first.
+    standing, listens_within_s
+        As for `Session`.
+    pace : Pace, optional
+        How fast is sent; shared with others who send to it.
+    should_stop : callable
+        Tells whether to stop: what waits for the pace then ends, as by `interrupt`.
+    idle, keeps_while
+        As for `Session`.
+
+    Attributes
+    ----------
+    standing : Standing
+        What is known of the remote AE.
     """
 
     def __init__(
@@ -51,31 +62,40 @@ class StorageSender:
         transcoder: codecs.Transcoder,
         move_originator: tuple[str, int] | None = None,
         preferred: Sequence[str] = (),
+        standing: Standing | None = None,
+        listens_within_s: float = 0.0,
+        pace: Pace | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+        idle: IdleAssociations | None = None,
+        keeps_while: Callable[[], bool] | None = None,
     ) -> None:
-        self._address = address
-        self._calling_ae_title = calling_ae_title
+        self.standing = standing or Standing()
         self._limits = limits
         self._transcoding = codecs.TranscodeAhead(transcoder)
         self._move_originator = move_originator
         self._preferred = preferred
-        self._groups: list[list[Proposal]] = proposals_for(kinds, preferred)
-        self._group_of = {
-            proposal.abstract_syntax: index
-            for index, group in enumerate(self._groups)
+        self._pace = pace
+        self._should_stop = should_stop
+        groups = proposals_for(kinds, preferred)
+        self._sessions = [
+            Session(
+                address, group, calling_ae_title, limits, self.standing, listens_within_s, idle, keeps_while
+            )
+            for group in groups
+        ]
+        self._session_of = {
+            proposal.abstract_syntax: session
+            for group, session in zip(groups, self._sessions, strict=True)
             for proposal in group
         }
-        self._associations: dict[int, Association] = {}
-        self._refused: dict[int, NoContextAccepted] = {}
-        self._attempts = 0
 
     def __enter__(self) -> StorageSender:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._transcoding.close()
-        for association in self._associations.values():
-            association.release()
-        self._associations.clear()
+        for session in self._sessions:
+            session.close()
 
     def open(self) -> None:
         """Open an association, to learn early whether the remote AE can be reached and takes anything.
@@ -87,13 +107,15 @@ class StorageSender:
         NoContextAccepted
             It takes nothing of what will be sent.
         """
-        for group in range(len(self._groups)):
+        refusal = None
+        for session in self._sessions:
             try:
-                self._association(group)
+                session.open()
                 return
-            except NoContextAccepted:
-                if len(self._refused) == len(self._groups):
-                    raise
+            except NoContextAccepted as error:
+                refusal = error
+        if refusal is not None:
+            raise refusal
 
     def send(self, outgoing: Outgoing) -> tuple[int, str]:
         """Send an instance and wait for the answer.
@@ -101,17 +123,12 @@ class StorageSender:
         Returns
         -------
         tuple of (int, str)
-            The status of the remote AE, or 0x0110 when it could not be asked, and a comment.
+            The status of the remote AE, or 0x0110 where there is none, and a comment.
         """
         try:
             return self.deliver(outgoing)
-        except NoContextAccepted as error:  # no failure of the remote AE, which may take what others propose
-            return status.PROCESSING_FAILURE, str(error)
-        except RemoteError as error:
-            logger.warning(Event("not sent", remote=str(self._address), reason=str(error)))
-            return status.PROCESSING_FAILURE, str(error)
-        except MedserverError as error:
-            return status.PROCESSING_FAILURE, str(error)
+        except (MedserverError, MemoryError) as error:
+            return status.PROCESSING_FAILURE, str(error) or type(error).__name__
 
     def deliver(self, outgoing: Outgoing) -> tuple[int, str]:
         """Send an instance and wait for the answer.
@@ -130,41 +147,32 @@ class StorageSender:
         MedserverError
             The instance cannot be read, or cannot be brought into a transfer syntax that it takes.
         """
-        group = self._group_of[outgoing.sop_class_uid]
-        for is_last in (False, True):  # a broken association is opened again once: to send twice is harmless
-            if self._attempts >= OPEN_ATTEMPTS_MAX:
-                raise ConnectionFailed("the remote AE failed too often, and is not sent to any more")
-            try:
-                return self._exchange(self._association(group), outgoing)
-            except NoContextAccepted:
-                raise
-            except (RemoteError, OSError) as error:  # OSError: the file failed in the midst of its message
-                self._attempts += 1
-                if broken := self._associations.pop(group, None):
-                    broken.abort()
-                    broken.dul.finish()
-                if is_last:
-                    raise error if isinstance(error, RemoteError) else ConnectionFailed(str(error)) from error
-        raise AssertionError("unreachable")
+        session = self._session_of[outgoing.sop_class_uid]
+        try:
+            return session.perform(lambda association: self._store(association, outgoing))
+        except OSError as error:
+            raise StoreFailure(f"the instance cannot be read: {error.strerror or error}") from error
 
-    def _exchange(self, association: Association, outgoing: Outgoing) -> tuple[int, str]:
-        message_id = send_instance(
-            association, outgoing, self._transcoding, self._move_originator, self._preferred
-        )
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether nothing more is sent because of `interrupt`, or because it was to stop."""
+        return any(session.is_interrupted for session in self._sessions)
+
+    def interrupt(self) -> None:
+        """End what is under way, from any thread: nothing more is sent."""
+        for session in self._sessions:
+            session.interrupt()
+
+    def _store(self, association: Association, outgoing: Outgoing) -> tuple[int, str]:
+        association.pace, association.should_stop = self._pace, self._should_stop
+        try:
+            message_id = send_instance(
+                association, outgoing, self._transcoding, self._move_originator, self._preferred
+            )
+        except AssociationAborted:
+            if self._should_stop():  # it is neither a failure of the remote AE nor to be repeated
+                self.interrupt()
+            raise
         response = association.wait_response(CommandField.C_STORE, message_id, self._limits.dimse_timeout_s)
-        self._attempts = 0
         command_set = response.command_set
         return command_set.get("Status", status.PROCESSING_FAILURE), str(command_set.get("ErrorComment", ""))
-
-    def _association(self, group: int) -> Association:
-        if group in self._refused:
-            raise self._refused[group]
-        if group not in self._associations:
-            try:
-                self._associations[group] = associate(
-                    self._address, self._groups[group], self._calling_ae_title, self._limits
-                )
-            except NoContextAccepted as error:
-                self._refused[group] = error
-                raise
-        return self._associations[group]

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from medserver import codecs
 from medserver.errors import CannotTranscode, DamagedObject, TransferSyntaxNotSupported
 from medserver.scu.exchange import DATA_SET_FOLLOWS, PRIORITY_MEDIUM, next_message_id
+from medserver.scu.padding import send_data_set
 from medserver.wire.association import AcceptedContext, Association
 from medserver.wire.command_set import CommandField, encode_command_set
 from medserver.wire.requestor import CONTEXTS_MAX, Proposal
@@ -169,7 +170,7 @@ def send_instance(
     problem = CannotTranscode("the peer accepted no presentation context for the instance")
     for number, context in enumerate(choose_contexts(association, outgoing, preferred)):
         try:
-            if context.transfer_syntax_uid != outgoing.transfer_syntax_uid:
+            if number == 0 and context.transfer_syntax_uid != outgoing.transfer_syntax_uid:
                 _transcode_ahead(association, outgoing, transcoding, preferred)
             _send_checked(association, outgoing, transcoding, context, command_set)
         except CannotTranscode as error:  # nothing has been sent
@@ -216,13 +217,13 @@ def _send_data_set(
     """Send the message with the data set as stored, or transcoded to the transfer syntax of the context."""
     if context.transfer_syntax_uid == outgoing.transfer_syntax_uid:
         with outgoing.open_data_set() as stored:
-            association.send_file(context.context_id, command_set, stored, outgoing.size_bytes)
+            send_data_set(association, context.context_id, command_set, stored, outgoing.size_bytes)
         return
     try:
         with (
             transcoding.transcode(outgoing, context.transfer_syntax_uid) as transcoded,
             transcoded.open() as data_set,
         ):
-            association.send_file(context.context_id, command_set, data_set, transcoded.size_bytes)
+            send_data_set(association, context.context_id, command_set, data_set, transcoded.size_bytes)
     except TransferSyntaxNotSupported as error:
         raise CannotTranscode(str(error)) from None

@@ -13,6 +13,7 @@ from medserver.config import ConfigFile
 from medserver.errors import MedserverError
 from medserver.log import Event
 from medserver.node import Node, open_node
+from medserver.scu import releasing
 from medserver.server.heartbeat import Heartbeat
 from medserver.server.signals import is_asked_to_stop
 from medserver.services.policy import NodePolicy
@@ -72,17 +73,18 @@ def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, su
         if os.getppid() != supervisor or not acceptor.alive or heartbeat.is_outdated:
             break
         config_file.current  # noqa: B018 - a changed file is taken over, or complained of, also when nobody calls
-        _rest(node)
+        _seal_idle_journals(node)
     heartbeat.stop()
     acceptor.stop(DRAIN_S)
+    releasing.wait()
     node.close()
 
 
-def _rest(node: Node) -> None:
+def _seal_idle_journals(node: Node) -> None:
     """Let the volumes place what was received a while ago."""
     for volume in node.volumes.values():
         try:
-            volume.rest()
+            volume.seal_if_idle()
         except MedserverError as error:
             logger.error(Event("volume", volume=volume.name, problem=str(error)))
 

@@ -14,6 +14,7 @@ from medserver.config import Config
 from medserver.errors import IndexFailure
 from medserver.log import Event
 from medserver.node import TRANSCODED
+from medserver.work import alone
 
 _SQLITE = "sqlite:///"
 
@@ -56,8 +57,8 @@ def require_writable(config: Config) -> None:
 
 
 def _is_own(name: str, config: Config) -> bool:
-    """Tell whether something in the data folder is the node's: lock, UUID, index, volume, or beside them."""
-    if name in (lock.FILE_NAME, host.FILE_NAME, UNFINISHED, TRANSCODED):
+    """Tell whether something in the data folder is the node's: locks, UUID, index, volume, or beside them."""
+    if name in (lock.FILE_NAME, alone.FILE_NAME, host.FILE_NAME, UNFINISHED, TRANSCODED):
         return True
     if any(volume.path is not None and volume.path == config.node.data / name for volume in config.volumes):
         return True

@@ -17,7 +17,7 @@ from medserver.store import Volume
 
 INTERVAL_S = 0.25
 RETRY_S = 5.0
-SWEEP_INTERVAL_S = 60.0
+REMOVE_UNFINISHED_INTERVAL_S = 60.0
 NICENESS = 10
 
 logger = logging.getLogger(__name__)
@@ -40,9 +40,9 @@ def run(config_file: ConfigFile, supervisor: int) -> None:
     placer.place()
     while wait_for_signal(STOP_SIGNALS, INTERVAL_S) is None and os.getppid() == supervisor:
         placer.place()
-        placer.sweep_now_and_then()
+        placer.remove_unfinished_now_and_then()
     placer.place(finally_=True)
-    placer.sweep()  # the others have ended: what is there belongs to nobody
+    placer.remove_unfinished()  # the others have ended: what is there belongs to nobody
     node.close()
 
 
@@ -62,7 +62,7 @@ class Placer:
         self._processes = processes
         self._failing: set[str] = set()
         self._next_at: dict[str, float] = {}
-        self._sweep_at = 0.0
+        self._remove_unfinished_at = 0.0
 
     def place(self, finally_: bool = False) -> None:
         """Tend every volume, but for those where that has just failed.
@@ -74,28 +74,28 @@ class Placer:
         """
         for volume in self._volumes:
             if finally_:
-                self._try(volume, volume.settle)
+                self._try(volume, volume.place_all)
             elif time.monotonic() >= self._next_at.get(volume.name, 0.0):
-                self._tend(volume)
+                self._maintain(volume)
 
-    def _tend(self, volume: Volume) -> None:
+    def _maintain(self, volume: Volume) -> None:
         spares = self._processes if volume is self._volumes[0] else 0  # only the primary is received into
-        if not self._try(volume, partial(volume.tend, spares)):
+        if not self._try(volume, partial(volume.maintain, spares)):
             self._next_at[volume.name] = time.monotonic() + RETRY_S
         elif volume.name in self._failing:
             logger.info(Event("volume", volume=volume.name, state="works again"))
             self._failing.discard(volume.name)
 
-    def sweep_now_and_then(self) -> None:
+    def remove_unfinished_now_and_then(self) -> None:
         """Remove what processes left that have died since the last time, where nothing is received at the moment."""
-        if time.monotonic() >= self._sweep_at and not self._volumes[0].is_receiving():
-            self._sweep_at = time.monotonic() + SWEEP_INTERVAL_S
-            self.sweep()
+        if time.monotonic() >= self._remove_unfinished_at and not self._volumes[0].is_receiving():
+            self._remove_unfinished_at = time.monotonic() + REMOVE_UNFINISHED_INTERVAL_S
+            self.remove_unfinished()
 
-    def sweep(self) -> None:
+    def remove_unfinished(self) -> None:
         """Remove what dead processes left half written."""
         for volume in self._volumes:
-            self._try(volume, volume.sweep)
+            self._try(volume, volume.remove_unfinished)
 
     def _try(self, volume: Volume, work: Callable[[], object]) -> bool:
         """Do something about a volume; False if it failed, which is logged when it begins."""

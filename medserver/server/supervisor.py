@@ -160,10 +160,15 @@ class Supervisor:
     # -- processes ----------------------------------------------------------------------------------------
 
     def _start(self, index: int) -> None:
-        """Start the process of a place in the roster, the placer or a worker."""
+        """Start the process of a place in the roster, the placer or a worker; later, if that is not possible now."""
         if index > PLACER:
             self._roster.forget(index)
-        process_id = os.fork()
+        try:
+            process_id = os.fork()
+        except OSError as error:  # the system has no process or no memory for one: the others go on meanwhile
+            logger.error(Event("process", problem=f"cannot be started: {error.strerror}"))
+            self._restart_at[index] = time.monotonic() + RESTART_DELAY_S
+            return
         if process_id == 0:
             self._be_child(index)
         self._processes[process_id] = index

@@ -10,6 +10,7 @@ from contextlib import closing
 from medserver.config import ConfigFile
 from medserver.log import Event
 from medserver.node import open_node
+from medserver.scu import releasing
 from medserver.server.acceptor_process import DRAIN_S
 from medserver.server.hangup import Hangup
 from medserver.server.heartbeat import Heartbeat
@@ -92,4 +93,5 @@ def _perform(
         config_file.current  # noqa: B018 - a changed file is taken over; the threads of the runner do all the rest
     heartbeat.stop()
     runner.stop(DRAIN_S)
+    releasing.wait()
     node.close()

@@ -11,18 +11,23 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from medserver import archive
-from medserver.archive.header_values import element_of
+from medserver.archive.fetch import HEADER_DEPTH_MAX
+from medserver.archive.header_values import SEQUENCE_ELEMENTS_MAX
 from medserver.dicom.acquisition import PLAIN_KEYWORDS
+from medserver.dicom.data_sets import stored_element
 from medserver.dicom.dataset_values import value_of
 from medserver.dicom.matching import matches_item
-from medserver.errors import StoreFailure
-from medserver.index import StoredInstance
+from medserver.dicom.representations import representation_of
+from medserver.errors import CannotUnderstand, StoreFailure
+from medserver.index import StoredCopy
 from medserver.log import Event
 from medserver.node import Node
+from medserver.services.answer import UNREADABLE
 from medserver.services.plan import Plan
 
 logger = logging.getLogger(__name__)
@@ -66,29 +71,39 @@ def _item(item: Mapping[str, str]) -> Dataset:
     for keyword, text in item.items():
         tag = tag_for_keyword(keyword)
         assert tag is not None, keyword
-        dataset.add_new(tag, dictionary_VR(tag), text)
+        dataset.add_new(tag, representation_of(tag), text)
     return dataset
 
 
 def _of_image(
-    node: Node, plan: Plan, stored: StoredInstance, acquisition: Mapping[str, Any] | None
+    node: Node, plan: Plan, stored: StoredCopy, acquisition: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
     conditions = plan.further_keywords & PLAIN_KEYWORDS
     known = {keyword: acquisition.get(keyword) for keyword in conditions} if acquisition is not None else {}
     header_keywords = plan.further_keywords - known.keys()
-    header = _header(node, stored) if header_keywords else Dataset()
-    elements = {keyword: element_of(header, keyword) for keyword in header_keywords}
-    readable = Dataset({element.tag: element for element in elements.values() if element is not None})
+    header = _header(node, stored) if header_keywords else None
+    elements = {keyword: _element(header, keyword) for keyword in header_keywords}
+    readable = Dataset({element.tag: element for element in elements.values() if isinstance(element, DataElement)})
     comparable = {keyword: value_of(readable, keyword) for keyword in header_keywords}
     if not matches_item(plan.further_conditions, known | comparable):
         return None
     return {keyword: _answer([value]) for keyword, value in known.items()} | elements
 
 
-def _header(node: Node, stored: StoredInstance) -> Dataset:
+def _element(header: Dataset | None, keyword: str) -> Any:
+    """Return an element, None if it is absent; `UNREADABLE` if it cannot be read, and is neither matched nor told."""
+    if header is None:
+        return UNREADABLE
+    try:
+        return stored_element(header, keyword, elements_max=SEQUENCE_ELEMENTS_MAX, depth_max=HEADER_DEPTH_MAX)
+    except CannotUnderstand:
+        return UNREADABLE
+
+
+def _header(node: Node, stored: StoredCopy) -> Dataset | None:
     """Read a stored header; one that is damaged tells nothing, and does not keep the others from being found."""
     try:
         return archive.read_header(node, stored)
     except StoreFailure as error:
         logger.error(Event("header", sop_instance_uid=stored.sop_instance_uid, problem=str(error)))
-        return Dataset()
+        return None

@@ -9,23 +9,23 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from pydicom.charset import python_encoding
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from medserver.codecs.data_sets import write_element
-from medserver.codecs.syntaxes import encoding_of
-from medserver.dicom.character_sets import TEXT_VRS, character_set_for, is_usable
+from medserver.dicom.character_sets import SPECIFIC_CHARACTER_SET, character_set_for, is_usable, python_codecs
+from medserver.dicom.data_sets import write_element
+from medserver.dicom.encodings import SHORT_LENGTH_MAX_BYTES, encoding_of, padded
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
+from medserver.dicom.representations import BINARY_NUMBERS, FLOAT_VRS, LONG_LENGTH, TEXT_VRS
 
 DEFAULT_CHARACTER_SET = "ISO_IR 100"
 """Stated for values that every character set can represent: (0008,0005) is always present."""
 
-_LONG_FORM = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
-_NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+UNREADABLE = object()
+"""In the place of a value that is stored and cannot be read."""
 
-SPECIFIC_CHARACTER_SET = 0x00080005
 QUERY_RETRIEVE_LEVEL = 0x00080052
 RETRIEVE_AE_TITLE = 0x00080054
 INSTANCE_AVAILABILITY = "InstanceAvailability"
@@ -43,11 +43,14 @@ class Key:
         The Value Representation of the query.
     keyword : str
         Empty for a key that is not supported: it is returned without a value.
+    constant : str
+        What every answer holds: the creator of a block of private attributes.
     """
 
     tag: int
     vr: str
     keyword: str
+    constant: str = ""
 
 
 class AnswerEncoder:
@@ -76,12 +79,11 @@ class AnswerEncoder:
         requested_character_sets: Sequence[str] = (),
     ) -> None:
         self._encoding = encoding_of(transfer_syntax_uid)
-        self._implicit_vr = self._encoding.implicit_vr
-        self._order = "<" if self._encoding.little_endian else ">"
+        self._header = self._encoding.header
         is_single = len(requested_character_sets) == 1 and is_usable(requested_character_sets)
         self._requested = tuple(requested_character_sets) if is_single else ()
         own = {
-            tag: self._element(tag, vr, _padded(text.encode("ascii", "replace")))
+            tag: self._encoding.element(tag, vr, padded(text.encode("ascii", "replace"), vr))
             for tag, vr, text in (
                 (QUERY_RETRIEVE_LEVEL, "CS", level),
                 (RETRIEVE_AE_TITLE, "AE", retrieve_ae_title),
@@ -89,50 +91,78 @@ class AnswerEncoder:
             if level
         }
         self._parts: list[tuple[int, Key | None, bytes]] = sorted(
-            [(tag, None, encoded) for tag, encoded in own.items()]
+            [(tag, None, encoded) for tag, encoded in {SPECIFIC_CHARACTER_SET: b"", **own}.items()]
             + [self._part(key) for key in keys if key.tag not in own],
             key=lambda part: part[0],
         )
-        self._before = [part for part in self._parts if part[0] < SPECIFIC_CHARACTER_SET]
-        self._after = [part for part in self._parts if part[0] > SPECIFIC_CHARACTER_SET]
 
     def _part(self, key: Key) -> tuple[int, Key | None, bytes]:
         """Return what is known of a key before the first answer."""
         if key.keyword == INSTANCE_AVAILABILITY:
-            return key.tag, None, self._element(key.tag, "CS", b"ONLINE")
-        empty = self._element(key.tag, key.vr, b"")
-        return key.tag, key if key.keyword else None, empty
+            return key.tag, None, self._encoding.element(key.tag, "CS", b"ONLINE")
+        return key.tag, key if key.keyword else None, self._encoding.text(key.tag, key.vr, key.constant)
 
-    def encode(self, values: dict) -> bytes:
-        """Return an encoded identifier.
+    def encode(self, values: dict) -> tuple[bytes, bool]:
+        """Encode an identifier.
 
         Parameters
         ----------
         values : dict of str
-            By keyword: None, str, int, a list of these, a `Dataset` list for a sequence, or a `DataElement`.
+            By keyword: None, str, int, a list of these, a `Dataset` list for a sequence, a `DataElement`, or
+            `UNREADABLE`.
+
+        Returns
+        -------
+        identifier : bytes
+            The encoded identifier.
+        complete : bool
+            Whether every value could be told. A key whose value does not have the form of its VR is left empty.
         """
         character_set = self._character_set(values)
-        codec = python_encoding.get(character_set, "utf-8")
-        encoded = [self._encode_part(part, values, codec, character_set) for part in self._before]
-        encoded.append(self._element(SPECIFIC_CHARACTER_SET, "CS", _padded(character_set.encode())))
-        encoded += [self._encode_part(part, values, codec, character_set) for part in self._after]
-        return b"".join(encoded)
+        [codec] = python_codecs((character_set,))
+        encoded: list[bytes] = []
+        complete = True
+        for part in self._parts:
+            tag, key, ready = part
+            if tag == SPECIFIC_CHARACTER_SET:
+                ready = self._encoding.text(tag, "CS", character_set)
+            elif key is not None:
+                value = values.get(key.keyword)
+                if value is not None and value != "":
+                    try:
+                        ready = self._encoded(key, value, codec)
+                    except PYDICOM_ERRORS:
+                        complete = False
+            encoded.append(ready)
+        return b"".join(encoded), complete
 
-    def _encode_part(self, part, values: dict, codec: str, character_set: str) -> bytes:
-        tag, key, ready = part
-        if key is None:
-            return ready
-        value = values.get(key.keyword)
-        if value is None or value == "":
-            return ready
+    def _encoded(self, key: Key, value: object, codec: str) -> bytes:
+        """Encode a value; what it raises is among `PYDICOM_ERRORS`."""
+        if value is UNREADABLE:
+            raise ValueError("a stored value that cannot be read")
         if isinstance(value, DataElement):
-            try:
-                return self._written(value, character_set)
-            except PYDICOM_ERRORS:
-                return ready  # a stored value that breaks the rules of its VR
-        if key.vr == "SQ":
-            return self._written(DataElement(tag, "SQ", value), character_set)
-        return self._element(tag, key.vr, self._value(key.vr, value, codec))
+            return write_element(value, self._encoding, [codec])
+        vr = key.vr
+        if vr == "SQ":
+            return write_element(DataElement(key.tag, "SQ", value), self._encoding, [codec])
+        if vr in BINARY_NUMBERS:
+            raw = self._numbers(vr, value)
+        else:
+            raw = self._text(vr, value, codec)
+        return self._header(key.tag, vr, len(raw)) + raw
+
+    def _numbers(self, vr: str, value: object) -> bytes:
+        numbers = map(float if vr in FLOAT_VRS else int, value if isinstance(value, (list, tuple)) else [value])
+        values = list(numbers)
+        return struct.pack(f"{self._encoding.byte_order}{len(values)}{BINARY_NUMBERS[vr]}", *values)
+
+    def _text(self, vr: str, value: object, codec: str) -> bytes:
+        texts = list(map(str, value)) if isinstance(value, (list, tuple)) else [str(value)]
+        codec = codec if vr in TEXT_VRS else "ascii"
+        raw = padded("\\".join(texts).encode(codec), vr)
+        if len(raw) <= SHORT_LENGTH_MAX_BYTES or self._encoding.implicit_vr or vr in LONG_LENGTH:
+            return raw
+        return padded(_cut(texts, codec), vr)
 
     def _character_set(self, values: dict) -> str:
         texts = list(_texts(values.values()))
@@ -140,26 +170,15 @@ class AnswerEncoder:
             return self._requested[0] if self._requested else DEFAULT_CHARACTER_SET
         return character_set_for(texts, self._requested) or DEFAULT_CHARACTER_SET
 
-    def _value(self, vr: str, value: object, codec: str) -> bytes:
-        values = value if isinstance(value, (list, tuple)) else [value]
-        if vr in _NUMBERS:
-            return b"".join(struct.pack(self._order + _NUMBERS[vr], _number(vr, one)) for one in values)
-        text = "\\".join(map(str, values))
-        raw = text.encode(codec if vr in TEXT_VRS else "ascii", "replace")
-        return _padded(raw, b"\0" if vr == "UI" else b" ")
 
-    def _element(self, tag: int, vr: str, raw: bytes) -> bytes:
-        group, element = tag >> 16, tag & 0xFFFF
-        if self._implicit_vr:
-            return struct.pack("<HHI", group, element, len(raw)) + raw
-        if vr in _LONG_FORM:
-            return struct.pack(self._order + "HH2sHI", group, element, vr.encode(), 0, len(raw)) + raw
-        raw = raw[:0xFFFE]
-        return struct.pack(self._order + "HH2sH", group, element, vr.encode(), len(raw)) + raw
-
-    def _written(self, element: DataElement, character_set: str) -> bytes:
-        """Encode an element of a stored header, sequences included."""
-        return write_element(element, self._encoding, [python_encoding.get(character_set, "utf-8")])
+def _cut(texts: Sequence[str], codec: str) -> bytes:
+    """Return what 16 bits can tell the length of: whole values, or of a single one whole characters."""
+    encoded = [text.encode(codec) for text in texts]
+    ends = accumulate(len(raw) + 1 for raw in encoded)
+    count = sum(end <= SHORT_LENGTH_MAX_BYTES for end in ends)
+    if count:
+        return b"\\".join(encoded[:count])
+    return encoded[0][:SHORT_LENGTH_MAX_BYTES].decode(codec, "ignore").encode(codec)
 
 
 def _texts(values):
@@ -175,13 +194,3 @@ def _texts(values):
             yield from _texts(element for element in value)
         elif value is not None and not isinstance(value, (bytes, int, float, dict)):
             yield str(value)
-
-
-def _number(vr: str, value: object) -> int | float:
-    return float(value) if vr in ("FL", "FD") else int(value)
-
-
-def _padded(raw: bytes, padding: bytes = b" ") -> bytes:
-    return raw + padding if len(raw) % 2 else raw
-
-

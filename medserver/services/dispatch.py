@@ -7,24 +7,26 @@ import time
 from collections.abc import Iterator
 
 from medserver.archive.follow_ups import note_complete
-from medserver.config import Remote
+from medserver.config import Config, Remote
 from medserver.dicom import status
 from medserver.errors import (
     AssociationAborted,
     MedserverError,
-    NoSuchSOPClass,
     NotAuthorised,
     SOPClassNotSupported,
     UnrecognisedOperation,
 )
 from medserver.log import Event, escaped
 from medserver.node import Node
-from medserver.services import reporting
-from medserver.services.registry import service_for
+from medserver.scu.counts import Counts, Outcome
+from medserver.scu.exchange import DATA_SET_FOLLOWS, response_to
+from medserver.services.registry import Service, service_for
+from medserver.services.reporting import Reporter
 from medserver.services.request import Handler, Request, Response
-from medserver.services.responses import status_of
-from medserver.wire.acceptor import AcceptedAssociation
-from medserver.wire.command_set import NO_DATA_SET, NORMALISED, RESPONSE, CommandField, encode_command_set
+from medserver.services.responses import answer_to, is_stated, operation_name
+from medserver.wire.accepted_association import AcceptedAssociation
+from medserver.wire.association import AcceptedContext
+from medserver.wire.command_set import NO_DATA_SET, RESPONSE, CommandField
 from medserver.wire.message import Message
 from medserver.wire.pdata import pdata_pieces
 
@@ -40,31 +42,36 @@ ERROR_COMMENT_MAX = 64
 logger = logging.getLogger(__name__)
 
 
-def serve(association: AcceptedAssociation, node: Node) -> None:
-    """Serve an association until the peer releases it or the node stops.
+def serve(association: AcceptedAssociation, node: Node) -> bool:
+    """Serve an association until the peer releases it, is silent for a while, or the node stops.
+
+    Returns
+    -------
+    bool
+        Whether the association is idle, and goes on when something arrives.
 
     Raises
     ------
     AssociationAborted
         The association ended in any other way.
     """
+    reporter = Reporter(association)
+    counts = association.counts = association.counts or Counts()
+    is_idle = False
     try:
-        while True:
-            association.idle = True  # before the look at `stopping`: who stops the node looks in the other order
-            if association.stopping:
-                association.abort_as_provider()
-                return
-            message = reporting.next_message(association, lambda request: dispatch(association, request, node))
-            if message is None:
-                _note_complete(association, node)
-                return
-            association.idle = False
-            dispatch(association, message, node)
+        while (message := reporter.next_request()) is not None:
+            dispatch(association, message, node, counts)
+        is_idle = association.is_established
     except AssociationAborted:
         if not association.stopping:
             raise
     finally:
-        reporting.abandon(association)
+        if not is_idle:
+            counts.log()
+            reporter.abandon()
+    if association.is_released:
+        _note_complete(association, node)
+    return is_idle
 
 
 def _note_complete(association: AcceptedAssociation, node: Node) -> None:
@@ -75,13 +82,13 @@ def _note_complete(association: AcceptedAssociation, node: Node) -> None:
         logger.warning("the end of an association is not noted: %s", error)
 
 
-def dispatch(association: AcceptedAssociation, message: Message, node: Node) -> None:
-    """Perform one request and send every response to it."""
+def dispatch(association: AcceptedAssociation, message: Message, node: Node, counts: Counts) -> None:
+    """Perform one request, send every response to it, and count what became of it."""
     if message.command_field == CommandField.C_CANCEL or message.command_field & RESPONSE:
         return  # it came too late, or nobody waits for it
-    responder = _Responder(association, message)
+    responder = Responder(association, message, counts)
     try:
-        request, handler = _find_handler(association, message, node)
+        request, handler = _find_handler(association, message, node, counts)
         result = handler(request, node)
         if isinstance(result, Response):
             responder.send_last(result)
@@ -90,10 +97,10 @@ def dispatch(association: AcceptedAssociation, message: Message, node: Node) -> 
     except AssociationAborted:
         raise
     except MedserverError as error:
-        code = status_of(error, normalised=message.command_field in NORMALISED)
-        if association.failures.allows((message.command_field, code)):
-            logger.info(Event(responder.operation, status=f"{code:04X}", comment=str(error)))
-        responder.fail(code, str(error), getattr(error, "error_id", None))
+        answer = answer_to(error, message.command_field)
+        if association.failures.allows((message.command_field, answer.code)):
+            logger.info(Event(responder.operation, status=f"{answer.code:04X}", comment=str(error)))
+        responder.fail(answer.code, str(error), answer.error_id)
     except Exception:
         # A mistake of ours. The peer learns no more than that the operation failed.
         logger.exception("%s failed", responder.operation)
@@ -101,44 +108,76 @@ def dispatch(association: AcceptedAssociation, message: Message, node: Node) -> 
 
 
 def _find_handler(
-    association: AcceptedAssociation, message: Message, node: Node
+    association: AcceptedAssociation, message: Message, node: Node, counts: Counts
 ) -> tuple[Request, Handler]:
     """Return the request and its handler, or raise why there is none.
 
-    The rights are those of the configuration of this moment, not those of the negotiation.
+    The rights are those of the configuration of this moment, not those of the negotiation; the roles are those of the
+    negotiation.
     """
     command_set = message.command_set
     context = association.contexts[message.context_id]
     sop_class_uid = command_set.get("AffectedSOPClassUID") or command_set.get("RequestedSOPClassUID") or ""
-    remote = _remote(association, node)
+    config = node.config.current
+    remote = _remote(association, config)
     if remote is None:
         raise NotAuthorised("the calling AE is no longer configured")
     service = service_for(context.abstract_syntax, remote.private_sop_classes)
     if service is None:
         raise SOPClassNotSupported("the SOP class is no longer served for the calling AE")
-    if not remote.permits(service.right):
-        raise NotAuthorised(f"{service.right} is not allowed for the calling AE")
-    handler = service.operations.get(message.command_field)
-    if handler is None:
-        raise UnrecognisedOperation("the SOP class does not have this operation")
+    handler = _handler_of(message.command_field, service, context, remote)
     if sop_class_uid != context.abstract_syntax and service.right != "store":
-        error = NoSuchSOPClass if message.command_field in NORMALISED else SOPClassNotSupported
-        raise error("the SOP class is not that of the presentation context")
-    extended = association.acceptor.sop_class_extended.get(context.abstract_syntax, b"")
-    return Request(association, message, context, sop_class_uid, remote, extended), handler
+        raise SOPClassNotSupported("the SOP class is not that of the presentation context")
+    extended = association.acceptor.extended.get(context.abstract_syntax, b"")
+    request = Request(
+        association=association,
+        message=message,
+        context=context,
+        sop_class_uid=sop_class_uid,
+        remote=remote,
+        config=config,
+        extended=extended,
+        counts=counts,
+    )
+    return request, handler
 
 
-def _remote(association: AcceptedAssociation, node: Node) -> Remote | None:
+def _handler_of(command_field: int, service: Service, context: AcceptedContext, remote: Remote) -> Handler:
+    """Return the handler of an operation, whose invoker must have its role as well as the right (PS3.7 D.3.3.4).
+
+    Raises
+    ------
+    NotAuthorised
+        The role was not negotiated for the presentation context, or the right is missing.
+    UnrecognisedOperation
+        The service does not have the operation.
+    """
+    may_use, may_provide = service.roles_of(remote, context.abstract_syntax)
+    if command_field in service.reverse_operations:
+        handler, right, is_allowed = service.reverse_operations[command_field], service.reverse_right, may_provide
+        role, has_role = "SCP", context.as_scu
+    elif command_field in service.operations:
+        handler, right, is_allowed = service.operations[command_field], service.right, may_use
+        role, has_role = "SCU", context.as_scp
+    else:
+        raise UnrecognisedOperation("the SOP class does not have this operation")
+    if not has_role:
+        raise NotAuthorised(f"the calling AE is not the {role} in this presentation context")
+    if not is_allowed:
+        raise NotAuthorised(f"{right} is not allowed for the calling AE")
+    return handler
+
+
+def _remote(association: AcceptedAssociation, config: Config) -> Remote | None:
     """Return the entry of the requestor in the configuration as it is now; looked up when that has changed."""
-    config = node.config.current
     if association.known_by is not config:
         requestor = association.requestor
-        association.peer = config.remotes_for(requestor.ae_title, requestor.address_info.address)
+        association.peer = config.remotes_for(requestor.ae_title, requestor.address)
         association.known_by = config
     return association.peer
 
 
-def _send_all(responder: _Responder, responses: Iterator[Response | None]) -> None:
+def _send_all(responder: Responder, responses: Iterator[Response | None]) -> None:
     """Send pending responses in growing batches, and the last one by itself."""
     try:
         for response in responses:
@@ -152,12 +191,13 @@ def _send_all(responder: _Responder, responses: Iterator[Response | None]) -> No
         responses.close()
 
 
-class _Responder:
-    """Encodes and sends the responses to one request."""
+class Responder:
+    """Encodes, sends and counts the responses to one request."""
 
-    def __init__(self, association: AcceptedAssociation, message: Message) -> None:
+    def __init__(self, association: AcceptedAssociation, message: Message, counts: Counts) -> None:
         self._association = association
         self._message = message
+        self._counts = counts
         self._batch: list[bytes | memoryview] = []
         self._batch_count = 0
         self._batch_limit = 1
@@ -167,10 +207,7 @@ class _Responder:
     @property
     def operation(self) -> str:
         """Return what was asked for, in words."""
-        try:
-            return CommandField(self._message.command_field).name.replace("_", "-")
-        except ValueError:
-            return f"operation {self._message.command_field:04X}"
+        return operation_name(self._message.command_field)
 
     def send_pending(self, response: Response) -> None:
         """Send a pending response, perhaps together with the next ones."""
@@ -192,11 +229,18 @@ class _Responder:
 
     def send_last(self, response: Response) -> None:
         """Send the response that ends the operation."""
+        command_set = self._command_set(response)
         self._flush()
-        self._association.send_message(self._message.context_id, self._command_set(response), response.identifier)
+        if self._message.command_field == CommandField.C_STORE and status.is_performed(response.code):
+            self._count("stored")
+        self._association.send_message(self._message.context_id, command_set, response.identifier)
+
+    def _count(self, outcome: Outcome) -> None:
+        self._counts.add(self._association.contexts[self._message.context_id].abstract_syntax, outcome)
 
     def fail(self, code: int, comment: str, error_id: int | None = None) -> None:
         """End the operation with a failure, once the rest of its data set has been passed over."""
+        self._count("refused")
         if not self._message.drain(self._association.limits.drain_max_bytes):
             self._association.abort_as_provider()
             raise AssociationAborted("the peer goes on with a data set that was refused")
@@ -218,17 +262,20 @@ class _Responder:
         return self._pending_command_sets[response.code]
 
     def _encode(self, response: Response) -> bytes:
-        asked = self._message.command_set
-        return encode_command_set({
-            "AffectedSOPClassUID": asked.get("AffectedSOPClassUID") or asked.get("RequestedSOPClassUID"),
-            "CommandField": self._message.command_field | RESPONSE,
-            "MessageIDBeingRespondedTo": self._message.message_id,
-            "CommandDataSetType": NO_DATA_SET if response.identifier is None else 0x0001,
-            "Status": response.code,
+        """Encode the command set of a response.
+
+        Raises
+        ------
+        LookupError
+            A handler has answered with a status that is not stated of its operation.
+        """
+        if not is_stated(response.code, self._message.command_field):
+            raise LookupError(f"status {response.code:04X} of {self.operation} is not in the table of statuses")
+        return response_to(
+            self._message,
+            response.code,
+            CommandDataSetType=NO_DATA_SET if response.identifier is None else DATA_SET_FOLLOWS,
             # A backslash would separate values in an LO (PS3.5 6.2).
-            "ErrorComment": escaped(response.comment, ERROR_COMMENT_MAX).replace("\\", "/") or None,
-            "AffectedSOPInstanceUID": asked.get("AffectedSOPInstanceUID", asked.get("RequestedSOPInstanceUID")),
-            "EventTypeID": asked.get("EventTypeID"),
-            "ActionTypeID": asked.get("ActionTypeID"),
+            ErrorComment=escaped(response.comment, ERROR_COMMENT_MAX).replace("\\", "/") if response.comment else None,
             **response.elements,
-        })
+        )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydicom.dataset import Dataset
 
-from medserver.codecs.data_sets import read_data_set
-from medserver.errors import CannotUnderstand, OutOfResources
+from medserver.dicom.data_sets import read_data_set
+from medserver.errors import CannotUnderstand, DataSetTooLarge, OutOfResources
 from medserver.node import Node
 from medserver.services.request import Request
 
@@ -24,13 +24,15 @@ def read_identifier(request: Request, node: Node) -> Dataset:
     Raises
     ------
     CannotUnderstand
-        There is none, it is too long, or it cannot be read.
+        There is none, or it cannot be read.
+    DataSetTooLarge
+        It is too long.
     """
     limit_bytes = node.config.current.limits.identifier_size_max_bytes
     try:
         raw = request.message.read_data_set(limit_bytes)
     except OutOfResources:
-        raise CannotUnderstand(f"the identifier is longer than {limit_bytes} bytes") from None
+        raise DataSetTooLarge(f"the identifier is longer than {limit_bytes} bytes") from None
     identifier = read_data_set(
         raw, request.context.transfer_syntax_uid, elements_max=ELEMENTS_MAX, depth_max=DEPTH_MAX
     )

@@ -45,6 +45,11 @@ class InformationModel:
     storage_sop_classes: tuple[str, ...] = ()
 
     @property
+    def has_patient_level(self) -> bool:
+        """Whether its identifiers say who the patient is by unique keys."""
+        return "PATIENT" in self.levels
+
+    @property
     def is_of_patients(self) -> bool:
         """Whether it is a model of patients and studies."""
         return not self.storage_sop_classes
@@ -63,7 +68,7 @@ class InformationModel:
         """
         if not self.is_of_patients:
             return self.levels[0]  # not relevant, and not present (PS3.4 U.4.2, HH.4.2)
-        level = str(identifier.get("QueryRetrieveLevel", "") or "").strip()
+        level = str(identifier.get("QueryRetrieveLevel", "") or "").strip().upper()
         if level not in self.levels:
             raise IdentifierMismatch(f"Query/Retrieve Level must be one of {', '.join(self.levels)}")
         return level

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydicom.dataelem import DataElement
@@ -11,9 +11,10 @@ from pydicom.dataset import Dataset
 from medserver.archive import REQUEST_ATTRIBUTES_ITEM_KEYWORDS
 from medserver.dicom.acquisition import ITEM_KEYWORDS, PLAIN_KEYWORDS
 from medserver.dicom.attributes import EVERY_LEVEL, LEVELS, UNIQUE_KEYS, attribute
-from medserver.dicom.conditions import CombinedRange, Condition
+from medserver.dicom.conditions import CombinedRange, Condition, SequenceMatch
 from medserver.dicom.dataset_values import value_of
 from medserver.dicom.keys import combine_date_times, parse_key
+from medserver.dicom.projection import is_returnable
 from medserver.services.answer import Key
 from medserver.services.model import (
     DATE_TIME_MATCHING,
@@ -24,7 +25,8 @@ from medserver.services.model import (
     negotiated,
 )
 
-_NOT_KEYS = frozenset({"QueryRetrieveLevel", "SpecificCharacterSet", "TimezoneOffsetFromUTC", "RetrieveAETitle"})
+_NOT_KEYS = frozenset({"QueryRetrieveLevel", "SpecificCharacterSet", "RetrieveAETitle"})
+_BEHIND_HEADERS = 0x7FE00000  # Pixel Data, and what follows it
 
 _ITEM_KEYWORDS = {"RequestAttributesSequence": REQUEST_ATTRIBUTES_ITEM_KEYWORDS, **ITEM_KEYWORDS}
 """What the index keeps of the items of sequences."""
@@ -48,6 +50,8 @@ class Plan:
         Everything that was asked for, in the order of tags.
     further_keywords : frozenset of str
         Those that are looked up there: see `acquisition`.
+    sequences : mapping of str to (sequence of Dataset, SequenceMatch or None)
+        What the keys of VR SQ among them ask for and match, by keyword.
     supported : bool
         False when a key is neither matched nor returned, so that answers are FF01.
     """
@@ -58,6 +62,7 @@ class Plan:
     further_conditions: tuple[Condition, ...]
     keys: tuple[Key, ...]
     further_keywords: frozenset[str]
+    sequences: Mapping[str, tuple[Sequence[Dataset], Condition | None]]
     supported: bool
 
 
@@ -67,7 +72,7 @@ def make_plan(identifier: Dataset, model: InformationModel, extended: bytes) -> 
     Parameters
     ----------
     identifier : Dataset
-        All of it decoded. Keys that are not supported are removed from its items.
+        All of it decoded.
     model : InformationModel
         That of the SOP class.
     extended : bytes
@@ -88,9 +93,14 @@ def make_plan(identifier: Dataset, model: InformationModel, extended: bytes) -> 
     keys: list[Key] = []
     further_keywords: set[str] = set()
     supported = True
+    sequences: dict[str, Sequence[Dataset]] = {}
     for element in identifier:
         keyword = element.keyword
-        if keyword in _NOT_KEYS or element.tag.element == 0:
+        if keyword in _NOT_KEYS:
+            continue
+        if element.tag.is_private:
+            supported = supported and element.tag.is_private_creator
+            keys += _private_key(element, identifier)
             continue
         place = _place(element, level, relational) if model.is_of_patients else _place_of_object(element)
         supported = supported and place is not None
@@ -98,30 +108,38 @@ def make_plan(identifier: Dataset, model: InformationModel, extended: bytes) -> 
         keys.append(Key(int(element.tag), known.vr if known else element.VR, keyword if place else ""))
         if place is None:
             continue
+        value = value_of(identifier, keyword)
         if _has_keys_beyond_index(element):
             if level == "IMAGE":
                 place = "further"
             else:
                 supported = False
-                _remove_keys_beyond_index(element)
+                value = _without_keys_beyond_index(keyword, value)
         if place == "further":
             further_keywords.add(keyword)
-        condition = parse_key(keyword, keys[-1].vr, value_of(identifier, keyword), combined=combined)
+        if keys[-1].vr == "SQ":
+            sequences[keyword] = element.value if element.VR == "SQ" else ()
+        condition = parse_key(keyword, keys[-1].vr, value, combined=combined)
         if condition is not None:
             conditions.append(condition)
     if combined:
         conditions = list(combine_date_times(conditions))
-    return _divided(model, level, conditions, keys, further_keywords, supported)
+    matched = {condition.keyword: condition for condition in conditions if isinstance(condition, SequenceMatch)}
+    asked = {keyword: (items, matched.get(keyword)) for keyword, items in sequences.items()}
+    of_index, of_header = _divided(conditions, further_keywords)
+    return Plan(model, level, of_index, of_header, tuple(keys), frozenset(further_keywords), asked, supported)
+
+
+def _private_key(element: DataElement, identifier: Dataset) -> Iterator[Key]:
+    """Yield the key that a private attribute is: never matched, and returned with its creator or not at all."""
+    if is_returnable(element.tag, identifier):
+        constant = str(element.value) if element.tag.is_private_creator else ""
+        yield Key(int(element.tag), element.VR, "", constant)
 
 
 def _divided(
-    model: InformationModel,
-    level: str,
-    conditions: Iterable[Condition],
-    keys: Iterable[Key],
-    further_keywords: set[str],
-    supported: bool,
-) -> Plan:
+    conditions: Iterable[Condition], further_keywords: set[str]
+) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
     """Divide the conditions between the index and the header."""
     of_index: list[Condition] = []
     of_header: list[Condition] = []
@@ -133,9 +151,7 @@ def _divided(
             # Of a date and its time, both are read where the one of them is that the index does not have.
             further_keywords |= keywords
             of_header.append(condition)
-    return Plan(
-        model, level, tuple(of_index), tuple(of_header), tuple(keys), frozenset(further_keywords), supported
-    )
+    return tuple(of_index), tuple(of_header)
 
 
 def _keywords_of(condition: Condition) -> set[str]:
@@ -149,7 +165,7 @@ def _place(element: DataElement, level: str, relational: bool) -> str | None:
 
     In a hierarchical query the keys of lower levels do not take part (PS3.4 C.4.1.2.1).
     """
-    if not element.keyword:
+    if not element.keyword or element.tag >= _BEHIND_HEADERS:
         return None
     known = attribute(element.keyword)
     if known is None:
@@ -167,7 +183,7 @@ def _place(element: DataElement, level: str, relational: bool) -> str | None:
 
 def _place_of_object(element: DataElement) -> str | None:
     """Tell where a key of an object is found that belongs to no patient: mostly in its header."""
-    if not element.keyword:
+    if not element.keyword or element.tag >= _BEHIND_HEADERS:
         return None
     return "index" if element.keyword in ("SOPInstanceUID", "SOPClassUID") else "further"
 
@@ -176,13 +192,11 @@ def _has_keys_beyond_index(element: DataElement) -> bool:
     """Tell whether the items of a sequence in the index ask for what that does not keep of them."""
     kept = _ITEM_KEYWORDS.get(element.keyword)
     return kept is not None and element.VR == "SQ" and any(
-        inner.keyword not in kept and inner.tag.element != 0 for item in element.value for inner in item
+        inner.keyword not in kept for item in element.value for inner in item
     )
 
 
-def _remove_keys_beyond_index(element: DataElement) -> None:
-    """Leave what can be matched: a key that is not supported takes no part in it (PS3.4 C.2.2.1.3)."""
-    for item in element.value:
-        for inner in list(item):
-            if inner.keyword not in _ITEM_KEYWORDS[element.keyword]:
-                del item[inner.tag]
+def _without_keys_beyond_index(keyword: str, items: Iterable[dict]) -> list[dict]:
+    """Return what can be matched: a key that is not supported takes no part in it (PS3.4 C.2.2.1.3)."""
+    kept = _ITEM_KEYWORDS[keyword]
+    return [{inner: value for inner, value in item.items() if inner in kept} for item in items]

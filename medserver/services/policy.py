@@ -1,21 +1,24 @@
-"""Who may come in, and with which presentation contexts: default deny (PS3.8 7.1, PS3.7 D.3)."""
+"""Which associations are accepted, and with which presentation contexts: default deny (PS3.8 7.1, PS3.7 D.3)."""
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from medserver.config import Remote
 from medserver.log import Event
 from medserver.node import Node
 from medserver.services import dispatch, query
-from medserver.services.registry import service_for
-from medserver.wire.acceptor import AcceptedAssociation
+from medserver.services.registry import STORAGE, service_for
+from medserver.services.transfer_syntaxes import ranks_received, ranks_sent
+from medserver.wire.accepted_association import AcceptedAssociation
+from medserver.wire.associate_request import AssociationRequest
 from medserver.wire.negotiation import (
-    CALLED_AE_TITLE_NOT_RECOGNISED,
     CALLING_AE_TITLE_NOT_RECOGNISED,
     Acceptance,
     Refusal,
     Support,
+    negotiate,
 )
 from medserver.wire.throttle import Throttle
 
@@ -35,41 +38,28 @@ class NodePolicy:
         self._node = node
         self._throttle = Throttle(times_max=REFUSALS_NOTED_MAX, keys_max=CALLERS_NOTED_MAX)
 
-    def negotiate(self, association: AcceptedAssociation) -> Acceptance | Refusal:
+    def negotiate(self, request: AssociationRequest, address: str) -> Acceptance | Refusal:
         """Decide on an A-ASSOCIATE request.
 
         The called AE title must be ours, and calling AE title and source address must match an `[ae NAME]` entry.
         """
         config = self._node.config.current
-        requestor = association.requestor
-        calling, called = requestor.ae_title, requestor.primitive.called_ae_title
-        address = requestor.address_info.address
-        who = {"calling": calling, "called": called, "address": address}
-        remote = config.remotes_for(calling, address)
-        if remote is None:
-            if self._throttle.allows((calling, called, address)):
-                logger.warning(Event("refused", **who, reason="unknown caller"))
+        calling, called = request.calling_ae_title, request.called_ae_title
+        table = partial(support, received=config.store.transfer_syntaxes)
+        decision = negotiate(request, config.node.ae_title, config.remotes_for(calling, address), table)
+        if isinstance(decision, Refusal) and self._throttle.allows((calling, called, address)):
+            logger.warning(Event("refused", calling=calling, called=called, address=address, reason=decision.why))
+            if decision == CALLING_AE_TITLE_NOT_RECOGNISED:
                 self._node.index.note_unknown_caller(calling, called, address)
-            return CALLING_AE_TITLE_NOT_RECOGNISED
-        if called != config.node.ae_title:
-            if self._throttle.allows((calling, called, address)):
-                logger.warning(Event("refused", **who, reason="called by another AE title"))
-            return CALLED_AE_TITLE_NOT_RECOGNISED
-        received = config.store.transfer_syntaxes
-        return Acceptance(remote, lambda uid: support(remote, uid, received), query.negotiate_extended)
+        return decision
 
-    def serve(self, association: AcceptedAssociation) -> None:
-        """Serve an established association."""
-        requestor = association.requestor
-        address = requestor.address_info.address
-        logger.info(
-            Event("association", calling=requestor.ae_title, address=address, entry=association.peer.name)
-        )
-        dispatch.serve(association, self._node)
+    def serve(self, association: AcceptedAssociation) -> bool:
+        """Serve an established association until it ends or is idle."""
+        return dispatch.serve(association, self._node)
 
 
 def support(remote: Remote, abstract_syntax: str, received: tuple[str, ...] = ()) -> Support | None:
-    """Return what a remote AE may do with a SOP class.
+    """Return what a remote AE may do with a SOP class: the table of services as negotiation reads it.
 
     For storage, the right to store lets it be the SCU, and the right to get lets it be the SCP that receives the
     sub-operations of its C-GET (PS3.4 C.5.3). The right to commit lets it ask for storage commitment, and report on
@@ -87,14 +77,11 @@ def support(remote: Remote, abstract_syntax: str, received: tuple[str, ...] = ()
     service = service_for(abstract_syntax, remote.private_sop_classes)
     if service is None:
         return None
-    may_use = remote.permits(service.right)
-    may_provide = bool(service.reverse_right) and remote.permits(service.reverse_right)
+    may_use, may_provide = service.roles_of(remote, abstract_syntax)
     if not may_use and not may_provide:
         return None
-    return Support(
-        frozenset(service.transfer_syntaxes),
-        as_scu=may_use,
-        as_scp=may_provide,
-        preferred=received,
-        preferred_to_send=remote.transfer_syntaxes,
-    )
+    if service is STORAGE:
+        ranks = ranks_received(abstract_syntax, received), ranks_sent(abstract_syntax, remote.transfer_syntaxes)
+    else:
+        ranks = (dict.fromkeys(service.transfer_syntaxes, 0),) * 2  # the order of the requestor decides
+    return Support(*ranks, may_use, may_provide, partial(query.negotiate_extended, abstract_syntax))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from medserver.archive.header_values import dataset_of
 from medserver.dicom import status, uids
 from medserver.dicom.attributes import UNIQUE_KEYS
+from medserver.dicom.projection import matching_items
 from medserver.index import Query
 from medserver.log import Event
 from medserver.node import Node
@@ -79,7 +81,8 @@ def find(request: Request, node: Node) -> Iterator[Response | None]:
         if limit and count > limit:
             yield Response(status.OUT_OF_RESOURCES, f"more than {limit} matches")
             return
-        yield Response(pending, identifier=encoder.encode(values))
+        answer, complete = encoder.encode(values)
+        yield Response(pending if complete else status.PENDING_WARNING, identifier=answer)
     logger.info(Event("C-FIND", level=plan.level, conditions=len(plan.conditions), answers=count))
     yield Response()
 
@@ -91,7 +94,6 @@ def _matches(plan: Plan, node: Node) -> Iterator[dict | None]:
     """
     has_further = bool(plan.further_keywords)
     return_keys = tuple(key.keyword for key in plan.keys if key.keyword not in plan.further_keywords)
-    sequences = [key.keyword for key in plan.keys if key.vr == "SQ" and key.keyword in return_keys]
     if has_further:
         return_keys += (UNIQUE_KEYS[plan.level],)
     query = Query(
@@ -106,9 +108,22 @@ def _matches(plan: Plan, node: Node) -> Iterator[dict | None]:
         if values is None:
             yield None
             continue
-        values |= {keyword: [dataset_of(item) for item in values[keyword]] for keyword in sequences if keyword}
         further = further_values(node, plan, values)
-        yield None if further is None else values | further
+        if further is not None:
+            values |= further
+            for keyword, (requested, condition) in plan.sequences.items():
+                if (items := _items(values.get(keyword))) is not None:
+                    values[keyword] = matching_items(items, requested, condition)
+        yield None if further is None else values
+
+
+def _items(value: object) -> list[Dataset] | None:
+    """Return the items of a sequence from the index or a header; None for what is none."""
+    if isinstance(value, DataElement):
+        return list(value.value) if value.VR == "SQ" else None
+    if not isinstance(value, list):
+        return None
+    return [dataset_of(item) if isinstance(item, dict) else item for item in value]
 
 
 def _requested_character_sets(identifier: Dataset) -> tuple[str, ...]:

@@ -6,15 +6,17 @@ Negotiation, dispatch and the conformance statement read `SERVICES`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from pydicom.uid import UID
 
+from medserver.config import Remote
 from medserver.dicom import uids
 from medserver.dicom.non_patient import NON_PATIENT_MODELS
 from medserver.services import commitment, performed_step, query, retrieve, storage, verification
 from medserver.services.request import Handler
+from medserver.services.responses import operation_name
 from medserver.wire.command_set import CommandField
 
 UNCOMPRESSED = (uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN, uids.EXPLICIT_VR_BIG_ENDIAN)
@@ -36,11 +38,13 @@ class Service:
     sop_classes : mapping of str to str
         UIDs and names.
     operations : mapping of CommandField to handler
-        What can be asked for.
+        What the requestor of an association can ask for as the SCU.
     transfer_syntaxes : tuple of str
         What is accepted.
     reverse_right : str
         What an AE's `allow` must list so that it may be the SCP on an association that it opens; empty if none may.
+    reverse_operations : mapping of CommandField to handler
+        What it can invoke then.
     """
 
     name: str
@@ -50,6 +54,21 @@ class Service:
     operations: Mapping[CommandField, Handler]
     transfer_syntaxes: tuple[str, ...]
     reverse_right: str = ""
+    reverse_operations: Mapping[CommandField, Handler] = field(default_factory=dict)
+
+    @property
+    def operation_names(self) -> tuple[str, ...]:
+        """The DIMSE operations that the node performs, in either role."""
+        return tuple(operation_name(one) for one in (*self.operations, *self.reverse_operations))
+
+    def roles_of(self, remote: Remote, sop_class_uid: str) -> tuple[bool, bool]:
+        """Return whether a remote AE may be the SCU, and the SCP, of one of the SOP classes.
+
+        A private one may be received by whoever may get, and stored by whom its entry names.
+        """
+        is_allowed = sop_class_uid in self.sop_classes or sop_class_uid in remote.private_sop_classes
+        may_provide = bool(self.reverse_right) and remote.permits(self.reverse_right)
+        return is_allowed and remote.permits(self.right), may_provide
 
 
 def _names(*sop_class_uids: str) -> Mapping[str, str]:
@@ -142,12 +161,10 @@ SERVICES: tuple[Service, ...] = (
         "PS3.4 J",
         "commit",
         _names(uids.STORAGE_COMMITMENT_PUSH_MODEL),
-        {
-            CommandField.N_ACTION: commitment.request_commitment,
-            CommandField.N_EVENT_REPORT: commitment.receive_report,
-        },
+        {CommandField.N_ACTION: commitment.request_commitment},
         UNCOMPRESSED,
         reverse_right="commit",
+        reverse_operations={CommandField.N_EVENT_REPORT: commitment.receive_report},
     ),
     Service(
         "Modality Performed Procedure Step",
@@ -171,8 +188,11 @@ _BY_SOP_CLASS = {uid: service for service in SERVICES for uid in service.sop_cla
 
 
 def service_for(sop_class_uid: str, private_sop_classes: tuple[str, ...] = ()) -> Service | None:
-    """Return the service of a SOP class; private ones that an AE's entry names are stored."""
+    """Return the service of a SOP class.
+
+    Private ones are of Storage, whoever has stored something of them, and so are others that an AE's entry names.
+    """
     service = _BY_SOP_CLASS.get(sop_class_uid)
-    if service is None and sop_class_uid in private_sop_classes:
+    if service is None and (sop_class_uid in private_sop_classes or uids.is_private_uid(sop_class_uid)):
         return STORAGE
     return service

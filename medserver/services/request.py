@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from medserver.config import Remote
+from medserver.config import Config, Remote
 from medserver.dicom import status
-from medserver.wire.acceptor import AcceptedAssociation
+from medserver.scu.counts import Counts
+from medserver.wire.accepted_association import AcceptedAssociation
 from medserver.wire.association import AcceptedContext
 from medserver.wire.message import Message
 
@@ -28,8 +29,12 @@ class Request:
         The SOP class of the command set.
     remote : Remote
         Who asks.
+    config : Config
+        The configuration that says so: a request is served by one, for each look at the file costs something.
     extended : bytes
         What SOP Class Extended Negotiation agreed on for the SOP class; empty if nothing.
+    counts : Counts
+        Those of the association.
     """
 
     association: AcceptedAssociation
@@ -37,7 +42,9 @@ class Request:
     context: AcceptedContext
     sop_class_uid: str
     remote: Remote
+    config: Config
     extended: bytes = b""
+    counts: Counts = field(default_factory=Counts)
 
     @property
     def cancelled(self) -> bool:

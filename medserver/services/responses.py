@@ -1,50 +1,142 @@
-"""Which DIMSE status an error becomes (PS3.7 C, PS3.4 B.2.3, C.4)."""
+"""What requests are answered with: the one table of statuses, for dispatch, the conformance statement and tests."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from medserver import errors
 from medserver.dicom import status
+from medserver.wire.command_set import CommandField
 
-STATUSES: dict[type[errors.MedserverError], int] = {
-    errors.CannotUnderstand: status.CANNOT_UNDERSTAND,
-    errors.DataSetMismatch: status.DATA_SET_MISMATCH,
-    errors.IdentifierMismatch: status.DATA_SET_MISMATCH,
-    errors.InvalidObjectInstance: status.INVALID_OBJECT_INSTANCE,
-    errors.SOPClassNotSupported: status.SOP_CLASS_NOT_SUPPORTED,
-    errors.DuplicateInstance: status.DUPLICATE,
-    errors.NoSuchInstance: status.NO_SUCH_INSTANCE,
-    errors.NotAuthorised: status.NOT_AUTHORISED,
-    errors.UnrecognisedOperation: status.UNRECOGNISED_OPERATION,
-    errors.NoSuchSOPClass: status.NO_SUCH_SOP_CLASS,
-    errors.NoSuchAction: status.NO_SUCH_ACTION,
-    errors.NoSuchEventType: status.NO_SUCH_EVENT_TYPE,
-    errors.InvalidArgument: status.INVALID_ARGUMENT_VALUE,
-    errors.MissingAttribute: status.MISSING_ATTRIBUTE,
-    errors.MissingAttributeValue: status.MISSING_ATTRIBUTE_VALUE,
-    errors.InvalidAttributeValue: status.INVALID_ATTRIBUTE_VALUE,
-    errors.NoLongerUpdatable: status.PROCESSING_FAILURE,
-    errors.UnknownMoveDestination: status.MOVE_DESTINATION_UNKNOWN,
-    errors.OutOfResources: status.OUT_OF_RESOURCES,
-    errors.ResourceLimitation: status.RESOURCE_LIMITATION,
-    errors.CannotCountMatches: status.CANNOT_COUNT_MATCHES,
-    errors.StoreFailure: status.PROCESSING_FAILURE,
-    errors.IndexFailure: status.PROCESSING_FAILURE,
-    errors.IndexLocked: status.OUT_OF_RESOURCES,
-    errors.IndexUnavailable: status.OUT_OF_RESOURCES,
-    errors.NotPart10: status.PROCESSING_FAILURE,
-    errors.TransferSyntaxNotSupported: status.DATA_SET_MISMATCH,
-    errors.CannotTranscode: status.PROCESSING_FAILURE,
-    errors.RemoteError: status.PROCESSING_FAILURE,
-    errors.ConfigError: status.PROCESSING_FAILURE,
-    errors.BadUsage: status.PROCESSING_FAILURE,
-    errors.RequestError: status.PROCESSING_FAILURE,
+_STORE = frozenset({CommandField.C_STORE})
+_FIND = frozenset({CommandField.C_FIND})
+_MOVE = frozenset({CommandField.C_MOVE})
+_RETRIEVE = _MOVE | {CommandField.C_GET}
+_ECHO = frozenset({CommandField.C_ECHO})
+_CREATE, _SET = frozenset({CommandField.N_CREATE}), frozenset({CommandField.N_SET})
+_READ = frozenset({CommandField.N_GET})
+_ACTION, _EVENT = frozenset({CommandField.N_ACTION}), frozenset({CommandField.N_EVENT_REPORT})
+_NORMALISED = _CREATE | _SET | _READ | _ACTION | _EVENT
+_EVERY: frozenset[CommandField] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One status, and when a request is answered with it.
+
+    Attributes
+    ----------
+    code : int
+        The DIMSE status.
+    operations : frozenset of CommandField
+        The operations that are answered so; empty for every operation, those that no service has included.
+    condition : str
+        When; empty where the errors say it.
+    errors : tuple of type
+        The errors that become this status: these classes, and those below them without a row for the operation.
+    error_id : int or None
+        The Error ID (0000,0903) that goes with it.
+    """
+
+    code: int
+    operations: frozenset[CommandField]
+    condition: str = ""
+    errors: tuple[type[errors.MedserverError], ...] = ()
+    error_id: int | None = None
+
+    def is_for(self, command_field: int) -> bool:
+        """Tell whether an operation can be answered so."""
+        return not self.operations or command_field in self.operations
+
+    @property
+    def when(self) -> str:
+        """The situation in words."""
+        return self.condition or " ".join((error.__doc__ or "").strip().splitlines()[0] for error in self.errors)
+
+
+ANSWERS = (
+    Answer(status.SUCCESS, _EVERY, "The operation was performed."),
+    Answer(status.INVALID_ATTRIBUTE_VALUE, _CREATE | _SET, errors=(errors.InvalidAttributeValue,)),
+    Answer(
+        status.ATTRIBUTE_LIST_ERROR, _SET, "Some attributes must not be changed, and were not; the others were changed."
+    ),
+    # PS3.4 F.7.2.2.4
+    Answer(status.PROCESSING_FAILURE, _SET, errors=(errors.NoLongerUpdatable,), error_id=status.NO_LONGER_UPDATABLE),
+    Answer(status.PROCESSING_FAILURE, _EVERY, "Any other failure.", (errors.MedserverError,)),
+    Answer(status.DUPLICATE, _STORE, errors=(errors.DuplicateInstance,)),
+    Answer(status.DUPLICATE, _CREATE, "There is a performed procedure step of this UID.", (errors.DuplicateInstance,)),
+    Answer(
+        status.NO_SUCH_INSTANCE,
+        _READ | _SET | _ACTION | _EVENT,
+        "There is no performed procedure step of this UID; storage commitment: it is not the well-known instance.",
+        (errors.NoSuchInstance,),
+    ),
+    Answer(status.NO_SUCH_EVENT_TYPE, _EVENT, errors=(errors.NoSuchEventType,)),
+    Answer(status.INVALID_ARGUMENT_VALUE, _ACTION | _EVENT, errors=(errors.InvalidArgument,)),
+    Answer(status.INVALID_OBJECT_INSTANCE, _STORE | _CREATE, errors=(errors.InvalidObjectInstance,)),
+    Answer(status.NO_SUCH_SOP_CLASS, _NORMALISED, errors=(errors.SOPClassNotSupported,)),
+    Answer(status.MISSING_ATTRIBUTE, _CREATE, errors=(errors.MissingAttribute,)),
+    Answer(status.MISSING_ATTRIBUTE_VALUE, _CREATE, errors=(errors.MissingAttributeValue,)),
+    # An N-SET has no status for an attribute that is not there (PS3.7 10.1.3.1.9).
+    Answer(status.MISSING_ATTRIBUTE_VALUE, _SET, errors=(errors.MissingAttribute,)),
+    Answer(
+        status.SOP_CLASS_NOT_SUPPORTED, _STORE | _FIND | _RETRIEVE | _ECHO, errors=(errors.SOPClassNotSupported,)
+    ),
+    Answer(status.NO_SUCH_ACTION, _ACTION, errors=(errors.NoSuchAction,)),
+    Answer(status.NOT_AUTHORISED, _EVERY, errors=(errors.NotAuthorised,)),
+    Answer(status.UNRECOGNISED_OPERATION, _EVERY, errors=(errors.UnrecognisedOperation,)),
+    Answer(status.MISTYPED_ARGUMENT, _READ, errors=(errors.InvalidArgument,)),
+    Answer(
+        status.RESOURCE_LIMITATION,
+        _NORMALISED,
+        errors=(errors.OutOfResources, errors.DataSetTooLarge, errors.IndexLocked, errors.IndexUnavailable),
+    ),
+    Answer(
+        status.OUT_OF_RESOURCES,
+        _STORE | _FIND | _RETRIEVE,
+        errors=(errors.OutOfResources, errors.IndexLocked, errors.IndexUnavailable),
+    ),
+    Answer(status.CANNOT_COUNT_MATCHES, _RETRIEVE, errors=(errors.CannotCountMatches,)),
+    Answer(status.CANNOT_PERFORM_SUBOPERATIONS, _RETRIEVE, "The end; every sub-operation failed."),
+    Answer(status.MOVE_DESTINATION_UNKNOWN, _MOVE, errors=(errors.UnknownMoveDestination,)),
+    Answer(status.DATA_SET_MISMATCH, _STORE, errors=(errors.DataSetMismatch, errors.TransferSyntaxNotSupported)),
+    Answer(status.DATA_SET_MISMATCH, _FIND | _RETRIEVE, errors=(errors.IdentifierMismatch,)),
+    Answer(status.SUBOPERATIONS_WARNING, _RETRIEVE, "The end; some sub-operations failed or had a warning."),
+    Answer(status.CANNOT_UNDERSTAND, _STORE | _FIND | _RETRIEVE, errors=(errors.CannotUnderstand,)),
+    Answer(status.CANCEL, _FIND | _RETRIEVE, "A C-CANCEL of the peer ended the operation."),
+    Answer(status.PENDING, _FIND, "A match."),
+    Answer(status.PENDING, _RETRIEVE, "The numbers of sub-operations so far."),
+    Answer(
+        status.PENDING_WARNING, _FIND, "A match; a key of the query is not supported, or its value cannot be told."
+    ),
+)
+"""Every status that is answered, in ascending order."""
+
+
+_CODES_OF_OTHERS = frozenset(answer.code for answer in ANSWERS if not answer.operations)
+_CODES: dict[int, frozenset[int]] = {
+    field: frozenset(answer.code for answer in ANSWERS if answer.is_for(field)) for field in CommandField
 }
 
 
-def status_of(error: errors.MedserverError, *, normalised: bool = False) -> int:
-    """Return the status of the closest class of an error, for an operation that is a normalised one or not."""
-    rows = (STATUSES[one] for one in type(error).__mro__ if one in STATUSES)
-    code = next(rows, status.PROCESSING_FAILURE)
-    if normalised and code == status.OUT_OF_RESOURCES:  # which is a status of composite services only
-        return status.RESOURCE_LIMITATION
-    return code
+def operation_name(command_field: int) -> str:
+    """Return an operation as the standard writes it, ``C-STORE``."""
+    try:
+        return CommandField(command_field).name.replace("_", "-")
+    except ValueError:
+        return f"operation {command_field:04X}"
+
+
+def is_stated(code: int, command_field: int) -> bool:
+    """Tell whether the table has a status for an operation."""
+    return code in _CODES.get(command_field, _CODES_OF_OTHERS)
+
+
+def answer_to(error: errors.MedserverError, command_field: int) -> Answer:
+    """Return what an operation is answered with that ends with an error: the row of its closest class."""
+    return next(
+        answer
+        for error_class in type(error).__mro__
+        for answer in ANSWERS
+        if error_class in answer.errors and answer.is_for(command_field)
+    )

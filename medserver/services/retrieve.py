@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import islice
 
 from pydicom.dataset import Dataset
 
 from medserver import archive
 from medserver.codecs import TranscodeAhead
 from medserver.config import Remote
+from medserver.destinations import sender_to
 from medserver.dicom import status, uids
 from medserver.dicom.attributes import UNIQUE_KEYS
-from medserver.dicom.conditions import Condition
+from medserver.dicom.conditions import Condition, SingleValue
 from medserver.dicom.dataset_values import value_of
 from medserver.dicom.keys import parse_key
 from medserver.errors import (
-    AssociationAborted,
     CannotCountMatches,
-    ConnectionFailed,
     IdentifierMismatch,
     IndexFailure,
-    MedserverError,
+    OutOfResources,
     RemoteError,
     UnknownMoveDestination,
 )
-from medserver.index import Selection, StoredInstance
-from medserver.log import Event
+from medserver.index import Query, Selection
+from medserver.log import Event, Whole
 from medserver.node import Node
-from medserver.scu.sender import StorageSender
 from medserver.scu.storage import send_instance
 from medserver.services.identifier import read_identifier
 from medserver.services.model import (
@@ -42,15 +39,12 @@ from medserver.services.model import (
     negotiated,
 )
 from medserver.services.request import Request, Response
-from medserver.services.suboperations import perform, refuse
+from medserver.services.suboperations import BackgroundOperation, perform
 from medserver.services.without_bulk_data import send_without_bulk_data
 from medserver.wire.command_set import CommandField
-from medserver.wire.requestor import Address
 
 LISTENS_WITHIN_S = 1.0
-"""How soon after its request the Move Destination must listen."""
-
-LISTENS_RETRY_S = 0.05
+"""How soon after its request the Move Destination must listen: GDCM's C-MOVE SCU listens only once it has sent it."""
 
 logger = logging.getLogger(__name__)
 
@@ -66,54 +60,35 @@ def move(request: Request, node: Node) -> Iterator[Response]:
     """
     selection = _select(request, node)
     destination = _destination(request, node)
-    originator = (request.association.requestor.ae_title, request.message.message_id)
-    sender = StorageSender(
-        Address.of(destination),
+    sender = sender_to(
+        node,
+        destination,
         [(sop_class, syntax) for sop_class, syntax, _ in selection.contexts],
-        node.config.current.node.ae_title,
-        request.association.limits,
-        node.transcoder,
-        originator,
-        destination.transfer_syntaxes,
+        move_originator=(request.association.requestor.ae_title, request.message.message_id),
+        preferred=destination.transfer_syntaxes,
+        listens_within_s=LISTENS_WITHIN_S,
     )
-    with archive.ReadAhead(node, selection) as instances, sender:
-        try:
-            _open(sender, destination)
-        except RemoteError as error:
-            logger.info(Event("C-MOVE", destination=destination.ae_title, problem=str(error)))
-            yield refuse(request, selection.count, selection, str(error))
-            return
-        logger.info(Event("C-MOVE", destination=destination.ae_title, instances=selection.count))
-        yield from perform(
-            request,
-            selection.count,
-            instances,
-            lambda instance: sender.send(instances.outgoing(instance))[0],
-        )
 
+    def perform_all(operation: BackgroundOperation) -> str:
+        problem = ""
+        with archive.ReadAhead(node, selection) as instances, sender:
+            try:
+                sender.open()
+                for instance in operation.wanted(instances):
+                    operation.record(instance, *sender.send(instances.outgoing(instance)))
+                    if problem := sender.standing.reason:
+                        break
+            except (RemoteError, OutOfResources) as error:
+                problem = str(error)
+        if problem:
+            not_sent = operation.remaining
+            logger.info(
+                Event("C-MOVE", destination=destination.ae_title, not_sent=not_sent, problem=Whole(problem))
+            )
+        return problem
 
-def _open(sender: StorageSender, destination: Remote) -> None:
-    """Open the association with the Move Destination, which may begin to listen a moment after its request.
-
-    GDCM's C-MOVE SCU listens for the instances only once it has sent the request: until then it refuses us.
-
-    Raises
-    ------
-    RemoteError, NoContextAccepted
-        As `StorageSender.open` does.
-    """
-    deadline = time.monotonic() + LISTENS_WITHIN_S
-    is_noted = False
-    while True:
-        try:
-            return sender.open()
-        except ConnectionFailed as error:
-            if time.monotonic() > deadline:  # also where a connection is not refused, but gets no answer at all
-                raise
-            if not is_noted:
-                is_noted = True
-                logger.info(Event("C-MOVE", destination=destination.ae_title, tried_again=str(error)))
-        threading.Event().wait(LISTENS_RETRY_S)
+    logger.info(Event("C-MOVE", destination=destination.ae_title, instances=selection.count))
+    return BackgroundOperation(request, selection, perform_all, sender.interrupt).responses()
 
 
 def get(request: Request, node: Node) -> Iterator[Response]:
@@ -131,9 +106,7 @@ def get(request: Request, node: Node) -> Iterator[Response]:
             request,
             selection.count,
             selection,
-            lambda instance: _send_back(
-                request, instance, lambda: send_without_bulk_data(request.association, instance, node)
-            ),
+            lambda instance: _answer(request, send_without_bulk_data(request.association, instance, node)),
         )
         return
     with archive.ReadAhead(node, selection) as instances, TranscodeAhead(node.transcoder) as transcoding:
@@ -141,10 +114,9 @@ def get(request: Request, node: Node) -> Iterator[Response]:
             request,
             selection.count,
             instances,
-            lambda instance: _send_back(
+            lambda instance: _answer(
                 request,
-                instance,
-                lambda: send_instance(
+                send_instance(
                     request.association,
                     instances.outgoing(instance),
                     transcoding,
@@ -154,20 +126,12 @@ def get(request: Request, node: Node) -> Iterator[Response]:
         )
 
 
-def _send_back(request: Request, instance: StoredInstance, send: Callable[[], int]) -> int:
-    """Perform one sub-operation of a C-GET and return its status; `send` returns the Message ID of the request."""
+def _answer(request: Request, message_id: int) -> tuple[int, str]:
+    """Return the status and the comment with which the peer answers a sub-operation of a C-GET."""
     association = request.association
-    try:
-        message_id = send()
-    except AssociationAborted:
-        raise
-    except MedserverError as error:
-        logger.warning(Event("not sent", sop_instance_uid=instance.sop_instance_uid, reason=str(error)))
-        return status.PROCESSING_FAILURE
-    response = association.wait_response(
-        CommandField.C_STORE, message_id, association.limits.dimse_timeout_s
-    )
-    return response.command_set.get("Status", status.PROCESSING_FAILURE)
+    response = association.wait_response(CommandField.C_STORE, message_id, association.limits.dimse_timeout_s)
+    command_set = response.command_set
+    return command_set.get("Status", status.PROCESSING_FAILURE), str(command_set.get("ErrorComment", ""))
 
 
 def _destination(request: Request, node: Node) -> Remote:
@@ -183,17 +147,22 @@ def _select(request: Request, node: Node) -> Selection:
     identifier = read_identifier(request, node)
     model = model_of(request.sop_class_uid)
     level = model.level_of(identifier)
-    if level == "PATIENT":
+    if model.has_patient_level:
         check_patient_keys(identifier)
     check_unique_keys_above(model, level, identifier, required=not negotiated(request.extended, RELATIONAL))
+    conditions = _conditions(identifier, model, level)
     try:
-        return node.index.select(_conditions(identifier, model, level), patients_only=model.is_of_patients)
+        if level == "PATIENT":
+            _check_one_patient(node, conditions)
+        return node.index.select(conditions, patients_only=model.is_of_patients)
     except IndexFailure as error:
         raise CannotCountMatches(str(error)) from error
 
 
 def _conditions(identifier: Dataset, model: InformationModel, level: str) -> tuple[Condition, ...]:
     """Return the unique keys as conditions: of the level, and of those above (PS3.4 C.4.2.2.1).
+
+    With the Patient ID goes its issuer, where the identifier names one.
 
     Raises
     ------
@@ -209,7 +178,20 @@ def _conditions(identifier: Dataset, model: InformationModel, level: str) -> tup
         condition = parse_key(keyword, identifier[keyword].VR, value) if value else None
         if condition is not None:
             conditions.append(condition)
-    issuer = value_of(identifier, "IssuerOfPatientID")
-    if level == "PATIENT" and issuer:
-        conditions.append(parse_key("IssuerOfPatientID", "LO", issuer))
+    issuer = value_of(identifier, "IssuerOfPatientID") if model.has_patient_level else None
+    if issuer:
+        conditions.append(SingleValue("IssuerOfPatientID", str(issuer).strip()))
     return tuple(conditions)
+
+
+def _check_one_patient(node: Node, conditions: tuple[Condition, ...]) -> None:
+    """Check that an identifier means one patient: the images of two are never sent for those of one.
+
+    Raises
+    ------
+    IdentifierMismatch
+        Two issuers have given the Patient ID, or two persons have it by mistake.
+    """
+    patients = node.index.find(Query("PATIENT", conditions, ("PatientID",), patients_only=True))
+    if len(list(islice(patients, 2))) > 1:
+        raise IdentifierMismatch("several patients have the Patient ID: add its issuer, or retrieve studies")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medserver import archive
-from medserver.dicom.uids import is_valid_uid
+from medserver.dicom.uids import uid_problem
 from medserver.errors import DataSetMismatch, InvalidObjectInstance
 from medserver.node import Node
 from medserver.services.request import Request, Response
@@ -26,8 +26,8 @@ def store(request: Request, node: Node) -> Response:
     sop_instance_uid = command_set.get("AffectedSOPInstanceUID", "")
     if request.sop_class_uid != request.context.abstract_syntax:
         raise DataSetMismatch("the SOP class is not that of the presentation context")
-    if not is_valid_uid(sop_instance_uid):
-        raise InvalidObjectInstance("the SOP Instance UID is not a valid UID")
+    if problem := uid_problem("SOP Instance UID", sop_instance_uid):
+        raise InvalidObjectInstance(problem)
     if not request.message.has_data_set:
         raise DataSetMismatch("a C-STORE without a data set")
     with archive.receive(
@@ -36,9 +36,9 @@ def store(request: Request, node: Node) -> Response:
         sop_instance_uid=sop_instance_uid,
         transfer_syntax_uid=request.context.transfer_syntax_uid,
         calling_ae_title=request.association.requestor.ae_title,
-        compress_to=node.config.current.compress_to(request.association.peer),
+        compress_to=request.config.compress_to(request.remote),
     ) as reception:
         reception.take(request.message.fragments())
-        if node.config.current.goes_by("association") and len(request.association.studies) < STUDIES_MAX:
+        if request.config.goes_by("association") and len(request.association.studies) < STUDIES_MAX:
             request.association.studies.add(reception.study_instance_uid)
     return Response()

@@ -1,6 +1,6 @@
 """Composite Instance Retrieve Without Bulk Data: the header of an instance, sent alone (PS3.4 Z).
 
-Which attributes are left out is in `codecs.bulk_data`.
+Which attributes are left out is in `codecs.data_sets.bulk_data`.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 from medserver import archive, codecs
 from medserver.dicom.uids import transfer_syntax
 from medserver.errors import CannotTranscode
-from medserver.index import StoredInstance
+from medserver.index import StoredCopy
 from medserver.node import Node
 from medserver.scu.exchange import next_message_id
+from medserver.scu.padding import send_data_set
 from medserver.scu.storage import store_request
 from medserver.wire.association import AcceptedContext, Association
 
 
-def send_without_bulk_data(association: Association, instance: StoredInstance, node: Node) -> int:
+def send_without_bulk_data(association: Association, instance: StoredCopy, node: Node) -> int:
     """Send the C-STORE request of an instance without its bulk data.
 
     The request begins when the whole data set has been read, so that a damaged one is never sent as far as it goes.
@@ -49,11 +50,11 @@ def send_without_bulk_data(association: Association, instance: StoredInstance, n
     ):
         message_id = next_message_id()
         command_set = store_request(instance.sop_class_uid, instance.sop_instance_uid, message_id)
-        association.send_file(context.context_id, command_set, data_set, header.size_bytes)
+        send_data_set(association, context.context_id, command_set, data_set, header.size_bytes)
     return message_id
 
 
-def _choose_context(association: Association, instance: StoredInstance) -> AcceptedContext:
+def _choose_context(association: Association, instance: StoredCopy) -> AcceptedContext:
     """Return any context of the SOP class: without pixel data only the encoding of the data set matters.
 
     That of the stored object comes first, for its icon, and deflating comes last, for its cost.

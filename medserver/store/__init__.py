@@ -9,12 +9,14 @@ from __future__ import annotations
 from medserver.store.condition import AWAY, FOREIGN, FULL, READ_ONLY, READY, Condition
 from medserver.store.directory.volume import DirectoryVolume
 from medserver.store.marker import Marker
-from medserver.store.notes import PERFORMED_STEPS, TOMBSTONES
+from medserver.store.notes import DECISIONS, NOTES, PERFORMED_STEPS, TOMBSTONES
 from medserver.store.shelf import Shelf
 from medserver.store.volume import ObjectStat, ObjectWriter, StoredObject, Volume
 
 __all__ = [
     "AWAY",
+    "DECISIONS",
+    "NOTES",
     "FOREIGN",
     "FULL",
     "PERFORMED_STEPS",

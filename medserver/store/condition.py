@@ -23,11 +23,14 @@ class Condition:
         How much it still takes; None if that has no limit or nobody knows.
     detail : str
         One line for people; empty if there is nothing to say.
+    size_bytes : int or None
+        How much it takes in all, with what is to be left free; None as for `free_bytes`.
     """
 
     state: str
     free_bytes: int | None = None
     detail: str = ""
+    size_bytes: int | None = None
 
     @property
     def is_present(self) -> bool:

@@ -84,6 +84,11 @@ class Files:
         found = os.statvfs(self._root)
         return found.f_bavail * found.f_frsize - self._free_min_bytes
 
+    def size_bytes(self) -> int:
+        """Return how much may lie on the disk in all; what is kept for the superuser is no part of that."""
+        found = os.statvfs(self._root)
+        return (found.f_blocks - found.f_bfree + found.f_bavail) * found.f_frsize
+
     def require_space(self, path: str, size_bytes: int) -> None:
         """Fail with ENOSPC where so many bytes more would leave less free than is to be left.
 

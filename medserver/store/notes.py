@@ -10,8 +10,8 @@ from contextlib import suppress
 from medserver.store.directory.incoming import Incoming
 from medserver.store.files import Files
 
-TOMBSTONES, PERFORMED_STEPS = "tombstones", "performed-steps"
-NOTES = (TOMBSTONES, PERFORMED_STEPS)
+TOMBSTONES, PERFORMED_STEPS, DECISIONS = "tombstones", "performed-steps", "decisions"
+NOTES = (TOMBSTONES, PERFORMED_STEPS, DECISIONS)
 """The kinds of notes, which are the names of their directories."""
 
 _SUFFIX = ".jsonl"

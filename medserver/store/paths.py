@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 _DIRECTORY = r"\d{4}/(?:0[1-9]|1[0-2])/(?:0[1-9]|[12]\d|3[01])/(?:[01]\d|2[0-3])[0-5]\d"
 _FILE = r"[0-9a-f]{64}(?:-[1-9]\d{0,18})?\.dcm"
 _PATH = re.compile(f"({_DIRECTORY})/({_FILE})", re.ASCII)
+_SUFFIX = re.compile(r"-(\d+)\.dcm$", re.ASCII)
 
 # The depth of an object below the root of its volume, and what the names on the way down look like: a walk
 # enters nothing else, so that a lost+found or a snapshot directory does not disturb it.
@@ -90,8 +91,13 @@ def directory_of(path: str) -> str:
 
 
 def beside(path: str, digest: str) -> str:
-    """Return the path of another data set in the minute directory of an object."""
-    return f"{directory_of(path)}/{file_name(digest)}"
+    """Return the path of another data set in the minute directory of an object, always the same one.
+
+    Its number is made from that of the object, which no other file ever has: of what is deleted, received again within
+    a minute and made again, neither a tombstone nor a job that removes must mean the new file.
+    """
+    number = _SUFFIX.search(checked(path))
+    return f"{directory_of(path)}/{file_name(digest, (int(number[1]) if number else 0) + 1)}"
 
 
 def digest_of(path: str) -> str:

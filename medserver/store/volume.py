@@ -72,6 +72,10 @@ class ObjectWriter(Protocol):
     def digest(self) -> str:
         """SHA-256 of the data set bytes written so far, hexadecimal."""
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether nothing has been written to the volume so far, and `seal` is what does."""
+
     def write(self, fragment: bytes | bytearray | memoryview) -> None:
         """Append to the data set. The fragment may be reused by the caller as soon as this returns.
 
@@ -276,7 +280,7 @@ class Volume(Protocol):
             They cannot be read.
         """
 
-    def rest(self) -> None:
+    def seal_if_idle(self) -> None:
         """Let what this process has made durable in a hurry be put into its place if nothing comes any more.
 
         Raises
@@ -285,7 +289,7 @@ class Volume(Protocol):
             That cannot be begun.
         """
 
-    def tend(self, spares: int = 0) -> None:
+    def maintain(self, spares: int = 0) -> None:
         """Do what can wait, and prepare what is soon needed; may be called by one process for all.
 
         Parameters
@@ -299,10 +303,10 @@ class Volume(Protocol):
             Something could not be done; it is done by a later call.
         """
 
-    def settle(self) -> None:
-        """Put everything into its place that can be. Raises as `tend` does."""
+    def place_all(self) -> None:
+        """Put everything into its place that can be. Raises as `maintain` does."""
 
-    def sweep(self) -> int:
+    def remove_unfinished(self) -> int:
         """Remove what dead processes left unfinished, and return how many files that were.
 
         What living processes are writing stays.

@@ -1,27 +1,30 @@
 """The listening side: admit some of the connections that ask for an association, serve each in a thread of its own.
 
-How they come in is told in `lobby`.
+How connections are accepted is told in `pending_connections`. An association has a thread while something is being
+done; while its peer is silent, the watcher waits for it.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
+import threading
 import time
+from functools import partial
 from typing import Protocol
 
-from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.transport import AddressInformation
-
-from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from medserver.errors import AssociationAborted
 from medserver.log import Event, in_association
+from medserver.wire.accepted_association import AcceptedAssociation
 from medserver.wire.admission import Admission
-from medserver.wire.association import Association
+from medserver.wire.associate_request import AssociationRequest
 from medserver.wire.limits import WireLimits
-from medserver.wire.lobby import Lobby, Newcomer
-from medserver.wire.negotiation import LOCAL_LIMIT_EXCEEDED, PDU_LENGTH_MIN, Acceptance, Refusal, accept
+from medserver.wire.negotiation import LOCAL_LIMIT_EXCEEDED, Acceptance, Refusal
+from medserver.wire.pending_connections import PendingConnection, PendingConnections
+from medserver.wire.state_machine import State
 from medserver.wire.throttle import Throttle
+from medserver.wire.upper_layer import LINGER_S
+from medserver.wire.watcher import Watcher
 
 LISTEN_BACKLOG = 512
 
@@ -32,17 +35,17 @@ logger = logging.getLogger(__name__)
 
 
 class Policy(Protocol):
-    """Who may come in, and what is done for them: the services."""
+    """Decides on association requests, and performs what is requested on associations: the services."""
 
-    def negotiate(self, association: Association) -> Acceptance | Refusal:
-        """Decide on an A-ASSOCIATE request."""
+    def negotiate(self, request: AssociationRequest, address: str) -> Acceptance | Refusal:
+        """Decide on an A-ASSOCIATE request from an address."""
 
-    def serve(self, association: Association) -> None:
-        """Serve an established association until it ends."""
+    def serve(self, association: AcceptedAssociation) -> bool:
+        """Serve an established association until it ends, or is idle: then return True, to be called again."""
 
 
 def bind(address: str, port: int) -> socket.socket:
-    """Take a local address; who calls is turned away until `listen`.
+    """Take a local address; connections are refused until `listen`.
 
     Parameters
     ----------
@@ -69,7 +72,7 @@ def bind(address: str, port: int) -> socket.socket:
 
 
 def listen(listener: socket.socket) -> None:
-    """Let callers wait to be accepted.
+    """Let connections wait to be accepted.
 
     Raises
     ------
@@ -100,7 +103,7 @@ class Acceptor:
     admission : Admission
         How many there may be.
     policy : Policy
-        Who they are and what they get.
+        Which are accepted, and what is done for them.
 
     Attributes
     ----------
@@ -117,136 +120,146 @@ class Acceptor:
         self._policy = policy
         self._throttle = Throttle()
         self.port: int = listener.getsockname()[1]
-        self._lobby = Lobby(listener, admission, limits.acse_timeout_s, self._welcome)
+        self._listener = listener
+        self._watcher = Watcher()
+        self._pending = PendingConnections(listener, self._watcher, admission, limits.acse_timeout_s, self._begin)
 
     def start(self) -> None:
         """Accept connections from now on."""
-        self._lobby.open()
+        self._pending.accept()
+        self._watcher.start()
 
     @property
     def stopping(self) -> bool:
         """Tell whether `stop` has been called."""
-        return self._lobby.closing
+        return self._watcher.closing
 
     @property
     def alive(self) -> bool:
-        """Tell whether connections are accepted; they are not if a mistake has ended the lobby."""
-        return self._lobby.alive
+        """Tell whether connections are accepted; they are not if a mistake has ended the watcher."""
+        return self._watcher.alive
 
     def stop(self, drain_s: float) -> None:
         """Accept no more, let running operations finish for at most `drain_s`, then end every association."""
-        self._lobby.close()
+        self._watcher.close()
+        self._listener.close()
         deadline = time.monotonic() + drain_s
         self._admission.interrupt_idle()
         if not self._admission.wait_until_empty(deadline):
             self._admission.interrupt_all()
             self._admission.wait_until_empty(time.monotonic() + INTERRUPTED_S)
 
-    def _welcome(self, newcomer: Newcomer) -> None:
-        """Start the association of a connection whose request is here."""
-        association = self._make_association(newcomer.sock, newcomer.address)
-        association.connection.preload(newcomer.received)
-        if not self._admission.welcome(newcomer, association):
-            association.connection.close()
+    def _begin(self, connection: PendingConnection) -> None:
+        """Start the association of a connection whose request has been received."""
+        try:
+            association = AcceptedAssociation(self._limits, connection.sock, lambda: self.stopping)
+        except (OSError, MemoryError) as error:  # there is no memory for its buffer, or the connection has ended
+            self._log_scarcity("begin an association", error)
+            self._admission.remove(connection)
+            connection.sock.close()
             return
-        try:
-            association.start()
-        except RuntimeError:
-            if self._throttle.allows("thread"):
-                logger.warning("cannot start a thread for a connection")
-            self._admission.leave(association)
+        association.acceptor.ae_title, association.requestor.address = self._ae_title, connection.address[0]
+        association.connection.preload(connection.received)
+        if self._admission.begin(connection, association):
+            self._start(association)
+        else:
             association.connection.close()
 
-    def _make_association(self, sock: socket.socket, address: tuple) -> AcceptedAssociation:
-        association = AcceptedAssociation(self, sock)
-        association.acceptor.ae_title = self._ae_title
-        association.acceptor.maximum_length = self._limits.pdu_length_max
-        association.acceptor.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        association.acceptor.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        association.acceptor.address_info = AddressInformation.from_tuple(sock.getsockname())
-        association.requestor.address_info = AddressInformation.from_tuple(address)
-        return association
+    def _resume(self, association: AcceptedAssociation, is_late: bool) -> None:
+        """Go on with an association that was idle: something has arrived, or its time has passed.
 
-    def serve(self, association: AcceptedAssociation) -> None:
-        """Negotiate and serve one association; runs in its thread."""
-        try:
-            request = association.dul.receive_pdu(wait=True, timeout=self._limits.acse_timeout_s)
-            if isinstance(request, A_ASSOCIATE):
-                association.requestor.primitive = request
-                association.requestor.ae_title = request.calling_ae_title
-                self._negotiate(association)
-            elif association.dul.problem is not None:
-                self._log_no_request(association)
-            if association.is_established:
-                self._serve_established(association)
-        finally:
-            association.dul.finish()
-            self._admission.leave(association)
+        Where the connection has ended no thread is needed: nothing will be written or waited for.
+        """
+        if association.connection.has_ended:
+            self._run(association)
+        else:
+            self._start(association)
 
-    def _serve_established(self, association: AcceptedAssociation) -> None:
-        """Serve an association, and log its end: those that were not let in are anybody's, at full speed."""
+    def _start(self, association: AcceptedAssociation) -> None:
+        """Give an association a thread."""
         try:
-            self._policy.serve(association)
+            threading.Thread(target=self._run, args=(association,), daemon=True).start()
+        except (RuntimeError, MemoryError) as error:
+            self._log_scarcity("start the thread of an association", error)
+            self._end(association)  # without an A-ABORT: the watcher must not wait for a peer that does not read
+
+    def _log_scarcity(self, what: str, error: Exception) -> None:
+        if self._throttle.allows(what):
+            logger.warning("cannot %s: %s", what, error)
+
+    def _run(self, association: AcceptedAssociation) -> None:
+        """Negotiate and serve one association, until it ends or is idle; the body of its thread."""
+        with in_association(association.association_id):
+            is_waiting = False
+            try:
+                if not association.is_established:
+                    self._negotiate(association)
+                if association.is_established and self._serve(association):
+                    deadline = time.monotonic() + association.remaining_s
+                    self._watcher.watch(association.connection.socket, deadline, partial(self._resume, association))
+                    is_waiting = True
+            finally:
+                if not is_waiting:
+                    self._end(association)
+
+    def _serve(self, association: AcceptedAssociation) -> bool:
+        """Serve an association; tell whether it is idle."""
+        try:
+            return self._policy.serve(association)
         except AssociationAborted as error:
             logger.info(Event("aborted", reason=str(error)))
+            return False
+
+    def _end(self, association: AcceptedAssociation) -> None:
+        """Log the end of an association, if it was accepted; behind a release or an abort the peer may close first."""
+        try:
+            if association.peer is not None:
+                with in_association(association.association_id):
+                    logger.info(Event("end", released=association.is_released))
+            if association.upper_layer.state is State.STA13 and association.connection.socket is not None:
+                self._linger(association, time.monotonic() + LINGER_S)
+            else:
+                self._close(association)
+        except BaseException:
+            self._close(association)
+            raise
+
+    def _linger(self, association: AcceptedAssociation, deadline: float, is_late: bool = False) -> None:
+        """Throw away what still arrives until the peer closes the connection (PS3.8 9.2.1, state 13)."""
+        if is_late or association.connection.drop():
+            self._close(association)
+        else:
+            again = partial(self._linger, association, deadline)
+            self._watcher.watch(association.connection.socket, deadline, again)
+
+    def _close(self, association: AcceptedAssociation) -> None:
+        try:
+            association.upper_layer.close(linger_s=0)
+        except OSError as error:
+            logger.warning("cannot close a connection: %s", error)
         finally:
-            logger.info(Event("end", released=association.is_released))
+            self._admission.remove(association)
 
     def _log_no_request(self, association: AcceptedAssociation) -> None:
-        """Log what came instead of an A-ASSOCIATE request, once a minute for each address: anybody can send it."""
-        address = association.requestor.address_info.address
+        """Log what was received instead of an A-ASSOCIATE request, once a minute for each address."""
+        address = association.requestor.address
         if self._throttle.allows(address):
-            logger.info(Event("no request", address=address, reason=association.dul.problem))
+            logger.info(Event("no request", address=address, reason=association.upper_layer.problem))
 
     def _negotiate(self, association: AcceptedAssociation) -> None:
-        decision = self._policy.negotiate(association)
-        if isinstance(decision, Acceptance):
-            # None from a peer that leaves the item out, although PS3.8 D.1.1 requires it: no limit, like 0.
-            too_short = 0 < (association.requestor.maximum_length or 0) < PDU_LENGTH_MIN
-            if too_short or not self._admission.establish(association, association.requestor.ae_title):
-                decision = LOCAL_LIMIT_EXCEEDED
-        if isinstance(decision, Refusal):
-            association.acse.send_reject(decision.result, decision.source, decision.reason)
+        """Receive the A-ASSOCIATE request and answer it."""
+        request = association.receive_request()
+        if request is None:
+            if association.upper_layer.problem is not None:
+                self._log_no_request(association)
             return
-        association.peer = decision.peer
-        accept(association, decision)
-
-
-class AcceptedAssociation(Association):
-    """An association that a peer asked for.
-
-    Attributes
-    ----------
-    peer : object
-        What `Policy.negotiate` told about the requestor; the services keep it up to date.
-    known_by : object
-        The configuration that `peer` is from; None until the services look.
-    idle : bool
-        True while no operation is being performed; set by the services.
-    failures : Throttle
-        Which failed operations are still to be logged.
-    reports : list
-        What services want to tell the peer as soon as they know it, see `medserver.services.reporting`.
-    studies : set of str
-        The studies of which something has come that the end of the association tells something about.
-    """
-
-    def __init__(self, acceptor: Acceptor, sock: socket.socket) -> None:
-        super().__init__("acceptor", acceptor._limits, sock)
-        self._acceptor = acceptor
-        self.peer = None
-        self.known_by = None
-        self.idle = True
-        self.failures = Throttle()
-        self.reports: list = []
-        self.studies: set[str] = set()
-
-    @property
-    def stopping(self) -> bool:
-        """Tell whether the node is being stopped."""
-        return self._acceptor.stopping
-
-    def run(self) -> None:
-        """Serve the association (the body of its thread)."""
-        with in_association(self.association_id):
-            self._acceptor.serve(self)
+        address = association.requestor.address
+        decision = self._policy.negotiate(request, address)
+        if isinstance(decision, Acceptance) and not self._admission.establish(association, request.calling_ae_title):
+            decision = LOCAL_LIMIT_EXCEEDED
+        if isinstance(decision, Refusal):
+            association.reject(decision)
+        else:
+            association.accept(request, decision)
+            entry = decision.peer.name
+            logger.info(Event("association", calling=request.calling_ae_title, address=address, entry=entry))

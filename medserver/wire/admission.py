@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from medserver.config import LimitOptions
 from medserver.log import Event
+from medserver.wire.accepted_association import AssociationState
 from medserver.wire.roster import Roster, RosterPlace, checksum
 from medserver.wire.throttle import Throttle
 
@@ -42,10 +43,10 @@ class AdmissionLimits:
     associations_per_address_max : int
         Established associations from one address.
     associations_per_minute_per_address_max : int
-        Associations from one address that are let in within a minute; 0 is without limit.
+        Associations from one address that are accepted within a minute; 0 is without limit.
     reserved_per_ae : int
-        Associations of one AE title from one address that are let in whatever the others have; also those that
-        are let in within a minute whatever the others did in it.
+        Associations of one AE title from one address that are accepted whatever the others have; also those that
+        are accepted within a minute whatever the others did in it.
     waiting_max : int
         Connections that have not sent an A-ASSOCIATE request.
     """
@@ -75,7 +76,7 @@ class AdmissionLimits:
 
 
 class Admission:
-    """Counts who is here; every method may be called from any thread.
+    """Counts connections and associations; every method may be called from any thread.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ class Admission:
         self._established: dict[object, tuple[str, str]] = {}
         self._throttle = Throttle()
 
-    def enter(self, association, address: str) -> None:
+    def add(self, connection, address: str) -> None:
         """Let a new connection wait for its request, at the cost of the oldest if too many wait."""
         with self._changed:
             if len(self._waiting) >= self._limits.waiting_max:
@@ -102,13 +103,13 @@ class Admission:
                 del self._waiting[oldest]
                 oldest.interrupt()
                 self._log_once(busiest, Event("limit", what="silent connections", address=busiest))
-            self._waiting[association] = address
+            self._waiting[connection] = address
             self._count()
 
-    def welcome(self, newcomer, association) -> bool:
+    def begin(self, connection, association) -> bool:
         """Let an association wait in the place of its connection; False if that had to make room."""
         with self._changed:
-            address = self._waiting.pop(newcomer, None)
+            address = self._waiting.pop(connection, None)
             if address is None:
                 return False
             self._waiting[association] = address
@@ -121,7 +122,7 @@ class Admission:
             if address is None:
                 return False
             reached = self._limit_reached(ae_title, address)
-            if reached is None and not self._place.enter(association, ae_title, address):
+            if reached is None and not self._place.add(association, ae_title, address):
                 reached = "associations"
             if reached is not None:
                 event = Event("limit", what=reached, calling=ae_title, address=address)
@@ -143,7 +144,7 @@ class Admission:
         count_max = self._limits.associations_per_minute_per_address_max
         if count_max == 0:
             return False
-        begun = [(title, count) for title, source, count in self._place.tally.begun() if source == pair[1]]
+        begun = [(title, count) for title, source, count in self._place.minute_counts.begun() if source == pair[1]]
         if sum(count for title, count in begun if title == pair[0]) < self._limits.reserved_per_ae:
             return False
         return sum(count for _, count in begun) >= count_max
@@ -167,12 +168,12 @@ class Admission:
         with self._changed:
             return self._place.hesitation_s()
 
-    def leave(self, association) -> None:
-        """Forget an association that has ended."""
+    def remove(self, association) -> None:
+        """Forget a connection or an association that has ended."""
         with self._changed:
             self._waiting.pop(association, None)
             self._established.pop(association, None)
-            self._place.leave(association)
+            self._place.remove(association)
             self._count()
             self._changed.notify_all()
 
@@ -188,7 +189,7 @@ class Admission:
     def interrupt_idle(self) -> None:
         """End those that are doing nothing."""
         with self._changed:
-            idle = [*self._waiting, *(one for one in self._established if one.idle)]
+            idle = [*self._waiting, *(one for one in self._established if one.state is AssociationState.IDLE)]
         for association in idle:
             association.interrupt()
 
@@ -200,7 +201,7 @@ class Admission:
             association.interrupt(force=True)
 
     def wait_until_empty(self, deadline: float) -> bool:
-        """Wait until nobody is here or the (monotonic) deadline has passed."""
+        """Wait until there are none or the (monotonic) deadline has passed."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: not self._established and not self._waiting, deadline - time.monotonic()

@@ -1,180 +1,236 @@
-"""The A-ASSOCIATE-RQ PDU as it is received: checked as a whole, and decoded in a small part of the usual time.
+"""The A-ASSOCIATE-RQ PDU as it is received (PS3.8 9.3.2): checked as a whole, and only what has a use is decoded.
 
 Anybody can send one, before anything is known of him. pynetdicom's decoder makes two objects for each transfer
 syntax, checks its form five times and compares it with all others of its context: a proposal of 250 kB keeps a
-processor busy for half a second, and an ill-meant one for minutes. Here the presentation contexts are taken apart in
-one loop, and what has no use is not decoded at all.
+processor busy for half a second, and an ill-meant one for minutes. Here it is taken apart in one loop into one record.
+What only informs (Implementation Class UID and Version Name) or has no answer here (asynchronous operations, user
+identity, SOP Class Common Extended Negotiation) is passed over, so that its form cannot end an association.
 """
 
 from __future__ import annotations
 
 import struct
-
-from pydicom.uid import UID
-from pynetdicom.pdu import A_ASSOCIATE_RQ
-from pynetdicom.pdu_items import (
-    PDU_ITEM_TYPES,
-    ApplicationContextItem,
-    PresentationContextItemRQ,
-    UserInformationItem,
-)
-from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.presentation import PresentationContext
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 USER_ITEMS_MAX = 400
 """A role and an extended negotiation for each of 128 contexts, and everything that there is once."""
 
-COMMON_EXTENDED_MAX_BYTES = 4096
-
 UID_LENGTH_MAX = 64
+
+AE_TITLE_BYTES = 16
 
 _APPLICATION_CONTEXT, _PRESENTATION_CONTEXT, _USER_INFORMATION = 0x10, 0x20, 0x50
 _ABSTRACT_SYNTAX, _TRANSFER_SYNTAX = 0x30, 0x40
-_COMMON = 0x57  # SOP Class Common Extended Negotiation
+_MAXIMUM_LENGTH, _ROLE_SELECTION, _EXTENDED_NEGOTIATION = 0x51, 0x54, 0x56
 
-_HEADER = struct.Struct(">BxH")
-_SYNTAXES_OFFSET = 8
+_FIXED = struct.Struct(">6xH2x16s16s32x")
+"""Protocol-version, Called-AE-title and Calling-AE-title (PS3.8 table 9-11)."""
 
-
-class AssociateRequest(A_ASSOCIATE_RQ):
-    """An A-ASSOCIATE-RQ PDU (PS3.8 9.3.2)."""
-
-    def decode(self, bytestream: bytes) -> None:
-        """Decode the PDU, so that `to_primitive` has nothing left to complain of.
-
-        Raises
-        ------
-        ValueError, TypeError, AssertionError, struct.error
-            It is malformed; pynetdicom's decoders have many words for that.
-        """
-        super().decode(bytestream)
-        self._primitive = super().to_primitive()
-
-    def to_primitive(self) -> A_ASSOCIATE:
-        """Return the A-ASSOCIATE primitive that was made when the PDU was decoded."""
-        return self._primitive
-
-    def _wrap_generate_items(self, bytestream: bytes) -> list:
-        """Decode the variable items (PS3.8 9.3.2.1 - 9.3.2.3)."""
-        decoded = []
-        context_ids: set[int | None] = set()
-        for item_type, value in _items(bytestream):
-            if item_type not in _ITEM_TYPES:
-                continue  # unrecognised items are skipped (PS3.8 9.3.1)
-            item = _ITEM_TYPES[item_type]()
-            item.decode(_HEADER.pack(item_type, len(value)) + value)
-            decoded.append(item)
-            if item_type == _PRESENTATION_CONTEXT:
-                if item.context_id in context_ids:
-                    raise ValueError("two presentation contexts have the same ID")
-                context_ids.add(item.context_id)
-        if sum(isinstance(item, UserInformationItem) for item in decoded) != 1:
-            raise ValueError("there must be one user information item")
-        return decoded
+_ITEM_HEADER = struct.Struct(">BxH")
+_SYNTAXES_OFFSET = 4
 
 
-class ProposedContext(PresentationContextItemRQ):
-    """A presentation context item of a request (PS3.8 9.3.2.2)."""
+class ProposedContext(NamedTuple):
+    """A presentation context item of a request (PS3.8 9.3.2.2).
 
-    def decode(self, bytestream: bytes) -> None:
-        """Decode the item.
+    Attributes
+    ----------
+    context_id : int
+        Odd.
+    abstract_syntax : str
+        The SOP class. Its form is not checked: what is not a UID is not supported either, and is refused as such.
+    transfer_syntaxes : tuple of str
+        At least one, in the order of the requestor, each once.
+    """
 
-        Raises
-        ------
-        ValueError
-            It does not have one abstract syntax and at least one transfer syntax, or its ID is even.
-        """
-        context_id = bytestream[4]
-        abstract_syntaxes: list[bytes] = []
-        transfer_syntaxes: dict[bytes, None] = {}  # in their order, each once
-        for item_type, value in _items(bytestream, _SYNTAXES_OFFSET):
-            if item_type == _TRANSFER_SYNTAX:
-                transfer_syntaxes[value] = None
-            elif item_type == _ABSTRACT_SYNTAX:
-                abstract_syntaxes.append(value)
-        if context_id % 2 == 0 or len(abstract_syntaxes) != 1 or not transfer_syntaxes:
-            raise ValueError("the presentation context is not complete")
-        self.presentation_context_id = context_id
-        self._abstract_syntax = _uid(abstract_syntaxes[0])
-        self._transfer_syntaxes = [_uid(encoded) for encoded in transfer_syntaxes]
+    context_id: int
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
 
-    def to_primitive(self) -> PresentationContext:
-        """Return the context, without checking again what was checked."""
-        context = PresentationContext()
-        context._context_id = self.presentation_context_id
-        context._abstract_syntax = self._abstract_syntax
-        context._transfer_syntax = self._transfer_syntaxes
-        return context
+
+@dataclass(frozen=True)
+class AssociationRequest:
+    """What a requestor asks for: the parameters of an A-ASSOCIATE indication (PS3.8 7.1.1).
+
+    Attributes
+    ----------
+    protocol_version : int
+        Every bit that was sent.
+    called_ae_title, calling_ae_title : str
+        Without padding; empty where the requestor names none. Anything else can stand in them.
+    application_context_name : str
+        Empty if it is missing.
+    contexts : tuple of ProposedContext
+        In the order of the request.
+    roles : mapping of str to (bool, bool)
+        The roles of SCU and SCP that the requestor asks for, by SOP class (PS3.7 D.3.3.4).
+    extended : mapping of str to bytes
+        The Service-class-application-information by SOP class (PS3.7 D.3.3.5).
+    maximum_length : int
+        The longest PDU that the requestor receives; 0 for any, as from peers that leave the item out, although
+        PS3.8 D.1.1 requires it.
+    title_fields : bytes
+        Called and calling AE title as they were received: the answer repeats them (PS3.8 9.3.3).
+    """
+
+    protocol_version: int = 1
+    called_ae_title: str = ""
+    calling_ae_title: str = ""
+    application_context_name: str = ""
+    contexts: tuple[ProposedContext, ...] = ()
+    roles: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
+    extended: Mapping[str, bytes] = field(default_factory=dict)
+    maximum_length: int = 0
+    title_fields: bytes = b" " * (2 * AE_TITLE_BYTES)
 
     @property
-    def abstract_syntax(self) -> UID:
-        """Return the abstract syntax."""
-        return self._abstract_syntax
+    def understood(self) -> bool:
+        """Tell whether it is of the version of the protocol that is spoken here.
 
-    @property
-    def transfer_syntax(self) -> list[UID]:
-        """Return the transfer syntaxes, each once."""
-        return self._transfer_syntaxes
-
-
-class UserInformation(UserInformationItem):
-    """The user information item of a request (PS3.8 9.3.2.3, PS3.7 D.3.3)."""
-
-    def _wrap_generate_items(self, b: bytes) -> list:
-        """Decode the sub-items.
-
-        SOP Class Common Extended Negotiation has no answer (PS3.7 D.3.3.6), and we no use for it: much of it is passed
-        over, since it is mostly UIDs.
-
-        Raises
-        ------
-        ValueError
-            There are more of them than any requestor needs.
+        There is one, and only its bit may be tested (PS3.8 9.3.2): a later peer sets others too.
         """
-        items = [item for item in _items(b) if item[0] in PDU_ITEM_TYPES]
-        if sum(len(value) for item_type, value in items if item_type == _COMMON) > COMMON_EXTENDED_MAX_BYTES:
-            items = [item for item in items if item[0] != _COMMON]
-        if len(items) > USER_ITEMS_MAX:
-            raise ValueError(f"more than {USER_ITEMS_MAX} items of user information")
-        return super()._wrap_generate_items(
-            b"".join(_HEADER.pack(item_type, len(value)) + value for item_type, value in items)
-        )
+        return bool(self.protocol_version & 1)
 
 
-_ITEM_TYPES = {
-    _APPLICATION_CONTEXT: ApplicationContextItem,
-    _PRESENTATION_CONTEXT: ProposedContext,
-    _USER_INFORMATION: UserInformation,
-}
+def decode_associate_request(pdu: bytes) -> AssociationRequest:
+    """Decode an A-ASSOCIATE-RQ PDU, header included.
+
+    Raises
+    ------
+    ValueError, struct.error
+        It is malformed.
+    """
+    version, called, calling = _FIXED.unpack_from(pdu)
+    request = AssociationRequest(version, _ae_title(called), _ae_title(calling), title_fields=called + calling)
+    if not request.understood:
+        return request  # what stands behind the titles is for another version to say
+    application_context_name = ""
+    contexts: dict[int, ProposedContext] = {}
+    user_information: list[bytes] = []
+    for item_type, value in items(pdu, _FIXED.size):
+        if item_type == _PRESENTATION_CONTEXT:
+            context = _context(value)
+            if context.context_id in contexts:
+                raise ValueError("two presentation contexts have the same ID")
+            contexts[context.context_id] = context
+        elif item_type == _APPLICATION_CONTEXT:
+            application_context_name = application_context_name or _text(value)
+        elif item_type == _USER_INFORMATION:
+            user_information.append(value)
+        # unrecognised items are skipped (PS3.8 9.3.1)
+    if len(user_information) != 1:
+        raise ValueError("there must be one user information item")
+    maximum_length, roles, extended = _user_information(user_information[0])
+    return AssociationRequest(
+        version,
+        request.called_ae_title,
+        request.calling_ae_title,
+        application_context_name,
+        tuple(contexts.values()),
+        roles,
+        extended,
+        maximum_length,
+        request.title_fields,
+    )
 
 
-def _items(encoded: bytes, position: int = 0) -> list[tuple[int, bytes]]:
-    """Return type and value of each item from a position on.
+def items(encoded: bytes, position: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Yield type and value of each item from a position on (PS3.8 9.3.1).
 
     Raises
     ------
     ValueError, struct.error
         An item is longer than what it stands in.
     """
-    items = []
     end = len(encoded)
-    unpack = _HEADER.unpack_from
+    unpack = _ITEM_HEADER.unpack_from
     while position < end:
         item_type, length = unpack(encoded, position)
         start = position + 4
         position = start + length
-        items.append((item_type, encoded[start:position]))
-    if position > end:
-        raise ValueError("an item is longer than what it stands in")
-    return items
+        if position > end:
+            raise ValueError("an item is longer than what it stands in")
+        yield item_type, encoded[start:position]
 
 
-def _uid(encoded: bytes) -> UID:
-    """Return the UID that is the value of a sub-item.
+def _context(value: bytes) -> ProposedContext:
+    """Decode a presentation context item (PS3.8 9.3.2.2).
 
-    Its form is not checked: what is not a UID is not supported either, and is refused as such.
+    Raises
+    ------
+    ValueError
+        It does not have one abstract syntax and at least one transfer syntax, or its ID is even.
     """
+    abstract_syntaxes: list[bytes] = []
+    transfer_syntaxes: dict[bytes, None] = {}  # in their order, each once
+    for item_type, syntax in items(value, _SYNTAXES_OFFSET):
+        if item_type == _TRANSFER_SYNTAX:
+            transfer_syntaxes[syntax] = None
+        elif item_type == _ABSTRACT_SYNTAX:
+            abstract_syntaxes.append(syntax)
+    if not value or value[0] % 2 == 0 or len(abstract_syntaxes) != 1 or not transfer_syntaxes:
+        raise ValueError("the presentation context is not complete")
+    return ProposedContext(value[0], _uid(abstract_syntaxes[0]), tuple(map(_uid, transfer_syntaxes)))
+
+
+def _user_information(
+    encoded: bytes,
+) -> tuple[int, dict[str, tuple[bool, bool]], dict[str, bytes]]:
+    """Return maximum length, roles and extended negotiation (PS3.8 D.1, PS3.7 D.3.3.4, D.3.3.5).
+
+    Raises
+    ------
+    ValueError, struct.error
+        One of them is malformed, or there are more of them than any requestor needs.
+    """
+    maximum_length = 0
+    roles: dict[str, tuple[bool, bool]] = {}
+    extended: dict[str, bytes] = {}
+    count = 0
+    for item_type, value in items(encoded):
+        if item_type == _MAXIMUM_LENGTH:
+            (maximum_length,) = struct.unpack(">I", value)
+        elif item_type == _ROLE_SELECTION:
+            uid, roles_asked = _by_uid(value)
+            if len(roles_asked) != 2:
+                raise ValueError("a role selection must have two roles")
+            roles[uid] = roles_asked[0] == 1, roles_asked[1] == 1
+        elif item_type == _EXTENDED_NEGOTIATION:
+            uid, information = _by_uid(value)
+            extended[uid] = information
+        else:
+            continue
+        count += 1
+    if count > USER_ITEMS_MAX:
+        raise ValueError(f"more than {USER_ITEMS_MAX} items of user information")
+    return maximum_length, roles, extended
+
+
+def _by_uid(value: bytes) -> tuple[str, bytes]:
+    """Return the UID that a sub-item begins with, its length in front, and the rest."""
+    (length,) = struct.unpack_from(">H", value)
+    if 2 + length > len(value):
+        raise ValueError("a UID is longer than what it stands in")
+    return _uid(value[2 : 2 + length]), value[2 + length :]
+
+
+def _ae_title(encoded: bytes) -> str:
+    """Return an AE title (PS3.8 9.3.2): leading and trailing spaces are not significant.
+
+    Some peers pad with NUL or leave behind it what was in their memory: a NUL ends the title.
+    """
+    return _text(encoded).strip(" ")
+
+
+def _text(encoded: bytes) -> str:
+    """Return the text in front of a NUL. Nothing else is refused here: a name that nobody has is not recognised."""
+    return encoded.partition(b"\0")[0].decode("latin-1")
+
+
+def _uid(encoded: bytes) -> str:
     text = encoded.removesuffix(b"\0").decode("ascii")
     if not 0 < len(text) <= UID_LENGTH_MAX:
         raise ValueError("a UID is empty or too long")
-    return str.__new__(UID, text)
+    return text

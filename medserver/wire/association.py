@@ -7,28 +7,24 @@ writes; `interrupt` is the only method that another thread may call.
 from __future__ import annotations
 
 import itertools
-import logging
 import os
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
-
-from pynetdicom import evt
-from pynetdicom._globals import MODE_ACCEPTOR
-from pynetdicom.acse import ACSE
-from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association as PynetdicomAssociation
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.pdu_primitives import P_DATA
 
 from medserver.errors import AssociationAborted, CannotUnderstand, StoreFailure
 from medserver.memory_file import MemoryFile
 from medserver.wire.command_set import RESPONSE, CommandField, decode_command_set
-from medserver.wire.connection import PDU_HEADER_BYTES, Connection, ConnectionEnded, DeadlineMissed
+from medserver.wire.connection import Connection
+from medserver.wire.control_pdus import INVALID_PDU_PARAMETER_VALUE, SERVICE_PROVIDER, SERVICE_USER
 from medserver.wire.limits import WireLimits
 from medserver.wire.message import Message
-from medserver.wire.pdata import PDV_HEADER_BYTES, fragment_pieces, pdata_pieces
-from medserver.wire.upper_layer import ASSOCIATE_PDU_LENGTH_MAX, AssociationReleased, UpperLayer
+from medserver.wire.pace import Pace
+from medserver.wire.pdata import PDV_HEADER_BYTES, fragment_bytes, fragment_pieces, pdata_pieces
+from medserver.wire.state_machine import PDUType, State
+from medserver.wire.upper_layer import AssociationReleased, UpperLayer
 
 COMMAND = 0x01
 LAST = 0x02
@@ -36,10 +32,12 @@ LAST = 0x02
 SEND_CHUNK_BYTES = 512 * 1024
 """How much of a stored file is read and handed to the network at once."""
 
+LOOK_S = 0.2
+"""How long is waited for the pace at most between two looks whether to stop."""
+
 PDU_LENGTH_UNLIMITED = 131_072
 """The PDU length that is used towards a peer that sets no limit (PS3.8 D.1)."""
 
-logger = logging.getLogger(__name__)
 _numbers = itertools.count(1)
 
 
@@ -53,121 +51,112 @@ class AcceptedContext(NamedTuple):
     as_scp: bool
 
 
-class _NoMessages(DIMSEServiceProvider):
-    """Takes what the state machine passes up as P-DATA: what comes behind our release request (PS3.8 9.2, AR-6).
+@dataclass
+class Partner:
+    """What is known of one side of an association.
 
-    Nobody waits for it. Messages are read by `Association.next_message`.
+    Attributes
+    ----------
+    ae_title : str
+        Its AE title.
+    address : str
+        Its network address; of the acceptor as it was called.
+    maximum_length : int
+        The longest PDU that it receives; 0 for any (PS3.8 D.1).
+    implementation_class_uid, implementation_version_name : str
+        Empty if it does not say.
+    roles : mapping of str to (bool, bool)
+        The roles of SCU and SCP that the acceptor agreed to, by SOP class; without those it is silent about.
+    extended : mapping of str to bytes
+        What SOP Class Extended Negotiation agreed on, by SOP class.
     """
 
-    def receive_primitive(self, primitive: P_DATA) -> None:
-        """Drop it."""
+    ae_title: str = ""
+    address: str = ""
+    maximum_length: int = 0
+    implementation_class_uid: str = ""
+    implementation_version_name: str = ""
+    roles: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
+    extended: Mapping[str, bytes] = field(default_factory=dict)
 
 
-class Association(PynetdicomAssociation):
+class Association:
     """One association, served by one thread.
 
     Parameters
     ----------
-    mode : str
-        'requestor' or 'acceptor'.
     limits : WireLimits
         Timeouts and sizes.
-    accepted : socket.socket or None
+    accepted : socket.socket, optional
         The accepted connection when this side is the acceptor.
 
     Attributes
     ----------
     association_id : str
         What log lines call this association.
+    requestor, acceptor : Partner
+        Both sides.
     contexts : dict of int to AcceptedContext
         The accepted presentation contexts once the association is established.
-    connection_error : OSError or None
-        Why the connection could not be opened.
-    interrupted : bool
-        Whether `interrupt` was called.
+    opened_at : float
+        When it was made, on the monotonic clock.
+    upper_layer : UpperLayer
+        The state machine.
+    pace : Pace or None
+        How fast data sets are sent; None for as fast as the peer takes them.
+    should_stop : callable
+        Tells whether nothing more is to be sent: who waits for the pace then aborts the association.
     """
 
-    def __init__(self, mode: str, limits: WireLimits, accepted=None) -> None:
-        super().__init__(_local_ae(limits), mode)
+    def __init__(self, limits: WireLimits, accepted: socket.socket | None = None) -> None:
         self.limits = limits
         self.association_id = f"{os.getpid()}-{next(_numbers)}"
-        self.pdu_length_max = limits.pdu_length_max
+        self.requestor, self.acceptor = Partner(), Partner()
         self.contexts: dict[int, AcceptedContext] = {}
-        self.connection_error: OSError | None = None
-        self.dimse = _NoMessages(self)
-        self.dul = UpperLayer(self)
-        self.acse = ACSE(self)
-        self.connection_timeout = limits.connection_timeout_s
-        self.acse_timeout = limits.acse_timeout_s
-        self.dimse_timeout = limits.dimse_timeout_s
-        self.network_timeout = limits.network_timeout_s
-        self.dul.socket = Connection(
-            self, accepted, PDU_HEADER_BYTES + max(limits.pdu_length_max, ASSOCIATE_PDU_LENGTH_MAX)
-        )
-        self.interrupted = False
+        self.opened_at = time.monotonic()
+        self.upper_layer = UpperLayer(limits, accepted)
+        self.pace: Pace | None = None
+        self.should_stop: Callable[[], bool] = lambda: False
+        self._peer = self.requestor if accepted is not None else self.acceptor
         self._pdvs = memoryview(b"")
         self._message: Message | None = None
         self._held: Message | None = None
         self._cancelled: set[int] = set()
 
     @property
-    def connection(self) -> Connection:
-        """Return the transport connection."""
-        return self.dul.socket
+    def connection(self) -> Connection | None:
+        """Return the transport connection; None before there is one."""
+        return self.upper_layer.connection
 
     @property
-    def is_acceptor(self) -> bool:
-        """Tell whether the peer asked for the association."""
-        return self.mode == MODE_ACCEPTOR
+    def is_established(self) -> bool:
+        """Tell whether messages can be exchanged."""
+        return self.upper_layer.state is State.STA6
 
-    def _bind_defaults(self) -> None:
-        """Bind no handlers.
-
-        Those of pynetdicom format every PDU for a log that nobody reads, and stumble over what hostile PDUs lack.
-        """
+    @property
+    def is_released(self) -> bool:
+        """Tell whether it was released."""
+        return self.upper_layer.is_released
 
     # -- the course of an association ----------------------------------------------------------------------
 
-    def index_contexts(self) -> None:
-        """Make `contexts` from what was negotiated."""
-        self.contexts = {
-            context_id: AcceptedContext(
-                context_id,
-                str(context.abstract_syntax),
-                str(context.transfer_syntax[0]),
-                bool(context.as_scu),
-                bool(context.as_scp),
-            )
-            for context_id, context in self._accepted_cx.items()
-        }
-
-    def answer_release(self) -> None:
-        """Answer an A-RELEASE request of the peer (PS3.8 7.2.2)."""
-        self.acse.send_release(is_response=True)
-        self.is_released, self.is_established = True, False
-        evt.trigger(self, evt.EVT_RELEASED, {})
-
     def release(self) -> None:
-        """Release the association in order and close the connection."""
-        if self.is_established:
-            self._pdvs = memoryview(b"")
-            self.acse.negotiate_release()
-        self.dul.finish()
+        """Release the association in order, if it is established, and close the connection."""
+        self._pdvs = memoryview(b"")
+        self.upper_layer.release()
+        self.close()
 
-    def abort(self, block: bool = True) -> None:
+    def abort(self) -> None:
         """Abort as the service user (PS3.8 7.3)."""
-        self._abort(lambda: self.acse.send_abort(0x00))
+        self.upper_layer.abort(SERVICE_USER)
 
     def abort_as_provider(self, reason: int = 0x00) -> None:
         """Abort as the service provider, with a reason of PS3.8 9.3.8."""
-        self._abort(lambda: self.acse.send_ap_abort(reason))
+        self.upper_layer.abort(SERVICE_PROVIDER, reason)
 
-    def _abort(self, send) -> None:
-        if not self._sent_abort and not self.is_released:
-            self._sent_abort = True
-            send()
-            evt.trigger(self, evt.EVT_ABORTED, {})
-        self.is_aborted, self.is_established = True, False
+    def close(self) -> None:
+        """Close the connection; behind an abort the peer has a moment to do so first."""
+        self.upper_layer.close()
 
     def interrupt(self, force: bool = False) -> None:
         """End the association from any thread: the serving thread wakes up and aborts it.
@@ -177,8 +166,7 @@ class Association(PynetdicomAssociation):
         force : bool
             Wake it up also where it waits for the peer to take its bytes; the peer then gets no A-ABORT.
         """
-        self.interrupted = True
-        self.connection.interrupt(force)
+        self.upper_layer.interrupt(force)
 
     # -- receiving -----------------------------------------------------------------------------------------
 
@@ -212,20 +200,25 @@ class Association(PynetdicomAssociation):
         """Tell whether a message, or the end of the association, can be read within some time [s]."""
         return self._held is not None or len(self._pdvs) > 0 or self.connection.readable(timeout_s)
 
+    def fileno(self) -> int:
+        """Return the descriptor of the connection, for who waits for several; -1 if it is closed."""
+        return -1 if self.connection is None else self.connection.fileno()
+
     def wait_response(self, command_field: CommandField, message_id: int, timeout_s: float) -> Message:
         """Return the response to a request of ours in the midst of an operation of the peer.
 
         That is how the sub-operations of a C-GET are answered (PS3.4 C.4.3.1); a C-CANCEL that arrives meanwhile
-        is noted for `cancel_requested`.
+        is noted for `cancel_requested`, and gives no more time.
 
         Raises
         ------
         AssociationAborted
-            The association ended, or the peer sent something else.
+            The association ended, or the peer sent something else, or not all of the response in time.
         """
+        deadline = self._deadline(timeout_s)
         while True:
             try:
-                message = self._read_command(self._deadline(timeout_s))
+                message = self._read_command(deadline)
             except AssociationReleased:
                 raise AssociationAborted("the peer released the association during an operation") from None
             if message.command_field == CommandField.C_CANCEL:
@@ -253,11 +246,14 @@ class Association(PynetdicomAssociation):
         return message_id in self._cancelled
 
     def _deadline(self, timeout_s: float | None) -> float:
-        return time.monotonic() + (self.network_timeout if timeout_s is None else timeout_s)
+        return time.monotonic() + (self.limits.network_timeout_s if timeout_s is None else timeout_s)
 
     def _read_command(self, deadline: float) -> Message:
-        """Read a whole command set (PS3.7 6.3.1, PS3.8 E.2)."""
-        raw = b""
+        """Read a whole command set (PS3.7 6.3.1, PS3.8 E.2).
+
+        Once it has begun the rest has a deadline as a whole: its fragments may be empty, and would have no end.
+        """
+        raw, is_begun = b"", False
         while True:
             context_id, control, value = self._next_pdv(deadline)
             if not control & COMMAND or len(raw) + len(value) > self.limits.command_set_size_max_bytes:
@@ -265,7 +261,8 @@ class Association(PynetdicomAssociation):
             raw += value
             if control & LAST:
                 break
-            deadline = self._deadline(None)
+            if not is_begun:
+                is_begun, deadline = True, self._deadline(None)
         try:
             command_set = decode_command_set(raw)
         except CannotUnderstand as error:
@@ -294,7 +291,7 @@ class Association(PynetdicomAssociation):
     def _next_pdv(self, deadline: float) -> tuple[int, int, memoryview]:
         """Return context ID, message control header and fragment of the next PDV (PS3.8 9.3.5.1)."""
         if len(self._pdvs) == 0:
-            self._pdvs = self.dul.read_p_data(deadline)
+            self._pdvs = self.upper_layer.read_p_data(deadline)
         pdvs = self._pdvs
         length = int.from_bytes(pdvs[:4], "big")
         if len(pdvs) < PDV_HEADER_BYTES or not 2 <= length <= len(pdvs) - 4:
@@ -308,7 +305,7 @@ class Association(PynetdicomAssociation):
     def _refuse_pdv(self, reason: str) -> None:
         """Abort with 'invalid PDU parameter value' (PS3.8 9.3.8)."""
         self._pdvs = memoryview(b"")
-        self.abort_as_provider(0x06)
+        self.abort_as_provider(INVALID_PDU_PARAMETER_VALUE)
         raise AssociationAborted(reason)
 
     # -- sending -------------------------------------------------------------------------------------------
@@ -316,8 +313,7 @@ class Association(PynetdicomAssociation):
     @property
     def pdu_length_to_peer(self) -> int:
         """Return the length of the PDUs that the peer receives (PS3.8 D.1)."""
-        peer = self.requestor if self.is_acceptor else self.acceptor
-        return min(peer.maximum_length or PDU_LENGTH_UNLIMITED, PDU_LENGTH_UNLIMITED)
+        return min(self._peer.maximum_length or PDU_LENGTH_UNLIMITED, PDU_LENGTH_UNLIMITED)
 
     def send_message(self, context_id: int, command_set: bytes, data_set: bytes | None = None) -> None:
         """Send a message that is in memory.
@@ -332,27 +328,33 @@ class Association(PynetdicomAssociation):
             pieces += pdata_pieces(context_id, data_set, False, self.pdu_length_to_peer)
         self.write(pieces)
 
-    def send_messages(self, pieces: list[bytes]) -> None:
-        """Send PDUs that were encoded before, many at once."""
-        self.write(pieces)
-
     def send_file(self, context_id: int, command_set: bytes, data_set: BinaryIO, size_bytes: int) -> None:
-        """Send a message whose data set is the next `size_bytes` of a file.
+        """Send a message whose data set is the next `size_bytes` of a file, no faster than `pace`.
+
+        With a pace the PDUs are so short that each goes out at once. No timeout runs while it is waited for the pace.
 
         Raises
         ------
         AssociationAborted
-            The association has ended, or the file ended early or failed: a started message cannot be taken back.
+            The association has ended, or the file ended early or failed: a started message cannot be taken back. Or
+            `should_stop` tells to stop.
         StoreFailure, OSError
             The file failed before anything of the message was sent.
         """
-        length = self.pdu_length_to_peer
+        pace, length, chunk_bytes = self.pace, self.pdu_length_to_peer, SEND_CHUNK_BYTES
+        if pace is not None:
+            chunk_bytes = min(chunk_bytes, pace.chunk_bytes)
+            length = min(length, chunk_bytes)
+        elif isinstance(data_set, MemoryFile):
+            chunk_bytes = size_bytes  # all of it at once
         pieces = pdata_pieces(context_id, command_set, True, length)
         started = False
         try:
-            for chunk, is_last in _chunks(data_set, size_bytes, length):
+            for chunk, is_last in _chunks(data_set, size_bytes, length, chunk_bytes):
                 if chunk is None:
                     raise StoreFailure("the stored file is shorter than the index says")
+                if pace is not None:
+                    self._keep(pace, len(chunk))
                 started = True
                 self.write(pieces + fragment_pieces(context_id, chunk, is_last, length))
                 pieces = []
@@ -362,55 +364,49 @@ class Association(PynetdicomAssociation):
             self.abort()
             raise AssociationAborted(f"a data set could not be sent to its end: {error}") from error
 
+    def _keep(self, pace: Pace, size_bytes: int) -> None:
+        """Wait until so many bytes may be sent.
+
+        Raises
+        ------
+        AssociationAborted
+            The association has ended meanwhile, or ends here: nothing more is to be sent.
+        """
+        moment = pace.reserve(size_bytes)
+        while (left_s := pace.left_s(moment)) > 0:
+            if self.should_stop():
+                self.abort()
+                raise AssociationAborted("the association was ended here")
+            if self.connection.ends_within(min(left_s, LOOK_S), PDUType.P_DATA_TF):
+                try:
+                    self._next_pdv(self._deadline(None))
+                except AssociationReleased:
+                    raise AssociationAborted("the peer released the association within a data set") from None
+
     def write(self, pieces: list[bytes | memoryview]) -> None:
         """Send encoded P-DATA-TF PDUs (PS3.8 9.2, DT-1)."""
-        if not self.is_established:
-            raise AssociationAborted("the association has ended")
-        try:
-            self.connection.write(pieces)
-        except ConnectionEnded as error:
-            self.is_aborted, self.is_established = True, False
-            raise AssociationAborted(f"the connection ended: {error}") from None
-        except DeadlineMissed:
-            self.is_aborted, self.is_established = True, False
-            self.connection.close()
-            raise AssociationAborted("the peer does not read") from None
+        self.upper_layer.write_p_data(pieces)
 
 
-def _chunks(data_set: BinaryIO, size_bytes: int, pdu_length: int) -> Iterator[tuple[memoryview | None, bool]]:
+def _chunks(
+    data_set: BinaryIO, size_bytes: int, pdu_length: int, chunk_bytes: int
+) -> Iterator[tuple[memoryview | None, bool]]:
     """Yield the file in chunks of whole PDUs, each with whether it is the last; None where it ends early.
 
-    What is in memory comes at once.
+    What is in memory is not copied.
     """
-    fragment = pdu_length - PDV_HEADER_BYTES
-    if isinstance(data_set, MemoryFile):
-        chunk = data_set.take(size_bytes)
-        yield (chunk if len(chunk) == size_bytes else None), True
-        return
-    room = memoryview(bytearray(min(max(SEND_CHUNK_BYTES // fragment, 1) * fragment, max(size_bytes, 1))))
+    fragment = fragment_bytes(pdu_length)
+    chunk_bytes = max(chunk_bytes // fragment, 1) * fragment if chunk_bytes < size_bytes else size_bytes
+    in_memory = isinstance(data_set, MemoryFile)
+    room = memoryview(b"" if in_memory else bytearray(max(chunk_bytes, 1)))
     remaining = size_bytes
     while True:
-        wanted = min(len(room), remaining)
-        count = data_set.readinto(room[:wanted]) if wanted else 0
-        if count != wanted:
+        wanted = min(chunk_bytes, remaining)
+        chunk = data_set.take(wanted) if in_memory else room[: data_set.readinto(room[:wanted]) if wanted else 0]
+        if len(chunk) != wanted:
             yield None, True
             return
-        remaining -= count
-        yield room[:count], remaining == 0
+        remaining -= wanted
+        yield chunk, remaining == 0
         if remaining == 0:
             return
-
-
-_LOCAL_AES: dict[WireLimits, ApplicationEntity] = {}
-
-
-def _local_ae(limits: WireLimits) -> ApplicationEntity:
-    """Return the object in which pynetdicom looks up its defaults; one for each set of limits."""
-    if limits not in _LOCAL_AES:
-        ae = ApplicationEntity()
-        ae.acse_timeout = limits.acse_timeout_s
-        ae.dimse_timeout = limits.dimse_timeout_s
-        ae.network_timeout = limits.network_timeout_s
-        ae.maximum_pdu_size = limits.pdu_length_max
-        _LOCAL_AES[limits] = ae
-    return _LOCAL_AES[limits]

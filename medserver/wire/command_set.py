@@ -16,7 +16,9 @@ NO_DATA_SET = 0x0101
 """The value of Command Data Set Type that says that no data set follows (PS3.7 9.1.1.1)."""
 
 _HEADER = struct.Struct("<HHI")
+_GROUP_LENGTH = struct.Struct("<HHII")
 _US = struct.Struct("<H")
+_US_ELEMENT = struct.Struct("<HHIH")
 
 # keyword -> (element number, VR), PS3.7 E.1
 _ELEMENTS: dict[str, tuple[int, str]] = {
@@ -86,20 +88,15 @@ def encode_command_set(command_set: CommandSet) -> bytes:
     KeyError
         A keyword is not an element of a command set.
     """
-    body = b"".join(
-        _encode_element(number, vr, command_set[keyword])
-        for keyword, (number, vr) in _ELEMENTS.items()
-        if command_set.get(keyword) is not None
-    )
-    if unknown := command_set.keys() - _ELEMENTS.keys():
-        raise KeyError(f"not in a command set: {', '.join(sorted(unknown))}")
-    return _HEADER.pack(0, 0, 4) + struct.pack("<I", len(body)) + body
+    elements = sorted([(*_ELEMENTS[keyword], value) for keyword, value in command_set.items() if value is not None])
+    body = b"".join([_encode_element(*element) for element in elements])
+    return _GROUP_LENGTH.pack(0, 0, 4, len(body)) + body
 
 
 def _encode_element(number: int, vr: str, value: int | str | bytes) -> bytes:
     if vr == "US":
-        raw = _US.pack(value)
-    elif vr == "AT":
+        return _US_ELEMENT.pack(0, number, 2, value)
+    if vr == "AT":
         raw = value if isinstance(value, bytes) else struct.pack("<HH", value >> 16, value & 0xFFFF)
     else:
         raw = value.encode("ascii", "replace")

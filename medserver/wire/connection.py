@@ -13,9 +13,6 @@ import socket
 import time
 from collections.abc import Sequence
 
-from pynetdicom import evt
-from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
-
 PDU_HEADER_BYTES = 6
 
 PIECES_MAX = 512
@@ -49,60 +46,36 @@ class PDUTooLong(Exception):
     """The peer announces a PDU that is longer than what was agreed."""
 
 
-class Connection(AssociationSocket):
+class Connection:
     """The transport connection of one association.
 
     Parameters
     ----------
-    association : Association
-        The association that owns the connection.
-    accepted : socket.socket or None
-        The socket of an accepted connection; None for a connection that `connect` will open.
+    sock : socket.socket
+        The connected socket.
     buffer_size_bytes : int
         Room for one PDU of the largest permitted length, with its header.
+    timeout_s : float
+        How long the peer may take none of the bytes that are sent.
+
+    Attributes
+    ----------
+    socket : socket.socket or None
+        None once the connection is closed.
     """
 
-    def __init__(self, association, accepted: socket.socket | None, buffer_size_bytes: int) -> None:
-        unbound = None if accepted is not None else AddressInformation("0.0.0.0", 0)
-        super().__init__(association, client_socket=accepted, address=unbound)
+    def __init__(self, sock: socket.socket, buffer_size_bytes: int, timeout_s: float) -> None:
         # Pages that nobody has touched: an association pays for as much of its buffer as it has used.
         self._buffer = memoryview(
             mmap.mmap(-1, buffer_size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         )
         self._start = 0
         self._end = 0
-        if accepted is not None:
-            self._prepare(accepted)
-
-    def _create_socket(self, address: AddressInformation) -> None:
-        """Leave the making of the socket to `connect`, which knows the address family."""
-        return None
-
-    @staticmethod
-    def _prepare(sock: socket.socket) -> None:
+        self._timeout_s = timeout_s
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-
-    def connect(self, primitive: T_CONNECT) -> None:
-        """Open the connection for an A-ASSOCIATE request and report the outcome as Evt2 or Evt17."""
-        address = primitive.address_info
-        try:
-            sock = socket.create_connection(
-                (address.address, address.port), timeout=self.assoc.connection_timeout
-            )
-        except OSError as error:
-            self.assoc.connection_error = error
-            primitive.result = "Evt17"
-        else:
-            self._prepare(sock)
-            self.socket = sock
-            self._is_connected = True
-            self.assoc.requestor.address_info = AddressInformation.from_tuple(sock.getsockname())
-            evt.trigger(self.assoc, evt.EVT_CONN_OPEN, {"address": address.as_tuple})
-            primitive.result = "Evt2"
-        self.provider_queue.put(primitive)
-        self._ready.set()
+        self.socket: socket.socket | None = sock
 
     # -- reading -----------------------------------------------------------------------------------------
 
@@ -117,8 +90,52 @@ class Connection(AssociationSocket):
         self._buffer[: self._end] = received
 
     def readable(self, timeout_s: float = 0.0) -> bool:
-        """Tell whether a byte (or the end of the connection) can be read within `timeout_s`."""
-        return self.buffered_bytes > 0 or self._poll(select.POLLIN, timeout_s)
+        """Tell whether a byte (or the end of the connection) can be read within `timeout_s`.
+
+        With a time to wait it is received already: a peer that waits for our answer has mostly sent its next request
+        when we look. What was read before is no longer valid then.
+        """
+        if self.buffered_bytes > 0 or self.socket is None:
+            return True
+        if timeout_s <= 0:
+            return self._poll(select.POLLIN, 0.0)
+        try:
+            self._start, self._end = 0, self.socket.recv_into(self._buffer)
+        except BlockingIOError:
+            acknowledge(self.socket)
+            return self._poll(select.POLLIN, timeout_s)
+        except OSError as error:
+            logger.debug("the next read will fail: %s", error)
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket; -1 if it is closed."""
+        sock = self.socket
+        return -1 if sock is None else sock.fileno()
+
+    def ends_within(self, timeout_s: float, expected: int) -> bool:
+        """Wait for a while; tell at once when the peer closes the connection, or sends another PDU than one of a type.
+
+        What has arrived is left to be read.
+
+        Parameters
+        ----------
+        timeout_s : float
+            How long [s].
+        expected : int
+            The type of PDU that ends nothing.
+        """
+        ends_at = time.monotonic() + timeout_s
+        if self.buffered_bytes == 0 and self._poll(select.POLLIN, timeout_s):
+            try:
+                if self.socket is None or self.socket.recv(1, socket.MSG_PEEK) != bytes([expected]):
+                    return True
+            except BlockingIOError:
+                pass
+            except OSError:
+                return True
+        time.sleep(max(0.0, ends_at - time.monotonic()))
+        return False
 
     def read_pdu(self, length_max: int, header_deadline: float, body_timeout_s: float) -> memoryview:
         """Read one PDU.
@@ -199,13 +216,6 @@ class Connection(AssociationSocket):
 
     # -- writing -----------------------------------------------------------------------------------------
 
-    def send(self, bytestream: bytes) -> None:
-        """Send one encoded PDU; a broken connection becomes Evt17 for the state machine."""
-        try:
-            self.write([bytestream])
-        except (ConnectionEnded, DeadlineMissed):
-            self.close()
-
     def write(self, pieces: Sequence[bytes | memoryview]) -> None:
         """Send the pieces, in order, without joining them.
 
@@ -214,11 +224,10 @@ class Connection(AssociationSocket):
         ConnectionEnded
             The connection is gone.
         DeadlineMissed
-            The peer has taken nothing for the network timeout.
+            The peer has taken nothing for too long.
         """
         pending = [memoryview(piece) for piece in pieces]
-        timeout_s = self.assoc.network_timeout
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + self._timeout_s
         while pending:
             sock = self.socket
             if sock is None:
@@ -230,19 +239,38 @@ class Connection(AssociationSocket):
                 continue
             except OSError as error:
                 raise ConnectionEnded(str(error)) from error
-            deadline = time.monotonic() + timeout_s
+            deadline = time.monotonic() + self._timeout_s
             pending = _rest(pending, sent)
 
     # -- closing -----------------------------------------------------------------------------------------
 
     def linger(self, timeout_s: float) -> None:
-        """Wait for the peer to close, throwing away what it still sends, and close."""
+        """Wait for the peer to close, throwing away what it still sends."""
         deadline = time.monotonic() + timeout_s
         try:
             while True:
                 self._receive_into(self._buffer, deadline)
-        except (ConnectionEnded, DeadlineMissed):
-            self.close()
+        except (ConnectionEnded, DeadlineMissed) as error:
+            logger.debug("the connection is closed: %s", error)
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether nothing is left to be read, because the peer has closed or reset the connection."""
+        try:
+            return not self.buffered_bytes and not self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def drop(self) -> bool:
+        """Throw away what has arrived; tell whether the peer has closed the connection."""
+        try:
+            return self.socket is None or self.socket.recv_into(self._buffer) == 0
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def interrupt(self, force: bool = False) -> None:
         """End the reading side from another thread: the reader finds the end of the connection.
@@ -260,39 +288,10 @@ class Connection(AssociationSocket):
                 logger.debug("the connection was already down: %s", error)
 
     def close(self) -> None:
-        """Close the socket and report Evt17 (PS3.8 9.2.2), once."""
-        sock, self.socket = self.socket, None
-        if sock is None:
-            return
-        self._is_connected = False
-        sock.close()
-        self.event_queue.put("Evt17")
-
-    def _shutdown_socket(self) -> None:
-        """Close without an event: the state machine is already past it."""
+        """Close the socket."""
         sock, self.socket = self.socket, None
         if sock is not None:
-            self._is_connected = False
             sock.close()
-
-    @property
-    def ready(self) -> bool:
-        """Tell whether bytes wait (the name that pynetdicom's reactor uses)."""
-        return self.socket is not None and self.readable()
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read exactly `nr_bytes`, fewer at the end of the connection (for pynetdicom's reactor)."""
-        received = bytearray()
-        deadline = time.monotonic() + self.assoc.network_timeout
-        try:
-            while len(received) < nr_bytes:
-                step = min(nr_bytes - len(received), len(self._buffer))
-                self._fill(step, deadline)
-                received += self._buffer[self._start : self._start + step]
-                self._start += step
-        except (ConnectionEnded, DeadlineMissed) as error:
-            logger.debug("the connection ended: %s", error)
-        return received
 
 
 def _rest(pieces: list[memoryview], sent: int) -> list[memoryview]:

@@ -1,16 +1,21 @@
-"""The acceptor's side of association negotiation: who may come in, and with which contexts (PS3.8 7.1, PS3.7 D.3)."""
+"""The acceptor's side of association negotiation (PS3.8 7.1, 9.3; PS3.7 D): `negotiate` decides, and changes nothing.
+
+What is not here, because it depends on more than the request: who the requestor is by its address, and how many
+associations there are (`admission`). Which services there are is a table of the services.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
-from pydicom.uid import UID, ImplicitVRLittleEndian
-from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation, SOPClassExtendedNegotiation
-from pynetdicom.presentation import SCP_SCU_ROLES, PresentationContext
+from medserver.config import Remote
+from medserver.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, is_valid_uid
+from medserver.wire.associate_request import AssociationRequest, ProposedContext
 
-from medserver.dicom.uids import is_valid_uid
+APPLICATION_CONTEXT_NAME = "1.2.840.10008.3.1.1.1"
+"""The only one (PS3.7 A.2.1)."""
 
 PDU_LENGTH_MIN = 512
 """A peer that takes only shorter PDUs would make us send mostly headers."""
@@ -19,44 +24,63 @@ PDU_LENGTH_MIN = 512
 ACCEPTANCE, USER_REJECTION = 0, 1
 ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED = 3, 4
 
+DEFAULT_ROLES = (True, False)
+"""Without role selection the requestor is the SCU and the acceptor the SCP (PS3.7 D.3.3.4)."""
+
+Ranks = Mapping[str, int]
+"""Transfer syntaxes that can be served, each with its rank: the lowest is accepted, of equals the first proposed."""
+
 
 @dataclass(frozen=True)
 class Support:
-    """What is accepted for one abstract syntax.
+    """What is accepted for one abstract syntax from one requestor.
 
     Attributes
     ----------
-    transfer_syntaxes : frozenset of str
-        The transfer syntaxes that can be accepted; the requestor's own order decides among those that are not
-        preferred.
-    preferred : tuple of str
-        Where the requestor sends, these come first, in this order.
-    preferred_to_send : tuple of str
-        Where the requestor is the one that receives instances, these do.
+    received : mapping of str to int
+        The transfer syntaxes in which the requestor may send us data sets as the SCU.
+    sent : mapping of str to int
+        Those in which it may be sent data sets, where it is the SCP, too.
     as_scu, as_scp : bool
         The roles that the requestor may have (PS3.7 D.3.3.4).
+    extended : callable
+        Service-class-application-information to that of the answer, or None for no answer (PS3.7 D.3.3.5).
     """
 
-    transfer_syntaxes: frozenset[str]
+    received: Ranks
+    sent: Ranks = field(default_factory=dict)
     as_scu: bool = True
     as_scp: bool = False
-    preferred: tuple[str, ...] = ()
-    preferred_to_send: tuple[str, ...] = ()
+    extended: Callable[[bytes], bytes | None] = field(default=lambda information: None)
 
-    def first_of(self, proposed: Sequence[UID], receives: bool = False) -> UID | None:
-        """Return the best of the proposed transfer syntaxes that can be accepted, None if there is none.
 
-        Parameters
-        ----------
-        proposed : sequence of UID
-            The transfer syntaxes of a context.
-        receives : bool
-            Whether the requestor wants to be the SCP, and thus to receive.
-        """
-        preferred = self.preferred_to_send if receives else self.preferred
-        if preferred and len(proposed) > 1:
-            proposed = [UID(uid) for uid in preferred if uid in proposed] + list(proposed)
-        return next((uid for uid in proposed if uid in self.transfer_syntaxes), None)
+Table = Callable[[Remote, str], Support | None]
+"""The table of services: entry of the requestor and abstract syntax to what is accepted; None if it is not served."""
+
+
+class ContextAnswer(NamedTuple):
+    """The answer to one proposed presentation context (PS3.8 9.3.3.2).
+
+    Attributes
+    ----------
+    context_id : int
+        As proposed.
+    abstract_syntax : str
+        As proposed.
+    result : int
+        `ACCEPTANCE`, or why not.
+    transfer_syntax : str
+        The accepted one. Of a refused context it has no meaning, but must be there, and must be a UID.
+    requestor_is_scu, requestor_is_scp : bool
+        The roles of the requestor; neither where it is refused.
+    """
+
+    context_id: int
+    abstract_syntax: str
+    result: int
+    transfer_syntax: str
+    requestor_is_scu: bool = False
+    requestor_is_scp: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,111 +89,119 @@ class Acceptance:
 
     Attributes
     ----------
-    peer : object
-        What the services should know about the requestor; the wire hands it on.
-    support : callable
-        Abstract syntax to `Support`, or None where it is not served for this peer.
-    extended : callable
-        Abstract syntax and the bytes of SOP Class Extended Negotiation to the bytes of the answer, or None.
+    peer : Remote
+        The entry of the requestor.
+    contexts : tuple of ContextAnswer
+        One for each that was proposed, in that order.
+    roles : mapping of str to (bool, bool)
+        The answer to role selection, by SOP class (PS3.7 D.3.3.4.2).
+    extended : mapping of str to bytes
+        The answer to extended negotiation, by SOP class.
     """
 
-    peer: Any
-    support: Callable[[str], Support | None]
-    extended: Callable[[str, bytes], bytes | None] = field(default=lambda abstract_syntax, information: None)
+    peer: Remote | None
+    contexts: tuple[ContextAnswer, ...]
+    roles: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
+    extended: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """The association is rejected with result, source and reason of PS3.8 9.3.4."""
+    """The association is rejected with result, source and reason of PS3.8 9.3.4; `why` is for the log."""
 
     result: int
     source: int
     reason: int
+    why: str = field(default="", compare=False)
 
 
-CALLING_AE_TITLE_NOT_RECOGNISED = Refusal(1, 1, 3)
-CALLED_AE_TITLE_NOT_RECOGNISED = Refusal(1, 1, 7)
-LOCAL_LIMIT_EXCEEDED = Refusal(2, 3, 2)
+REJECTED_PERMANENT, REJECTED_TRANSIENT = 1, 2
+_SERVICE_USER, _PROVIDER_ACSE, _PROVIDER_PRESENTATION = 1, 2, 3
+
+NO_REASON_GIVEN = Refusal(REJECTED_PERMANENT, _SERVICE_USER, 1, "takes only very short PDUs")
+APPLICATION_CONTEXT_NAME_NOT_SUPPORTED = Refusal(
+    REJECTED_PERMANENT, _SERVICE_USER, 2, "another application context"
+)
+CALLING_AE_TITLE_NOT_RECOGNISED = Refusal(REJECTED_PERMANENT, _SERVICE_USER, 3, "unknown caller")
+CALLED_AE_TITLE_NOT_RECOGNISED = Refusal(REJECTED_PERMANENT, _SERVICE_USER, 7, "called by another AE title")
+PROTOCOL_VERSION_NOT_SUPPORTED = Refusal(REJECTED_PERMANENT, _PROVIDER_ACSE, 2, "another protocol version")
+LOCAL_LIMIT_EXCEEDED = Refusal(REJECTED_TRANSIENT, _PROVIDER_PRESENTATION, 2, "a limit is reached")
 
 
-def accept(association, acceptance: Acceptance) -> None:
-    """Negotiate the presentation contexts and send the A-ASSOCIATE-AC."""
-    primitive: A_ASSOCIATE = association.requestor.primitive
-    results, roles = _negotiate_contexts(
-        primitive.presentation_context_definition_list,
-        {
-            uid: (item.scu_role, item.scp_role)
-            for uid, item in association.requestor.role_selection.items()
-        },
-        acceptance.support,
+def negotiate(
+    request: AssociationRequest, ae_title: str, remote: Remote | None, table: Table
+) -> Acceptance | Refusal:
+    """Decide on an A-ASSOCIATE request.
+
+    Parameters
+    ----------
+    request : AssociationRequest
+        The request.
+    ae_title : str
+        Our AE title.
+    remote : Remote or None
+        The entry that calling AE title and source address belong to; None if there is none.
+    table : callable
+        The table of services.
+    """
+    if not request.understood:
+        return PROTOCOL_VERSION_NOT_SUPPORTED  # PS3.8 9.3.2
+    if request.application_context_name != APPLICATION_CONTEXT_NAME:
+        return APPLICATION_CONTEXT_NAME_NOT_SUPPORTED  # PS3.8 7.1.1.2
+    if remote is None:
+        return CALLING_AE_TITLE_NOT_RECOGNISED  # PS3.8 7.1.1.3
+    if request.called_ae_title != ae_title:
+        return CALLED_AE_TITLE_NOT_RECOGNISED  # PS3.8 7.1.1.4
+    if 0 < request.maximum_length < PDU_LENGTH_MIN:
+        return NO_REASON_GIVEN  # PS3.8 D.1: it will not change, so that to come again is of no use
+    return _accept(request, remote, lambda abstract_syntax: table(remote, abstract_syntax))
+
+
+def _accept(
+    request: AssociationRequest, remote: Remote, support: Callable[[str], Support | None]
+) -> Acceptance:
+    """Decide on each context by itself, and answer the items of the SOP classes of which one is accepted."""
+    supported = {context.abstract_syntax: support(context.abstract_syntax) for context in request.contexts}
+    contexts = tuple(
+        _negotiate_context(context, request.roles.get(context.abstract_syntax), supported[context.abstract_syntax])
+        for context in request.contexts
     )
-    association._accepted_cx = {context.context_id: context for context in results if context.result == 0}
-    association._rejected_cx = [context for context in results if context.result != 0]
-    for role in roles:
-        association.acceptor.add_negotiation_item(role)
-    accepted = {context.abstract_syntax for context in association._accepted_cx.values()}
-    for uid, information in association.requestor.sop_class_extended.items():
-        answer = acceptance.extended(str(uid), information) if uid in accepted else None
+    accepted = {answer.abstract_syntax: answer for answer in contexts if answer.result == ACCEPTANCE}
+    roles = {
+        uid: (answer.requestor_is_scu, answer.requestor_is_scp)
+        for uid, answer in accepted.items()
+        if uid in request.roles
+    }
+    extended = {}
+    for uid, information in request.extended.items():
+        answer = supported[uid].extended(information) if uid in accepted else None
         if answer is not None:
-            item = SOPClassExtendedNegotiation()
-            item.sop_class_uid, item.service_class_application_information = uid, answer
-            association.acceptor.add_negotiation_item(item)
-    association.index_contexts()
-    association.acse.send_accept()
-    association.is_established = True
-
-
-def _negotiate_contexts(
-    proposed: list[PresentationContext],
-    roles: dict[UID, tuple[bool, bool]],
-    support: Callable[[str], Support | None],
-) -> tuple[list[PresentationContext], list[SCP_SCU_RoleSelectionNegotiation]]:
-    """Negotiate context by context, so that each follows the order of its own proposal."""
-    answers: dict[UID, SCP_SCU_RoleSelectionNegotiation] = {}
-    results = []
-    for context in proposed:
-        uid = context.abstract_syntax
-        supported = support(str(uid))
-        result = _negotiate_context(context, roles.get(uid), supported)
-        results.append(result)
-        if uid in roles and result.result == ACCEPTANCE:
-            answers[uid] = _role_answer(uid, roles[uid], supported)
-    return results, list(answers.values())
+            extended[uid] = answer
+    return Acceptance(remote, contexts, roles, extended)
 
 
 def _negotiate_context(
-    proposed: PresentationContext, roles: tuple[bool, bool] | None, supported: Support | None
-) -> PresentationContext:
+    proposed: ProposedContext, asked: tuple[bool, bool] | None, supported: Support | None
+) -> ContextAnswer:
     """Decide on one context (PS3.8 9.3.3.2).
 
-    pynetdicom's function decides the same for lists of contexts, and checks every UID again five times: with a
-    hundred contexts that would be most of the time that an association takes to be established.
+    Of the roles that it asks for the requestor has those that it may have; an acceptor never gives one that was not
+    asked for (PS3.7 D.3.3.4.2).
     """
-    receives = bool(roles and roles[1])
-    accepted = supported.first_of(proposed.transfer_syntax, receives) if supported else None
-    result = PresentationContext()
-    result._context_id = proposed.context_id
-    result._abstract_syntax = proposed.abstract_syntax
-    # Of a refused context it has no meaning, but must be there (PS3.8 9.3.3.2), and must be a UID.
-    first = proposed.transfer_syntax[0]
-    result._transfer_syntax = [accepted or (first if is_valid_uid(first) else ImplicitVRLittleEndian)]
     if supported is None:
-        result.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
-    elif accepted is None:
-        result.result = TRANSFER_SYNTAXES_NOT_SUPPORTED
-    else:
-        outcome = SCP_SCU_ROLES[roles or (None, None)][supported.as_scu, supported.as_scp]
-        _, _, result._as_scu, result._as_scp = outcome
-        result.result = ACCEPTANCE if result.as_scu or result.as_scp else USER_REJECTION
-    return result
+        return _refused(proposed, ABSTRACT_SYNTAX_NOT_SUPPORTED)
+    as_scu, as_scp = asked or DEFAULT_ROLES
+    as_scu, as_scp = as_scu and supported.as_scu, as_scp and supported.as_scp
+    ranks = supported.sent if as_scp else supported.received
+    accepted = min((uid for uid in proposed.transfer_syntaxes if uid in ranks), key=ranks.__getitem__, default=None)
+    if not as_scu and not as_scp:
+        return _refused(proposed, USER_REJECTION)
+    if accepted is None:
+        return _refused(proposed, TRANSFER_SYNTAXES_NOT_SUPPORTED)
+    return ContextAnswer(proposed.context_id, proposed.abstract_syntax, ACCEPTANCE, accepted, as_scu, as_scp)
 
 
-def _role_answer(
-    sop_class_uid: UID, asked: tuple[bool, bool], supported: Support
-) -> SCP_SCU_RoleSelectionNegotiation:
-    """Return which of the roles that the requestor asked for it has (PS3.7 D.3.3.4.2)."""
-    item = SCP_SCU_RoleSelectionNegotiation()
-    item.sop_class_uid = sop_class_uid
-    item.scu_role = asked[0] and supported.as_scu
-    item.scp_role = asked[1] and supported.as_scp
-    return item
+def _refused(proposed: ProposedContext, result: int) -> ContextAnswer:
+    first = proposed.transfer_syntaxes[0]
+    syntax = first if is_valid_uid(first) else IMPLICIT_VR_LITTLE_ENDIAN
+    return ContextAnswer(proposed.context_id, proposed.abstract_syntax, result, syntax)

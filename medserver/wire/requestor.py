@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import errno
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation, SOPClassExtendedNegotiation
-from pynetdicom.presentation import PresentationContext
-from pynetdicom.transport import AddressInformation
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
+    MaximumLengthNotification,
+    SCP_SCU_RoleSelectionNegotiation,
+    SOPClassExtendedNegotiation,
+)
+from pynetdicom.presentation import PresentationContext, negotiate_as_requestor
 
-from medserver.config import Config, Remote
+from medserver.config import Remote
 from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from medserver.errors import AssociationAborted, AssociationRejected, ConnectionFailed, NoContextAccepted
-from medserver.wire.association import Association
+from medserver.errors import (
+    AssociationAborted,
+    AssociationRejected,
+    ConnectionFailed,
+    NoContextAccepted,
+    OutOfResources,
+)
+from medserver.wire.association import AcceptedContext, Association, Partner
+from medserver.wire.control_pdus import INVALID_PDU_PARAMETER_VALUE
 from medserver.wire.limits import WireLimits
-from medserver.wire.negotiation import PDU_LENGTH_MIN
+from medserver.wire.negotiation import ACCEPTANCE, APPLICATION_CONTEXT_NAME, PDU_LENGTH_MIN
+from medserver.wire.state_machine import Event
 
-_INVALID_PDU_PARAMETER_VALUE = 0x06  # PS3.8 9.3.8
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL)
+"""Why a connection cannot be opened that is no fault of the remote AE: no descriptor, memory or local port."""
 
 CONTEXTS_MAX = 128
 """An association has at most 128 presentation contexts: odd IDs of one byte (PS3.8 9.3.2.2)."""
@@ -100,34 +118,31 @@ def associate(
         It aborted, did not answer in time, or answered with what cannot be used.
     NoContextAccepted
         It accepted no presentation context.
+    OutOfResources
+        There is no descriptor, memory or port here.
     """
-    association = Association("requestor", limits)
-    requestor, acceptor = association.requestor, association.acceptor
-    requestor.ae_title = calling_ae_title
-    requestor.maximum_length = limits.pdu_length_max
-    requestor.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    requestor.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    requestor.address_info = AddressInformation("0.0.0.0", 0)
-    requestor.requested_contexts = _contexts(proposals)
-    for abstract_syntax in dict.fromkeys(one.abstract_syntax for one in proposals if one.as_scp):
-        role = SCP_SCU_RoleSelectionNegotiation()
-        role.sop_class_uid, role.scu_role, role.scp_role = abstract_syntax, False, True
-        requestor.add_negotiation_item(role)
-    for sop_class_uid, information in (extended or {}).items():
-        item = SOPClassExtendedNegotiation()
-        item.sop_class_uid, item.service_class_application_information = sop_class_uid, information
-        requestor.add_negotiation_item(item)
-    acceptor.ae_title = address.ae_title
-    acceptor.address_info = AddressInformation("0.0.0.0", address.port)
-    acceptor.address_info._addr = address.host  # resolved by the connection, which tries every address
+    request = _request(address, proposals, calling_ae_title, limits, extended or {})
+    association = Association(limits)
+    association.requestor.ae_title = calling_ae_title
+    association.acceptor.ae_title, association.acceptor.address = address.ae_title, address.host
     try:
-        association.request()
-        _check(association, address)
-        _check_answer(association, proposals, address)
-    except BaseException:
-        association.connection.close()  # nobody else has it
+        association.upper_layer.connect(address.host, address.port)
+    except OSError as error:
+        kind = OutOfResources if error.errno in _OURS else ConnectionFailed
+        raise kind(f"cannot connect to {address}: {error.strerror or error}") from None
+    try:
+        association.upper_layer.act(Event.TRANSPORT_CONFIRM, A_ASSOCIATE_RQ(request).encode())
+        answer = association.upper_layer.receive(time.monotonic() + limits.acse_timeout_s)
+        if not isinstance(answer, A_ASSOCIATE):
+            raise AssociationAborted(f"{address} aborted the association or did not answer")
+        if answer.result != ACCEPTANCE:
+            raise _rejected(answer, address)
+        _note_answer(association.acceptor, answer)
+        association.contexts = _accepted_contexts(request, answer, association.acceptor)
+        _check(association, proposals, address)
+    except BaseException:  # nobody else has it
+        abort(association)
         raise
-    association.index_contexts()
     return association
 
 
@@ -147,63 +162,124 @@ def associated(
     try:
         yield association
     except BaseException:  # an operation may be under way, which a release must not interrupt
-        association.abort()
-        association.dul.finish()
+        abort(association)
         raise
     association.release()
 
 
-def associated_with(
-    config: Config, remote: Remote, proposals: Sequence[Proposal]
-) -> AbstractContextManager[Association]:
-    """Open an association to an entry of the configuration, as `associated` does, with the limits that stand there."""
-    limits = WireLimits.from_options(config.limits)
-    return associated(Address.of(remote), proposals, config.node.ae_title, limits)
+def abort(association: Association) -> None:
+    """Abort an association, and close its connection."""
+    association.abort()
+    association.close()
 
 
-def _contexts(proposals: Sequence[Proposal]) -> list[PresentationContext]:
-    contexts = []
-    for index, proposal in enumerate(proposals):
-        context = PresentationContext()
-        context.context_id = 2 * index + 1
-        context.abstract_syntax = proposal.abstract_syntax
-        context._transfer_syntax = list(proposal.transfer_syntaxes)
-        contexts.append(context)
-    return contexts
+def _request(
+    address: Address,
+    proposals: Sequence[Proposal],
+    calling_ae_title: str,
+    limits: WireLimits,
+    extended: Mapping[str, bytes],
+) -> A_ASSOCIATE:
+    """Return the A-ASSOCIATE request (PS3.8 7.1.1)."""
+    request = A_ASSOCIATE()
+    request.application_context_name = APPLICATION_CONTEXT_NAME
+    request.calling_ae_title, request.called_ae_title = calling_ae_title, address.ae_title
+    provided = dict.fromkeys(one.abstract_syntax for one in proposals if one.as_scp)
+    request.presentation_context_definition_list = [
+        _context(2 * index + 1, proposal, proposal.abstract_syntax in provided)
+        for index, proposal in enumerate(proposals)
+    ]
+    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    length.maximum_length_received = limits.pdu_length_max
+    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    version = ImplementationVersionNameNotification()
+    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    items = [length, implementation, version]
+    for abstract_syntax in provided:
+        role = SCP_SCU_RoleSelectionNegotiation()
+        role.sop_class_uid, role.scu_role, role.scp_role = abstract_syntax, False, True
+        items.append(role)
+    for sop_class_uid, information in extended.items():
+        item = SOPClassExtendedNegotiation()
+        item.sop_class_uid, item.service_class_application_information = sop_class_uid, information
+        items.append(item)
+    request.user_information = items
+    return request
 
 
-def _check(association: Association, address: Address) -> None:
-    """Raise what went wrong, with the connection closed."""
-    if association.is_established:
-        return
-    association.dul.finish()
-    if (error := association.connection_error) is not None:
-        raise ConnectionFailed(f"cannot connect to {address}: {error.strerror or error}")
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        raise AssociationRejected(
-            answer.result,
-            answer.result_source,
-            answer.diagnostic,
-            f"{address} rejected the association: {answer.reason_str} ({answer.result_str})",
+def _context(context_id: int, proposal: Proposal, as_scp: bool) -> PresentationContext:
+    context = PresentationContext()
+    context.context_id = context_id
+    context.abstract_syntax = proposal.abstract_syntax
+    context.transfer_syntax = list(proposal.transfer_syntaxes)
+    if as_scp:
+        context.scu_role, context.scp_role = False, True
+    return context
+
+
+def _rejected(answer: A_ASSOCIATE, address: Address) -> AssociationRejected:
+    """Return the error of an association that was rejected (PS3.8 9.3.4)."""
+    return AssociationRejected(
+        answer.result,
+        answer.result_source,
+        answer.diagnostic,
+        f"{address} rejected the association: {answer.reason_str} ({answer.result_str})",
+    )
+
+
+def _note_answer(acceptor: Partner, answer: A_ASSOCIATE) -> None:
+    """Note what the acceptor says of itself (PS3.7 D.3.3)."""
+    roles: dict[str, tuple[bool, bool]] = {}
+    extended: dict[str, bytes] = {}
+    for item in answer.user_information:
+        if isinstance(item, MaximumLengthNotification):
+            acceptor.maximum_length = item.maximum_length_received
+        elif isinstance(item, ImplementationClassUIDNotification):
+            acceptor.implementation_class_uid = str(item.implementation_class_uid or "")
+        elif isinstance(item, ImplementationVersionNameNotification):
+            acceptor.implementation_version_name = str(item.implementation_version_name or "")
+        elif isinstance(item, SCP_SCU_RoleSelectionNegotiation):
+            roles[str(item.sop_class_uid)] = bool(item.scu_role), bool(item.scp_role)
+        elif isinstance(item, SOPClassExtendedNegotiation):
+            extended[str(item.sop_class_uid)] = item.service_class_application_information
+    acceptor.roles, acceptor.extended = roles, extended
+
+
+def _accepted_contexts(request: A_ASSOCIATE, answer: A_ASSOCIATE, acceptor: Partner) -> dict[int, AcceptedContext]:
+    """Return the contexts that the acceptor accepts, with the roles of this side (PS3.7 D.3.3.4)."""
+    negotiated = negotiate_as_requestor(
+        request.presentation_context_definition_list,
+        answer.presentation_context_definition_results_list,
+        acceptor.roles,
+    )
+    return {
+        context.context_id: AcceptedContext(
+            context.context_id,
+            str(context.abstract_syntax),
+            str(context.transfer_syntax[0]) if context.transfer_syntax else "",
+            bool(context.as_scu),
+            bool(context.as_scp),
         )
-    if association._rejected_cx and not association._accepted_cx:
+        for context in negotiated
+        if context.result == ACCEPTANCE
+    }
+
+
+def _check(association: Association, proposals: Sequence[Proposal], address: Address) -> None:
+    """Raise what makes an answer useless.
+
+    Raises
+    ------
+    NoContextAccepted, AssociationAborted
+    """
+    if not association.contexts:
         raise NoContextAccepted(f"{address} accepted none of the proposed presentation contexts")
-    raise AssociationAborted(f"{address} aborted the association or did not answer")
-
-
-def _check_answer(association: Association, proposals: Sequence[Proposal], address: Address) -> None:
-    """Abort an association whose acceptor says what leads nowhere."""
-    proposed = dict(zip((context.context_id for context in association.requestor.requested_contexts), proposals))
+    proposed = {2 * index + 1: proposal.transfer_syntaxes for index, proposal in enumerate(proposals)}
     problem = None
-    for context_id, context in association._accepted_cx.items():
-        syntaxes = [str(uid) for uid in context.transfer_syntax]
-        if len(syntaxes) != 1 or syntaxes[0] not in proposed[context_id].transfer_syntaxes:
-            problem = "accepted a transfer syntax that was not proposed"
-    # None from a peer that leaves the item out: no limit, like 0.
-    if 0 < (association.acceptor.maximum_length or 0) < PDU_LENGTH_MIN:
+    if any(one.transfer_syntax_uid not in proposed[one.context_id] for one in association.contexts.values()):
+        problem = "accepted a transfer syntax that was not proposed"
+    if 0 < association.acceptor.maximum_length < PDU_LENGTH_MIN:
         problem = f"takes no PDUs of more than {association.acceptor.maximum_length} bytes"
     if problem is not None:
-        association.abort_as_provider(_INVALID_PDU_PARAMETER_VALUE)
-        association.dul.finish()
+        association.abort_as_provider(INVALID_PDU_PARAMETER_VALUE)
         raise AssociationAborted(f"{address} {problem}")

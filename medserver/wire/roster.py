@@ -10,7 +10,7 @@ import mmap
 import struct
 import zlib
 
-from medserver.wire.tally import Tally, TallyPlace
+from medserver.wire.minute_counts import MinuteCounts, ProcessMinuteCounts
 
 HESITATION_S = 0.002
 """How long a process leaves a new connection to others that serve fewer."""
@@ -35,7 +35,7 @@ class Roster:
         self._processes = processes
         self._process_bytes = _COUNT.size + self.rows * _ROW.size
         self._shared = mmap.mmap(-1, processes * self._process_bytes)
-        self.tally = Tally(processes)
+        self.minute_counts = MinuteCounts(processes)
 
     def place(self, index: int) -> RosterPlace:
         """Return the place of one process, from 0."""
@@ -83,32 +83,32 @@ class RosterPlace:
 
     Attributes
     ----------
-    tally : TallyPlace
+    minute_counts : ProcessMinuteCounts
         How many associations began in this minute.
     """
 
     def __init__(self, roster: Roster, index: int) -> None:
         self._roster = roster
         self._index = index
-        self.tally = TallyPlace(roster.tally, index)
-        self._free = list(range(roster.rows))
-        self._rows: dict[object, int] = {}
+        self.minute_counts = ProcessMinuteCounts(roster.minute_counts, index)
+        self._associations: list[object | None] = [None] * roster.rows  # by row
 
-    def enter(self, association: object, ae_title: str, address: str) -> bool:
+    def add(self, association: object, ae_title: str, address: str) -> bool:
         """Note an established association; False if the table is full."""
-        if not self._free:
+        if None not in self._associations:
             return False
-        row = self._rows[association] = self._free.pop()
+        row = self._associations.index(None)
+        self._associations[row] = association  # first: whatever fails behind it, `remove` finds the row
         self._roster.write(self._index, row, True, ae_title, address)
-        self.tally.note(checksum(ae_title), checksum(address))
+        self.minute_counts.note(checksum(ae_title), checksum(address))
         return True
 
-    def leave(self, association: object) -> None:
+    def remove(self, association: object) -> None:
         """Forget an association that has ended."""
-        row = self._rows.pop(association, None)
-        if row is not None:
+        if association in self._associations:
+            row = self._associations.index(association)
             self._roster.write(self._index, row, False)
-            self._free.append(row)
+            self._associations[row] = None
 
     def set_connections(self, count: int) -> None:
         """Note how many connections this process serves."""

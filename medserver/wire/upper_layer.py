@@ -1,27 +1,21 @@
-"""The upper layer protocol provider without a thread of its own (PS3.8 9.2).
+"""The upper layer of one association: performs the actions of the state machine on a connection (PS3.8 9.2).
 
-pynetdicom's provider is a thread that polls every millisecond. This one works in the thread that uses it: a
-primitive that is given to it goes through the state machine and out at once, and whoever waits for something to
-come in waits for the socket. P-DATA, which is all but a handful of PDUs, passes by the queues: `read_p_data`.
+The thread of the association drives it: it gives an event, and gets what that indicates to the local user. There is no
+queue and no thread in between. P-DATA in state 6 goes a way of its own, see `UpperLayer.read_p_data`.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
+import math
+import socket
 import threading
 import time
 from contextlib import nullcontext
 
-from pynetdicom import evt
-from pynetdicom.dul import _PDU_TYPES, DULServiceProvider
-from pynetdicom.fsm import TRANSITION_TABLE
-from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RQ, PDU
-from pynetdicom.pdu import P_DATA_TF as P_DATA_TF_PDU
-from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
+from pynetdicom.pdu_primitives import A_P_ABORT, A_RELEASE
 
 from medserver.errors import AssociationAborted
-from medserver.wire.associate_request import AssociateRequest
 from medserver.wire.connection import (
     PDU_HEADER_BYTES,
     Connection,
@@ -29,26 +23,45 @@ from medserver.wire.connection import (
     DeadlineMissed,
     PDUTooLong,
 )
-from medserver.wire.timer import MonotonicTimer
+from medserver.wire.control_pdus import (
+    DECODERS,
+    REASON_NOT_SPECIFIED,
+    RELEASE_RP,
+    RELEASE_RQ,
+    SERVICE_PROVIDER,
+    SERVICE_USER,
+    UNEXPECTED_PDU,
+    UNRECOGNIZED_PDU,
+    encode_abort,
+    provider_abort,
+)
+from medserver.wire.limits import WireLimits
+from medserver.wire.state_machine import (
+    ACTIONS,
+    COLLISION_STATE_OF_ACCEPTOR,
+    RECEIVED,
+    TRANSITIONS,
+    Event,
+    PDUType,
+    State,
+    Timer,
+)
 
-ASSOCIATE_RQ, ASSOCIATE_AC, P_DATA_TF = 0x01, 0x02, 0x04
-KNOWN_PDU_TYPES = frozenset(range(0x01, 0x08))
 ASSOCIATE_PDU_LENGTH_MAX = 262_144
 """The longest A-ASSOCIATE PDU that is read: 128 contexts of 60 transfer syntaxes fit."""
-
-PROTOCOL_VERSION = 1
 
 LINGER_S = 1.0
 """How long a peer has to close the connection after a release or an abort."""
 
-_SERVICE_USER, _SERVICE_PROVIDER = 0, 2
-_REASONS = frozenset({0, 1, 2, 4, 5, 6})
-"""Source and Reason/Diag. of an A-ABORT PDU, without what is reserved (PS3.8 9.3.8)."""
-
-_STATES_OF_USE = {ASSOCIATE_RQ: ("Sta2",), ASSOCIATE_AC: ("Sta5",), P_DATA_TF: ("Sta6", "Sta7")}
-"""In which states the PDUs that can be long are more than a mistake of the peer."""
-
 LARGE_PDU_BYTES = 16 * 1024
+
+_ENDED = (State.STA1, State.STA13)
+
+_ABORT_REASONS = {
+    Event.TRANSPORT_CLOSED: REASON_NOT_SPECIFIED,
+    Event.INVALID_PDU_RECEIVED: UNRECOGNIZED_PDU,
+}
+"""Why the service provider aborts at an event, where it is not an unexpected PDU (PS3.8 9.3.8)."""
 
 _turns = threading.Lock()
 """Association requests that are large are decoded one at a time: many at once would keep each other, and everybody
@@ -61,150 +74,218 @@ class AssociationReleased(Exception):
     """The peer released the association; the answer has been sent."""
 
 
-class UpperLayer(DULServiceProvider):
+class UpperLayer:
     """The upper layer of one association, driven by the thread of the association.
+
+    Parameters
+    ----------
+    limits : WireLimits
+        Timeouts and sizes.
+    accepted : socket.socket, optional
+        The accepted connection when this side is the acceptor; without it `connect` opens one.
 
     Attributes
     ----------
+    state : State
+        The state of the state machine.
+    connection : Connection or None
+        None before there is one.
+    artim_deadline : float
+        The monotonic time at which the ARTIM timer expires; infinite while it does not run (PS3.8 9.1.5).
     problem : str or None
         What was wrong with the last PDU that could not be read.
+    is_released : bool
+        Whether the association was released, by either side.
+    interrupted : bool
+        Whether it is ended from this side, see `interrupt`.
     """
 
-    socket: Connection
-
-    def __init__(self, association) -> None:
-        super().__init__(association)
-        self.artim_timer = MonotonicTimer(association.acse_timeout)
-        self._idle_timer = MonotonicTimer(association.network_timeout)
-        self._driving = threading.RLock()
+    def __init__(self, limits: WireLimits, accepted: socket.socket | None = None) -> None:
+        self.state = State.STA1
+        self.connection: Connection | None = None
         self.problem: str | None = None
+        self.is_released = False
+        self.interrupted = False
+        self._limits = limits
+        self._is_acceptor = accepted is not None
+        self.artim_deadline = math.inf
+        if accepted is not None:
+            self.connection = self._connection_on(accepted)
+            self.act(Event.TRANSPORT_INDICATION)
 
-    # -- what pynetdicom's Association and ACSE call ---------------------------------------------------------
+    def _connection_on(self, sock: socket.socket) -> Connection:
+        room = PDU_HEADER_BYTES + max(self._limits.pdu_length_max, ASSOCIATE_PDU_LENGTH_MAX)
+        return Connection(sock, room, self._limits.network_timeout_s)
 
-    def start(self) -> None:
-        """Do nothing: there is no thread to start."""
-        self.assoc._dul_ready.set()
+    # -- the state machine -----------------------------------------------------------------------------------------
 
-    def is_alive(self) -> bool:
-        """Tell whether the state machine still works."""
-        return not self._kill_thread
+    def act(self, event: Event, pdu: bytes = b"", primitive: object = None) -> object | None:
+        """Perform the action of an event in this state, if there is one (PS3.8 9.2).
 
-    def stop_dul(self) -> bool:
-        """Stop for good."""
-        self._kill_thread = True
-        return True
+        Parameters
+        ----------
+        event : Event
+            What happened.
+        pdu : bytes
+            The PDU that is to be sent, for what the local user asks.
+        primitive : object
+            What a PDU that was received says.
 
-    def send_pdu(self, primitive) -> None:
-        """Send a primitive through the state machine, now."""
-        with self._driving:
-            super().send_pdu(primitive)
-            self._drive()
+        Returns
+        -------
+        object or None
+            The primitive that is indicated to the local user: the given one, or an A-P-ABORT.
+        """
+        name = TRANSITIONS.get((self.state, event))
+        if name is None:  # such as a release after an abort, or the end of a connection that has ended
+            logger.debug("%s is not allowed in %s", event.name, self.state.name)
+            return None
+        action = ACTIONS[name]
+        self.state = COLLISION_STATE_OF_ACCEPTOR if name == "AR-8" and self._is_acceptor else action.next_state
+        if action.timer is not None:
+            self.set_timer(action.timer)
+        source, reason = SERVICE_USER, REASON_NOT_SPECIFIED
+        if action.indicates is A_P_ABORT:
+            source, reason = SERVICE_PROVIDER, _ABORT_REASONS.get(event, UNEXPECTED_PDU)
+            primitive = provider_abort(reason)
+        if action.sends is not None and not self._send(pdu or encode_abort(source, reason)):
+            return self.act(Event.TRANSPORT_CLOSED) or primitive
+        if action.closes and self.connection is not None:
+            self.connection.close()
+        return primitive if action.indicates is not None else None
 
-    def receive_pdu(self, wait: bool = False, timeout: float | None = None):
-        """Return the next primitive for the service user; None when none came in time."""
-        deadline = time.monotonic() + (self.assoc.network_timeout if timeout is None else timeout)
-        # In state 13 nothing more is for the service user: `finish` waits for the connection to close.
-        while self.to_user_queue.empty() and self.is_alive() and self.state_machine.current_state != "Sta13":
-            if not wait and not self.socket.readable():
-                return None
-            if not self._receive_event(deadline):
-                return None
-        return super().receive_pdu(wait=False)
+    def set_timer(self, change: Timer) -> None:
+        """Start or stop the ARTIM timer."""
+        starts = change is Timer.START
+        self.artim_deadline = time.monotonic() + self._limits.acse_timeout_s if starts else math.inf
 
-    # -- the reactor ---------------------------------------------------------------------------------------
-
-    def _drive(self) -> None:
-        """Let the state machine act on everything that has been given to it."""
-        while True:
-            waiting = self._waiting_primitive()
-            if waiting is not None:
-                self._process_recv_primitive()
-            try:
-                event = self.event_queue.get_nowait()
-            except queue.Empty:
-                return
-            self._act(event)
-            if waiting is not None and self._waiting_primitive() is waiting:
-                self.to_provider_queue.get_nowait()  # the state had no use for it
-
-    def _waiting_primitive(self):
-        waiting = self.to_provider_queue.queue
-        return waiting[0] if waiting else None
-
-    def _act(self, event: str) -> None:
-        state = self.state_machine.current_state
-        if (event, state) in TRANSITION_TABLE:
-            self.state_machine.do_action(event)
-        else:
-            # What the state has no use for, such as a release after an abort or the end of an ended connection.
-            logger.debug("%s in %s is not allowed", event, state)
-
-    def _receive_event(self, deadline: float) -> bool:
-        """Read one PDU into the state machine; False when the deadline passed without one."""
-        self._drive()  # the state decides on what is decoded: an accepted connection is an event as well
+    def _send(self, pdu: bytes) -> bool:
+        """Send a PDU; tell whether the connection is still there."""
         try:
-            pdu = self.socket.read_pdu(ASSOCIATE_PDU_LENGTH_MAX, deadline, self.assoc.acse_timeout)
-        except DeadlineMissed:
-            if self.artim_timer.expired:
-                self.event_queue.put("Evt18")
-                self._drive()
+            self.connection.write([pdu])
+        except (ConnectionEnded, DeadlineMissed) as error:
+            logger.debug("a PDU could not be sent: %s", error)
             return False
-        except ConnectionEnded:
-            self.socket.close()
-            self._drive()
-            return True
-        except PDUTooLong as error:
-            self._refuse(str(error))
-            self._drive()
-        else:
-            with _turns if len(pdu) > LARGE_PDU_BYTES else nullcontext():
-                self._queue_pdu(pdu)
-                self._drive()
         return True
 
-    def _queue_pdu(self, pdu: memoryview) -> None:
-        """Decode a PDU and put its event before the state machine (Evt19 if it is not one)."""
-        raw = bytes(pdu)
-        if raw[0] not in KNOWN_PDU_TYPES:
-            self._refuse(f"there is no PDU of type {raw[0]:02X}")
-            return
+    def receive_pdu(self, pdu: bytes) -> object | None:
+        """Perform the action of a PDU that was received; return what that indicates."""
+        event = RECEIVED.get(pdu[0])
+        if event is None:
+            return self._receive_invalid(f"there is no PDU of type {pdu[0]:02X}")
         try:
-            decoded, event = self._decode_pdu(raw)
+            primitive = self._decode(event, pdu)
         except Exception as error:  # pynetdicom's decoders raise whatever hostile bytes lead them to
-            self._refuse(f"a PDU of type {raw[0]:02X} cannot be decoded: {type(error).__name__}")
-            return
-        self._recv_pdu.put(decoded)
-        self.event_queue.put(event)
+            return self._receive_invalid(
+                f"a PDU of type {pdu[0]:02X} cannot be decoded: {type(error).__name__}"
+            )
+        return self.act(event, primitive=primitive)
 
-    def _decode_pdu(self, bytestream: bytes) -> tuple[PDU, str]:
-        """Decode a PDU, unless it comes in a state in which its type alone ends the association (PS3.8 9.2.3)."""
-        kind, event = _PDU_TYPES[bytestream[:1]]
-        states = _STATES_OF_USE.get(bytestream[0])
-        if states is not None and self.state_machine.current_state not in states:
-            return PDU(), event
-        if kind is not A_ASSOCIATE_RQ:
-            pdu, event = super()._decode_pdu(bytearray(bytestream))
-            if kind is A_ABORT_RQ:
-                _pass_over_reserved(pdu)
-            if kind is not P_DATA_TF_PDU:
-                # Here, where a complaint is about the peer and not about us.
-                primitive = pdu.to_primitive()
-                pdu.to_primitive = lambda: primitive
-            return pdu, event
-        evt.trigger(self.assoc, evt.EVT_DATA_RECV, {"data": bytestream})
-        pdu = AssociateRequest()
-        pdu.decode(bytestream)
-        if pdu.protocol_version != PROTOCOL_VERSION:
-            self.problem = f"protocol version {pdu.protocol_version}"
-        evt.trigger(self.assoc, evt.EVT_PDU_RECV, {"pdu": pdu})
-        return pdu, event
+    def _decode(self, event: Event, pdu: bytes) -> object:
+        """Decode a PDU, unless it is long and its type alone says what follows in this state."""
+        kind = PDUType(pdu[0])
+        if kind is PDUType.P_DATA_TF:
+            return None
+        name = TRANSITIONS.get((self.state, event))
+        is_used = name is not None and ACTIONS[name].indicates not in (None, A_P_ABORT)
+        if kind in (PDUType.ASSOCIATE_RQ, PDUType.ASSOCIATE_AC) and not is_used:
+            return None
+        with _turns if len(pdu) > LARGE_PDU_BYTES else nullcontext():
+            return DECODERS[kind](pdu)
 
-    def _refuse(self, problem: str) -> None:
-        """Put the event of an unrecognised or invalid PDU before the state machine."""
+    def _receive_invalid(self, problem: str) -> object | None:
+        """Perform the action of an unrecognised or invalid PDU."""
         self.problem = problem
-        self.event_queue.put("Evt19")
+        return self.act(Event.INVALID_PDU_RECEIVED)
 
-    # -- the fast path: P-DATA in state 6 --------------------------------------------------------------------
+    # -- association control -----------------------------------------------------------------------------------------
+
+    def connect(self, host: str, port: int) -> None:
+        """Open the transport connection (PS3.8 9.2.3, AE-1); every address of the host is tried.
+
+        Raises
+        ------
+        OSError
+            It cannot be opened.
+        """
+        self.act(Event.ASSOCIATE_REQUEST)
+        try:
+            sock = socket.create_connection((host, port), timeout=self._limits.connection_timeout_s)
+        except OSError:
+            self.act(Event.TRANSPORT_CLOSED)
+            raise
+        self.connection = self._connection_on(sock)
+
+    def receive(self, deadline: float = math.inf) -> object | None:
+        """Return what is next indicated to the local user.
+
+        Returns
+        -------
+        object or None
+            A primitive; None when none came in time, or when none will come any more.
+        """
+        # In state 13 nothing more is for the local user: `close` waits for the connection to end.
+        while self.state not in _ENDED and time.monotonic() < deadline:
+            primitive = self.receive_event(deadline)
+            if primitive is not None:
+                return primitive
+        return None
+
+    def receive_event(self, deadline: float) -> object | None:
+        """Read one PDU, or the end of the connection; return what that indicates, None if it is not here in time."""
+        try:
+            pdu = self.connection.read_pdu(
+                ASSOCIATE_PDU_LENGTH_MAX, min(deadline, self.artim_deadline), self._limits.acse_timeout_s
+            )
+        except DeadlineMissed:
+            return self.act(Event.ARTIM_EXPIRED) if time.monotonic() >= self.artim_deadline else None
+        except ConnectionEnded:
+            return self.act(Event.TRANSPORT_CLOSED)
+        except PDUTooLong as error:
+            return self._receive_invalid(str(error))
+        return self.receive_pdu(bytes(pdu))
+
+    def release(self) -> None:
+        """Release the association (PS3.8 7.2); it is aborted if the peer does not answer."""
+        deadline = time.monotonic() + self._limits.acse_timeout_s
+        indicated = self.act(Event.RELEASE_REQUEST, RELEASE_RQ)
+        while self.state not in _ENDED:
+            indicated = self.receive(deadline)
+            if indicated is None:
+                self.abort(SERVICE_USER)
+            elif self.state in (State.STA9, State.STA12):  # both asked at the same time (PS3.8 7.2.2.7)
+                self.act(Event.RELEASE_RESPONSE, RELEASE_RP)
+        self.is_released = self.is_released or isinstance(indicated, A_RELEASE)
+
+    def abort(self, source: int, reason: int = REASON_NOT_SPECIFIED) -> None:
+        """Abort the association (PS3.8 7.3), with source and reason of PS3.8 9.3.8."""
+        self.act(Event.ABORT_REQUEST, encode_abort(source, reason))
+
+    def close(self, linger_s: float = LINGER_S) -> None:
+        """Close the connection, giving the peer a moment to do so first (PS3.8 9.2.1, state 13).
+
+        What it still sends is dropped unread (AA-6), also where AA-7 would send another A-ABORT: a peer that is in
+        the midst of a data set would be answered by thousands.
+        """
+        if self.connection is not None:
+            if self.state is State.STA13 and linger_s > 0:
+                self.connection.linger(linger_s)
+            self.connection.close()
+        self.act(Event.TRANSPORT_CLOSED)
+
+    def interrupt(self, force: bool = False) -> None:
+        """End the association from any thread: its own wakes up and aborts it.
+
+        Parameters
+        ----------
+        force : bool
+            Wake it up also where it waits for the peer to take its bytes; the peer then gets no A-ABORT.
+        """
+        self.interrupted = True
+        if self.connection is not None:
+            self.connection.interrupt(force)
+
+    # -- P-DATA in state 6 -------------------------------------------------------------------------------------------
 
     def read_p_data(self, header_deadline: float) -> memoryview:
         """Return the presentation data values of the next P-DATA-TF PDU (PS3.8 9.3.5).
@@ -218,60 +299,45 @@ class UpperLayer(DULServiceProvider):
         AssociationAborted
             The peer or this side aborted, the connection ended, or the peer was too slow.
         """
-        while True:
-            try:
-                pdu = self.socket.read_pdu(
-                    self.assoc.pdu_length_max, header_deadline, self.assoc.network_timeout
-                )
-            except ConnectionEnded as error:
-                if self.assoc.interrupted:
-                    self.assoc.abort_as_provider()
-                    raise AssociationAborted("the association was ended here") from None
-                self.socket.close()
-                self._drive()
-                self._end_as_told()
-                raise AssociationAborted(f"the connection ended: {error}") from None
-            except (DeadlineMissed, PDUTooLong) as error:
-                self.assoc.abort_as_provider()
-                raise AssociationAborted(str(error)) from None
-            if pdu[0] == P_DATA_TF and self.state_machine.current_state == "Sta6":
-                return pdu[PDU_HEADER_BYTES:]
-            self._queue_pdu(pdu)
-            self._drive()
-            self._end_as_told()
-
-    def _end_as_told(self) -> None:
-        """Act on what the state machine passed up: a release, an abort, or nothing."""
-        primitive = super().receive_pdu(wait=False)
-        if isinstance(primitive, A_RELEASE):
-            self.assoc.answer_release()
+        if self.state is not State.STA6:
+            raise AssociationAborted("the association has ended")
+        try:
+            pdu = self.connection.read_pdu(
+                self._limits.pdu_length_max, header_deadline, self._limits.network_timeout_s
+            )
+        except ConnectionEnded as error:
+            if self.interrupted:
+                self.abort(SERVICE_PROVIDER)
+                raise AssociationAborted("the association was ended here") from None
+            self.act(Event.TRANSPORT_CLOSED)
+            raise AssociationAborted(f"the connection ended: {error}") from None
+        except (DeadlineMissed, PDUTooLong) as error:
+            self.abort(SERVICE_PROVIDER)
+            raise AssociationAborted(str(error)) from None
+        if pdu[0] == PDUType.P_DATA_TF:
+            return pdu[PDU_HEADER_BYTES:]
+        if isinstance(self.receive_pdu(bytes(pdu)), A_RELEASE):
+            self.act(Event.RELEASE_RESPONSE, RELEASE_RP)
+            self.is_released = True
             raise AssociationReleased
-        if isinstance(primitive, (A_ABORT, A_P_ABORT)) or self._kill_thread:
-            self.assoc.is_aborted, self.assoc.is_established = True, False
-            raise AssociationAborted("the peer aborted the association")
-        if isinstance(primitive, A_ASSOCIATE) or self.state_machine.current_state != "Sta6":
-            self.assoc.is_aborted, self.assoc.is_established = True, False
-            raise AssociationAborted("the peer broke the upper layer protocol")
+        problem = "the peer aborted the association"
+        raise AssociationAborted(problem if pdu[0] == PDUType.ABORT else "the peer broke the upper layer protocol")
 
-    def finish(self) -> None:
-        """Close the connection, giving the peer a moment to do so first (PS3.8 9.2.1, state 13).
+    def write_p_data(self, pieces: list[bytes | memoryview]) -> None:
+        """Send encoded P-DATA-TF PDUs (PS3.8 9.2, DT-1).
 
-        What it still sends is dropped unread (AA-6), also where AA-7 would send another A-ABORT: a peer that is in
-        the midst of a data set would be answered by thousands.
+        Raises
+        ------
+        AssociationAborted
+            The association has ended or ends here: the peer does not take its bytes.
         """
-        with self._driving:
-            if self.socket is not None and self.socket.socket is not None:
-                if self.state_machine.current_state == "Sta13":
-                    self.socket.linger(LINGER_S)
-                else:
-                    self.socket.close()
-            self._drive()
-            self._kill_thread = True
-
-
-def _pass_over_reserved(abort: A_ABORT_RQ) -> None:
-    """Take reserved values as the ones that say nothing: whoever sends them aborts all the same."""
-    if abort.source != _SERVICE_PROVIDER:
-        abort.source = _SERVICE_USER
-    elif abort.reason_diagnostic not in _REASONS:
-        abort.reason_diagnostic = 0
+        if self.state is not State.STA6:
+            raise AssociationAborted("the association has ended")
+        try:
+            self.connection.write(pieces)
+        except ConnectionEnded as error:
+            self.act(Event.TRANSPORT_CLOSED)
+            raise AssociationAborted(f"the connection ended: {error}") from None
+        except DeadlineMissed:
+            self.act(Event.TRANSPORT_CLOSED)
+            raise AssociationAborted("the peer does not read") from None

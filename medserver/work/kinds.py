@@ -6,18 +6,27 @@ A kind is a name, a function and its limits. The functions are operations, on th
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from medserver.archive.follow_ups import COMPRESS, REMOVE, REPAIR, REPLICATE, ROUTE
+from medserver.archive.payloads import (
+    CompressionPayload,
+    DecisionPayload,
+    FilePayload,
+    ReceiptPayload,
+    RemovalPayload,
+    RetirementPayload,
+    StepPayload,
+    StudyPayload,
+)
+from medserver.archive.follow_ups import COMPRESS, NOTE_DECISION, REMOVE, REPAIR, REPLICATE, RETIRE, ROUTE
 from medserver.backups.schedule import BACKUP, back_up
 from medserver.backups.schedule import SURVEY as BACKUP_SURVEY
 from medserver.backups.schedule import SURVEY_INTERVAL_S as BACKUP_SURVEY_INTERVAL_S
 from medserver.backups.schedule import survey as survey_backups
 from medserver.commitment.check import COPIES_INTERVAL_S, check_commitments
 from medserver.commitment.delivery import deliver_reports
-from medserver.commitment.plan import CHECK, PRUNE, REPORT
+from medserver.commitment.plan import CHECK, PRUNE, REPORT, CommitmentPayload
 from medserver.commitment.retention import prune_commitments
 from medserver.conditions.indexing import CONDITIONS, index_conditions
 from medserver.conditions.indexing import INTERVAL_S as CONDITIONS_INTERVAL_S
@@ -25,22 +34,29 @@ from medserver.config import Config
 from medserver.config.hours import ALWAYS
 from medserver.delivery.confirming import LOOK_AGAIN_LONGEST_S as LOOK_FOR_REPORT_LONGEST_S
 from medserver.delivery.confirming import SEND_AGAIN_S, SENDS_MAX, confirm
+from medserver.delivery.deciding import DECIDE, decide
+from medserver.delivery.deciding import INTERVAL_S as DECIDE_INTERVAL_S
 from medserver.delivery.holding import LOOK_AGAIN_LONGEST_S, RELEASE, hold, release
 from medserver.delivery.notifying import notify
 from medserver.delivery.performed_steps import ROUTE_STEP, forward_steps, route_steps
-from medserver.delivery.resting import REST_LONGEST_S
 from medserver.delivery.routing import route
 from medserver.delivery.sending import deliver
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome
+from medserver.index.jobs.payloads import NoPayload, Payload
 from medserver.index.jobs.waits import Waits
 from medserver.node import Node
-from medserver.polling.schedule import POLL, POLL_SURVEY, poll
+from medserver.polling.schedule import POLL, POLL_SURVEY, PollPayload, poll
 from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL_S
 from medserver.polling.schedule import survey as survey_polls
-from medserver.routing.outbox import CONFIRM, DELIVER, FORWARD_STEP, HOLD, NOTIFY
-from medserver.safekeeping.compression import compress
-from medserver.safekeeping.deletion import DELETE, delete, remove
+from medserver.retention.age import LOOK_EVERY_S as RETENTION_INTERVAL_S
+from medserver.retention.orders import delete
+from medserver.retention.walk import RETAIN, RETENTION, WalkPayload, retain, retention
+from medserver.routing.deliveries import CONFIRM, DELIVER, FORWARD_STEP, HOLD, NOTIFY, Delivery
+from medserver.safekeeping.adoption import ADOPT, AdoptionPayload, adopt
+from medserver.safekeeping.compression import compress, retire
+from medserver.safekeeping.decisions import note_decisions
+from medserver.safekeeping.deletion import DELETE, DeletionPayload, remove
 from medserver.safekeeping.draining import DRAIN, drain
 from medserver.safekeeping.repair import repair
 from medserver.safekeeping.replication import replicate
@@ -98,6 +114,8 @@ class JobKind:
         Its name; it stands in the rows and never changes.
     function : callable
         See `Function`.
+    payload : type of Payload
+        The record of what it is done to.
     attempts_max : int
         After how many failures a job is dead.
     lease_s : float
@@ -111,10 +129,16 @@ class JobKind:
         How long a job waits after a failure.
     first_wait_s : callable
         Takes the configuration and returns how long a job may wait at most before it is tried [s], see `Waits`.
+    is_for_volume : bool
+        Whether the destination is a volume: the jobs are left to a node that has it, if there is one.
+    is_for_remote : bool
+        Whether the destination is a remote AE, which may be slow or silent: the jobs run in threads of their own, one
+        for each destination, as many as `concurrency` says. See `medserver.work.slots`.
     """
 
     name: str
     function: Function
+    payload: type[Payload] = NoPayload
     attempts_max: int = 10
     lease_s: float = 30.0
     concurrency: int = 4
@@ -122,6 +146,8 @@ class JobKind:
     batch_max: int = 1
     backoff: Backoff = Backoff()
     first_wait_s: Callable[[Config], float] = lambda config: FIRST_WAIT_S
+    is_for_volume: bool = False
+    is_for_remote: bool = False
 
     def waits(self, config: Config) -> Waits:
         """Return the longest waits; a function may also say itself when a job is to be tried again."""
@@ -141,22 +167,24 @@ class Periodic:
         The kind of the job.
     interval_s : float
         From one time to the next [s].
-    payload, destination : Mapping, str
+    destination : str
         As in `NewJob`.
     """
 
     name: str
     kind: str
     interval_s: float
-    payload: Mapping[str, Any] = field(default_factory=dict)
     destination: str = ""
 
 
+DESTINATIONS_MAX = 64
+"""So many remote AEs are sent to at a time by each kind of job, by all workers together; the rest in turn."""
+
+POLLS_MAX = 16
+"""So many sources are polled at a time."""
+
 FIRST_WAIT_S = 5.0
 """What is to be done at once is tried so soon, also when a worker that is asked to end gives it back."""
-
-REST_MAX_S = REST_LONGEST_S * 1.2
-"""How long a destination is left alone at most."""
 
 _DAY_S = 24 * 3600.0
 
@@ -181,90 +209,164 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(
         REPLICATE,
         replicate,
+        FilePayload,
         attempts_max=_ENDLESS,
         lease_s=_LEASE_S,
         concurrency=8,
         destination_concurrency=1,
         batch_max=64,
         backoff=_PATIENT,
+        is_for_volume=True,
     ),
     JobKind(
         REPAIR,
         repair,
+        FilePayload,
         attempts_max=_ENDLESS,
         lease_s=_LEASE_S,
         concurrency=8,
         destination_concurrency=1,
         batch_max=16,
         backoff=_PATIENT,
+        is_for_volume=True,
     ),
     JobKind(
         REMOVE,
         remove,
+        RemovalPayload,
         attempts_max=_ENDLESS,
         lease_s=_LEASE_S,
         concurrency=8,
         destination_concurrency=1,
         batch_max=64,
         backoff=_PATIENT,
+        is_for_volume=True,
     ),
-    JobKind(DELETE, delete, lease_s=_LEASE_S, concurrency=1, destination_concurrency=1),
-    JobKind(DRAIN, drain, _ENDLESS, concurrency=2, destination_concurrency=1, backoff=_PATIENT),
-    JobKind(SURVEY, survey, concurrency=1, destination_concurrency=1),
-    JobKind(SEEK, seek, concurrency=2, destination_concurrency=1, first_wait_s=lambda config: SEEK_AGAIN_S),
-    JobKind(VERIFY, verify, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
-    JobKind(ROUTE, route, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=64),
-    JobKind(HOLD, hold, lease_s=15.0, concurrency=2, destination_concurrency=1, batch_max=128, first_wait_s=_quiet_s),
-    JobKind(RELEASE, release, lease_s=15.0, concurrency=1, destination_concurrency=1, batch_max=128),
+    JobKind(
+        NOTE_DECISION,
+        note_decisions,
+        DecisionPayload,
+        _ENDLESS,
+        lease_s=_LEASE_S,
+        concurrency=1,
+        destination_concurrency=1,
+        batch_max=64,
+        backoff=_PATIENT,
+    ),
+    JobKind(
+        ADOPT,
+        adopt,
+        AdoptionPayload,
+        _ENDLESS,
+        lease_s=_LEASE_S,
+        concurrency=1,
+        destination_concurrency=1,
+        batch_max=64,
+        backoff=_PATIENT,
+    ),
+    JobKind(DELETE, delete, DeletionPayload, lease_s=_LEASE_S, concurrency=1, destination_concurrency=1),
+    JobKind(
+        DRAIN,
+        drain,
+        NoPayload,
+        _ENDLESS,
+        concurrency=2,
+        destination_concurrency=1,
+        backoff=_PATIENT,
+        is_for_volume=True,
+    ),
+    JobKind(SURVEY, survey, NoPayload, concurrency=1, destination_concurrency=1),
+    JobKind(
+        SEEK,
+        seek,
+        NoPayload,
+        concurrency=2,
+        destination_concurrency=1,
+        first_wait_s=lambda config: SEEK_AGAIN_S,
+        is_for_volume=True,
+    ),
+    JobKind(
+        VERIFY,
+        verify,
+        NoPayload,
+        _ENDLESS,
+        concurrency=1,
+        destination_concurrency=1,
+        backoff=_PATIENT,
+        is_for_volume=True,
+    ),
+    # One batch at a time, so that the order of receipt is that of the deliveries.
+    JobKind(ROUTE, route, ReceiptPayload, lease_s=15.0, concurrency=1, destination_concurrency=1, batch_max=64),
+    JobKind(DECIDE, decide, NoPayload, concurrency=1, destination_concurrency=1),
+    JobKind(
+        HOLD,
+        hold,
+        Delivery,
+        lease_s=15.0,
+        concurrency=2,
+        destination_concurrency=1,
+        batch_max=128,
+        first_wait_s=_quiet_s,
+    ),
+    JobKind(RELEASE, release, StudyPayload, lease_s=15.0, concurrency=1, destination_concurrency=1, batch_max=128),
     # One batch at a time for a destination, so that the order of receipt is that of delivery.
     JobKind(
         DELIVER,
         deliver,
+        Delivery,
         attempts_max=20,
         lease_s=15.0,
-        concurrency=32,
+        concurrency=DESTINATIONS_MAX,
         destination_concurrency=1,
         batch_max=128,
         backoff=Backoff(first_s=5.0, longest_s=1800.0),
         first_wait_s=_hours_s,
+        is_for_remote=True,
     ),
-    JobKind(ROUTE_STEP, route_steps, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=64),
+    JobKind(ROUTE_STEP, route_steps, StepPayload, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=64),
     JobKind(
         FORWARD_STEP,
         forward_steps,
+        Delivery,
         attempts_max=20,
         lease_s=15.0,
-        concurrency=8,
+        concurrency=DESTINATIONS_MAX,
         destination_concurrency=1,
         batch_max=64,
         backoff=Backoff(longest_s=1800.0),
         first_wait_s=_hours_s,
+        is_for_remote=True,
     ),
     JobKind(
         NOTIFY,
         notify,
+        Delivery,
         attempts_max=20,
         lease_s=15.0,
-        concurrency=8,
+        concurrency=DESTINATIONS_MAX,
         destination_concurrency=1,
         batch_max=1000,
         backoff=Backoff(longest_s=1800.0),
         first_wait_s=_hours_s,
+        is_for_remote=True,
     ),
     JobKind(
         CONFIRM,
         confirm,
+        Delivery,
         attempts_max=_ENDLESS,
         lease_s=15.0,
-        concurrency=8,
+        concurrency=DESTINATIONS_MAX,
         destination_concurrency=1,
         batch_max=1000,
         backoff=_PATIENT,
         first_wait_s=lambda config: LOOK_FOR_REPORT_LONGEST_S,
+        is_for_remote=True,
     ),
     JobKind(
         COMPRESS,
         compress,
+        CompressionPayload,
         attempts_max=_ENDLESS,
         lease_s=_LEASE_S,
         concurrency=2,
@@ -272,10 +374,21 @@ JOB_KINDS: tuple[JobKind, ...] = (
         batch_max=8,
         backoff=_PATIENT,
     ),
-    JobKind("retire", lambda node, batch: None),  # it removed originals; jobs of earlier versions end here
+    # What waits for a volume that is away waits long, and there may be as many as there are images.
+    JobKind(
+        RETIRE,
+        retire,
+        RetirementPayload,
+        attempts_max=_ENDLESS,
+        lease_s=_LEASE_S,
+        concurrency=2,
+        destination_concurrency=2,
+        batch_max=16,
+    ),
     JobKind(
         CHECK,
         check_commitments,
+        CommitmentPayload,
         lease_s=15.0,
         concurrency=2,
         destination_concurrency=1,
@@ -285,19 +398,23 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(
         REPORT,
         deliver_reports,
+        CommitmentPayload,
         attempts_max=160,
         lease_s=15.0,
-        concurrency=8,
+        concurrency=DESTINATIONS_MAX,
         destination_concurrency=1,
         batch_max=16,
         backoff=Backoff(first_s=2.0, longest_s=1800.0),
+        is_for_remote=True,
     ),
-    JobKind(PRUNE, prune_commitments, concurrency=1, destination_concurrency=1),
-    JobKind(CONDITIONS, index_conditions, concurrency=1, destination_concurrency=1),
-    JobKind(POLL_SURVEY, survey_polls, concurrency=1, destination_concurrency=1),
-    JobKind(POLL, poll, concurrency=2, destination_concurrency=1),
-    JobKind(BACKUP_SURVEY, survey_backups, concurrency=1, destination_concurrency=1),
-    JobKind(BACKUP, back_up, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
+    JobKind(PRUNE, prune_commitments, NoPayload, concurrency=1, destination_concurrency=1),
+    JobKind(CONDITIONS, index_conditions, NoPayload, concurrency=1, destination_concurrency=1),
+    JobKind(POLL_SURVEY, survey_polls, NoPayload, concurrency=1, destination_concurrency=1),
+    JobKind(POLL, poll, PollPayload, concurrency=POLLS_MAX, destination_concurrency=1, is_for_remote=True),
+    JobKind(RETENTION, retention, NoPayload, concurrency=1, destination_concurrency=1),
+    JobKind(RETAIN, retain, WalkPayload, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
+    JobKind(BACKUP_SURVEY, survey_backups, NoPayload, concurrency=1, destination_concurrency=1),
+    JobKind(BACKUP, back_up, NoPayload, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
 )
 """Every kind."""
 
@@ -305,7 +422,9 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic(SURVEY, SURVEY, SURVEY_INTERVAL_S),
     Periodic(PRUNE, PRUNE, 24 * 3600.0),
     Periodic(CONDITIONS, CONDITIONS, CONDITIONS_INTERVAL_S),
+    Periodic(DECIDE, DECIDE, DECIDE_INTERVAL_S),
     Periodic(POLL_SURVEY, POLL_SURVEY, POLL_SURVEY_INTERVAL_S),
+    Periodic(RETENTION, RETENTION, RETENTION_INTERVAL_S),
     Periodic(BACKUP_SURVEY, BACKUP_SURVEY, BACKUP_SURVEY_INTERVAL_S),
 )
 """What comes periodically."""

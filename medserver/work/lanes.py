@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from medserver.index import Lane
 
@@ -45,13 +45,18 @@ class HotLanes:
         del self._lanes[lane]
         return lane
 
-    def wait_for_idle(self) -> bool:
+    def wait_for_idle(self, unless: Callable[[], bool] = lambda: False) -> bool:
         """Wait until a thread waits for a lane; False when there will be none any more.
 
         Who is busy must not take a message that an idle worker elsewhere could act upon.
+
+        Parameters
+        ----------
+        unless : callable
+            Tells whether there is no need to wait, for there is no other worker.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._idle > len(self._lanes))
+            self._changed.wait_for(lambda: self._closed or unless() or self._idle > len(self._lanes))
             return not self._closed
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from medserver.errors import MedserverError
 from medserver.index import Job, NewJob, Verdict
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome
-from medserver.log import Event
+from medserver.log import Event, Whole
 from medserver.node import Node
 from medserver.work.kinds import JobKind
 
@@ -33,6 +33,8 @@ class Performance:
         The kind of the jobs.
     should_stop : callable
         Tells whether the worker is asked to end.
+    gives_way : callable
+        Tells whether the turn of the jobs is over.
     on_settled : callable
         Called with the jobs that don't belong to the claim any more.
     chance : random.Random
@@ -45,16 +47,19 @@ class Performance:
         kind: JobKind,
         *,
         should_stop: Callable[[], bool],
+        gives_way: Callable[[], bool],
         on_settled: Callable[[Collection[Job]], None],
         chance: random.Random,
     ) -> None:
         self._node = node
         self._kind = kind
         self._should_stop = should_stop
+        self._gives_way = gives_way
         self._on_settled = on_settled
         self._chance = chance
         self._verdicts: list[Verdict] = []
         self._follow_ups: list[NewJob] = []
+        self._undecided: dict[str, list[Job]] = {}  # by what is gone
         self._settled_at = time.monotonic()
 
     def run(self, jobs: Collection[Job]) -> None:
@@ -76,6 +81,7 @@ class Performance:
             if len(jobs) > 1:
                 for job in left.values():  # so that one of them does not take the others with it
                     self.run([job])
+                self._settle()  # what came of those before, if none was left
                 return
             self._fail_all(left.values(), f"internal error: {type(error).__name__}: {error}")
         else:
@@ -85,7 +91,7 @@ class Performance:
     def _call(self, left: dict[int, Job]) -> None:
         """Call the function; what it has an outcome for is taken out of `left`."""
         outcomes: Iterable[Outcome] | None = self._kind.function(
-            self._node, Batch(list(left.values()), self._should_stop)
+            self._node, Batch(list(left.values()), self._should_stop, self._gives_way)
         )
         if outcomes is None:
             outcomes = [Outcome(job) for job in left.values()]
@@ -97,13 +103,23 @@ class Performance:
 
     def _note(self, outcome: Outcome) -> None:
         if outcome.error is None:
-            self._verdicts.append(Verdict(outcome.job, "done"))
+            name = "changed" if outcome.change else "done"
+            self._verdicts.append(
+                Verdict(outcome.job, name, change=outcome.change, delivered=outcome.delivered)
+            )
             self._follow_ups += outcome.jobs
+            return
+        if outcome.is_undecided:
+            self._undecided.setdefault(outcome.error, []).append(outcome.job)
+            self._verdicts.append(Verdict(outcome.job, "undecided", error=outcome.error))
             return
         if not outcome.was_tried:
             self._hold(outcome)
             return
-        logger.warning(_event("failed", self._kind, [outcome.job], outcome.error))
+        if outcome.is_expected:
+            logger.info(_event("early", self._kind, [outcome.job], outcome.error))
+        else:
+            logger.warning(_event("failed", self._kind, [outcome.job], outcome.error))
         self._verdicts.append(self._failure(outcome.job, outcome.error, outcome.final, outcome.delay_s))
 
     def _hold(self, outcome: Outcome) -> None:
@@ -124,6 +140,9 @@ class Performance:
 
     def _settle(self) -> None:
         """Write what has come of jobs so far."""
+        for problem, jobs in self._undecided.items():  # a rule takes all with it that it wanted
+            logger.warning(_event("undecided", self._kind, jobs, problem))
+        self._undecided.clear()
         verdicts, self._verdicts = self._verdicts, []
         follow_ups, self._follow_ups = self._follow_ups, []
         self._settled_at = time.monotonic()
@@ -156,5 +175,5 @@ def _event(name: str, kind: JobKind, jobs: Collection[Job], problem: str) -> Eve
         id=first.id,
         count=len(jobs),
         attempts=first.attempts,
-        problem=problem,
+        problem=Whole(problem),
     )

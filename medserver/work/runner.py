@@ -1,8 +1,9 @@
 """The worker: it claims jobs, runs them, and offers again what others have left.
 
-Some threads run jobs. One tends: it extends leases, takes back those that have run out, adds what comes periodically
-and looks which lanes are due. One receives the messages of the queue, which make it quick: a job that was just added
-starts after milliseconds, and not with the next sweep.
+Some threads run the jobs of this node; what is done for remote AEs has threads of its own, see `slots`. One tends: it
+extends leases, takes back those that have run out, adds what comes periodically and looks which lanes are due. One
+receives the messages of the queue, which make it quick: a job that was just added starts after milliseconds, and not
+with the next sweep.
 """
 
 from __future__ import annotations
@@ -15,20 +16,27 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 
+from medserver.destinations import MAKE_ROOM, PAUSE_MAX_S, make_room
 from medserver.errors import MedserverError
 from medserver.host import this_process
 from medserver.index import Lane, LaneState, NewJob
 from medserver.log import Event
 from medserver.node import Node
-from medserver.work.kinds import JOB_KINDS, PERIODIC, REST_MAX_S, JobKind, Periodic
+from medserver.work.alone import Alone
+from medserver.work.kinds import JOB_KINDS, PERIODIC, JobKind, Periodic
 from medserver.work.lanes import HotLanes
 from medserver.work.leases import Leases
 from medserver.work.owner import is_dead, new_owner
 from medserver.work.performance import Performance
+from medserver.work.slots import Slots
 
-SWEEP_INTERVAL_S = 1.0
+REMOVE_UNFINISHED_INTERVAL_S = 1.0
 PAUSE_MIN_S = 0.005
+TURN_S = 30.0
+"""So long a batch goes on when others of its kind wait for room within its limit; then it gives way."""
+
 CAP_INTERVAL_S = 5.0
 """How often is looked for moments that lie too far off, see `medserver.index.jobs.waits`."""
 
@@ -47,9 +55,12 @@ class Runner:
     periodic : iterable of Periodic
         What it adds periodically, unless another worker does.
     threads : int
-        How many batches it runs at a time.
+        How many batches of the work of this node it runs at a time. Those for remote AEs have threads of their own, as
+        many as the limits of their kinds allow.
     sweep_interval_s : float
         How often it looks for what no message tells of [s]; much shorter than any lease.
+    turn_s : float
+        See `TURN_S`.
     """
 
     def __init__(
@@ -59,7 +70,8 @@ class Runner:
         periodic: Iterable[Periodic] = PERIODIC,
         *,
         threads: int = 1,
-        sweep_interval_s: float = SWEEP_INTERVAL_S,
+        sweep_interval_s: float = REMOVE_UNFINISHED_INTERVAL_S,
+        turn_s: float = TURN_S,
     ) -> None:
         self._node = node
         self._kinds = {kind.name: kind for kind in kinds}
@@ -70,12 +82,20 @@ class Runner:
         self._name = new_owner(self._process)
         self._claims = itertools.count(1)
         self._lanes = HotLanes()
-        self._refused: defaultdict[str, set[Lane]] = defaultdict(set)  # kind -> lanes that may be at a limit
+        remote = [kind for kind in self._kinds.values() if kind.is_for_remote]
+        self._slots = Slots(self._attempt, threads_max=sum(kind.concurrency for kind in remote))
+        # Kind -> lanes that may be at a limit, in the order in which they were refused.
+        self._refused: defaultdict[str, dict[Lane, None]] = defaultdict(dict)
+        self._turn_s = turn_s
+        self._overdue: frozenset[str] = frozenset()  # kinds of which a lane has waited for longer than a turn
         self._leases = Leases(node.index)
         self._stopping = threading.Event()
         self._sweep_interval_s = sweep_interval_s
+        self._alone = Alone(node, self._process.node)
+        self._is_alone = False
         self._cap_at = 0.0
         self._failing = False
+        self._elsewhere: set[str] = set()
         works: list[Callable[[], None]] = [*[self._work] * threads, self._tend, self._listen]
         self._threads = [threading.Thread(target=work, name=f"jobs {work.__name__}", daemon=True) for work in works]
 
@@ -86,7 +106,11 @@ class Runner:
         for owner in self._node.index.jobs.owners():
             if is_dead(owner, self._process):
                 self._node.index.jobs.expire(owner)
+        self._look_elsewhere()
+        self._alone.begin()
+        self._look_for_others()
         self._node.queue.tell(self._add)
+        self._slots.start()
         for thread in self._threads:
             thread.start()
 
@@ -100,10 +124,14 @@ class Runner:
         """
         self._stopping.set()
         self._lanes.close()
+        self._slots.close()
+        self._node.idle.close()
         self._node.queue.stop_receiving()
         deadline = time.monotonic() + drain_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._slots.join(deadline)
+        self._alone.end()
         given_back = self._leases.give_back(self._node.clock())
         if given_back:
             logger.warning("%d jobs were not finished in time and are left to others", given_back)
@@ -112,7 +140,7 @@ class Runner:
         """Do in this thread everything that is due now, and return how many batches that were."""
         self._sweep()
         count = 0
-        while (lane := self._lanes.take_now()) is not None:
+        while (lane := self._lanes.take_now() or self._slots.take_now()) is not None:
             count += self._run(lane)
         return count
 
@@ -120,12 +148,15 @@ class Runner:
 
     def _work(self) -> None:
         while (lane := self._lanes.take()) is not None:
-            try:
-                self._run(lane)
-            except MedserverError as error:
-                logger.error("jobs of kind %s: %s", lane.kind, error)
-            except Exception:  # a bug; the thread has to go on
-                logger.exception("jobs of kind %s", lane.kind)
+            self._attempt(lane)
+
+    def _attempt(self, lane: Lane) -> None:
+        try:
+            self._run(lane)
+        except MedserverError as error:
+            logger.error("jobs of kind %s: %s", lane.kind, error)
+        except Exception:  # a bug; the thread has to go on
+            logger.exception("jobs of kind %s", lane.kind)
 
     def _run(self, lane: Lane) -> bool:
         """Claim jobs of a lane and run them; False if there were none."""
@@ -142,27 +173,41 @@ class Runner:
             destination_concurrency=kind.destination_concurrency,
         )
         if not jobs:
-            self._refused[kind.name].add(lane)
+            self._refused[kind.name].setdefault(lane)
             return False
-        if len(jobs) == kind.batch_max:
-            self._lanes.add([lane])  # there may be more, for another thread
+        if len(jobs) == kind.batch_max and kind.destination_concurrency > 1:
+            self._add([lane])  # there may be more, for another thread
         performance = Performance(
             self._node,
             kind,
             should_stop=self._stopping.is_set,
+            gives_way=partial(self._gives_way, kind, time.monotonic() + self._turn_s),
             on_settled=self._leases.settled,
             chance=self._chance,
         )
         try:
             with self._leases.held(jobs, kind.lease_s, now):
                 performance.run(jobs)
+            if kind.is_for_remote:
+                self._node.index.jobs.let_others_try(lane)
         finally:
             # There is room again within the limits, and the next job of an order key may be ready.
-            self._add({lane} | self._refused.pop(kind.name, set()))
+            # Those that were refused go first, so that each has its turn.
+            self._add([*self._refused.pop(kind.name, ()), lane])
         return True
 
+    def _gives_way(self, kind: JobKind, turn_ends_at: float) -> bool:
+        """Tell whether a batch has had its turn, and another remote AE waits for room within the limit of the kind."""
+        return kind.name in self._overdue and time.monotonic() >= turn_ends_at
+
     def _add(self, lanes: Iterable[Lane]) -> None:
-        self._lanes.add(lane for lane in lanes if lane.kind in self._kinds)
+        ours = [lane for lane in lanes if self._is_ours(lane)]
+        self._slots.add(lane for lane in ours if self._kinds[lane.kind].is_for_remote)
+        self._lanes.add(lane for lane in ours if not self._kinds[lane.kind].is_for_remote)
+
+    def _is_ours(self, lane: Lane) -> bool:
+        kind = self._kinds.get(lane.kind)
+        return kind is not None and not (kind.is_for_volume and lane.destination in self._elsewhere)
 
     # Tending
 
@@ -171,6 +216,7 @@ class Runner:
         while not self._stopping.wait(pause_s):
             try:
                 pause_s = self._sweep()
+                self._look_for_others()
                 if self._failing:
                     logger.info("the jobs can be read again")
                     self._failing = False
@@ -187,14 +233,24 @@ class Runner:
         """Do what is due now, and return the time until something will be [s]."""
         self._leases.extend(self._node.clock())
         jobs = self._node.index.jobs
+        self._look_elsewhere()
         for job in jobs.sweep(self._attempts_max):
             logger.warning(Event("job", state="expired", kind=job.kind, id=job.id, attempts=job.attempts))
         for each in self._periodic:
-            jobs.add_periodic(each.name, each.interval_s, NewJob(each.kind, each.payload, each.destination))
+            jobs.add_periodic(each.name, each.interval_s, NewJob(each.kind, destination=each.destination))
         lanes = jobs.lanes()
         if self._cap_waits(lanes):
             lanes = jobs.lanes()
         return self._look(lanes)
+
+    def _look_elsewhere(self) -> None:
+        """Find out which volumes other nodes have and this one does not."""
+        self._elsewhere = self._node.index.nodes.volumes() - self._node.volumes.keys()
+
+    def _look_for_others(self) -> None:
+        """Keep associations open between batches only while no other worker may open some to the same remote AE."""
+        self._is_alone = self._alone.is_so()
+        self._node.idle.allow(self._is_alone)
 
     def _cap_waits(self, lanes: Iterable[LaneState]) -> bool:
         """Look now and then for what was written while a clock was ahead; tell whether there was any."""
@@ -204,7 +260,7 @@ class Runner:
         config = self._node.config.current
         waits = {kind.name: kind.waits(config) for kind in self._kinds.values()}
         known = {state.lane: waits[state.lane.kind] for state in lanes if state.lane.kind in waits}
-        capped = self._node.index.jobs.cap_waits(known, REST_MAX_S)
+        capped = self._node.index.jobs.cap_waits(known, PAUSE_MAX_S)
         for lane in capped:
             logger.warning(Event("clock", problem="it was ahead", kind=lane.kind, destination=lane.destination or None))
         return bool(capped)
@@ -213,20 +269,26 @@ class Runner:
         """Have the lanes looked at that are due, and return the time until another one will be [s]."""
         now = self._node.clock()
         pause_s = self._sweep_interval_s
+        overdue: set[str] = set()
         for state in lanes:
             if state.due_at is None or state.paused:
                 continue
             if state.due_at <= now:
                 self._add([state.lane])
+                if (now - state.due_at).total_seconds() > self._turn_s and not self._slots.performs(state.lane):
+                    overdue.add(state.lane.kind)
             else:
                 pause_s = min(pause_s, max(PAUSE_MIN_S, (state.due_at - now).total_seconds()))
+        self._overdue = frozenset(overdue)
         return pause_s
 
     # Messages
 
     def _listen(self) -> None:
-        while self._lanes.wait_for_idle():
+        while self._lanes.wait_for_idle(unless=lambda: self._is_alone):
             lane = self._node.queue.receive()
-            if lane is not None:
+            if lane is not None and lane.kind == MAKE_ROOM:
+                make_room(self._node, lane.destination)
+            elif lane is not None:
                 self._add([lane])
         self._node.queue.release()

@@ -156,9 +156,9 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
         for modality in ("CT", "MR")
     ),
     Transcoding: (
-        _transcoded("compress", "j2k", 1.3, 2.0),
+        _transcoded("compress", "j2k", 0.9, 1.3),
         _transcoded("decompress", "j2k", 1.3, 2.0),
-        _transcoded("compress", "htj2k", 8.0, 20.0),
+        _transcoded("compress", "htj2k", 8.0, 12.0),
     ),
     StoredCompressed: (
         Cell(
@@ -179,7 +179,7 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
                 f"{modality} received and sent on by a rule, {count} images",
                 "images/s",
                 (MEDSERVER, ORTHANC),
-                (Requirement(1.0, 2.0, ORTHANC),),
+                (Requirement(1.6, 2.0, ORTHANC),),
                 str(count),
                 modality,
             )

@@ -42,7 +42,8 @@ class StoredCompressed(Stage):
         self._count = len(paths)
         self._running: dict[str, Address] = {}
         for name, files in ((MEDSERVER, paths), (RAW, [sample.path for sample in raw])):
-            running = self.start(MEDSERVER, self.stack)
+            # getscu proposes JPEG 2000 and uncompressed in one context: the entry decides.
+            running = self.start(MEDSERVER, self.stack, settings={"ae GETSCU.transfer_syntaxes": "j2k, explicit"})
             clients.store(running.address, [files], j2k=name == MEDSERVER)
             os.sync()
             running.settle()

@@ -10,7 +10,8 @@ from pydicom.dataset import Dataset
 
 from medserver.dicom import uids
 from medserver.scu import query, retrieve
-from medserver.scu.exchange import encode_data_set, next_message_id
+from medserver.dicom.data_sets import write_data_set
+from medserver.scu.exchange import next_message_id
 from medserver.wire.command_set import CommandField, encode_command_set
 from medserver.wire.requestor import Proposal
 from scripts.benchmarks.candidates import Candidate
@@ -74,7 +75,7 @@ def store(candidate: Candidate, size_bytes: int) -> tuple[str, int]:
     dataset.SOPClassUID, dataset.SOPInstanceUID = MULTI_FRAME, uids.new_uid()
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uids.new_uid(), uids.new_uid()
     dataset.PatientID, dataset.PatientName, dataset.Modality = "LARGE", "Large^Object", "OT"
-    head = encode_data_set(dataset, uids.EXPLICIT_VR_LITTLE_ENDIAN)
+    head = write_data_set(dataset, uids.EXPLICIT_VR_LITTLE_ENDIAN)
     head += struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, size_bytes)
     message_id = next_message_id()
     command = {

@@ -51,7 +51,7 @@ class Copying(Stage):
             settings = (f"node.data={data}", "volume near.path=near", "volume near.role=replica")
             node = open_node(ConfigFile(REPOSITORY / "config.ini", settings))
             self.stack.enter_context(closing(node))
-            node.primary_volume.settle()
+            node.primary_volume.place_all()
             self._nodes[modality] = node
 
     def measure(self, cell: Cell, candidate: str) -> float:
@@ -98,7 +98,7 @@ def _cp(node: Node, files: list[Path]) -> None:
 def _forget_copies(node: Node) -> None:
     for copy in list(node.index.locations(("near", ""))):
         if copy.volume == "near":
-            node.index.remove_location("near", copy.path)
+            node.index.release([copy])
     near = node.volumes["near"]
     near.close()
     shutil.rmtree(near.root, ignore_errors=True)

@@ -10,6 +10,7 @@ import pytest
 
 from medserver import archive
 from medserver.archive.findings import Problem
+from tests.index.samples import forget
 from tests.archive.conftest import receive, stored_paths
 from tests.peers.files import make_small
 
@@ -42,7 +43,7 @@ def test_every_kind_of_damage_is_found_and_nothing_else(node, several):
     changed = bytearray(several[7].read_bytes())
     changed[1] ^= 1
     several[7].write_bytes(changed)
-    node.index.remove_location("main", str(several[11].relative_to(node.primary_volume.root)))
+    forget(node.index, "main", str(several[11].relative_to(node.primary_volume.root)))
     extra = several[2].with_name("f" * 64 + ".dcm")
     extra.write_bytes(b"anything")
     by_size = [

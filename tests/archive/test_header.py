@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
+import zlib
 
 import pydicom
 import pytest
@@ -15,12 +17,13 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
-from medserver.archive.header import HEADER_SIZE_BYTES, HEADER_SIZE_MAX_BYTES, HeaderReader, check_identity
+from medserver.archive.header import HEADER_SIZE_BYTES, INFLATED_SIZE_MAX_BYTES, HeaderReader, check_identity
 from medserver.dicom.attributes import ATTRIBUTES
 from medserver.dicom.transfer_syntaxes import TRANSFER_SYNTAXES, transfer_syntax
 from medserver.errors import CannotUnderstand, DataSetMismatch, RequestError
 
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
 def header_of(data_set: bytes, uid: str):
@@ -139,11 +142,67 @@ def test_memory_is_bounded():
         reader.feed(bytes(1000))
     assert reader.has_enough and len(reader._prefix) <= 64 * 1024
     assert reader.header().sop_instance_uid == "1.2.3"
-    hidden = HeaderReader(transfer_syntax(EXPLICIT))
-    hidden.feed(b"\x09\x00\x01\x10OB\0\0\xf0\xff\xff\x7f")
-    while not hidden.has_enough:
-        hidden.feed(bytes(100_000))
-    assert len(hidden._prefix) == HEADER_SIZE_MAX_BYTES
+
+
+def dataset_with_many_references(undefined_length: bool) -> Dataset:
+    """Return a data set as segmentations have it: references to all their source images before the study."""
+    dataset = dataset_with(PatientName="A^B", Rows=5, ScheduledProcedureStepDescription="Spine")
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "1.2." + "3" * 40
+    item.is_undefined_length_sequence_item = undefined_length
+    series = Dataset()
+    series.is_undefined_length_sequence_item = undefined_length
+    series.ReferencedInstanceSequence = Sequence([item] * 12_000)
+    dataset.ReferencedSeriesSequence = Sequence([series])
+    for one, keyword in ((dataset, "ReferencedSeriesSequence"), (series, "ReferencedInstanceSequence")):
+        one[keyword].is_undefined_length = undefined_length
+    return dataset
+
+
+@pytest.mark.parametrize("uid", [IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED])
+@pytest.mark.parametrize("undefined_length", [False, True])
+def test_more_than_a_mebibyte_before_the_study(uid, undefined_length):
+    data_set = encoded(dataset_with_many_references(undefined_length), uid)
+    assert data_set.index(b"1.2.4") > 1024 * 1024
+    if uid == DEFLATED:
+        deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        data_set = deflater.compress(data_set) + deflater.flush()
+    for size in (len(data_set), 16_378, 1001):
+        reader = HeaderReader(transfer_syntax(uid))
+        for start in range(0, len(data_set), size):
+            reader.feed(data_set[start : start + size])
+        values = reader.header().values
+        check_identity(reader.header(), "1.2.840.10008.5.1.4.1.1.7", "1.2.3")
+        assert (values["study_instance_uid"], values["series_instance_uid"]) == ("1.2.4", "1.2.5")
+        assert (values["patient_name"], values["rows"]) == ("A^B", "5")
+        assert reader.attributes(frozenset({tag_for_keyword("PatientName")})) is None
+
+
+def test_memory_is_bounded_where_nothing_is_found():
+    for beginning in (b"\x09\x00\x01\x10OB\0\0\xf0\xff\xff\x7f", b"\x09\x00\x01\x10SQ\0\0" + b"\xff" * 4):
+        reader = HeaderReader(transfer_syntax(EXPLICIT))
+        tracemalloc.start()
+        reader.feed(beginning)
+        for _ in range(300):
+            reader.feed(bytes(100_000))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2_000_000
+
+
+def test_what_is_inflated_has_a_limit():
+    """A deflated data set of 200 kB that would be 200 MB of private elements is given up."""
+    deflater = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    bomb = deflater.compress(b"\x09\x00\x01\x10OB\0\0\xf0\xff\xff\x7f")
+    bomb += b"".join(deflater.compress(bytes(1024 * 1024)) for _ in range(200)) + deflater.flush()
+    reader = HeaderReader(transfer_syntax(DEFLATED))
+    tracemalloc.start()
+    reader.feed(bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert reader.has_enough and len(bomb) * 1000 > INFLATED_SIZE_MAX_BYTES and peak < 4 * 1024 * 1024
+    with pytest.raises(CannotUnderstand):
+        reader.header()
 
 
 @given(st.binary(max_size=400), st.sampled_from(TRANSFER_SYNTAXES))

@@ -12,8 +12,10 @@ from medserver import archive
 from medserver.archive.findings import Problem
 from medserver.archive.reconciling import Reconciliation
 from medserver.store import paths
+from medserver.work.runner import Runner
 from tests.archive.conftest import receive, stored_paths
 from tests.clock import Clock
+from tests.index import samples
 from tests.peers.files import make_small
 
 START = datetime(2026, 1, 31, 22, 59, 30, tzinfo=UTC)
@@ -36,7 +38,7 @@ def rows(node) -> dict:
 def forget(node, paths) -> None:
     """Bring the index back to where a crash before the row would have left it."""
     for path in paths:
-        assert node.index.remove_location("main", path)
+        assert samples.forget(node.index, "main", path)
 
 
 def test_nothing_to_do(node, tmp_path):
@@ -65,6 +67,42 @@ def test_everything_is_adopted_when_the_index_is_empty(node, clock, tmp_path):
     forget(node, stored_paths(node))
     assert archive.reconcile(node).adopted == 3
     assert rows(node) == before
+
+
+class Interrupting(Clock):
+    """A clock that ends the work that asks it, once."""
+
+    left: int | None = None
+
+    def __call__(self) -> datetime:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                self.left = None
+                raise KeyboardInterrupt
+        return super().__call__()
+
+
+def test_what_an_interrupted_start_had_not_adopted_is_not_routed_by_the_next(open_archive, tmp_path):
+    """The whole store is not news, whatever number of starts it takes."""
+    clock = Interrupting(START)
+    node = open_archive(
+        "ae PACS.address=127.0.0.1:104", "route all.to=PACS", clock=clock
+    )
+    for sample in make_small(tmp_path / "made", 6):
+        receive(node, sample)
+        clock.now += timedelta(minutes=2)
+    node.index.jobs.drop([job.id for job in node.index.jobs.list()])
+    forget(node, stored_paths(node))
+    clock.left = 3
+    with pytest.raises(KeyboardInterrupt):
+        archive.reconcile(node)
+    begun = node.index.counts().instances
+    assert 0 < begun < 6
+    assert archive.reconcile(node).adopted == 6 - begun
+    assert [job.kind for job in node.index.jobs.list()] == []
+    forget(node, stored_paths(node)[:1])
+    archive.reconcile(node)  # one that a crash left is news
 
 
 @pytest.mark.parametrize(("age", "adopted"), [(timedelta(minutes=59), 1), (timedelta(hours=3), 0)])
@@ -102,7 +140,7 @@ def test_what_was_sealed_after_a_clock_that_was_wrong_is_adopted(node, clock, tm
     assert rows(node) == before
 
 
-def test_second_copy_and_refused_object_are_removed_as_reception_would_have(
+def test_a_second_copy_is_surplus_and_removed_by_a_job(
     open_archive, node, clock, tmp_path
 ):
     sample = make_small(tmp_path / "made")[0]
@@ -110,7 +148,10 @@ def test_second_copy_and_refused_object_are_removed_as_reception_would_have(
     [path] = stored_paths(node)
     root = Path(node.primary_volume.root)
     shutil.copy(root / path, root / paths.directory_of(path) / paths.file_name(paths.digest_of(path), 1))
-    assert archive.reconcile(node) == Reconciliation(removed=1)
+    assert archive.reconcile(node) == Reconciliation(surplus=1)
+    assert len(stored_paths(node)) == 2
+    assert list(archive.check(node, digests=True)) == []  # it is ordered to be removed
+    Runner(node, periodic=()).run_due()
     assert stored_paths(node) == [path]
     assert list(archive.check(node, digests=True)) == []
 
@@ -129,7 +170,7 @@ def test_damaged_object_is_reported_and_left_alone(node, tmp_path, damage):
     file.write_bytes(changed)
     done = archive.reconcile(node)
     assert [(one.problem, one.path) for one in done.findings] == [(Problem.DAMAGED, path)]
-    assert (done.adopted, done.removed) == (0, 0)
+    assert (done.adopted, done.surplus) == (0, 0)
     assert file.read_bytes() == changed
 
 
@@ -138,5 +179,5 @@ def test_unfinished_files_of_a_dead_process_are_swept(node, tmp_path):
     abandoned = Path(node.primary_volume.root) / "incoming" / "0123456789abcdef"
     abandoned.mkdir()
     (abandoned / "1-2.part").write_bytes(b"half")
-    assert archive.reconcile(node) == Reconciliation(swept=1)
+    assert archive.reconcile(node) == Reconciliation(unfinished=1)
     assert not abandoned.exists()

@@ -15,6 +15,7 @@ from medserver import archive, errors
 from medserver.archive.findings import Problem
 from medserver.index import BAD, GOOD
 from medserver.store import DirectoryVolume, StoredObject
+from tests.index.samples import forget
 from tests.archive.conftest import receive, stored_paths
 from tests.archive.test_reconcile import START
 from tests.clock import Clock
@@ -128,7 +129,7 @@ def test_copying_again_changes_nothing(node, instance):
 
 
 def test_a_copy_without_a_row_gets_one(node, instance):
-    node.index.remove_location("near", instance.path)
+    forget(node.index, "near", instance.path)
     modified = file_of(node, "near", instance.path).stat().st_mtime_ns
     copied = archive.copy_object(node, instance, node.volumes["near"])
     assert isinstance(copied, StoredObject)
@@ -138,7 +139,7 @@ def test_a_copy_without_a_row_gets_one(node, instance):
 
 @pytest.mark.parametrize("offset", [3, -1])
 def test_what_is_wrong_in_the_place_of_a_copy_is_replaced(node, sample, instance, offset):
-    node.index.remove_location("near", instance.path)
+    forget(node.index, "near", instance.path)
     flip(file_of(node, "near", instance.path), offset)
     archive.copy_object(node, instance, node.volumes["near"])
     assert list(archive.check(node, digests=True)) == []
@@ -298,7 +299,7 @@ def test_an_object_of_a_journal_is_copied(open_archive, tmp_path):
     receive(node, sample)
     stored = the_instance(node)
     archive.copy_object(node, stored, node.volumes["near"])
-    node.primary_volume.settle()
+    node.primary_volume.place_all()
     assert list(archive.check(node, digests=True)) == []
     node.primary_volume.delete(stored.path)
     assert read(node, stored) == sample.data_set()

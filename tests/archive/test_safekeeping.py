@@ -47,7 +47,7 @@ def volumes_of(node) -> list[str]:
 def test_there_are_two_verified_copies_when_it_is_answered(node, sample):
     assert receive(node, sample) == "stored"
     assert volumes_of(node) == ["main", "near"]
-    node.primary_volume.settle()
+    node.primary_volume.place_all()
     assert list(archive.check(node, digests=True)) == []
 
 
@@ -93,6 +93,6 @@ def test_what_arrives_again_takes_the_place_of_a_bad_original(node, sample):
 
 def test_an_object_that_is_put_aside_is_copied_as_well(node, sample):
     receive(node, sample)
-    assert receive(node, sample, sample.data_set() + b"\xe1\x7f\x10\x10OB\0\0\x02\0\0\0ab") == "aside"
+    assert receive(node, sample, sample.data_set() + b"\xe1\x7f\x10\x10OB\0\0\x02\0\0\0ab") == "kept"
     [aside] = node.index.duplicates()
     assert [copy.volume for copy in node.index.copies_of(aside)] == ["main", "near"]

@@ -72,7 +72,7 @@ def test_a_volume_of_an_older_version_is_known_by_its_objects(open_archive, inde
     node = open_archive(*NEAR, index_option)
     for sample in samples:
         receive(node, sample)
-    node.primary_volume.settle()
+    node.primary_volume.place_all()
     forget_markers(node)
     disk, root = node.primary_volume.root.with_name("disk"), node.primary_volume.root
     root.rename(disk)
@@ -92,7 +92,7 @@ def test_a_volume_of_an_older_version_is_known_by_its_objects(open_archive, inde
 def test_where_the_index_is_lost_too_what_holds_objects_is_the_archive(open_archive, samples):
     node = open_archive(*NEAR)
     receive(node, samples[0])
-    node.primary_volume.settle()
+    node.primary_volume.place_all()
     forget_markers(node)
     new = open_archive(*NEAR, index_url="sqlite:///new.db")
     assert states(new) == {"main": READY, "near": AWAY}
@@ -131,7 +131,7 @@ def test_two_nodes_with_folders_of_one_name_do_not_share_a_volume(open_archive, 
 def test_a_copy_of_a_volume_under_another_name_is_another_one(open_archive, samples, tmp_path):
     first = open_archive("volume main.path=store")
     receive(first, samples[0])
-    first.primary_volume.settle()
+    first.primary_volume.place_all()
     shutil.copytree(first.primary_volume.root, tmp_path / "data" / "near")
     node = open_archive(*NEAR)
     assert states(node) == {"main": READY, "near": FOREIGN}

@@ -22,6 +22,10 @@ _KEPT_FILES = ("/index.db", "/journal/", "/lock")
 _KEPT_FOLDER = "/data/store"
 
 
+WAKING_THREADS = 2
+"""Each acceptor process starts the thread that tells workers of jobs with its first job, and keeps it."""
+
+
 @dataclass(frozen=True)
 class Residue:
     """What could be left behind by an attack.
@@ -58,7 +62,7 @@ class Residue:
 
     def excess(self, before: Residue, memory_allowance_bytes: int) -> dict[str, tuple[int, int]]:
         """Return what is more than it was before, with both values."""
-        allowed = {"resident_bytes": memory_allowance_bytes}
+        allowed = {"resident_bytes": memory_allowance_bytes, "threads": WAKING_THREADS}
         return {
             name: (getattr(before, name), getattr(self, name))
             for name in self.__dataclass_fields__

@@ -25,6 +25,8 @@ CALIBRATION_S = 0.3
 ATTEMPTS_MAX = 3
 REPORT_DEADLINE_S = 60
 AFTERWARDS_DEADLINE_S = 20
+STEADY_S = 1.0
+"""How long a node holds the same when all of it has started [s]."""
 MEMORY_ALLOWANCE_BYTES = 96 * 1024 * 1024
 """How much more memory all processes of a node together may hold afterwards. Heaps do not shrink to the last page:
 each thread takes from one of sixteen in a process of two cores. The buffers of 500 connections would be more."""
@@ -70,6 +72,21 @@ class Siege:
             cwd=REPOSITORY,
         )
         assert self._answer() == "ready"
+        self._wait_until_steady()
+
+    def _wait_until_steady(self) -> None:
+        """Wait until all processes of the node have their threads: what is compared later is what they hold then."""
+        seen, since = None, time.monotonic()
+
+        def is_steady() -> bool:
+            nonlocal seen, since
+            residue = Residue.of(self.node)
+            held = residue.threads, residue.descriptors
+            if held != seen:
+                seen, since = held, time.monotonic()
+            return time.monotonic() - since > STEADY_S
+
+        wait_until(is_steady, deadline_s=AFTERWARDS_DEADLINE_S, what="the start of all threads of the node")
 
     def close(self) -> None:
         """End the legitimate peer."""

@@ -1,7 +1,7 @@
 """The state machine of the upper layer protocol as PS3.8 9.2 has it, written down from the standard.
 
-`ACTIONS` is what tables 9-6 to 9-9 say of each action, `TRANSITIONS` is table 9-10. Our upper layer takes both from
-pynetdicom; these are here to compare with.
+`ACTIONS` is what tables 9-6 to 9-9 say of each action, `TRANSITIONS` is table 9-10. They were written before
+`medserver.wire.state_machine`, which is compared with them and with pynetdicom's.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ACTIONS = {
     "AE-3": Action("Sta6", indicates="A_ASSOCIATE"),
     "AE-4": Action("Sta1", indicates="A_ASSOCIATE", closes=True),
     "AE-5": Action("Sta2", timer=True),
-    "AE-6": Action("Sta3", indicates="A_ASSOCIATE", timer=False),
+    "AE-6": Action("Sta3", indicates="AssociationRequest", timer=False),
     "AE-7": Action("Sta6", ASSOCIATE_AC),
     "AE-8": Action("Sta13", ASSOCIATE_RJ, timer=True),
     "DT-1": Action("Sta6", P_DATA_TF),

@@ -39,7 +39,7 @@ def bomb() -> tuple[corpus.Object, bytes]:
 
 @pytest.fixture(scope="module")
 def refused_bombs() -> list[bytes]:
-    """Give bombs whose identity is nowhere, or behind more than a megabyte of something else."""
+    """Give bombs whose identity is nowhere, or behind more than four megabytes of something else."""
     identity = corpus.make_object().encoded
     long_element = hostile.element(hostile.PRIVATE, "UN", b"", INFLATED_BYTES)
     short_element = hostile.element(hostile.PRIVATE, "UN", b"")

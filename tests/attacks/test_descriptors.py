@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import resource
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tests.services.corpus import make_object
 DESCRIPTORS = 1100
 SOFT_LIMIT = 256
 """As low as a node may find it; 1,024 is what most systems have."""
+
+END_S, ECHO_MAX_S, ATTEMPTS = 3.0, 0.25, 3
 
 OPTIONS = {
     "node.processes": 1,
@@ -46,6 +49,11 @@ def soft_limit(count: int | None) -> Iterator[None]:
 def siege(besiege: SiegeFactory) -> Siege:
     with soft_limit(SOFT_LIMIT):
         return besiege(OPTIONS)
+
+
+def ask_for_release(sock: socket.socket) -> None:
+    """Send an A-RELEASE request, and leave the connection open."""
+    sock.sendall(raw.RELEASE_REQUEST)
 
 
 def descriptor_limits(process_id: int) -> tuple[str, str]:
@@ -77,13 +85,49 @@ def test_1100_open_associations(siege: Siege) -> None:
             assert late.store(instance) == [0]
             found = late.find("STUDY", {"StudyInstanceUID": str(instance.dataset.StudyInstanceUID)})
             assert len(found.identifiers) == 1
-            # One after the other: a thousand threads that end at the same moment need a second of the interpreter,
-            # which is why the limits of associations are a hundred for each AE and address.
             for sock in associations:
                 raw.release(sock)
 
     with soft_limit(None):
         siege.withstands(attack)
+
+
+@pytest.mark.parametrize("end", [socket.socket.close, raw.reset, ask_for_release], ids=["close", "reset", "release"])
+def test_1100_associations_that_end_in_one_instant(siege: Siege, end: Callable[[socket.socket], object]) -> None:
+    """A C-ECHO of another association waits for less than a quarter of a second; it was seconds.
+
+    Other programs can keep the node from the processor for as long: one of some attempts must be quick.
+    """
+
+    def attack() -> None:
+        assert any(longest_echo(siege, end) < ECHO_MAX_S for _ in range(ATTEMPTS))
+
+    with soft_limit(None):
+        siege.withstands(attack)
+
+
+def longest_echo(siege: Siege, end: Callable[[socket.socket], object]) -> float:
+    """Return the time [s] of the slowest C-ECHO on another association, while all end."""
+    with ExitStack() as stack:
+        associations = [
+            stack.enter_context(raw.associate(siege.node.address, "STORESCU")) for _ in range(DESCRIPTORS)
+        ]
+        other = stack.enter_context(raw.associate(siege.node.address, "STORESCU"))
+        for sock in associations:
+            end(sock)
+        longest = max(echo_times(other, END_S))
+        raw.release(other)
+        return longest
+
+
+def echo_times(sock: socket.socket, duration_s: float) -> list[float]:
+    """Send C-ECHOs for some time; return how long each took [s]."""
+    ends_at = time.monotonic() + duration_s
+    times = []
+    while (began_at := time.monotonic()) < ends_at:
+        verify([sock])
+        times.append(time.monotonic() - began_at)
+    return times
 
 
 def verify(associations: list[socket.socket]) -> None:

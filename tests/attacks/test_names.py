@@ -109,16 +109,15 @@ PLACES = ("called", "calling", "application context", "abstract syntax", "transf
 
 def answer_to(place: str, name: bytes) -> int:
     """Return the PDU type of the answer to a request that has a name in one of its places."""
-    if place in ("called", "calling"):
-        title = name[:16]
-        is_ae_title = bool(title.strip()) and b"\\" not in title and all(0x20 <= sign < 0x7F for sign in title)
-        return raw.ASSOCIATE_RJ if is_ae_title else raw.ABORT
-    is_missing = place in ("abstract syntax", "transfer syntax") and not name.strip(b"\0")
-    return raw.ASSOCIATE_AC if name.isascii() and len(name) <= 64 and not is_missing else raw.ABORT
+    if place in ("called", "calling", "application context"):
+        return raw.ASSOCIATE_RJ
+    is_missing = not name.strip(b"\0")
+    is_taken_in = place == "implementation" or (name.isascii() and len(name) <= 64 and not is_missing)
+    return raw.ASSOCIATE_AC if is_taken_in else raw.ABORT
 
 
 def test_in_a_request(siege: Siege) -> None:
-    """It is rejected as the AE title of nobody, aborted if it is none, or without meaning; what is accepted works."""
+    """It is rejected as the name of nobody, aborted as a malformed UID, or without meaning; what is accepted works."""
 
     def attack() -> None:
         for place, name in product(PLACES, NAMES):
@@ -135,7 +134,7 @@ def test_in_a_request(siege: Siege) -> None:
 
 
 def test_unknown_callers_are_listed_harmlessly(siege: Siege) -> None:
-    """Of the names above, those that are AE titles are in the list for the administrator."""
+    """The names above are in the list for the administrator, those too that are no AE titles."""
     shown = siege.node.cli("ae", "pending").check().output
     assert "../x" in shown
     assert all(line.isprintable() for line in shown.split("\n"))

@@ -43,6 +43,10 @@ def move(siege: Siege, remote: Acceptor) -> Move:
         with exchange.moving(siege.node.address) as request:
             return request("DESTINATION", identifier)
 
+    remote.converse = answering(lambda request: b"")
+    assert move() == 0xA702
+    remote.converse = ending(RELEASE_RESPONSE)
+    assert move() == 0  # the end of the pause is the first message to workers, which starts a thread that stays
     return move
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from medserver.dicom import uids
-from medserver.scu.exchange import encode_data_set
+from medserver.dicom.data_sets import write_data_set
 from medserver.wire.command_set import CommandField
 from tests.attacks import raw
 from tests.attacks.conftest import SiegeFactory
@@ -36,7 +36,7 @@ def query_for_everything() -> bytes:
     root = script("bench_index").ROOT
     series = {"StudyInstanceUID": f"{root}.0", "SeriesInstanceUID": f"{root}.0.1"}
     identifier = identifier_of("IMAGE", series | dict.fromkeys(("SOPInstanceUID", "InstanceNumber", "ImageType"), ""))
-    return raw.message(1, command_set, encode_data_set(identifier, raw.EXPLICIT))
+    return raw.message(1, command_set, write_data_set(identifier, raw.EXPLICIT))
 
 
 def test_everything_matches(siege: Siege) -> None:

@@ -60,7 +60,8 @@ ROWS = {
     "patients": "SELECT patient_id, patient_name FROM patients",
     "studies": "SELECT study_instance_uid, study_date, accession_number FROM studies",
     "series": "SELECT series_instance_uid, modality FROM series",
-    "instances": "SELECT sop_instance_uid, sop_class_uid, transfer_syntax_uid, digest, size_bytes, received_at "
-    "FROM instances",
+    "instances": "SELECT sop_instance_uid, sop_class_uid, rows FROM instances",
+    "objects": "SELECT sop_instance_uid, objects.sop_class_uid, transfer_syntax_uid, digest, size_bytes, received_at, "
+    "is_current FROM objects JOIN instances ON instances.id = objects.instance",
     "locations": "SELECT volume, path, data_set_offset, meta_digest, state FROM locations",
 }

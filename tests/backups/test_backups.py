@@ -9,21 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from medserver import archive
 from medserver.backups import creation, schedule
 from medserver.backups.catalog import LATEST, Backup, backups_on, find_backup
 from medserver.backups.restoring import restore
 from medserver.backups.retention import remove_old_backups
 from medserver.backups.verification import verify_backup
 from medserver.errors import BadUsage, DamagedObject, OutOfResources
-from medserver.index import Interrupted, JobFilter, NewJob
+from medserver.index import Interrupted, JobFilter, NewJob, Query
 from medserver.index.jobs.batch import Batch
 from medserver.node import Node
 from medserver.safekeeping.deletion import DELETE, order_deletion
 from medserver.work.kinds import PERIODIC
 from medserver.work.runner import Runner
 from tests.archive.conftest import receive
+from tests.archive.test_rebuild import variant
 from tests.backups.conftest import rows, work
-from tests.peers.files import make_small
+from tests.peers.files import Sample, make_small
 from tests.peers.small_disk import SmallDisk, requires_mount
 from tests.safekeeping.conftest import run_all, sent, served
 
@@ -269,6 +271,46 @@ def test_what_was_deleted_stays_deleted(node, open_node, clock, tmp_path):
     assert served(node) == sent(made[1:])
 
 
+def test_what_was_decided_stays_decided(node, open_node, clock, tmp_path):
+    """Before the backup and after it, about what was there and about what came later."""
+    [sample, other] = store(node, tmp_path, 2)
+    receive(node, sample, variant(sample, InstanceNumber=22))
+    decide(node, sample, 22)
+    work(node)
+    backup = back_up(node)
+    clock.advance(120)
+    receive(node, sample, variant(sample, InstanceNumber=33))
+    receive(node, other, variant(other, InstanceNumber=44, PatientID="ANOTHER"))
+    clock.advance(1)
+    for one, number in [(sample, 33), (sample, 1), (sample, 33), (other, 44)]:
+        decide(node, one, number)
+    [conflict] = node.index.conflicts()
+    assert archive.resolve_conflict(node, conflict.number, by="mtra", why="two persons")
+    work(node)
+    expected, decided = rows(node), node.index.promotions.of(sample.sop_instance_uid)
+    assert numbers(node) == ["33", "44"] and len(decided) == 4
+    done, node = restored(node, open_node, backup)
+    work(node)
+    assert done.findings == []
+    assert rows(node) == expected
+    assert numbers(node) == ["33", "44"]
+    assert node.index.promotions.of(sample.sop_instance_uid) == decided
+    [found] = node.index.conflicts()
+    assert (found.resolved_by, found.resolution) == ("mtra", "two persons")
+
+
+def decide(node: Node, sample: Sample, instance_number: int) -> None:
+    """Promote the object of an instance that has this Instance Number."""
+    for one in node.index.versions.of(sample.sop_instance_uid):
+        if archive.read_header(node, one.copies[0]).InstanceNumber == instance_number:
+            archive.promote(node, one.key, by="mtra", why=str(instance_number))
+
+
+def numbers(node: Node) -> list[str]:
+    """Return the Instance Numbers of all instances, as a query finds them."""
+    return sorted(one["InstanceNumber"] for one in node.index.find(Query("IMAGE", (), ("InstanceNumber",))))
+
+
 def test_a_deletion_that_waited_does_not_delete_what_came_again(node, open_node, clock, tmp_path):
     made = store(node, tmp_path, 2)
     [gone] = [one for one in node.index.select([]) if one.sop_instance_uid == made[0].sop_instance_uid]
@@ -282,6 +324,20 @@ def test_a_deletion_that_waited_does_not_delete_what_came_again(node, open_node,
     assert list(node.index.jobs.list(JobFilter(DELETE))) == []
     work(node)
     assert served(node) == sent(made)
+
+
+def test_a_deletion_that_waited_does_not_delete_what_was_kept_because_it_came_again(node, open_node, tmp_path, caplog):
+    """Nothing was written to the volumes then: they cannot tell."""
+    made = store(node, tmp_path, 2)
+    [gone] = [one for one in node.index.select([]) if one.sop_instance_uid == made[0].sop_instance_uid]
+    order_deletion(node, [gone], by="test", reason="")
+    backup = back_up(node)
+    assert receive(node, made[0]) == "same"
+    work(node)
+    _, node = restored(node, open_node, backup)
+    work(node)
+    assert served(node) == sent(made)
+    assert "stay until that is ordered again: 1 objects" in caplog.text
 
 
 def test_a_file_that_is_gone_is_told_and_repaired(node, open_node, tmp_path):

@@ -44,7 +44,7 @@ def test_show_gives_every_option_with_its_origin(invoke):
     ):
         assert expected in lines
     for option in OPTIONS:
-        if option.default is not None and option.section not in ("ae", "route", "poll"):
+        if option.default is not None and option.section not in ("ae", "route", "poll", "retention"):
             assert any(line.startswith(f"{option.name} =") for line in lines)
 
 

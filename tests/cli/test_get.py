@@ -70,7 +70,7 @@ def test_every_sample_comes_back_as_it_was(own_node, tmp_path):
             "get", _peer(own_node.address), tmp_path / "got", "-k", f"StudyInstanceUID={study}"
         )
         assert completed.exit_code == 0, completed.output
-    assert _files(tmp_path / "got") == {sample.sop_instance_uid: sample.data_set() for sample in several}
+    assert _files(tmp_path / "got") == {sample.sop_instance_uid: sample.sent() for sample in several}
 
 
 def test_dcmqrscp_does_not_tell_its_sop_classes(make_node, dcmtk, tmp_path):

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.uid import JPEG2000Lossless
 
 from medserver import archive, lock
 from medserver.config import ConfigFile
 from medserver.errors import BadUsage
 from medserver.index import NewJob
 from medserver.node import Node, open_node
+from medserver.safekeeping.deletion import order_deletion
 from medserver.safekeeping.drained import set_draining
 from medserver.store import paths
 from tests.archive.conftest import receive, stored_paths
+from tests.archive.test_rebuild import variant
 from tests.conftest import MakeDirectory
 from tests.peers import command_line
 from tests.peers.command_line import Invoked
@@ -92,7 +95,7 @@ def test_counts(config_path):
     assert [line.split() for line in lines] == [[name, str(count)] for name, count in held.items()]
 
 
-@pytest.mark.parametrize("subject", [["conflicts", "list"], ["duplicates"]])
+@pytest.mark.parametrize("subject", [["conflicts", "list"], ["duplicates", "list"]])
 def test_lists(config_path, subject):
     count = counts(config_path)[subject[0]]
     assert count > 0
@@ -105,7 +108,9 @@ def test_a_conflict_is_resolved_once_and_stays_so(config_path, tmp_path):
     number = str(first["number"])
     assert f"{len(others) + 1} unresolved conflict" in command_line.invoke("--config", config_path, "doctor").stdout
     assert f"{len(others) + 1} unresolved" in command_line.invoke("--config", config_path, "store", "status").stdout
-    assert first["subject"] in invoke(config_path, "conflicts", "show", number).stdout
+    lines = invoke(config_path, "conflicts", "show", number).stdout.splitlines()
+    assert [line.split()[0] for line in lines][:4] == ["kind", "subject", "stored", "received"]
+    assert lines[1].endswith(first["subject"])
     assert invoke(config_path, "conflicts", "resolve", number, "--why", "two persons", "--by", "mtra").exit_code == 0
     assert "mtra" in refused(config_path, "conflicts", "resolve", number, "--why", "again")
     assert "no conflict 4711" in refused(config_path, "conflicts", "resolve", "4711", "--why", "none")
@@ -115,9 +120,113 @@ def test_a_conflict_is_resolved_once_and_stays_so(config_path, tmp_path):
     assert len(invoke(config_path, "conflicts", "list", "--all").stdout.splitlines()) == len(others) + 1
 
 
-def test_a_duplicate_is_called_one(config_path):
-    words = {line.split()[2] for line in invoke(config_path, "duplicates").stdout.splitlines()}
-    assert words == {"duplicate"}
+def test_a_rebuilt_index_knows_what_was_decided_about_conflicts(config_path):
+    listed = json.loads(invoke(config_path, "conflicts", "list", "--json").stdout)
+    assert invoke(config_path, "conflicts", "resolve", str(listed[0]["number"]), "--why", "two persons").exit_code == 0
+    before = json.loads(invoke(config_path, "conflicts", "list", "--all", "--json").stdout)
+    for verify in ((), ("--verify",)):
+        result = invoke(config_path, "rebuild", *verify)
+        assert result.exit_code == 0 and "conflict" not in result.stderr
+        after = json.loads(invoke(config_path, "conflicts", "list", "--all", "--json").stdout)
+        assert without_numbers(after) == without_numbers(before)
+        assert [one["resolution"] for one in after if one["resolved_at"]] == ["two persons"]
+
+
+def without_numbers(conflicts: list[dict]) -> list[dict]:
+    return sorted(({**one, "number": 0} for one in conflicts), key=json.dumps)
+
+
+# -- duplicates -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_path(tmp_path: Path) -> Path:
+    """Give the configuration of a node with an instance, object 1, and two duplicates of it: 2 and 3."""
+    path = _configured(tmp_path)
+    [sample] = make_small(tmp_path / "made")
+    with closing(open_node(ConfigFile(path))) as node:
+        receive(node, sample)
+        receive(node, sample, variant(sample, SeriesDescription="x" * 100, ImageComments="right"))
+        dataset = pydicom.dcmread(sample.path)
+        dataset.PixelData = bytes(len(dataset.PixelData))
+        dataset.save_as(sample.path)
+        receive(node, sample)
+    return path
+
+
+def test_a_duplicate_is_called_one(small_path):
+    lines = [line.split() for line in invoke(small_path, "duplicates", "list").stdout.splitlines()]
+    assert [(line[0], line[3]) for line in lines] == [("2", "duplicate"), ("3", "duplicate")]
+    listed = json.loads(invoke(small_path, "duplicates", "list", "--json").stdout)
+    assert [(one["number"], one["is_current"], len(one["copies"])) for one in listed] == [(2, False, 1), (3, False, 1)]
+
+
+def test_a_duplicate_is_shown_beside_the_current_object(small_path):
+    result = invoke(small_path, "duplicates", "show", "2")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "duplicate 2" and "current object 1" in lines
+    assert sum(line.startswith("  copy ") and line.endswith(", good") for line in lines) == 2
+    assert f"(0008,103E) SeriesDescription: {'x' * 61}... | Axial" in lines
+    assert "(0020,4000) ImageComments: right | absent" in lines
+    assert "attributes that differ (duplicate | current object)" in lines
+    assert len([line for line in lines if line.startswith("(")]) == 2
+    assert invoke(small_path, "duplicates", "show", "3").stdout.splitlines()[-1] == "(7FE0,0010) PixelData: differs"
+    shown = json.loads(invoke(small_path, "duplicates", "show", "2", "--json").stdout)
+    assert (shown["duplicate"]["number"], shown["current"]["number"], shown["promotions"]) == (2, 1, [])
+    assert {one["keyword"] for one in shown["differences"]} == {"SeriesDescription", "ImageComments"}
+
+
+def test_a_duplicate_is_promoted(small_path):
+    result = invoke(small_path, "duplicates", "promote", "2", "--why", "the first was cut", "--by", "mtra")
+    assert (result.exit_code, result.stdout) == (0, "object 2 is the current one now\n")
+    assert [line.split()[0] for line in invoke(small_path, "duplicates", "list").stdout.splitlines()] == ["1", "3"]
+    shown = invoke(small_path, "duplicates", "show", "1").stdout
+    assert "object 2 was made the current one by mtra: the first was cut" in shown
+    [decided] = json.loads(invoke(small_path, "duplicates", "show", "2", "--json").stdout)["promotions"]
+    assert (decided["by"], decided["why"]) == ("mtra", "the first was cut")
+    jobs = json.loads(invoke_jobs(small_path))
+    assert [job["kind"] for job in jobs] == ["note_decision"]
+
+
+def invoke_jobs(config_path: Path) -> str:
+    return command_line.invoke("--config", config_path, "jobs", "list", "--json").stdout
+
+
+def test_what_cannot_be_promoted_is_refused_in_a_line(small_path):
+    assert "object 1 is the current one already" in refused(small_path, "duplicates", "promote", "1")
+    assert "there is no object 4711" in refused(small_path, "duplicates", "promote", "4711")
+    assert "there is no object 4711" in refused(small_path, "duplicates", "show", "4711")
+    with closing(open_node(ConfigFile(small_path))) as node:
+        order_deletion(node, node.index.versions.get(3).copies, by="test", reason="")
+        [copy] = node.index.versions.get(2).copies
+        Path(node.primary_volume.root, copy.path).write_bytes(b"x")
+    assert "its deletion was ordered" in refused(small_path, "duplicates", "promote", "3")
+    for _ in range(2):
+        result = invoke(small_path, "duplicates", "promote", "2")
+        assert result.exit_code != 0 and result.stderr.splitlines()[-1].startswith("medserver: ")
+    assert "no copy of the object is good" in result.stderr
+    assert "not compared" in invoke(small_path, "duplicates", "show", "2").stdout
+    assert "object 2 was made" not in invoke(small_path, "duplicates", "show", "1").stdout
+
+
+def test_what_was_compressed_here_is_told_as_such(small_path):
+    with closing(open_node(ConfigFile(small_path))) as node:
+        [found] = node.index.select([])
+        assert archive.compress_object(node, found, JPEG2000Lossless)
+    words = [line.split()[3] for line in invoke(small_path, "duplicates", "list").stdout.splitlines()]
+    assert words == ["original", "duplicate", "duplicate"]
+    shown = invoke(small_path, "duplicates", "show", "1").stdout
+    assert "received; the original of object 4" in shown and "(0" not in shown
+    assert "made from object 1: compressed without loss" in shown and "not compared" not in shown
+    assert "not compared: the pixel data" in invoke(small_path, "duplicates", "show", "3").stdout
+    assert "already, as object 4, made from it" in refused(small_path, "duplicates", "promote", "1")
+    invoke(small_path, "duplicates", "promote", "2")
+    result = invoke(small_path, "duplicates", "promote", "1")
+    assert result.stdout == "object 4, the form that was made from object 1, is the current one now\n"
+    with closing(open_node(ConfigFile(small_path))) as node:
+        node.index.release(node.index.versions.get(1).copies)
+    assert "original of object 4, and not stored any more" in invoke(small_path, "duplicates", "show", "1").stdout
 
 
 def test_check_finds_nothing(config_path):
@@ -137,6 +246,33 @@ def test_check_lists_what_is_wrong(config_path, store):
     found = json.loads(invoke(config_path, "check", "--json", "--restart").stdout)
     assert result.stdout.count(first) == result.stdout.count(second) == 1
     assert [(one["problem"], one["path"]) for one in found] == [("missing", first), ("damaged", second)]
+
+
+def test_check_removes_what_nobody_needs(config_path, store):
+    first, second = objects(config_path)[:2]
+    copy = f"{paths.directory_of(first)}/{paths.file_name(paths.digest_of(first), 1)}"
+    shutil.copy(store / first, store / copy)
+    result = invoke(config_path, "check")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[0] == f"surplus: main:{copy}: it is stored as {first}"
+    with lock.shared(config_path.parent / "data"):
+        assert invoke(config_path, "check", "--remove-surplus").exit_code == 2
+    assert (store / copy).exists()
+    result = invoke(config_path, "check", "--remove-surplus", "--restart")
+    assert (result.exit_code, result.stdout) == (0, "nothing is wrong\n")
+    assert f"removed: surplus: main:{copy}" in result.stderr
+    assert not (store / copy).exists() and (store / first).exists() and (store / second).exists()
+
+
+def test_check_keeps_what_is_in_the_place_of_a_bad_copy(config_path, store):
+    [first] = objects(config_path)[:1]
+    copy = f"{paths.directory_of(first)}/{paths.file_name(paths.digest_of(first), 1)}"
+    shutil.copy(store / first, store / copy)
+    (store / first).write_bytes((store / first).read_bytes()[:-1] + b"\x55")
+    result = invoke(config_path, "check", "--remove-surplus")
+    assert result.exit_code == 1
+    assert f"surplus: main:{copy}" in result.stdout
+    assert (store / copy).exists()
 
 
 def test_rebuild_takes_the_place_of_the_index_and_keeps_the_old_one(config_path, tmp_path):
@@ -302,7 +438,7 @@ def test_rebuild_names_the_volume_that_is_missing_though_another_one_has_the_obj
     assert "volume near" not in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["counts"], ["conflicts", "list"], ["duplicates"], ["check"]])
+@pytest.mark.parametrize("arguments", [["counts"], ["conflicts", "list"], ["duplicates", "list"], ["check"]])
 def test_no_other_command_works_with_an_index_that_is_being_replaced(config_path, tmp_path, arguments):
     with lock.exclusive(tmp_path / "data"):
         assert "a new index is being made" in refused(config_path, *arguments)

@@ -9,7 +9,7 @@ import pytest
 from medserver.cli.keys import parse_keys
 from medserver.cli.model import make_target
 from medserver.errors import BadUsage
-from medserver.scu.exchange import encode_data_set
+from medserver.dicom.data_sets import write_data_set
 
 
 def test_keywords_and_tags():
@@ -92,7 +92,7 @@ def test_the_largest_and_smallest_numbers_are_values():
             "RealWorldValueSlope=1.7e308",
         ]
     ).identifier
-    assert encode_data_set(identifier, "1.2.840.10008.1.2.1")
+    assert write_data_set(identifier, "1.2.840.10008.1.2.1")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from medserver.wire.command_set import RESPONSE, CommandField
+from tests.attacks import raw
+from tests.attacks.acceptor import RELEASE_RESPONSE, Acceptor, accept
 from tests.peers import Address
 from tests.peers.files import data_set_bytes, make_series, make_small
 
@@ -109,3 +112,43 @@ def test_nothing_matches(node):
     node.add_remote("MEDSERVER")
     completed = node.cli("move", _peer(node.address), "--to", "MEDSERVER", "-k", "StudyInstanceUID=1.2.3")
     assert "Traceback" not in completed.output
+
+
+COUNTED = {"NumberOfRemainingSuboperations": 2, "NumberOfCompletedSuboperations": 3, "NumberOfWarningSuboperations": 0}
+
+
+@pytest.mark.parametrize(("responses", "code", "words", "completed"), [
+    ([(0x0000, {})], 0, "sent all that matches to WORKSTATION", None),
+    ([(0xFF00, {}), (0x0000, {})], 0, "sent all that matches to WORKSTATION", None),
+    ([(0xFF00, COUNTED), (0x0000, {})], 0, "sent 5 instances to WORKSTATION", 5),
+    ([(0xFF00, COUNTED), (0xFF00, {}), (0xB000, {})], 0, "sent 3 instances to WORKSTATION", 3),
+    ([(0xB000, {})], 1, "sent an unknown number of instances to WORKSTATION", None),
+    ([(0x0000, {"NumberOfCompletedSuboperations": 0})], 0, "sent 0 instances to WORKSTATION", 0),
+])
+def test_counters_may_be_left_out(make_node, responses, code, words, completed):
+    """PS3.7 9.1.4.1: the numbers of sub-operations need not be in a response."""
+
+    def converse(sock, request):
+        sock.sendall(accept(request))
+        asked = raw.receive_command_set(sock)
+        for status, elements in responses:
+            response = {
+                "CommandField": CommandField.C_MOVE | RESPONSE,
+                "MessageIDBeingRespondedTo": asked["MessageID"],
+                "Status": status,
+            }
+            sock.sendall(raw.message(1, response | elements))
+        if raw.receive_pdu(sock)[0] == raw.RELEASE_RQ:
+            sock.sendall(RELEASE_RESPONSE)
+
+    peer = Acceptor("ARCHIVE", converse)
+    try:
+        node = make_node()
+        arguments = ("move", _peer(peer.address), "--to", "WORKSTATION", "-k", "StudyInstanceUID=1.2.3")
+        moved = node.cli(*arguments)
+        told = json.loads(node.cli(*arguments, "--json").output)
+    finally:
+        peer.close()
+    assert moved.exit_code == code, moved.output
+    assert words in moved.output and ("nothing matched" in moved.output) == (completed == 0)
+    assert told["completed"] == completed

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy
 import pydicom
+import pytest
 from pydicom.data import get_testdata_file
 
 from tests.peers.files import data_set_bytes, distinct, make_series, make_small, samples
@@ -129,6 +130,31 @@ def test_failures_are_reported_one_a_line(make_node, tmp_path):
     assert lines[1].startswith(f"{changed.path}: 0x0111 duplicate SOP instance")
     assert lines[2].startswith("stored 1 instance at") and "2 failed" in lines[2]
     assert len(lines) == 3
+
+
+@pytest.mark.filterwarnings("ignore:.*VR UI.*:UserWarning")
+def test_what_no_command_can_name_is_told_with_its_reason(make_node, dcmtk, tmp_path):
+    storescp = dcmtk.start_storescp()
+    several = make_small(tmp_path / "mr", 5)
+    changes = {
+        "SOPInstanceUID": ("1." + "2" * 66, "the SOP Instance UID has 68 characters, more than 64"),
+        "SOPClassUID": ("1.2.3f", "the SOP Class UID is not made of digits and points"),
+        "StudyInstanceUID": ("1.2.03", None),
+        "SeriesInstanceUID": ("hex", None),  # what it belongs to is for the receiver to judge
+    }
+    expected = []
+    for sample, (keyword, (uid, problem)) in zip(several, changes.items()):
+        dataset = pydicom.dcmread(sample.path)
+        setattr(dataset, keyword, uid)
+        dataset.save_as(sample.path)
+        expected += [f"{sample.path}: {problem}"] if problem else []
+    del dataset.SOPInstanceUID, dataset.file_meta.MediaStorageSOPInstanceUID
+    dataset.save_as(several[4].path, enforce_file_format=False)
+    expected.append(f"{several[4].path}: there is no SOP Instance UID")
+    completed = make_node().cli("send", _peer(storescp.address), tmp_path / "mr")
+    assert completed.exit_code == 1
+    assert completed.output.splitlines()[:-1] == expected
+    assert completed.output.splitlines()[-1].startswith("stored 2 instances")
 
 
 def test_peer_that_takes_nothing_of_it(make_node, dcmtk, tmp_path):

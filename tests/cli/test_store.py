@@ -17,6 +17,7 @@ from medserver.dicom.conditions import SingleValue
 from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.index import JobFilter
 from medserver.node import Node, open_node
+from medserver.work.kinds import JOB_KINDS
 from medserver.work.runner import Runner
 from tests.archive.conftest import receive
 from tests.peers.files import Sample, make_series, make_small
@@ -70,6 +71,14 @@ def test_add_wants_one_place(config_path, invoke, arguments):
     assert config_path.read_text() == before
 
 
+def test_add_refuses_what_is_another_volume_and_tells_what_it_left(node, config_path, invoke):
+    shutil.copytree(root(node, "near"), config_path.parent / "copied")
+    result = invoke("store", "add", "second", "--path", str(config_path.parent / "copied"))
+    assert result.exit_code == 2, result.output
+    assert "it is the volume near of this archive" in result.stderr
+    assert f"[volume second] is in {config_path} now" in result.stderr
+
+
 def test_status_before_and_after_the_copies_are_made(node, invoke):
     result = invoke("store", "status")
     assert result.exit_code == 1
@@ -83,6 +92,13 @@ def test_status_before_and_after_the_copies_are_made(node, invoke):
     assert "6 with 2 good copies" in result.stdout
     assert "no jobs" in result.stdout
     assert "the oldest unverified copy" in result.stdout
+
+
+def test_a_volume_that_is_away_may_have_backups_and_keeps_its_jobs(kept, invoke):
+    assert invoke("store", "detach", "near").exit_code == 0
+    status = invoke("store", "status")
+    assert "the newest backup of the index: none on the volumes that are there" in status.stdout
+    assert "near is away, its jobs wait: it is detached" in invoke("store", "replicate", "near").stderr
 
 
 def test_status_tells_of_the_newest_backup(kept, invoke):
@@ -115,7 +131,7 @@ def test_status_tells_what_the_originals_of_compressed_images_take(config_path, 
     with closing(open_node(ConfigFile(config_path))) as node:
         receive(node, image, compress_to=SHORT_NAMES["rle"])
         assert "original" not in invoke("store", "status").stdout
-        run_all(Runner(node, periodic=()))
+        run_all(Runner(node, [kind for kind in JOB_KINDS if kind.name != "retire"], periodic=()))
     size = size_in_words(len(image.data_set()))
     assert f"  1 original of compressed images, {size} on each volume\n" in invoke("store", "status").stdout
     found = json.loads(invoke("store", "status", "--json").stdout)
@@ -177,10 +193,10 @@ def test_an_interrupted_verification_goes_on(kept, invoke):
     begun = kept.clock().isoformat()
     first, *_ = kept.index.locations(("near", ""))
     kept.index.upkeep.note_verified([first], kept.clock())
-    kept.index.progress_set("verify:near", begun)
+    kept.index.progress.set("verify:near", begun)
     flip(root(kept, "near") / first.path, -1)
     assert invoke("store", "verify", "near").exit_code == 0  # it had been read before
-    assert kept.index.progress_get("verify:near") is None
+    assert kept.index.progress.get("verify:near") is None
     assert invoke("store", "verify", "near").exit_code == 1
 
 
@@ -251,5 +267,7 @@ def test_drain(kept, invoke):
     run_all(Runner(kept, periodic=()))
     assert list(kept.volumes["near"].walk()) == []
     assert "draining" in invoke("store", "status").stdout
-    assert invoke("store", "drain", "near", "--cancel").exit_code == 0
+    assert "near: 6 copies queued" in invoke("store", "drain", "near", "--cancel").stdout
     assert invoke("store", "status").exit_code == 1
+    run_all(Runner(kept, periodic=()))
+    assert len(list(kept.volumes["near"].walk())) == 6

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import medserver
-from medserver.cli.text import count_in_words
+from medserver.cli.text import count_in_words, fitted, shortened
 
 SOURCES = sorted(Path(medserver.__file__).parent.rglob("*.py"))
 
@@ -43,3 +43,18 @@ def test_no_message_of_the_command_line_makes_a_plural_of_its_own():
         if isinstance(node, ast.JoinedStr) and own.search(ast.unparse(node))
     ]
     assert found == []
+
+
+def test_columns_are_fitted_into_a_line():
+    assert fitted([5, 30, 40], 200) == [5, 30, 40]
+    assert fitted([5, 30, 40], 69) == [5, 30, 30]
+    assert fitted([5, 30, 40], 59) == [5, 25, 25]
+    assert fitted([5, 30, 40], 20) == [5, 12, 12]  # what is narrower tells nothing
+
+
+@pytest.mark.parametrize(
+    ("text", "length_max", "expected"),
+    [("1.2.840.1", 9, "1.2.840.1"), ("1.2.840.99901", 8, "1.2...01"), ("1.2.840.99901", 9, "1.2...901"), ("", 0, "")],
+)
+def test_what_is_too_long_loses_its_middle(text, length_max, expected):
+    assert shortened(text, length_max) == expected

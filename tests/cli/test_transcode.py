@@ -93,6 +93,23 @@ def test_what_cannot_be_is_copied(series: list[Sample], tmp_path: Path, transcod
     assert not (tmp_path / "out" / "notes.txt").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*VR UI.*:UserWarning")
+@pytest.mark.parametrize("uid", ["1." + "2" * 66, "1.2.3f", "1.2.03", "Käse", "1" * 1000, None])
+def test_uids_are_no_concern(series: list[Sample], tmp_path: Path, transcode: Transcode, uid: str | None) -> None:
+    dataset = pydicom.dcmread(series[0].path)
+    del dataset.SOPInstanceUID, dataset.SOPClassUID
+    del dataset.file_meta.MediaStorageSOPInstanceUID, dataset.file_meta.MediaStorageSOPClassUID
+    if uid is not None:
+        dataset.SOPInstanceUID = dataset.SOPClassUID = uid
+    dataset.save_as(series[0].path, enforce_file_format=False)
+    before = files.data_set_bytes(series[0].path)
+    file = series[0].path.name
+    for source, target, name in (("images", "out", "rle"), ("out", "back", "explicit")):
+        result = transcode(tmp_path / source / file, tmp_path / target / file, "--to", name)
+        assert result.exit_code == 0, result.output
+    assert files.data_set_bytes(tmp_path / "back" / file) == before
+
+
 @pytest.mark.parametrize("name", ["j2k", "htj2k", "jpegls", "rle"])
 def test_what_would_lose_bits_is_copied(series: list[Sample], tmp_path: Path, transcode: Transcode, name: str) -> None:
     dataset = pydicom.dcmread(series[0].path)

@@ -14,8 +14,12 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filewriter import write_file_meta_info
 
 from medserver.codecs import Workers, targets, transcode
+from medserver.codecs.table import CODECS
 from medserver.dicom.uids import transfer_syntax
 from tests.samples import oddity, paths
+
+JPEG = tuple(codec.uid for codec in CODECS if codec.decoder.function == "jpeg")
+"""The transfer syntaxes of ISO/IEC 10918-1 that are decoded."""
 
 TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 

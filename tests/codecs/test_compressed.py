@@ -10,13 +10,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.pixels import pixel_array
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from medserver.codecs import Workers
-from medserver.codecs.syntaxes import JPEG
-from medserver.codecs.syntaxes import DEFLATED_IMAGE_FRAME, ENCAPSULATED_UNCOMPRESSED
 from medserver.dicom.uids import (
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -24,10 +22,13 @@ from medserver.dicom.uids import (
     transfer_syntax,
 )
 from medserver.errors import CannotTranscode
-from tests.codecs.stored import TEST_FILES, StoredObject, compressed, data_set_offset, flattened
+from tests.codecs.stored import JPEG, TEST_FILES, StoredObject, compressed, data_set_offset, flattened
 from tests.failures import Failures
 from tests.peers import requires
 from tests.peers.process import run
+
+ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
+DEFLATED_IMAGE_FRAME = "1.2.840.10008.1.2.8.1"
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # pydicom warns of what is odd in its test files
 
@@ -214,8 +215,72 @@ def test_too_few_frames(workers: Workers, tmp_path: Path) -> None:
     encoded = three_frames()
     encoded.compress(RLELossless, generate_instance_uid=False)
     encoded.NumberOfFrames = 4
-    with pytest.raises(CannotTranscode, match="frame"):
+    with pytest.raises(CannotTranscode, match="Number of Frames is 4, but 3"):
         stored(encoded).transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
+
+
+CONTRADICTIONS = {
+    "fewer by the offset table": (2, True, 1, "2, but 3 by the Basic Offset Table"),
+    "one by the offset table": (None, True, 1, "1, but 3 by the Basic Offset Table"),
+    "more than the offset table": (4, True, 1, "4, but 3 by the Basic Offset Table"),
+    "fewer by the fragments": (2, False, 1, "2, but 3 by the fragments"),
+    "one by the fragments": (None, False, 1, "1, but 3 by the fragments"),
+    "of several fragments": (2, False, 2, "2, but 3 by the fragments"),
+    "fewer by the extended offset table": (2, None, 1, "2, but 3 by the Extended Offset Table"),
+}
+"""Number of Frames, whether there is a Basic Offset Table (None for an extended one), fragments of a frame, reason."""
+
+
+@pytest.mark.parametrize("uid", [RLELossless, JPEG2000Lossless])
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_a_number_of_frames_that_is_contradicted_drops_none(
+    name: str, uid: str, workers: Workers, tmp_path: Path
+) -> None:
+    """DCMTK decodes as many frames as Number of Frames says, GDCM refuses; here none is lost in silence."""
+    number_of_frames, table, fragments_per_frame, reason = CONTRADICTIONS[name]
+    if uid == RLELossless and fragments_per_frame > 1:
+        pytest.skip("PS3.5 A.4.2: each frame in one fragment")
+    encoded = three_frames()
+    encoded.compress(uid, generate_instance_uid=False)
+    frames = list(generate_frames(encoded.PixelData, number_of_frames=3))
+    if table is None:
+        encoded.PixelData, offsets, lengths = encapsulate_extended(frames)
+        encoded.ExtendedOffsetTable, encoded.ExtendedOffsetTableLengths = offsets, lengths
+        if uid == RLELossless:
+            reason = reason.replace("Extended Offset Table", "(Extended Offset Table|fragments)")
+    else:
+        encoded.PixelData = encapsulate(frames, fragments_per_frame=fragments_per_frame, has_bot=table)
+    assert stored(encoded).transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
+    if number_of_frames is None:
+        del encoded.NumberOfFrames
+    else:
+        encoded.NumberOfFrames = number_of_frames
+    for to_uid in (EXPLICIT_VR_LITTLE_ENDIAN, JPEG2000Lossless if uid == RLELossless else RLELossless):
+        with pytest.raises(CannotTranscode, match=f"^Number of Frames is {reason}$"):
+            stored(encoded).transcoded(to_uid, workers, tmp_path)
+
+
+def test_gdcm_refuses_them_as_well(tmp_path: Path) -> None:
+    requires("gdcm")
+    encoded = three_frames()
+    encoded.compress(RLELossless, generate_instance_uid=False)
+    path = tmp_path / "frames.dcm"
+    for number_of_frames, is_refused in ((3, False), (2, True)):
+        encoded.NumberOfFrames = number_of_frames
+        encoded.save_as(path)
+        assert bool(run(["gdcmconv", "--raw", path, path.with_suffix(".raw")]).exit_code) == is_refused
+
+
+def test_one_frame_of_many_fragments_is_one(workers: Workers, tmp_path: Path) -> None:
+    """PS3.5 A.4: a frame may lie in several fragments."""
+    original = read("MR_small.dcm")
+    encoded = read("MR_small.dcm")
+    encoded.compress(JPEG2000Lossless, generate_instance_uid=False)
+    for has_table in (True, False):
+        [frame] = generate_frames(encoded.PixelData, number_of_frames=1)
+        encoded.PixelData = encapsulate([frame], fragments_per_frame=5, has_bot=has_table)
+        found = stored(encoded).transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path).read()
+        assert found.PixelData == original.PixelData
 
 
 def _deflated(frame: bytes) -> bytes:

@@ -1,7 +1,8 @@
-"""What others decode of that which was compressed here, and what is decoded here of that which others compressed."""
+"""What is decoded here of that which others compressed; what they decode of ours is in `tests.pixels`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,62 +10,17 @@ import pydicom
 import pytest
 
 from medserver.codecs import Workers
-from medserver.codecs.encoders import HTJ2K_LOSSLESS, JPEG_2000_LOSSLESS, JPEG_LS_LOSSLESS, RLE_LOSSLESS
-from medserver.codecs.syntaxes import JPEG
+from medserver.dicom.transfer_syntaxes import HTJ2K_LOSSLESS, JPEG_2000_LOSSLESS, JPEG_LS_LOSSLESS, RLE_LOSSLESS
 from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
 from medserver.errors import CannotTranscode
 from tests.codecs.images import KINDS, image, pixels_of, stored
-from tests.codecs.stored import StoredObject, stored_file
+from tests.codecs.stored import JPEG, StoredObject, stored_file
 from tests.codecs.stored import compressed as compressed_objects
 from tests.peers import requires
 from tests.peers.process import run
 from tests.samples import oddity
 
 _NAMES = {"ids": lambda kind: f"{kind[3]}-{kind[1]}-{kind[2]}-{len(kind[0])}{kind[0][0]}"}
-
-DECODERS = {
-    JPEG_2000_LOSSLESS: ("gdcm", "gdcmconv", "--raw"),
-    # dcmdjpls 3.6.7 has a CharLS that finds "too much compressed data" in some images
-    JPEG_LS_LOSSLESS: ("gdcm", "gdcmconv", "--raw"),
-    RLE_LOSSLESS: ("dcmtk", "dcmdrle"),
-}
-
-
-DECODED = [
-    (uid, kind) for uid in DECODERS for kind in KINDS
-    if kind[3] not in ("YBR_FULL", "PALETTE COLOR") and (uid, *kind[1:3]) != (JPEG_LS_LOSSLESS, "i2", 12)
-]  # fmt: skip
-"""Transfer syntaxes and images; JPEG-LS is not used for samples whose sign it does not hold."""
-
-
-@pytest.mark.parametrize(("uid", "kind"), DECODED, ids=lambda one: one if isinstance(one, str) else _NAMES["ids"](one))
-def test_others_decode_what_was_compressed(uid: str, kind: tuple, workers: Workers, tmp_path: Path) -> None:
-    peer, *command = DECODERS[uid]
-    requires(peer)
-    one = image(*kind)
-    path, raw = tmp_path / "compressed.dcm", tmp_path / "raw.dcm"
-    path.write_bytes(one.transcoded(uid, workers, tmp_path).part10())
-    run([*command, path, raw]).check()
-    dataset = pydicom.dcmread(raw)
-    assert not dataset.file_meta.TransferSyntaxUID.is_encapsulated
-    assert dataset.PixelData == one.read().PixelData  # each bit, that above Bits Stored too
-
-
-@pytest.mark.parametrize("uid", [JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS])
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[1][0] == "u" and kind[0][0] == 1], **_NAMES)
-def test_openjpeg_decodes_the_code_stream(kind: tuple, uid: str, workers: Workers, tmp_path: Path) -> None:
-    """The code stream alone, without what DICOM says of it."""
-    requires("openjpeg")
-    one = image(*kind)
-    code_stream, raw = tmp_path / "frame.j2k", tmp_path / "frame.rawl"
-    [frame] = pydicom.encaps.generate_frames(
-        one.transcoded(uid, workers, tmp_path).read().PixelData, number_of_frames=1
-    )
-    code_stream.write_bytes(frame)
-    run(["opj_decompress", "-i", code_stream, "-o", raw]).check()
-    planes = np.frombuffer(raw.read_bytes(), f"<{kind[1]}")
-    colours = kind[0][3] if len(kind[0]) > 3 else 1
-    assert planes.reshape(colours, -1).T.tobytes() == pixels_of(one)
 
 
 @pytest.mark.parametrize("options", [("+e1",), ("+el",), ("+el", "+sv", "6")], ids=" ".join)
@@ -78,7 +34,9 @@ def test_jpeg_lossless_of_dcmtk_is_decoded(kind: tuple, options: tuple, workers:
     assert native.read().PhotometricInterpretation == kind[3]
 
 
-@pytest.mark.parametrize("options", [("+eb",), ("+ee",), ("+ee", "+cr"), ("+eb", "+cy", "+n1")], ids=" ".join)
+@pytest.mark.parametrize(
+    "options", [("+eb",), ("+ee",), ("+ee", "+cr"), ("+eb", "+cy", "+n1"), ("+es",), ("+ep",)], ids=" ".join
+)
 @pytest.mark.parametrize("kind", [KINDS[1], KINDS[5], KINDS[9], KINDS[11]], **_NAMES)
 def test_lossy_jpeg_is_decoded_as_dcmtk_does(kind: tuple, options: tuple, workers: Workers, tmp_path: Path) -> None:
     """Both use the JPEG group's own transformation, but not the same approximation of it."""
@@ -109,6 +67,62 @@ def test_jpeg_files_are_decoded_as_dcmtk_does(one: StoredObject, workers: Worker
     assert difference.mean() < (1 if transfer_syntax(one.transfer_syntax_uid).lossy else 1e-9)
 
 
+@pytest.mark.parametrize("behind", [b" ", b" \0", b"\xff\xff", b"\r\n\x1a\0\1\2"])
+@pytest.mark.parametrize("options", [("+e1",), ("+eb",)], ids=" ".join)
+def test_bytes_behind_a_jpeg_are_no_harm(
+    options: tuple[str, ...], behind: bytes, workers: Workers, tmp_path: Path
+) -> None:
+    """Files have a space there; DCMTK decodes them as if it were not there."""
+    requires("dcmtk")
+    whole = _compressed_by_dcmtk(image(*KINDS[1]), options, tmp_path)
+    longer = _with_frame(whole, lambda frame: frame[: frame.rindex(b"\xff\xd9") + 2] + behind, tmp_path)
+    native = longer.transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path).read()
+    assert native.PixelData == whole.transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path).read().PixelData
+    difference = np.frombuffer(native.PixelData, "u1") - np.frombuffer(
+        _decoded_by_dcmtk(longer, tmp_path).PixelData, "u1"
+    ).astype(int)
+    assert np.abs(difference).max() <= (0 if options == ("+e1",) else 4)
+
+
+@pytest.mark.parametrize("kind", [KINDS[0], KINDS[3], KINDS[4], KINDS[7], KINDS[10]], **_NAMES)
+def test_a_byte_in_front_of_the_end_of_jpeg_ls_is_no_harm(kind: tuple, workers: Workers, tmp_path: Path) -> None:
+    """Encoders leave one. GDCM does not decode it; DCMTK does if it is not a byte more than the samples fill."""
+    requires("dcmtk")
+    theirs_count = 0
+    for rows in range(33, 41):
+        one = image((1, rows, *kind[0][2:]), *kind[1:])
+        longer = _with_frame(one.transcoded(JPEG_LS_LOSSLESS, workers, tmp_path), _with_a_byte_more, tmp_path)
+        assert pixels_of(longer.transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)) == pixels_of(one)
+        if run(["dcmdjpls", tmp_path / "changed.dcm", tmp_path / "theirs.dcm"]).exit_code == 0:
+            theirs_count += 1
+            assert pixels_of(stored_file(tmp_path / "theirs.dcm")) == pixels_of(one)
+    assert theirs_count >= 2
+
+
+def test_a_damaged_jpeg_ls_is_refused(workers: Workers, tmp_path: Path) -> None:
+    one = image(*KINDS[0]).transcoded(JPEG_LS_LOSSLESS, workers, tmp_path)
+    for change in (
+        lambda frame: frame[: len(frame) // 2],
+        lambda frame: frame[: len(frame) // 2] + b"\xff\xd9",
+        lambda frame: _with_a_byte_more(frame)[:7] + b"\x20" + _with_a_byte_more(frame)[8:],
+    ):
+        with pytest.raises(CannotTranscode):
+            _with_frame(one, change, tmp_path).transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
+
+
+def _with_a_byte_more(frame: bytes) -> bytes:
+    return frame[: frame.rindex(b"\xff\xd9")] + b"\0\xff\xd9"
+
+
+def _with_frame(one: StoredObject, change: Callable[[bytes], bytes], folder: Path) -> StoredObject:
+    """Return an image of one frame with another code stream."""
+    dataset = one.read()
+    [frame] = pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1)
+    dataset.PixelData = pydicom.encaps.encapsulate([change(frame)])
+    dataset.save_as(folder / "changed.dcm")
+    return stored_file(folder / "changed.dcm")
+
+
 def test_what_is_cut_off_is_not_made_up(workers: Workers, tmp_path: Path) -> None:
     """libjpeg decodes half a code stream without a word."""
     requires("dcmtk")
@@ -118,6 +132,22 @@ def test_what_is_cut_off_is_not_made_up(workers: Workers, tmp_path: Path) -> Non
     dataset.save_as(tmp_path / "cut.dcm")
     with pytest.raises(CannotTranscode, match="cut off"):
         stored_file(tmp_path / "cut.dcm").transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
+
+
+@pytest.mark.parametrize("uid", [JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS, JPEG_LS_LOSSLESS, RLE_LOSSLESS])
+def test_planar_configuration_says_nothing_of_a_code_stream(uid: str, workers: Workers, tmp_path: Path) -> None:
+    """Colours by pixel in the code stream, by plane according to the elements: GDCM decodes the same image."""
+    one = image((2, 33, 47, 3), "u1", 8, "RGB")
+    dataset = one.transcoded(uid, workers, tmp_path).read()
+    dataset.PlanarConfiguration = 1
+    dataset.save_as(tmp_path / "planes.dcm")
+    native = stored_file(tmp_path / "planes.dcm").transcoded(EXPLICIT_VR_LITTLE_ENDIAN, workers, tmp_path)
+    assert native.read().PlanarConfiguration == 0
+    assert native.read().PixelData == one.read().PixelData
+    if uid != HTJ2K_LOSSLESS:  # which GDCM does not know
+        requires("gdcm")
+        run(["gdcmconv", "--raw", tmp_path / "planes.dcm", tmp_path / "raw.dcm"]).check()
+        assert pixels_of(stored_file(tmp_path / "raw.dcm")) == pixels_of(one)
 
 
 def _decoded_by_dcmtk(one: StoredObject, folder: Path) -> pydicom.Dataset:

@@ -14,13 +14,14 @@ from typing import BinaryIO
 
 import pytest
 
-from medserver.codecs import TranscodeAhead, Transcoded, TranscodedCache, Transcoder, Workers
-from medserver.codecs.encoders import HTJ2K_LOSSLESS, JPEG_2000_LOSSLESS, RLE_LOSSLESS
+from medserver.codecs import TranscodeAhead, Transcoded, TranscodedCache, Transcoder, Workers, table
+from medserver.dicom.transfer_syntaxes import HTJ2K_LOSSLESS, JPEG_2000_LOSSLESS, RLE_LOSSLESS
 from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import CannotTranscode, DamagedObject
 from tests.codecs.images import image
 
 MIB = 1024**2
+MAKER = "a codec 1.0"
 
 
 @dataclass
@@ -136,20 +137,20 @@ def test_what_was_deleted_is_forgotten(transcoder: Transcoder, tmp_path: Path) -
 def test_the_cache_stays_within_its_size_and_keeps_what_was_used_last(tmp_path: Path) -> None:
     cache = TranscodedCache(tmp_path / "transcoded", 16 * MIB)
     for number in range(40):
-        cache.add(f"{number:064}", RLE_LOSSLESS, made(MIB - 100))
-        used = cache.open(f"{0:064}", RLE_LOSSLESS)  # one that is used again and again
+        cache.add(f"{number:064}", RLE_LOSSLESS, MAKER, made(MIB - 100))
+        used = cache.open(f"{0:064}", RLE_LOSSLESS, MAKER)  # one that is used again and again
         assert used is not None
         os.utime(used.descriptor, (2e9 + number,) * 2)  # time stamps may be coarser than this loop
         os.close(used.descriptor)
         for path in files(tmp_path):
-            assert path.stat().st_size == MIB - 100 + 32
+            assert path.stat().st_size == MIB - 100 + 64
         assert sum(path.stat().st_size for path in files(tmp_path)) <= 16 * MIB
     assert len(files(tmp_path)) >= 14
 
 
 def test_what_would_fill_the_cache_alone_is_not_kept(tmp_path: Path) -> None:
     cache = TranscodedCache(tmp_path / "transcoded", 16 * MIB)
-    cache.add("a" * 64, RLE_LOSSLESS, made(MIB + 1))
+    cache.add("a" * 64, RLE_LOSSLESS, MAKER, made(MIB + 1))
     assert not files(tmp_path)
 
 
@@ -168,33 +169,68 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (1e9, 1e9))
-    TranscodedCache(tmp_path / "transcoded", 16 * MIB).add("a" * 64, RLE_LOSSLESS, made(100))
+    TranscodedCache(tmp_path / "transcoded", 16 * MIB).add("a" * 64, RLE_LOSSLESS, MAKER, made(100))
     assert not old.exists()
     assert new.exists()
 
 
 def test_what_an_earlier_version_made_is_not_taken(cache: TranscodedCache, tmp_path: Path) -> None:
-    """It may have lost bits above Bits Stored."""
-    transcoded = made(MIB)
-    cache.add("a" * 64, HTJ2K_LOSSLESS, transcoded)
-    [path] = (tmp_path / "transcoded").glob("*/*")
+    """It may have lost bits above Bits Stored; it has the name that is used now, but does not say what made it."""
     name = hashlib.sha256(f"{'a' * 64} {HTJ2K_LOSSLESS}".encode()).hexdigest()
     earlier = tmp_path / "transcoded" / name[:2] / name
-    earlier.parent.mkdir(exist_ok=True)
-    path.rename(earlier)
-    assert cache.open("a" * 64, HTJ2K_LOSSLESS) is None
+    earlier.parent.mkdir(parents=True)
+    earlier.write_bytes(hashlib.sha256(b"x" * 100).digest() + b"x" * 100)
+    assert cache.open("a" * 64, HTJ2K_LOSSLESS, MAKER) is None
+    cache.add("a" * 64, HTJ2K_LOSSLESS, MAKER, made(100))
+    assert files(tmp_path) == [earlier]
+    found = cache.open("a" * 64, HTJ2K_LOSSLESS, MAKER)
+    assert found is not None
+    os.close(found.descriptor)
+
+
+@pytest.mark.parametrize(
+    ("from_uid", "to_uid", "distribution"),
+    [
+        (EXPLICIT_VR_LITTLE_ENDIAN, JPEG_2000_LOSSLESS, "pylibjpeg-openjpeg"),
+        (EXPLICIT_VR_LITTLE_ENDIAN, HTJ2K_LOSSLESS, "imagecodecs"),
+        (EXPLICIT_VR_LITTLE_ENDIAN, HTJ2K_LOSSLESS, "pylibjpeg-openjpeg"),
+        (RLE_LOSSLESS, EXPLICIT_VR_LITTLE_ENDIAN, "pydicom"),
+        (RLE_LOSSLESS, JPEG_2000_LOSSLESS, "pydicom"),
+    ],
+)
+def test_what_another_version_of_a_codec_made_is_made_anew(
+    transcoder: Transcoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, from_uid: str, to_uid: str,
+    distribution: str,
+) -> None:  # fmt: skip
+    source = given()
+    if from_uid != source.transfer_syntax_uid:
+        source = replace(source, transfer_syntax_uid=from_uid, data_set=result(transcoder, source, from_uid))
+        transcoder.cache.forget(given().digest, [from_uid])
+    first = result(transcoder, source, to_uid)
+    version = table._version
+
+    def other(name: str) -> str:
+        return "99" if name == distribution else version(name)
+
+    monkeypatch.setattr(table, "_version", other)
+    read = len(source.readings)
+    assert result(transcoder, source, to_uid) == result(transcoder, source, to_uid) == first
+    assert len(source.readings) == read + 1
+    assert len(files(tmp_path)) == 1  # in the place of the other
+    transcoder.forget(source.digest, source.transfer_syntax_uid)
+    assert not files(tmp_path)
 
 
 def test_two_who_add_the_same_do_no_harm(cache: TranscodedCache, tmp_path: Path) -> None:
     threads = [
-        threading.Thread(target=cache.add, args=("a" * 64, RLE_LOSSLESS, made(MIB, b"ab"))) for _ in range(4)
+        threading.Thread(target=cache.add, args=("a" * 64, RLE_LOSSLESS, MAKER, made(MIB, b"ab"))) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     [path] = files(tmp_path)
-    found = cache.open("a" * 64, RLE_LOSSLESS)
+    found = cache.open("a" * 64, RLE_LOSSLESS, MAKER)
     assert found is not None
     assert content(found) == b"ab" * MIB
     os.close(found.descriptor)
@@ -227,6 +263,18 @@ def test_errors_come_when_it_is_asked_for(transcoder: Transcoder) -> None:
         transcoding.begin(cannot, RLE_LOSSLESS)
         with pytest.raises(CannotTranscode, match="goes beyond 11$"):
             result(transcoding, cannot)
+
+
+def test_what_is_taken_in_another_syntax_holds_no_place(transcoder: Transcoder) -> None:
+    sources = [given(number, is_remembered=False) for number in range(1, transcoder.workers.count + 3)]
+    *others, last = sources
+    with TranscodeAhead(transcoder) as transcoding:
+        for source in others:
+            transcoding.begin(source, RLE_LOSSLESS)
+            assert result(transcoding, source, JPEG_2000_LOSSLESS)
+        transcoding.begin(last, RLE_LOSSLESS)
+        assert result(transcoding, last)
+    assert threading.current_thread() not in last.readings
 
 
 def test_what_nobody_asks_for_leaves_no_file_open(transcoder: Transcoder) -> None:

@@ -133,7 +133,8 @@ def test_those_in_functional_groups_and_sequences(
     assert list(image.XRayTubeCurrentInmA) == [200, 210]
     assert dcmtk.find(node.address, "IMAGE", of_series(dataset, XRayTubeCurrentInmA="205")).identifiers == ()
     key = "RadiopharmaceuticalInformationSequence[0].RadionuclideTotalDose"
-    [found] = dcmtk.find(node.address, "SERIES", of_study(dataset, **{key: "350000000"})).identifiers
+    asked = {key: "350000000", "RadiopharmaceuticalInformationSequence[0].Radiopharmaceutical": ""}
+    [found] = dcmtk.find(node.address, "SERIES", of_study(dataset, **asked)).identifiers
     [item] = found.RadiopharmaceuticalInformationSequence
     assert (item.RadionuclideTotalDose, item.Radiopharmaceutical) == (350000000, "FDG")
     assert dcmtk.find(node.address, "SERIES", of_study(dataset, **{key: "1"})).identifiers == ()

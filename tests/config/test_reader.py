@@ -151,7 +151,7 @@ def test_entries_of_subscribers():
         ("[ae A]\naddress = 10.0.0.555:104\n", "neither an IP address nor a host name"),
         ("[ae A]\nsources = 10.0.0.5/8\n", "write 10.0.0.0/8"),
         ("[ae A]\nsources = everywhere\n", "neither an IP address nor a network"),
-        ("[ae A]\naddress = 10.0.0.5\nprivate_sop_classes = 1.02.3\n", "not a UID: '1.02.3'"),
+        ("[ae A]\naddress = 10.0.0.5\nprivate_sop_classes = 1.2.3a\n", "not a UID: '1.2.3a'"),
         ("[ae A@B]\naddress = 10.0.0.5\n", "is not of the form [ae NAME]"),
         ("[ae A name that is too long]\naddress = 10.0.0.5\n", "ae_title is needed"),
         ("[volume a]\n", "path or url is missing"),
@@ -228,7 +228,7 @@ def test_the_shipped_file_is_complete_and_says_the_defaults():
         (setting.section, setting.option) for setting in shipped.settings if setting.origin != "default"
     }
     for option in OPTIONS:
-        if option.section not in ("ae", "volume", "route", "poll"):
+        if option.section not in ("ae", "volume", "route", "poll", "retention"):
             assert (option.section, option.name) in written
 
 
@@ -278,4 +278,5 @@ def test_parsers_raise_nothing_but_value_error(option, text):
 
 
 def test_sections_of_the_table():
-    assert SECTIONS == ("node", "index", "jobs", "store", "backup", "volume", "limits", "log", "ae", "route", "poll")
+    named = ("ae", "route", "poll", "retention")
+    assert SECTIONS == ("node", "index", "jobs", "store", "backup", "volume", "limits", "log", *named)

@@ -85,6 +85,10 @@ class Campaign:
     def check_store(self) -> None:
         """Stop in order; index and store must agree, and nothing unfinished may be left."""
         assert self.node.stop() == 0
+        self.check_nothing_is_left()
+
+    def check_nothing_is_left(self) -> None:
+        """Compare index and store of a node that is stopped; nothing unfinished may be left."""
         completed = self.node.cli("index", "check", "--digests", "--restart")
         assert completed.exit_code == 0, completed.output
         store = self.node.data / "store"

@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from medserver.dicom import uids
 from medserver.errors import MedserverError
 from medserver.scu import query, retrieve
-from medserver.scu.exchange import encode_data_set, next_message_id
+from medserver.dicom.data_sets import write_data_set
+from medserver.scu.exchange import next_message_id
 from medserver.wire.association import Association
 from medserver.wire.command_set import CommandField, encode_command_set
 from medserver.wire.limits import WireLimits
@@ -49,8 +50,8 @@ class Load:
         self.count = 0
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """Load the node while the block runs; the connections may break at any time."""
+    def running(self) -> Iterator[threading.Event]:
+        """Load the node while the block runs, or until what it gets is set; the connections may break at any time."""
         stop = threading.Event()
         works = self.works()
         seeds = [self._random.random() for _ in works]
@@ -61,7 +62,7 @@ class Load:
         for thread in threads:
             thread.start()
         try:
-            yield
+            yield stop
         finally:
             stop.set()
             for thread in threads:
@@ -100,8 +101,8 @@ class Load:
             else:
                 dataset, data_set = _image(study, series, number, chance)
             previous = dataset, data_set
-            if _store(association, dataset, data_set) == 0:
-                self.acknowledge(study, dataset.SOPInstanceUID, _digest(data_set))
+            if store(association, dataset, data_set) == 0:
+                self.acknowledge(study, dataset.SOPInstanceUID, digest_of(data_set))
         association.release()
 
     def _find(self, stop: threading.Event, chance: random.Random) -> None:
@@ -160,10 +161,11 @@ def _image(study: str, series: str, number: int, chance: random.Random) -> tuple
     dataset.InstanceNumber = number
     size = LARGE_BYTES if number % LARGE_EVERY == 7 else SMALL_BYTES
     dataset.add_new(0x7FE00010, "OB", chance.randbytes(size))
-    return dataset, encode_data_set(dataset, uids.EXPLICIT_VR_LITTLE_ENDIAN)
+    return dataset, write_data_set(dataset, uids.EXPLICIT_VR_LITTLE_ENDIAN)
 
 
-def _store(association: Association, dataset: Dataset, data_set: bytes) -> int:
+def store(association: Association, dataset: Dataset, data_set: bytes) -> int:
+    """Store a data set and return the status."""
     message_id = next_message_id()
     command_set = encode_command_set({
         "AffectedSOPClassUID": dataset.SOPClassUID,
@@ -178,5 +180,6 @@ def _store(association: Association, dataset: Dataset, data_set: bytes) -> int:
     return response.command_set["Status"]
 
 
-def _digest(data_set: bytes) -> str:
+def digest_of(data_set: bytes) -> str:
+    """Return the SHA-256 of a data set."""
     return hashlib.sha256(data_set).hexdigest()

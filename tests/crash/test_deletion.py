@@ -28,9 +28,12 @@ POINTS = ("rows deleted", "tombstones written", "file deleted")
 
 
 @pytest.fixture
-def node(make_node: Callable[..., Node]) -> Node:
+def node(request: pytest.FixtureRequest, make_node: Callable[..., Node]) -> Node:
     """Give a node without workers: those are started, and killed, by the tests."""
-    return make_node(options={"jobs.workers": 0, "node.processes": 1}).start()
+    options: dict[str, object] = {"jobs.workers": 0, "node.processes": 1}
+    if getattr(request, "param", "sqlite") == "postgresql":
+        options["index.url"] = request.getfixturevalue("new_database")()
+    return make_node(options=options).start()
 
 
 @pytest.fixture
@@ -105,6 +108,7 @@ def test_sent_again_before_and_after_the_kill(node: Node, finish: Callable[[], N
     check(node, client, [before, after], [deleted])
 
 
+@pytest.mark.parametrize("node", ["sqlite", "postgresql"], indirect=True)
 def test_killed_twice_and_sent_again_between(node: Node, finish: Callable[[], None]) -> None:
     client = Client(node.address)
     [resent], [deleted] = make_study(1), make_study(1)
@@ -115,3 +119,44 @@ def test_killed_twice_and_sent_again_between(node: Node, finish: Callable[[], No
         assert client.store(resent) == [0]
     finish()
     check(node, client, [resent], [deleted])
+
+
+_RECEIVE = """
+import sys
+from pathlib import Path
+from medserver import archive
+from medserver.config import ConfigFile
+from medserver.node import open_node
+
+config, sop_class_uid, sop_instance_uid, transfer_syntax_uid, data_set = sys.argv[1:]
+node = open_node(ConfigFile(Path(config)))
+with archive.receive(
+    node, sop_class_uid=sop_class_uid, sop_instance_uid=sop_instance_uid, transfer_syntax_uid=transfer_syntax_uid,
+    calling_ae_title="MODALITY",
+) as reception:
+    reception.take([Path(data_set).read_bytes()])
+"""
+
+
+def receive_and_be_killed(node: Node, one: Object) -> None:
+    """Receive an object in a process of the node that dies when the file has its path and no row."""
+    data_set = node.directory / "data-set"
+    data_set.write_bytes(one.encoded)
+    told = (one.sop_class_uid, one.sop_instance_uid, one.transfer_syntax_uid)
+    environment = {VARIABLE: "object sealed", "PYTHONPATH": str(REPOSITORY)}
+    killed = run([sys.executable, "-c", _RECEIVE, node.config, *told, data_set], environment=environment)
+    assert killed.exit_code == -9, killed.output
+
+
+@pytest.mark.parametrize("node", ["sqlite", "postgresql"], indirect=True)
+def test_received_by_a_process_that_was_killed_and_sent_again(node: Node, finish: Callable[[], None]) -> None:
+    """The file that it left is one of what was deleted: the next start does not take it in."""
+    client = Client(node.address)
+    [one] = make_study(1)
+    receive_and_be_killed(node, one)
+    assert client.store(one) == [0]
+    order(node, one)
+    finish()
+    assert node.stop() == 0
+    node.start()
+    check(node, Client(node.address), [], [one])

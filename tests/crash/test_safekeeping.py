@@ -15,7 +15,7 @@ COPYING = ("copies written", "copies entered")
 REPAIRING = ("copy written", "copy verified", "copy entered")
 DELETING = ("tombstones written", "rows deleted", "file deleted")
 POINTS = (*COPYING, *REPAIRING, *DELETING)
-"""The crash points of this file; `test_kills` has the others."""
+"""The crash points of this file; `test_kills` has those that are in no file of their own."""
 
 SEED = 20261126
 OBJECTS_MIN = 60

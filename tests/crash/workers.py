@@ -91,10 +91,15 @@ def damage(node: Node, volume: str, chance: random.Random, share: float) -> int:
     files = sorted((node.data / volume).glob("[0-9]*/**/*.dcm"))
     chosen = chance.sample(files, max(1, int(len(files) * share)))
     for file in chosen:
-        with Path(file).open("r+b") as opened:
-            offset = chance.randrange(opened.seek(0, 2))
-            opened.seek(offset)
-            [byte] = opened.read(1)
-            opened.seek(offset)
-            opened.write(bytes([byte ^ 4]))
+        flip(file, chance)
     return len(chosen)
+
+
+def flip(file: Path, chance: random.Random) -> None:
+    """Flip a bit of a file."""
+    with file.open("r+b") as opened:
+        offset = chance.randrange(opened.seek(0, 2))
+        opened.seek(offset)
+        [byte] = opened.read(1)
+        opened.seek(offset)
+        opened.write(bytes([byte ^ 4]))

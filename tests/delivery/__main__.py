@@ -1,4 +1,4 @@
-"""Send instances to three destinations, one of which is killed again and again, and so are the workers.
+"""Send instances to five destinations of every temper, while workers are killed and the rule changes.
 
     scripts/deliveries 10000                 a seed is chosen and printed
     scripts/deliveries 10000 --seed 7        the same moments again
@@ -11,12 +11,12 @@ import random
 import tempfile
 from pathlib import Path
 
-from tests.delivery.campaign import OPTIONS, Campaign, prepare
+from tests.delivery.campaign import OPTIONS, Campaign, make_studies, prepared
 from tests.peers.dcmtk import Dcmtk
-from tests.peers.files import make_small
 from tests.peers.node import Node
 
-PORTION = 500
+PORTIONS = 20
+PORTION_MAX = 500
 
 
 def main() -> None:
@@ -28,22 +28,23 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
+    chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "node").mkdir()
         (root / "dcmtk").mkdir()
         node, dcmtk = Node(root / "node", options=OPTIONS), Dcmtk(root / "dcmtk")
         try:
-            destinations = prepare(node, dcmtk)
-            node.start()
-            samples = make_small(root / "made", options.count)
-            campaign = Campaign(node, destinations, random.Random(options.seed), lambda line: print(line, flush=True))
-            campaign.run(dcmtk, samples, portion=PORTION, kill_workers=True)
-            campaign.check(samples)
+            with prepared(node, dcmtk, chance) as destinations:
+                campaign = Campaign(node, destinations, chance, lambda line: print(line, flush=True))
+                node.start()
+                samples = make_studies(root / "made", options.count)
+                campaign.run(dcmtk, samples, portion=min(PORTION_MAX, -(-options.count // PORTIONS)))
+                campaign.check()
         finally:
             node.kill()
             dcmtk.close()
-    print(f"all {options.count} at all three; {campaign.restarts} restarts of one, {campaign.kills} kills of workers")
+    print(f"all {options.count} at all {len(destinations.all)}: {campaign}, {campaign.resent} sent again")
 
 
 if __name__ == "__main__":

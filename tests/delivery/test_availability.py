@@ -89,7 +89,7 @@ def test_who_is_told_may_get_the_instances_too(
     send(dcmtk, node, series)
     wait_until(lambda: len(archive.files()) == len(series), what="the instances")
     wait_until(lambda: len(told_of(information_system)) == len(series), what="the news")
-    wait_until(lambda: {one["waiting"] for one in outbox(node)} == {len(series)}, what="what they do not take")
+    wait_until(lambda: {one["given_up"] for one in outbox(node)} == {len(series)}, what="what they do not take")
     assert {one["destination"] for one in outbox(node)} == {"ARCHIVE", "RIS"}
 
 
@@ -179,3 +179,19 @@ def test_a_step_goes_to_another_node_of_which_it_may_have_had_a_part(
     wait_until_empty(node)
     with associated(ris) as association:
         assert read(association, uid)[1].PerformedSeriesSequence[0].ProtocolName == "Head"
+
+
+def test_a_failure_that_does_not_say_that_a_step_is_final_is_none_of_that_kind(
+    start: Start, information_system: InformationSystem
+) -> None:
+    """0110 is the status of any failure: the end of the step is told again until it is taken."""
+    information_system.answer = {"create": 0x0111, "set": 0x0110}.__getitem__
+    node = start(information_system.address, send="both")
+    with associated(node) as association:
+        _, uid = create(association)
+        assert change(association, uid, end()).Status == 0x0000
+    wait_until(lambda: outbox(node) and "N-SET: 0x0110" in outbox(node)[0]["reason"], what="the failure")
+    information_system.answer = {"create": 0x0111, "set": 0x0000}.__getitem__
+    node.cli("jobs", "retry", "--kind", "forward_step").check()
+    wait_until_empty(node)
+    assert [one[:2] for one in information_system.steps[-2:]] == [("create", uid), ("set", uid)]

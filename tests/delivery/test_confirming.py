@@ -9,8 +9,11 @@ import pydicom
 import pytest
 
 from medserver.delivery.confirming import SEND_AGAIN_S, SENDS_MAX
-from medserver.index import Job, JobFilter
+from medserver.dicom.storage_commitment import Reference
+from medserver.index import Job, JobFilter, Lane, NewJob
+from medserver.index.commitments.records import NewCommitment
 from medserver.node import Node as Opened
+from medserver.routing.deliveries import CONFIRM, SENDING_KINDS, Delivery
 from tests.archive.conftest import open_archive, receive  # noqa: F401 - a fixture
 from tests.delivery.outbox import outbox, send, wait_for, wait_until_empty
 from tests.delivery.test_moments import run_all
@@ -102,14 +105,16 @@ def test_what_is_not_safe_there_is_sent_again(
     receive(node, series[0])
     run_all(node)
     assert [job.kind for job in jobs(node)] == ["confirm"]  # taken, but this one cannot commit
-    clock.advance(2)
+    clock.advance(7)
     node = opened(archive.address)  # it has never seen the instance
     run_all(node)
     [job] = jobs(node)
-    assert (job.kind, job.payload["sends"]) == ("deliver", 2)
+    assert (job.kind, job.payload["sends"]) == ("deliver", 1)
     clock.advance(SEND_AGAIN_S + 1)
     run_all(node)
     assert jobs(node) == []
+    [there] = node.index.delivered.of(series[0].sop_instance_uid)
+    assert (there.destination, there.is_committed) == ("ARCHIVE", True)
     uid = series[0].sop_instance_uid
     sent = pydicom.dcmread(series[0].path)
     levels = {keyword: sent[keyword].value for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")}
@@ -128,17 +133,34 @@ def test_who_never_commits_is_given_up_visibly_until_somebody_says_again(
         node = opened(archive.address)  # asked here
         run_all(node)
         [job] = jobs(node)
-        assert (job.kind, job.payload.get("sends", 1)) == (
-            ("deliver", sends + 1) if sends < SENDS_MAX else ("confirm", sends)
-        )
+        assert (job.kind, job.payload["sends"]) == ("deliver" if sends < SENDS_MAX else "confirm", sends)
         clock.advance(SEND_AGAIN_S * 2**sends)
     assert job.state == "dead"
     assert "0x0112" in job.last_error
     node.index.jobs.retry([job.id])
     run_all(node)
     [job] = jobs(node)
-    assert (job.kind, job.payload["sends"]) == ("deliver", 1)
+    assert (job.kind, job.payload.get("sends", 0)) == ("deliver", 0)
     clock.advance(SEND_AGAIN_S + 1)
     run_all(node)
     assert jobs(node) == []
     assert len(storescp.files()) == 1
+
+
+def test_who_waits_for_a_report_does_not_hold_up_what_is_to_be_sent(
+    opened: Callable[[Address], Opened], archive: Node, clock: Clock, series: list[Sample]
+) -> None:
+    """After a pause one kind of job tries the destination for all; who only looks for a report does not try it."""
+    node = opened(archive.address)
+    asked_for = NewCommitment("scu", "1.2.3", "ARCHIVE", "ARCHIVE", (Reference("1.2.5", "1.2.4"),))
+    number = node.index.commitments.ask(asked_for)
+    waits = Delivery("1.2.4", route="r", commitment=number, looks=9, sends=1)
+    node.index.add_jobs([NewJob(CONFIRM, waits, "ARCHIVE")])
+    lanes = [Lane(kind, "ARCHIVE") for kind in SENDING_KINDS]
+    node.index.jobs.leave_alone(lanes, "nobody answers", lambda failures: clock.after(1))
+    clock.advance(2)
+    run_all(node)
+    receive(node, series[0])
+    clock.advance(1)
+    run_all(node)
+    assert [job.payload["sop_instance_uid"] for job in jobs(node)] == ["1.2.4"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from pydicom.uid import JPEG2000Lossless
 from pynetdicom import evt
 
-from tests.delivery.campaign import OPTIONS, Campaign, prepare
+from tests.delivery.campaign import OPTIONS, Campaign, make_studies, prepared
 from tests.delivery.outbox import PATIENCE_S, outbox, send, uids_of, wait_for, wait_until_empty
 from tests.peers import Address
 from tests.peers.dcmtk import Dcmtk
@@ -51,6 +52,13 @@ def test_a_study_appears_at_a_second_archive(start: Start, dcmtk: Dcmtk, tmp_pat
     wait_for(storescp, series)
     wait_until_empty(node)
     assert "nothing waits" in node.cli("outbox").output
+    wait_until(lambda: counted(node, "sent") == 3, what="the counts")
+
+
+def counted(node: Node, outcome: str) -> int:
+    """Return what the log says of instances, of all associations together."""
+    lines = re.findall(rf' counts remote=ARCHIVE sop_class="CT Image Storage".* {outcome}=([0-9]+)', node.output)
+    return sum(map(int, lines))
 
 
 def test_only_what_the_rule_names_is_sent(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
@@ -126,7 +134,8 @@ def test_what_cannot_be_sent_waits_and_survives_a_kill(start: Start, dcmtk: Dcmt
     series = make_series(tmp_path / "sent", 3, rows=64, columns=64)
     send(dcmtk, node, series)
     wait_for(up, series)  # who is down slows nobody
-    wait_until(lambda: outbox(node) and outbox(node)[0]["reason"], what="a failure")
+    failed = [("DOWN", True)]
+    wait_until(lambda: [(one["destination"], bool(one["reason"])) for one in outbox(node)] == failed, what="a failure")
     [waiting] = outbox(node)
     assert (waiting["destination"], waiting["waiting"], waiting["given_up"]) == ("DOWN", 3, 0)
     assert waiting["next_try_at"]
@@ -161,17 +170,16 @@ def test_what_came_just_before_a_kill_arrives(start: Start, dcmtk: Dcmtk, tmp_pa
     wait_until_empty(node)
 
 
-def test_one_that_flaps_loses_nothing_and_stops_nobody(
+def test_destinations_of_every_temper_get_each_instance_once_and_in_order(
     make_node: Callable[..., Node], dcmtk: Dcmtk, tmp_path: Path
 ) -> None:
     """A short run of scripts/deliveries: the workers are killed as well."""
-    node = make_node(options=OPTIONS)
-    destinations = prepare(node, dcmtk)
-    node.start()
-    samples = make_small(tmp_path / "sent", 400)
-    campaign = Campaign(node, destinations, random.Random(SEED))
-    campaign.run(dcmtk, samples, portion=40, kill_workers=True)
-    campaign.check(samples)
+    node, chance = make_node(options=OPTIONS), random.Random(SEED)
+    with prepared(node, dcmtk, chance) as destinations:
+        campaign = Campaign(node, destinations, chance)
+        node.start()
+        campaign.run(dcmtk, make_studies(tmp_path / "sent", 140), portion=20)
+        campaign.check()
 
 
 def test_one_that_refuses_an_instance_gets_the_others(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
@@ -183,8 +191,10 @@ def test_one_that_refuses_an_instance_gets_the_others(start: Start, dcmtk: Dcmtk
     send(dcmtk, node, mr)
     wait_for(storescp, mr)
     wait_until(lambda: any(one["reason"] for one in outbox(node)), what="the reason")
-    [waiting] = outbox(node)
-    assert waiting["waiting"] == 1
+    [refused] = outbox(node)
+    assert (refused["waiting"], refused["given_up"]) == (0, 1)
+    wait_until(lambda: counted(node, "failed") > 0, what="the counts")
+    assert counted(node, "sent") == 0
 
 
 def _only_mr(folder: Path) -> Path:
@@ -196,6 +206,24 @@ def _only_mr(folder: Path) -> Path:
         "[[Profiles]]\n[MR]\nPresentationContexts = OnlyMR\n"
     )
     return path
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("stated", [b"ISO_IR 149", b"utf8      "])
+def test_a_file_is_read_as_what_is_stored(make_node: Callable[..., Node], tmp_path: Path, stated: bytes) -> None:
+    """Also where a character set is misspelt, and where there is no file meta information."""
+    node = make_node()
+    node.add_remote(NOBODY, allow=())
+    node.set_section("route seoul", {"to": "ARCHIVE", "InstitutionName": "서울"})
+    [sample] = make_series(tmp_path / "ct", 1, rows=16, columns=16)
+    dataset = pydicom.dcmread(sample.path)
+    dataset.SpecificCharacterSet, dataset.InstitutionName = "ISO_IR 100", "X" * 6
+    dataset.save_as(sample.path)
+    text = "서울".encode("euc_kr" if b"149" in stated else "utf-8").ljust(6)
+    content = sample.path.read_bytes().replace(b"ISO_IR 100", stated).replace(b"X" * 6, text)
+    for name, beginning in (("whole", 0), ("data set", content.index(b"\x08\x00\x05\x00CS"))):
+        (tmp_path / name).write_bytes(content[beginning:])
+        assert "seoul: to ARCHIVE" in node.cli("route", "test", tmp_path / name).check().output
 
 
 def test_the_commands_tell_what_the_rules_say(make_node: Callable[..., Node], tmp_path: Path) -> None:
@@ -210,7 +238,8 @@ def test_the_commands_tell_what_the_rules_say(make_node: Callable[..., Node], tm
     assert "ct: to ARCHIVE" in told
     assert "scanner: no, the calling AE title is not CT1" in told
     found = json.loads(node.cli("route", "test", sample.path, "--from", "CT1", "--json").check().output)
-    assert [one["wants"] for one in found] == [True, True]
+    verdicts = [each["verdict"] for one in found for each in one["destinations"]]
+    assert ([one["wants"] for one in found], verdicts) == ([True, False], ["sends", "earlier rule"])
     (tmp_path / "text").write_text("no DICOM")
     assert "text is not a DICOM file" in node.cli("route", "test", tmp_path / "text").output
 
@@ -250,7 +279,7 @@ def test_what_a_rule_changes_is_changed_on_the_way_only(start: Start, dcmtk: Dcm
     original = pydicom.dcmread(sample.path)
     assert received.file_meta.TransferSyntaxUID == JPEG2000Lossless
     assert (received.InstitutionName, received.Manufacturer) == ("Hospital", "Others")
-    assert "AccessionNumber" not in received
+    assert received["AccessionNumber"].is_empty
     assert received.pixel_array.tobytes() == original.PixelData
     [was] = received.OriginalAttributesSequence[0].ModifiedAttributesSequence
     assert (was.Manufacturer, was.AccessionNumber) == (original.Manufacturer, original.AccessionNumber)
@@ -265,6 +294,8 @@ def test_what_a_rule_changes_is_changed_on_the_way_only(start: Start, dcmtk: Dcm
         ({"set": "Nonsense = 1"}, "'Nonsense' is not an attribute"),
         ({"map": "StationName = CT1"}, "is not of the form 'Keyword = old -> new'"),
         ({"remove": "PixelData"}, "PixelData cannot be changed on the way"),
+        ({"set": "PatientAge = old"}, "PatientAge cannot have the value 'old': 'old' is no value of VR AS"),
+        ({"map": "StationName = CT1 -> " + 17 * "X"}, "it has 17 characters, and VR SH allows 16"),
     ],
 )
 def test_changes_that_make_no_sense_are_mistakes(
@@ -296,6 +327,17 @@ def test_one_instance_that_the_destination_cannot_stand_does_not_hold_up_the_oth
         others = sorted(sample.sop_instance_uid for sample in samples[1:])
         wait_until(lambda: sorted(archive.received) == others, deadline_s=PATIENCE_S, what="the others")
         wait_until(lambda: [one["waiting"] for one in outbox(node)] == [1], what="the one that is left")
+
+
+def test_a_text_of_a_rule_arrives_in_a_character_set_that_is_stated(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    storescp = dcmtk.start_storescp("ARCHIVE", options=["--accept-all", "--promiscuous"])
+    node = start(storescp.address, set="InstitutionName = Krankenhaus Süd")
+    [sample] = make_series(tmp_path / "sent", 1, rows=64, columns=64)
+    send(dcmtk, node, [sample])
+    wait_for(storescp, [sample])
+    [received] = map(pydicom.dcmread, storescp.files())
+    assert received.SpecificCharacterSet in ("ISO_IR 100", "ISO_IR 192")
+    assert received.InstitutionName == "Krankenhaus Süd"
 
 
 def test_what_is_changed_and_what_is_not_go_side_by_side(start: Start, dcmtk: Dcmtk, tmp_path: Path) -> None:

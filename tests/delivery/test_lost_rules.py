@@ -20,7 +20,6 @@ PATIENCE_S = 60
 LOST = "route research"
 ANONYMOUS = {"set": "PatientName = ANON", "remove": "StudyDate"}
 CHANGES: dict[str, Callable[[Node], None]] = {
-    "renamed": lambda node: rename(node, {"to": "ARCHIVE"} | ANONYMOUS),
     "deleted": lambda node: node.remove_section(LOST),
     "sends elsewhere": lambda node: node.set_section(LOST, {"to": "OTHER"} | ANONYMOUS),
     "sends only the news": lambda node: node.set_section(LOST, {"to": "ARCHIVE", "send": "availability"}),
@@ -58,6 +57,14 @@ def lose(node: Node, dcmtk: Dcmtk, samples: list[Sample], change: Callable[[Node
     wait_until(lambda: tried(node, len(samples)), deadline_s=PATIENCE_S, what="a try of each")
 
 
+def wait_while(node: Node, dcmtk: Dcmtk, samples: list[Sample], change: Callable[[Node], None]) -> None:
+    """Have instances wait for their destination while the rules change."""
+    node.cli("jobs", "pause", "deliver").check()
+    dcmtk.store(node.address, *[sample.path for sample in samples]).check()
+    change(node)
+    node.cli("jobs", "resume", "deliver").check()
+
+
 def tried(node: Node, count: int) -> bool:
     jobs = json.loads(node.cli("jobs", "list", "--json").check().output)
     return sum("no rule 'research'" in (job["last_error"] or "") for job in jobs) == count
@@ -89,21 +96,41 @@ def test_it_is_not_sent_without_the_changes(
     lose(node, dcmtk, samples, change, "deliver")
     assert undecided(node) == {"research": 2}
     told = node.cli("outbox").output
-    assert "2 for ARCHIVE wait for a decision" in told and "medserver outbox drop 'research'" in told
+    assert "2 deliveries to ARCHIVE wait for a decision" in told
+    assert "medserver outbox drop --rule research --waits-for decision" in told
     assert node.cli("outbox", "--alarm", "0 s").exit_code == 1
     assert storescp.files() == []
     node.set_section(LOST, {"to": "ARCHIVE"} | ANONYMOUS)  # it is back
+    node.cli("jobs", "retry", "--kind", "deliver", "--state", "undecided").check()  # else within half a minute
+    assert arrived(storescp, 2) == {("ANON", "")}
     assert undecided(node) == {}
-    node.cli("jobs", "retry", "--kind", "deliver", "--state", "waiting").check()  # else within half a minute
-    assert arrived(storescp, 2) == {("ANON", "none")}
+
+
+def test_a_renamed_rule_sends_what_waits(node: Node, dcmtk: Dcmtk, storescp: StoreSCP, tmp_path: Path) -> None:
+    samples = make_small(tmp_path / "sent", 2)
+    wait_while(node, dcmtk, samples, lambda node: rename(node, {"to": "ARCHIVE"} | ANONYMOUS))
+    assert arrived(storescp, 2) == {("ANON", "")}
+
+
+def test_what_waits_is_sent_as_was_decided(
+    node: Node, dcmtk: Dcmtk, storescp: StoreSCP, tmp_path: Path
+) -> None:
+    corrected = {"to": "ARCHIVE", "set": "PatientName = CORRECTED", "remove": "StudyDate"}
+    sent = make_small(tmp_path / "sent", 1)
+    wait_while(node, dcmtk, sent, lambda node: node.set_section(LOST, corrected))
+    assert arrived(storescp, 1) == {("ANON", "")}
+    dcmtk.store(node.address, *[sample.path for sample in make_small(tmp_path / "again", 1)]).check()
+    assert arrived(storescp, 2) == {("ANON", ""), ("CORRECTED", "")}
 
 
 def test_it_is_sent_by_another_rule(node: Node, dcmtk: Dcmtk, storescp: StoreSCP, tmp_path: Path) -> None:
     samples = make_small(tmp_path / "sent", 2)
-    lose(node, dcmtk, samples, CHANGES["renamed"], "deliver")
+    lose(node, dcmtk, samples, CHANGES["deleted"], "deliver")
+    node.set_section("route anonymised for research", {"to": "ARCHIVE", "set": "PatientName = OTHER"})
     node.set_section("route news", {"to": "ARCHIVE", "send": "availability"})
     for arguments, problem in (
-        (["research"], "say either --by RULE or --unchanged"),
+        (["research"], "say one of --by RULE, --unchanged and --as-decided"),
+        (["research", "--unchanged", "--as-decided"], "say one of --by RULE, --unchanged and --as-decided"),
         (["research", "--by", "unknown"], "no rule 'unknown' sends this to ARCHIVE"),
         (["research", "--by", "news"], "no rule 'news' sends this to ARCHIVE"),
         (["unknown", "--unchanged"], "nothing waits for a decision about the rule 'unknown'"),
@@ -113,18 +140,35 @@ def test_it_is_sent_by_another_rule(node: Node, dcmtk: Dcmtk, storescp: StoreSCP
         assert problem in refused.output
     assert undecided(node) == {"research": 2}
     node.cli("outbox", "send", "research", "--by", "anonymised for research").check()
-    assert arrived(storescp, 2) == {("ANON", "none")}
+    assert {name for name, _ in arrived(storescp, 2)} == {"OTHER"}
 
 
 def test_it_is_sent_unchanged_or_dropped(node: Node, dcmtk: Dcmtk, storescp: StoreSCP, tmp_path: Path) -> None:
     samples = make_small(tmp_path / "sent", 2)
     lose(node, dcmtk, samples, CHANGES["deleted"], "deliver")
-    node.cli("outbox", "drop", "research", "--destination", "ARCHIVE").check()
+    node.cli("outbox", "drop", "--rule", "research", "--destination", "ARCHIVE").check()
     assert "nothing waits" in node.cli("outbox").output
     node.set_section(LOST, {"to": "ARCHIVE"} | ANONYMOUS)
     lose(node, dcmtk, samples_again := make_small(tmp_path / "again", 2), CHANGES["deleted"], "deliver")
     node.cli("outbox", "send", "research", "--unchanged").check()
     assert arrived(storescp, 2) == of_samples(samples_again)
+
+
+def test_it_is_sent_as_the_lost_rule_said(node: Node, dcmtk: Dcmtk, storescp: StoreSCP, tmp_path: Path) -> None:
+    samples = make_small(tmp_path / "sent", 2)
+    lose(node, dcmtk, samples, CHANGES["deleted"], "deliver")
+    node.cli("outbox", "send", "research", "--as-decided").check()
+    assert arrived(storescp, 2) == {("ANON", "")}
+
+
+def test_a_corrected_rule_sends_what_waits(node: Node, dcmtk: Dcmtk, storescp: StoreSCP, tmp_path: Path) -> None:
+    node.cli("outbox", "pause", "ARCHIVE").check()
+    samples = make_small(tmp_path / "sent", 2)
+    dcmtk.store(node.address, *[sample.path for sample in samples]).check()
+    node.set_section(LOST, {"to": "ARCHIVE", "set": "PatientName = CORRECTED", "remove": "StudyDate"})
+    assert "2 deliveries will be done" in node.cli("outbox", "send", "research", "--by", "research").check().output
+    node.cli("outbox", "resume", "ARCHIVE").check()
+    assert arrived(storescp, 2) == {("CORRECTED", "")}
 
 
 def test_what_is_held_until_its_study_is_complete(
@@ -136,16 +180,5 @@ def test_what_is_held_until_its_study_is_complete(
     lose(node, dcmtk, samples, CHANGES["deleted"], "hold", "deliver")
     assert (undecided(node), storescp.files()) == ({"research": 2}, [])
     node.set_section(LOST, held)
-    node.cli("jobs", "retry", "--kind", "hold", "--state", "waiting").check()
-    assert arrived(storescp, 2) == {("ANON", "none")}
-
-
-def test_a_corrected_rule_sends_what_waits_as_corrected(
-    node: Node, dcmtk: Dcmtk, storescp: StoreSCP, tmp_path: Path
-) -> None:
-    samples = make_small(tmp_path / "sent", 1)
-    node.cli("jobs", "pause", "deliver").check()
-    dcmtk.store(node.address, *[sample.path for sample in samples]).check()
-    node.set_section(LOST, {"to": "ARCHIVE", "set": "PatientName = CORRECTED", "remove": "StudyDate"})
-    node.cli("jobs", "resume", "deliver").check()
-    assert arrived(storescp, 1) == {("CORRECTED", "none")}
+    node.cli("jobs", "retry", "--kind", "hold", "--state", "undecided").check()
+    assert arrived(storescp, 2) == {("ANON", "")}

@@ -9,9 +9,12 @@ import pydicom
 import pytest
 
 from medserver.config.hours import Hours
+from medserver.delivery.deciding import DECIDE
 from medserver.index import JobFilter
 from medserver.node import Node
+from medserver.work.kinds import PERIODIC
 from medserver.work.runner import Runner
+from tests.index.samples import forget
 from tests.archive.conftest import open_archive, receive  # noqa: F401 - a fixture
 from tests.clock import Clock
 from tests.peers.dcmtk_servers import StoreSCP
@@ -27,8 +30,8 @@ def opened(open_archive, clock: Clock, storescp: StoreSCP) -> Callable[..., Node
     return lambda *options: open_archive(address, *OPTIONS, *options, clock=clock)
 
 
-def run_all(node: Node) -> None:
-    worker = Runner(node, periodic=())
+def run_all(node: Node, *, decides: bool = False) -> None:
+    worker = Runner(node, periodic=[each for each in PERIODIC if decides and each.kind == DECIDE])
     while worker.run_due():
         pass
 
@@ -132,12 +135,12 @@ def test_who_removes_the_rule_does_not_lose_what_it_held(
     clock.advance(61)
     without = open_archive(f"ae ARCHIVE.address=127.0.0.1:{storescp.address.port}", clock=clock)
     for _ in range(30):  # it does not die of waiting for a decision
-        run_all(without)
+        run_all(without, decides=True)
         clock.advance(61)
-    [job] = without.index.jobs.list(JobFilter())
-    assert (job.kind, job.state, job.attempts, storescp.files()) == ("hold", "waiting", 0, [])
+    [job] = without.index.jobs.list(JobFilter("hold"))
+    assert (job.state, storescp.files()) == ("undecided", [])
     assert "no rule 'r'" in str(job.last_error)
-    run_all(opened("route r.when=study"))
+    run_all(opened("route r.when=study"), decides=True)
     assert len(storescp.files()) == 1
 
 
@@ -147,11 +150,11 @@ def test_what_was_due_by_a_rule_that_is_gone_waits(
     receive(opened(), series[0])
     without = open_archive(f"ae ARCHIVE.address=127.0.0.1:{storescp.address.port}", clock=clock)
     for _ in range(30):
-        run_all(without)
+        run_all(without, decides=True)
         clock.advance(61)
-    [job] = without.index.jobs.list(JobFilter())
-    assert (job.kind, job.state, job.attempts, storescp.files()) == ("deliver", "waiting", 0, [])
-    [count] = without.index.jobs.counts_by(["route"], ["deliver"])
+    [job] = without.index.jobs.list(JobFilter("deliver"))
+    assert (job.state, storescp.files()) == ("undecided", [])
+    [count] = without.index.jobs.counts_by(["route"], ["deliver"], "undecided")
     assert (count.destination, count.values, count.count) == ("ARCHIVE", ("r",), 1)
     without.index.jobs.amend([job.id], {"route": None})
     run_all(without)
@@ -187,7 +190,7 @@ def test_what_was_deleted_is_not_sent(
     receive(node, series[0])
     run_all(node)
     [stored] = node.index.select([])
-    node.index.remove_location(stored.volume, stored.path)
+    forget(node.index, stored.volume, stored.path)
     clock.advance(61)
     run_all(node)
     assert waiting(node) == []

@@ -1,18 +1,16 @@
-"""Several associations to one destination keep the order of each study, and a limit of the rate is one for all."""
+"""Several associations to one destination keep the order of each study."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 from pynetdicom import evt
 
-from medserver.delivery.side_by_side import Pace, merged
+from medserver.delivery.side_by_side import merged
 from tests.delivery.outbox import outbox, send, wait_until_empty
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import make_series
@@ -52,23 +50,6 @@ def test_an_error_comes_after_what_was_done() -> None:
     assert sorted(found) == [1, 2, 3]
     assert list(merged([])) == []
     assert list(merged([lambda: iter([1])])) == [1]
-
-
-def test_no_faster_than_allowed() -> None:
-    """A bound from below, which no slow machine can break."""
-    pace, begun_at = Pace(1e6, lambda: False), time.monotonic()
-    assert list(merged([partial(_sent, pace)] * 2)) == [None] * 6
-    assert time.monotonic() - begun_at >= 0.5
-    stopped = Pace(1.0, lambda: True)
-    stopped.wait(10**9)
-    stopped.wait(10**9)  # nobody waits for it
-    assert time.monotonic() - begun_at < DEADLINE_S
-
-
-def _sent(pace: Pace) -> Iterator[None]:
-    for _ in range(3):
-        pace.wait(100_000)
-        yield
 
 
 def test_the_order_of_each_study(make_node: Callable[..., Node], dcmtk: Dcmtk, tmp_path: Path) -> None:

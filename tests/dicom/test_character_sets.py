@@ -92,6 +92,9 @@ def test_padding(raw, vr, text):
     (b"\xcb\xe3", ["ISO_IR_126 "], "Λγ"),
     (b"\xcb\xe3", ["iso_ir 126"], "Λγ"),
     (b"\x1b-F\xcb\xe3", ["ISO 2022 IR 6", "ISO_2022_IR_126"], "Λγ"),
+    (b"\xa6o\xa8i\xe6 5 \xa4", ["ISO_IR 203"], "Šošiæ 5 €"),
+    (b"\xa6o\xa8i\xe6 5 \xa4", ["ISO-IR 203"], "Šošiæ 5 €"),
+    (b"\x1b-b\xbc\\\xbc", ["ISO 2022 IR 100", "ISO 2022 IR 203"], "Œ\\¼"),
     ("王".encode(), ["UTF-8"], "王"),
     ("王".encode(), ["ISO_IR 192", "ISO 2022 IR 100"], "王"),
     (b"J\xe9r\xf4me", ["ISO 2022 IR 100", "ISO_IR 192"], "Jérôme"),
@@ -220,3 +223,20 @@ def test_specific_character_set_is_read_no_further_than_it_can_be_meant():
 def test_sets_that_no_answer_is_given_in(terms):
     assert not is_usable(terms)
     assert character_set_for(["홍^길동"], terms) == "ISO_IR 192"
+
+
+@pytest.mark.parametrize(
+    ("stated", "meant"),
+    [
+        ("ISO_IR 149", "ISO 2022 IR 149"),
+        ("iso_ir 58", "ISO 2022 IR 58"),
+        ("ISO IR 87", "ISO 2022 IR 87"),
+        ("ISO-IR-159", "ISO 2022 IR 159"),
+        ("ISO 2022 IR 192", "ISO_IR 192"),
+        ("ISO_2022_IR_100", "ISO 2022 IR 100"),
+        ("ISO_IR100", "ISO_IR 100"),
+        ("ISO_IR 4711", ""),
+    ],
+)
+def test_misspelt_terms_are_put_right(stated, meant):
+    assert read_specific_character_set(stated.encode()) == (meant,)

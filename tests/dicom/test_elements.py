@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from medserver.dicom.character_sets import decode_text
-from medserver.dicom.elements import inflate_prefix, scan_elements, split_items
+from medserver.dicom.elements import SplitItems, inflate_prefix, scan_elements, split_items
 from medserver.dicom.part10 import read_file_meta
 from medserver.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax, transfer_syntax
 from tests.failures import Failures
@@ -234,12 +234,12 @@ def test_nested_sequences_are_passed(syntax, undefined):
     assert found.complete and found.values.keys() == {0x00081140, PATIENT_NAME}
     vr, value = found.values[0x00081140]
     assert vr == ("" if syntax.implicit_vr else "SQ")
-    items = split_items(value, syntax)
+    items = split_items(value, syntax).items
     assert len(items) == 3 and items[1] == b"" and items[0] == items[2]
     inner = scan_elements(items[0], syntax, frozenset({0x0040A730})).values[0x0040A730][1]
-    second = split_items(inner, syntax)[0]
+    second = split_items(inner, syntax).items[0]
     innermost = scan_elements(second, syntax, frozenset({0x0040A730})).values[0x0040A730][1]
-    meaning = scan_elements(split_items(innermost, syntax)[2], syntax, frozenset({0x00080104}))
+    meaning = scan_elements(split_items(innermost, syntax).items[2], syntax, frozenset({0x00080104}))
     assert meaning.values[0x00080104][1] == b"innermost "
 
 
@@ -248,7 +248,7 @@ def test_private_un_sequence_of_undefined_length_holds_implicit_items():
     raw = element(0x0009, 0x1001, b"UN", item * 2 + SEQUENCE_END, UNDEFINED) + NAME
     found = scan_elements(raw, EXPLICIT, frozenset({0x00091001, PATIENT_NAME}))
     assert found.values == {0x00091001: ("UN", item * 2)} | FOUND_NAME
-    assert split_items(item * 2, EXPLICIT) == [implicit_element(0x0009, 0x1002, b"abcd")] * 2
+    assert split_items(item * 2, EXPLICIT) == SplitItems([implicit_element(0x0009, 0x1002, b"abcd")] * 2)
 
 
 def test_encapsulated_pixels_are_passed():
@@ -264,7 +264,7 @@ def test_encapsulated_pixels_are_passed():
     (NAME, "no item at byte 12"),
     (ITEM_END, "no item at byte 12"),
     (implicit_element(0xFFFE, 0xE000, b"", 0x7FFFFFFE), "end within a sequence"),
-    (OPEN_ITEM + b"\x08\x00\x05\x00SQ\x00\x00", "end within an element"),
+    (OPEN_ITEM + b"\x08\x00\x05\x00SQ\x00\x00", "end within a sequence"),
 ])
 def test_damaged_sequence(value, problem):
     raw = element(0x0009, 0x1001, b"SQ", value, UNDEFINED)
@@ -285,15 +285,21 @@ def test_nesting_has_a_limit():
 
 def test_items_in_the_other_vr_encoding():
     inner = element(0x0008, 0x1140, b"SQ", OPEN_ITEM + NAME + ITEM_END + SEQUENCE_END, UNDEFINED)
-    assert split_items(OPEN_ITEM + inner + ITEM_END, IMPLICIT) == [inner]
+    assert split_items(OPEN_ITEM + inner + ITEM_END, IMPLICIT) == SplitItems([inner])
 
 
 def test_items_up_to_the_damage():
     whole = implicit_element(0xFFFE, 0xE000, NAME)
-    assert split_items(whole * 2 + whole[:-1], EXPLICIT) == [NAME, NAME]
-    assert split_items(whole + OPEN_ITEM + NAME, EXPLICIT) == [NAME]
-    assert split_items(whole + NAME, EXPLICIT) == [NAME]
-    assert split_items(b"", EXPLICIT) == []
+    size = len(whole)
+    for value, items, problem in (
+        (whole * 2 + whole[:-1], [NAME, NAME], f"an item of {len(NAME)} bytes at byte {2 * size + 8}"),
+        (whole + whole[:7], [NAME], f"byte {size} of a sequence is within an item"),
+        (whole + OPEN_ITEM + NAME, [NAME], "the bytes end within a sequence"),
+        (whole + NAME, [NAME], f"no item at byte {size} of a sequence"),
+    ):
+        split = split_items(value, EXPLICIT)
+        assert split.items == items and split.problem.startswith(problem)
+    assert split_items(b"", EXPLICIT) == SplitItems([])
 
 
 def test_inflated_prefix_is_bounded():
@@ -314,7 +320,7 @@ def test_any_bytes_can_be_inflated_and_scanned(raw, syntax, limit):
     assert len(inflate_prefix(raw, limit)) <= limit
     found = scan_elements(raw, syntax, frozenset({PATIENT_NAME, BEYOND_ALL}))
     assert all(value in raw for _, value in found.values.values())
-    assert all(item in raw for item in split_items(raw, syntax))
+    assert all(item in raw for item in split_items(raw, syntax).items)
 
 
 @settings(deadline=500, max_examples=500)

@@ -61,6 +61,14 @@ def test_what_pydicom_writes_is_read(syntax, undefined):
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
+def test_what_failed_is_not_safe_whatever_the_reason(syntax):
+    dataset = read(encode_commitment(MIXED, syntax), syntax)
+    dataset.FailedSOPSequence[0].FailureReason = 0
+    read_again = decode_commitment(write(dataset, syntax), syntax, 10)
+    assert read_again.references == (*SAFE, Reference(CT, "1.2.5", 0x0110))
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
 def test_one_more_than_permitted_is_read(syntax):
     many = Commitment("1.2", tuple(Reference(CT, f"1.2.{number}") for number in range(20)))
     assert decode_commitment(encode_commitment(many, syntax), syntax, 20) == many

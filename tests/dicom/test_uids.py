@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,25 +28,35 @@ OMITTED_TRANSFER_SYNTAXES = {
 
 
 @pytest.mark.parametrize("text", [
-    "1.2", "0.0", "1.2.840.10008.1.2", "2.25.1", "1.0.10", "1." + "2" * 62,
+    "1.2", "0.0", "1.2.840.10008.1.2", "2.25.1", "1.0.10", "1." + "2" * 62, "1.02", "00.1", "1", "1..2", "1.2.", ".1.2",
 ])
 def test_valid_uids(text):
     assert uids.is_valid_uid(text)
 
 
 @pytest.mark.parametrize("text", [
-    "", "1", "12345", ".1.2", "1..2", "1.2.", "1.02", "00.1", "1.2 ", "1.2\x00", "1.2\n", "1.a", "1.-2",
-    "../x", "1.２", "1." + "2" * 63,
+    "", ".", "..", "...", "1.2 ", "1.2\x00", "1.2\n", "1.a", "1.-2", "../x", "1.２", "1/2", "1\\2", "1." + "2" * 63,
 ])
 def test_invalid_uids(text):
     assert not uids.is_valid_uid(text)
 
 
 @given(st.text(alphabet="0123456789./ \n", max_size=70))
-def test_form_agrees_with_pydicom(text):
-    padded = text != text.strip()
-    expected = UID(text, validation_mode=IGNORE).is_valid and "." in text and not padded
-    assert uids.is_valid_uid(text) == expected
+def test_what_the_standard_permits_is_taken_and_names_no_other_file(text):
+    if UID(text, validation_mode=IGNORE).is_valid and text == text.strip():
+        assert uids.is_valid_uid(text)
+    if uids.is_valid_uid(text):
+        assert (Path("/folder") / text).resolve().parent == Path("/folder")
+
+
+@pytest.mark.parametrize(("text", "problem"), [
+    ("1.2.03", ""),
+    ("", "there is no Transaction UID"),
+    ("1" * 68, "the Transaction UID has 68 characters, more than 64"),
+    ("1.2.3a", "the Transaction UID is not made of digits and points"),
+])
+def test_why_a_text_is_no_uid(text, problem):
+    assert uids.uid_problem("Transaction UID", text) == problem
 
 
 def test_new_uids_are_valid_and_differ():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from medserver.index import Lane
+from medserver.index.jobs.records import IN_TURN
 
 
 @dataclass
@@ -65,33 +66,35 @@ class JobModel:
             job.lease_until = self.now + timedelta(seconds=lease_s)
         return [job.id for job in claimed]
 
-    def settle(self, number: int, outcome: str, due_at: datetime) -> None:
+    def settle(self, number: int, outcome: str, due_at: datetime | None, lane: Lane | None = None) -> None:
         job = self.jobs[number]
         if outcome == "done":
             del self.jobs[number]
             return
-        job.state = "dead" if outcome == "dead" else "waiting"
+        job.state = outcome if outcome in ("dead", "undecided") else "waiting"
         job.owner = job.lease_until = None
-        if outcome != "dead":
-            job.due_at = due_at
+        if job.state == "waiting":
+            job.due_at = due_at or job.due_at
         if outcome == "released":
             job.attempts -= 1
+        if lane is not None:
+            job.lane, job.attempts = lane, 0
 
     def sweep(self, attempts_max: int) -> set[int]:
         expired = [
             job for job in self.jobs.values() if job.state == "running" and job.lease_until < self.now
         ]
         for job in expired:
-            self.settle(job.id, "dead" if job.attempts >= attempts_max else "retry", self.now)
+            self.settle(job.id, "dead" if job.attempts >= attempts_max else "retry", None)
         return {job.id for job in expired}
 
     def retry(self, number: int) -> bool:
         job = self.jobs[number]
         if job.state == "running":
             return False
-        if job.state == "dead":
+        if job.state != "waiting":
             job.attempts = 0
-        job.state, job.due_at = "waiting", self.now
+        job.state, job.due_at = "waiting", IN_TURN
         return True
 
     def drop(self, number: int) -> bool:

@@ -41,17 +41,10 @@ def test_the_list_is_bounded(clocked: Index) -> None:
     assert titles[-1] == "AE6"
 
 
-def test_a_caller_that_became_known_is_forgotten(clocked: Index) -> None:
-    clocked.note_unknown_caller("FRIEND", "MEDSERVER", "10.0.0.9")
-    clocked.note_unknown_caller("STRANGER", "MEDSERVER", "10.0.0.9")
-    clocked.forget_unknown_caller("FRIEND")
-    assert [caller.calling_ae_title for caller in clocked.unknown_callers()] == ["STRANGER"]
-
-
 def test_progress_is_kept(index: Index) -> None:
-    assert index.progress_get("check") is None
-    index.progress_set("check", "main/2026")
-    index.progress_set("check", "main/2027")
-    assert index.progress_get("check") == "main/2027"
-    index.progress_set("check", None)
-    assert index.progress_get("check") is None
+    assert index.progress.get("check") is None
+    index.progress.set("check", "main/2026")
+    index.progress.set("check", "main/2027")
+    assert index.progress.get("check") == "main/2027"
+    index.progress.set("check", None)
+    assert index.progress.get("check") is None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medserver.dicom.storage_commitment import Reference
-from medserver.errors import ResourceLimitation
+from medserver.errors import OutOfResources
 from medserver.index import Index, Lane, NewCommitment, NewJob, open_index
 from tests.clock import Clock
 from tests.index.samples import CT, MR, record
@@ -61,6 +61,49 @@ def test_same_request_is_added_once(index: Index) -> None:
     assert other.is_new
 
 
+@pytest.mark.parametrize("end", ["reported", "given up"])
+def test_same_request_begins_anew_after_its_report(index_url: str, tmp_path: Path, end: str) -> None:
+    clock = Clock()
+    with open_index(index_url, base=tmp_path, clock=clock) as index:
+        commitments = index.commitments
+        number = commitments.accept(request(), job, 10).number
+        commitments.decide(number, {position: 0x0112 for position in range(len(REFERENCES))})
+        commitments.finish_check(number)
+        commitments.let_go(number)
+        assert commitments.accept(request(), job, 10) == (number, False)
+        clock.advance(3600)
+        if end == "reported":
+            commitments.finish(number)
+        else:
+            commitments.give_up(clock())
+        assert commitments.accept(request(), job, 10) == (number, True)
+        assert jobs(index) == [number, number]
+        stored = commitments.get(number)
+        assert (stored.state, stored.held, stored.requested_at) == ("pending", True, clock())
+        assert (stored.safe, stored.failed, stored.is_given_up) == (0, 0, False)
+        assert commitments.accept(request(), job, 10) == (number, False)
+        commitments.finish_check(number)
+        assert commitments.claim(number, clock())
+
+
+def test_a_request_that_begins_anew_counts_as_unfinished(index: Index) -> None:
+    index.commitments.finish(index.commitments.accept(request(), job, 1).number)
+    index.commitments.accept(request(transaction_uid="2.25.2"), job, 1)
+    with pytest.raises(OutOfResources):
+        index.commitments.accept(request(), job, 1)
+
+
+def test_who_was_second_under_a_uid_stays_so(index: Index) -> None:
+    first = index.commitments.accept(request(), job, 10).number
+    for _ in range(2):
+        second = index.commitments.accept(request(references=REFERENCES[:3]), job, 10)
+        assert second.is_new
+        assert [one.reason for one, _ in index.commitments.instances(second.number)] == [0x0131] * 3
+        index.commitments.finish(second.number)
+    index.commitments.finish(first)
+    assert index.commitments.undecided(index.commitments.accept(request(), job, 10).number)
+
+
 def test_another_request_under_the_same_uid_is_known_to_fail(index: Index) -> None:
     index.commitments.accept(request(), job, 10)
     second = index.commitments.accept(request(references=REFERENCES[:3]), job, 10)
@@ -73,7 +116,7 @@ def test_unfinished_requests_are_limited(index: Index) -> None:
     numbers = [
         index.commitments.accept(request(transaction_uid=f"2.25.{n}"), job, 2).number for n in (1, 2)
     ]
-    with pytest.raises(ResourceLimitation):
+    with pytest.raises(OutOfResources):
         index.commitments.accept(request(transaction_uid="2.25.3"), job, 2)
     assert index.commitments.accept(request(transaction_uid="2.25.2"), job, 2).number == numbers[1]
     assert index.commitments.accept(request(transaction_uid="2.25.3", ae_title="CT2"), job, 2).is_new
@@ -127,12 +170,12 @@ def test_what_cannot_be_reported_gives_way_to_new_requests(index_url: str, tmp_p
         first = commitments.accept(request(), job, 1).number
         commitments.finish_check(first)
         clock.advance(23 * 3600)
-        with pytest.raises(ResourceLimitation):
+        with pytest.raises(OutOfResources):
             commitments.accept(request(transaction_uid="2.25.2"), job, 1)
         clock.advance(2 * 3600)
         commitments.accept(request(transaction_uid="2.25.2"), job, 1)
         assert commitments.get(first).is_given_up and "commitments given up" in caplog.text
-        with pytest.raises(ResourceLimitation):
+        with pytest.raises(OutOfResources):
             commitments.accept(request(transaction_uid="2.25.3"), job, 1)
         assert commitments.take_over(first) and commitments.finish(first)  # the peer takes reports again
         assert commitments.get(first).state == "reported" and not commitments.get(first).is_given_up

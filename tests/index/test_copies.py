@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from medserver.index import BAD, GOOD, Index, InstanceRecord, Query, StoredLocation, open_index
+from medserver.index import BAD, GOOD, Index, InstanceRecord, Query, StoredCopy, open_index
 from medserver.index.find.selection import PAGE_ROWS
 from tests.index.samples import NOON, conditions, find, record
 
@@ -28,14 +28,18 @@ def add_everywhere(index: Index, item: InstanceRecord) -> None:
     far, near = (dataclasses.replace(item, volume=name) for name in ("far", "near"))
     assert index.add(far).file_needed
     for one in (near, item):
-        assert index.add_location(location_of(index, far), one.volume, one.path)
+        assert index.add_location(copy_on(location_of(index, far), one.volume))
 
 
-def location_of(index: Index, item: InstanceRecord) -> StoredLocation:
+def location_of(index: Index, item: InstanceRecord) -> StoredCopy:
     return next(one for one in index.locations() if (one.volume, one.path) == (item.volume, item.path))
 
 
-def places(copies: list[StoredLocation]) -> list[str]:
+def copy_on(copy: StoredCopy, volume: str, verified_at: datetime | None = None) -> StoredCopy:
+    return dataclasses.replace(copy, volume=volume, verified_at=verified_at)
+
+
+def places(copies: list[StoredCopy]) -> list[str]:
     return [copy.volume for copy in copies]
 
 
@@ -82,7 +86,7 @@ def test_what_is_known_of_a_copy(index: Index) -> None:
     index.add(item)
     [original] = index.locations()
     assert (original.state, original.verified_at) == (GOOD, None)
-    assert index.add_location(original, "near", item.path, verified_at=NOON)
+    assert index.add_location(copy_on(original, "near", NOON))
     copy = next(one for one in index.locations() if one.volume == "near")
     assert copy == dataclasses.replace(original, volume="near", verified_at=NOON)
     later = NOON + timedelta(days=1)
@@ -98,10 +102,10 @@ def test_entering_a_copy_again_makes_it_good(index: Index) -> None:
     index.add(item)
     [original] = index.locations()
     for _ in range(2):
-        assert index.add_location(original, "near", item.path, verified_at=NOON)
+        assert index.add_location(copy_on(original, "near", NOON))
         assert index.counts().locations == 2
         index.mark_location("near", item.path, BAD)
-    assert not index.add_location(dataclasses.replace(original, path="gone"), "near", "2026/x.dcm")
+    assert not index.add_location(dataclasses.replace(original, digest="0" * 64, path="2026/x.dcm"))
     assert index.counts().locations == 2
 
 
@@ -116,16 +120,15 @@ def test_an_object_found_on_another_volume_is_a_copy(index: Index) -> None:
     assert index.counts().instances == 1
 
 
-def test_copies_of_what_was_put_aside(index: Index) -> None:
+def test_copies_of_a_duplicate(index: Index) -> None:
     index.add(record())
     other = record(content="other")
-    assert index.add(other).outcome == "aside"
+    assert index.add(other).outcome == "kept"
     assert index.add(dataclasses.replace(other, volume="near")).file_needed
-    aside = location_of(index, other)
-    assert index.add_location(aside, "far", other.path)
-    assert [(one.volume, one.role) for one in index.copies_of(aside)] == [
-        (name, "duplicate") for name in EVERY_VOLUME
-    ]
+    duplicate = location_of(index, other)
+    assert index.add_location(copy_on(duplicate, "far"))
+    assert places(index.copies_of(duplicate)) == list(EVERY_VOLUME)
+    assert not any(one.is_current for one in index.copies_of(duplicate))
     [listed] = index.duplicates()
     assert (listed.volume, listed.path) == ("main", other.path)
     assert len(list(index.select(()))) == 1
@@ -137,12 +140,46 @@ def test_copies_follow_an_instance_that_is_replaced(index: Index) -> None:
     [stored] = index.select(())
     second = record(content="other", duplicates="replace")
     assert index.add(second).outcome == "replaced"
-    assert {one.role for one in index.copies_of(stored)} == {"duplicate"}
+    assert not any(one.is_current for one in index.copies_of(stored))
     assert index.add(dataclasses.replace(second, volume="near")).file_needed
     [stored] = index.select(())
     assert (stored.volume, stored.digest) == ("main", second.digest)
     assert places(index.copies_of(stored)) == ["main", "near"]
     assert len(list(index.duplicates())) == 1
+
+
+def test_a_copy_that_is_made_while_its_object_is_replaced_is_none_of_what_took_its_place(index: Index) -> None:
+    """Who copies has read the old bytes, and enters the copy when the new ones are current."""
+    index.add(record())
+    [stored] = index.select(())
+    second = record(content="other", duplicates="replace")
+    index.add(second)
+    assert index.add_location(copy_on(stored, "near"))
+    assert index.add_locations([copy_on(stored, "far")]) == [True]
+    [current] = index.select(())
+    assert (current.digest, places(index.copies_of(current))) == (second.digest, ["main"])
+    assert {one.digest for one in index.copies_of(stored)} == {stored.digest}
+    assert places(index.copies_of(stored)) == list(EVERY_VOLUME)
+    with pytest.raises(ValueError, match="another object lies there"):
+        index.add_location(dataclasses.replace(current, path=stored.path))
+
+
+def test_an_instance_is_looked_up_by_its_current_object_and_best_copy(index: Index) -> None:
+    """Which may be bad, and says so."""
+    first, uid = record(), record().sop_instance_uid
+    add_everywhere(index, first)
+    assert index.add(record(content="aside")).outcome == "kept"
+    assert index.mark_location("main", first.path, BAD)
+    found = index.instances([uid])[uid]
+    assert (found.digest, found.volume, found.state) == (first.digest, "near", GOOD)
+    for volume in ("near", "far"):
+        index.mark_location(volume, first.path, BAD)
+    found = index.instances([uid])[uid]
+    assert (found.digest, found.state) == (first.digest, BAD)
+    second = record(content="other", duplicates="replace")
+    index.add(second)
+    found = index.instances([uid])[uid]
+    assert (found.digest, found.path, found.state) == (second.digest, second.path, GOOD)
 
 
 def test_an_instance_goes_with_its_last_copy(index: Index) -> None:
@@ -151,7 +188,7 @@ def test_an_instance_goes_with_its_last_copy(index: Index) -> None:
     for left, volume in enumerate(EVERY_VOLUME):
         assert index.counts().instances == 1
         assert len(list(index.locations())) == 3 - left
-        assert index.remove_location(volume, item.path)
+        index.release([one for one in index.locations() if one.volume == volume])
     assert index.counts().patients == index.counts().instances == 0
 
 

@@ -8,41 +8,23 @@ from pathlib import Path
 
 import apsw
 import pytest
+from peewee import Model
 
+from medserver.archive.decisions import note_of
 from medserver.dicom.attributes import ATTRIBUTES, LEVELS
 from medserver.dicom.storage_commitment import Reference
 from medserver.errors import ConfigError, IndexFailure
-from medserver.index import Index, NewCommitment, NewJob, open_index
+from medserver.index import Index, NewCommitment, NewJob, Resolution, open_index
+from medserver.index.database import models
 from medserver.index.database.columns import TABLES, match_columns
-from medserver.index.database.models import (
-    MODELS,
-    Completions,
-    Conflicts,
-    Deletions,
-    Duplicates,
-    JobKinds,
-    JobLanes,
-    Jobs,
-    JobSchedule,
-    Locations,
-    Originals,
-    PerformedSteps,
-    PerformedStepSeries,
-    PerformedStepStudies,
-    Progress,
-    Tombstones,
-    UnknownCallers,
-    Volumes,
-)
 from medserver.index.database.opening import MIGRATIONS, open_backend
 from medserver.index.sqlite.backend import check_version
 from tests.index.samples import CT, record
 
 ALL_MODELS = [
-    *MODELS.values(), Duplicates, Locations, Conflicts, UnknownCallers, Progress, Jobs, JobKinds, JobLanes, JobSchedule,
-    Originals, Tombstones, PerformedSteps, PerformedStepSeries, PerformedStepStudies, Completions, Deletions,
-    Volumes,
-]
+    model for model in vars(models).values()
+    if isinstance(model, type) and issubclass(model, Model) and model is not Model
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -169,6 +151,27 @@ def test_what_was_stored_before_the_tables_of_completions_is_in_them(index_url: 
         with open_index(index_url, base=tmp_path) as index:
             assert [step.sop_instance_uid for step in index.performed_steps.of_series("1.2.8")] == ["1.2.9"]
             assert index.completions.of_study("1.2.1") == {"commitment": requested_at}
+
+
+def test_decisions_about_conflicts_of_before_are_noted(index_url: str, tmp_path: Path) -> None:
+    """Jobs write the notes that there were not when it was decided."""
+    decided: list[Resolution] = []
+
+    def jobs_of(resolution: Resolution) -> list[NewJob]:
+        decided.append(resolution)
+        return []
+
+    with open_index(index_url, base=tmp_path) as index:
+        for study, name in enumerate(("Doe^John", "Roe^Jane", "Poe^Ann")):
+            index.add(record(study=study, patient_id="X", patient_name=name))
+        index.resolve_conflict(1, "mtra", "two persons", jobs_of)
+    database = open_backend(index_url, tmp_path).database
+    with database.connection_context():
+        database.execute_sql("DROP TABLE promotions")
+        database.execute_sql("DELETE FROM schema_migrations WHERE name = '0017_promotions'")
+    with open_index(index_url, base=tmp_path) as index:
+        [job] = index.jobs.list()
+        assert (job.kind, job.payload) == ("note_decision", note_of(decided[0]))
 
 
 def test_migrations_are_numbered_without_gaps() -> None:

@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from medserver.index import Index, Lane, NewJob, Verdict, open_index
-from tests.index.samples import record
+from tests.index.samples import forget, record
 
 KINDS = ("copy", "deliver", "route", "verify", "compress", "repair")
 PROCESSES, THREADS, JOBS_OF_KIND = 4, 4, 120
@@ -68,14 +69,14 @@ def other(index_url: str, index: Index, tmp_path: Path) -> Iterator[Index]:
 
 def in_two_threads(first: Callable[[int], object], second: Callable[[int], object]) -> None:
     """Call each of two functions many times, at the same time as the other one."""
-    threads = [
-        threading.Thread(target=lambda call=call: [call(number) for number in range(ROUNDS)])
-        for call in (first, second)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+
+    def repeat(call: Callable[[int], object]) -> None:
+        for number in range(ROUNDS):
+            call(number)
+
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(repeat, call) for call in (first, second)]:
+            done.result()
 
 
 def test_jobs_with_several_order_keys(
@@ -102,7 +103,7 @@ def test_a_patient_who_becomes_known_while_he_is_deleted(
 
     def remove(number: int) -> None:
         for each in records:
-            other.remove_location(each.volume, each.path)
+            forget(other, each.volume, each.path)
 
     in_two_threads(add, remove)
     assert "DeadlockDetected" not in caplog.text
@@ -139,11 +140,11 @@ def test_a_deadlock_is_tried_again(new_database: Callable[[], str], tmp_path: Pa
 
     with open_index(new_database(), base=tmp_path) as index:
         for name in "ab":
-            index.progress_set(name, "-")
+            index.progress.set(name, "-")
         threads = [threading.Thread(target=both, args=(names,)) for names in ("ab", "ba")]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         assert len(attempts) == 3
-        assert sorted(index.progress_get("a")) == sorted(index.progress_get("b")) == ["-", "a", "b"]
+        assert sorted(index.progress.get("a")) == sorted(index.progress.get("b")) == ["-", "a", "b"]

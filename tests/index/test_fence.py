@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from medserver.errors import IndexLocked
-from medserver.index import Index, Lane, NewCommitment, NewJob, open_backend, open_index
+from medserver.index import BAD, Index, Lane, NewCommitment, NewJob, open_backend, open_index
+from medserver.index.database.models import IndexLock
 from medserver.index.database.opening import _keep_others_out, migrate
+from medserver.index.database.statements import PARAMETER, spelled
 from medserver.index.nodes.exclusive import LEASE_S, Held, exclusively
 from medserver.index.nodes.records import NodeRecord, Serves
 from tests.clock import Clock
@@ -24,11 +26,11 @@ WRITERS: dict[str, Callable[[Index], object]] = {
     "worker": lambda index: index.jobs.claim(LANE, owner="w", lease_until=index.clock()),
     "worker ends": lambda index: index.jobs.settle([]),
     "heartbeat": lambda index: index.nodes.beat(NodeRecord("any", "a", "m", "serve", Serves())),
-    "store": lambda index: index.remove_location("main", "x"),
+    "store": lambda index: index.mark_location("main", "x", BAD),
     "jobs": lambda index: index.jobs.pause("copy"),
     "outbox": lambda index: index.jobs.amend([1], {}),
     "commit": lambda index: index.commitments.ask(NewCommitment("scu", "1.2", "A", "A", ())),
-    "calls": lambda index: index.jobs.rest(LANE, "x", lambda failures: index.clock()),
+    "calls": lambda index: index.jobs.leave_alone([LANE], "x", lambda failures: index.clock()),
 }
 WORKS = ("rebuild", "restore", "migration")
 
@@ -177,8 +179,8 @@ def test_no_migration_while_it_is_locked(hosts: list[Host]) -> None:
     with ours.hold("restore") as held:
         undo_last_migration(theirs)
         with pytest.raises(IndexLocked):
-            migrate(open_backend(theirs.url, theirs.data))
-        assert migrate(open_backend(ours.url, ours.data), held.owner)
+            migrate(open_backend(theirs.url, theirs.data), theirs.data)
+        assert migrate(open_backend(ours.url, ours.data), ours.data, held.owner)
 
 
 def test_who_knows_an_older_schema_opens_the_index_anew(hosts: list[Host]) -> None:
@@ -238,7 +240,8 @@ def leave_locked(host: Host, clock: Clock | None = None, **process: str) -> None
         held: Held = stack.enter_context(host.hold("rebuild", clock=clock))
         connection = held.table.backend.connect(writing=True)
         stack.callback(connection.close)
-        connection.execute(held.table.backend.sql("UPDATE index_lock SET owner = ?"), (owner,))
+        leave = spelled(held.table.backend, IndexLock.update({IndexLock.owner: PARAMETER}))
+        connection.execute(leave, (owner,))
 
 
 def test_an_index_that_is_not_complete_is_not_used(hosts: list[Host]) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from medserver.dicom.attributes import at_level
 from medserver.errors import IndexFailure
-from medserver.index import Index, Query, StoredInstance
+from medserver.index import GOOD, Index, Query, StoredCopy
 from medserver.index.find.find import FIRST_PAGE_ROWS, PAGE_ROWS, PAGE_ROWS_BELOW
-from tests.index.samples import CT, EXPLICIT, MR, conditions, find, record
+from tests.index.samples import CT, EXPLICIT, MR, conditions, find, forget, record
 
 
 def test_an_answer_holds_the_return_keys_of_its_level_and_above(index: Index) -> None:
@@ -82,17 +82,23 @@ def test_a_location_tells_where_to_read(index: Index) -> None:
     item = record()
     index.add(item)
     [answer] = index.find(Query("IMAGE", (), ("SOPInstanceUID",), with_location=True))
-    assert answer["location"] == StoredInstance(
-        item.sop_instance_uid,
-        CT,
-        EXPLICIT,
-        "main",
-        item.path,
-        300,
-        1000,
-        item.digest,
-        item.meta_digest,
-        "1.2.1",
+    assert answer["location"] == StoredCopy(
+        volume="main",
+        path=item.path,
+        data_set_offset=300,
+        meta_digest=item.meta_digest,
+        state=GOOD,
+        verified_at=None,
+        sop_instance_uid=item.sop_instance_uid,
+        sop_class_uid=CT,
+        transfer_syntax_uid=EXPLICIT,
+        digest=item.digest,
+        size_bytes=1000,
+        received_at=item.received_at,
+        calling_ae_title=item.calling_ae_title,
+        is_current=True,
+        receipts=1,
+        study_instance_uid="1.2.1",
     )
 
 
@@ -128,7 +134,7 @@ def test_rows_deleted_during_a_query_are_left_out(index: Index) -> None:
     answers = index.find(Query("STUDY", (), ("StudyInstanceUID",)))
     first = next(answers)["StudyInstanceUID"]
     for item in items:
-        index.remove_location("main", item.path)
+        forget(index, "main", item.path)
     rest = [answer["StudyInstanceUID"] for answer in answers]
     assert first not in rest
     assert len(rest) == FIRST_PAGE_ROWS - 1

@@ -226,7 +226,7 @@ def test_a_person_whom_another_process_adds_meanwhile_is_not_added_twice(
         connection = backend.connect(writing=True)
         backend.begin(connection)
         hierarchy = Hierarchy(backend, Conflicts(backend))
-        interrupted = Interrupted(connection, "FROM patients", add_other)
+        interrupted = Interrupted(connection, 'FROM "patients"', add_other)
         with pytest.raises(Collision):  # the transaction is repeated then
             hierarchy.series(interrupted, addition.above, addition.witness)
         backend.rollback(connection)

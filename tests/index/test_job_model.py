@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from medserver.index import Index, JobFilter, Lane, NewJob, Verdict, open_index
+from medserver.index.jobs.outcome import changed
+from medserver.index.jobs.payloads import NoPayload
+from medserver.index.jobs.records import IN_TURN, Change
 from tests.index.job_model import JobModel, ModelJob
 from tests.index.samples import NOON
 
@@ -64,16 +67,30 @@ class JobMachine(RuleBasedStateMachine):
         )
         assert [job.id for job in claimed] == self.model.claim(lane, owner, limit, of_kind, of_lane, lease_s)
 
-    @rule(data=st.data(), outcome=st.sampled_from(["done", "retry", "dead", "released"]), delay=st.integers(0, 9))
-    def settle(self, data: st.DataObject, outcome: str, delay: int) -> None:
+    @rule(
+        data=st.data(),
+        outcome=st.sampled_from(["done", "retry", "dead", "undecided", "released", "changed"]),
+        delay=st.none() | st.integers(0, 9),
+        kind=st.sampled_from(["copy", "check", "new"]),
+    )
+    def settle(self, data: st.DataObject, outcome: str, delay: int | None, kind: str) -> None:
         running = list(self.index.jobs.list(JobFilter(state="running")))
         if not running:
             return
         job = data.draw(st.sampled_from(running))
-        due_at = self.model.now + timedelta(seconds=delay)
-        assert self.index.jobs.settle([Verdict(job, outcome, due_at, "why")]) == {job.id}
-        self.model.settle(job.id, outcome, due_at)
-        assert self.index.jobs.settle([Verdict(job, outcome, due_at, "late")]) == set()
+        due_at = None if delay is None else self.model.now + timedelta(seconds=delay)
+        if outcome == "changed":
+            if job.order_key:
+                with pytest.raises(ValueError, match="order key"):
+                    changed(job, kind, NoPayload(), IN_TURN)
+                return
+            due_at = due_at or IN_TURN
+            verdict = Verdict(job, outcome, change=Change(kind, NoPayload(), due_at))
+        else:
+            verdict = Verdict(job, outcome, due_at, "why")
+        assert self.index.jobs.settle([verdict]) == {job.id}
+        self.model.settle(job.id, outcome, due_at, Lane(kind, job.destination) if verdict.change else None)
+        assert self.index.jobs.settle([verdict]) == set()
 
     @rule(seconds=st.sampled_from([1, 6, 30]))
     def advance(self, seconds: int) -> None:
@@ -112,6 +129,7 @@ class JobMachine(RuleBasedStateMachine):
             return
         for job in self.index.jobs.list():
             expected = self.model.jobs[job.id]
+            assert job.lane == expected.lane
             names = ("state", "attempts", "due_at", "owner", "lease_until")
             assert [getattr(job, name) for name in names] == [getattr(expected, name) for name in names]
         connection = self.index.backend.connect()

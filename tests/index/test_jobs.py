@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from medserver.errors import IndexFailure
 from medserver.index import HIGH, LOW, Added, Index, Job, JobFilter, Lane, NewJob, Verdict, open_index
+from medserver.index.jobs.table import TRIED_WITHIN_S
 from tests.clock import Clock
 from tests.index.samples import record
 
@@ -39,7 +40,7 @@ def states(index: Index) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize(
-    ("duplicates", "outcome", "count"), [("keep", "aside", 2), ("replace", "replaced", 2), ("reject", "rejected", 1)]
+    ("duplicates", "outcome", "count"), [("keep", "kept", 2), ("replace", "replaced", 2), ("reject", "rejected", 1)]
 )
 def test_jobs_come_with_what_is_kept(index: Index, duplicates: str, outcome: str, count: int) -> None:
     assert index.add(record(), [COPY]).outcome == "stored"
@@ -257,31 +258,86 @@ def test_strange_texts(index: Index) -> None:
     assert index.jobs.get(number).last_error.startswith("no?no?")
 
 
-def test_a_lane_that_rests_keeps_its_jobs_in_order(index: Index, clock: Clock) -> None:
+def test_what_is_due_later_comes_in_pages_and_has_not_failed(index: Index, clock: Clock) -> None:
+    due = [NewJob("copy", {}, "BACKUP", due_at=clock.after(60 + number % 3)) for number in range(1_201)]
+    others = [NewJob("copy", {}, "OTHER", due_at=clock.after(99)), NewJob("copy", {}, "BACKUP", due_at=clock.after(9))]
+    numbers = index.add_jobs([*due, *others, NewJob("copy", {}, "BACKUP", priority=HIGH, due_at=clock.after(70))])
+    clock.advance(9)
+    [failed] = claim(index, "a")
+    index.jobs.fail(failed, "no", clock.after(600))
+    pages = list(index.jobs.due_later(LANE, clock.after(21)))
+    found = [job.id for page in pages for job in page]
+    assert sorted(found) == [*numbers[:1_201], numbers[-1]]
+    assert len(set(found)) == len(found)
+    assert len(pages) > 3
+    assert [job.id for page in index.jobs.due_later(LANE, clock.after(61)) for job in page] == [numbers[-1]]
+
+
+REPORT, OTHER = Lane("report", "BACKUP"), Lane("copy", "OTHER")
+TO_BACKUP = [LANE, REPORT]
+
+
+def test_a_destination_that_is_down_is_left_alone_as_a_whole(index: Index, clock: Clock) -> None:
     index.add_jobs([COPY, NewJob("copy", {}, "OTHER")])
-    seen: list[int] = []
-
-    def until(failures: int) -> datetime:
-        seen.append(failures)
-        return clock.after(10 * failures)
-
-    index.jobs.rest(LANE, "nobody answers", until)
-    assert index.jobs.rest(LANE, "still nobody", until) == clock.after(20)
-    assert seen == [1, 2]
-    assert claim(index, "a") == []
-    assert len(claim(index, "b", Lane("copy", "OTHER"))) == 1
-    resting = {state.lane: state for state in index.jobs.lanes("copy")}[LANE]
-    assert (resting.due_at, resting.rests_until) == (clock.after(20), clock.after(20))
-    assert (resting.rest_reason, resting.failures) == ("still nobody", 2)
-    clock.now = clock.after(21)
-    [job] = claim(index, "c")
+    assert index.jobs.leave_alone(TO_BACKUP, "nobody answers", lambda failures: clock.after(10 * failures))
+    assert index.jobs.leave_alone(TO_BACKUP, "still nobody", lambda failures: clock.after(99)) is None
+    index.add_jobs([NewJob("report", {}, "BACKUP")])
+    assert claim(index, "a") == claim(index, "b", REPORT) == []
+    assert len(claim(index, "c", OTHER)) == 1
+    states = {state.lane: state for state in index.jobs.lanes()}
+    for lane in TO_BACKUP:
+        assert (states[lane].due_at, states[lane].paused_until) == (clock.after(10), clock.after(10))
+        assert (states[lane].pause_reason, states[lane].failures) == ("nobody answers", 1)
+    clock.advance(11)
+    [job] = claim(index, "d")
     assert job.attempts == 1
 
 
-def test_a_lane_that_was_woken_is_as_it_was(index: Index, clock: Clock) -> None:
-    index.add_jobs([COPY])
-    index.jobs.rest(LANE, "nobody answers", lambda failures: clock.after(100))
-    index.jobs.wake(LANE)
-    [state] = index.jobs.lanes("copy")
-    assert (state.rests_until, state.rest_reason, state.failures, state.due_at) == (None, "", 0, clock.now)
+def test_one_lane_tries_for_all_of_its_destination(index: Index, clock: Clock) -> None:
+    index.add_jobs([COPY, NewJob("report", {}, "BACKUP"), NewJob("copy", {}, "OTHER")])
+    index.jobs.leave_alone(TO_BACKUP, "nobody answers", lambda failures: clock.after(10))
+    clock.advance(11)
     assert len(claim(index, "a")) == 1
+    assert claim(index, "b", REPORT) == []
+    assert len(claim(index, "c", OTHER)) == 1
+    later = index.jobs.leave_alone(TO_BACKUP, "still nobody", lambda failures: clock.after(10 * failures))
+    assert later == clock.after(20)
+    clock.advance(21)
+    assert len(claim(index, "d", REPORT)) == 1
+
+
+def test_who_tries_and_tells_nothing_holds_up_the_others_for_a_minute(index: Index, clock: Clock) -> None:
+    index.add_jobs([COPY, NewJob("report", {}, "BACKUP")])
+    index.jobs.leave_alone(TO_BACKUP, "nobody answers", lambda failures: clock.after(10))
+    clock.advance(11)
+    assert len(claim(index, "a")) == 1
+    clock.advance(TRIED_WITHIN_S + 1)
+    assert len(claim(index, "b", REPORT)) == 1
+
+
+def test_who_did_not_try_lets_the_others(index: Index, clock: Clock) -> None:
+    index.add_jobs([COPY, NewJob("report", {}, "BACKUP")])
+    index.jobs.let_others_try(LANE)  # it can be reached
+    index.jobs.leave_alone(TO_BACKUP, "nobody answers", lambda failures: clock.after(10))
+    index.jobs.let_others_try(LANE)
+    assert claim(index, "a", REPORT) == []
+    clock.advance(11)
+    [job] = claim(index, "a")
+    index.jobs.let_others_try(LANE)
+    [report] = claim(index, "b", REPORT)
+    index.jobs.fail(job, "x", clock.now)
+    index.jobs.let_others_try(LANE)  # it is the other one that tries now
+    assert claim(index, "c") == []
+    index.jobs.leave_alone(TO_BACKUP, "still nobody", lambda failures: clock.after(10 * failures))
+    index.jobs.let_others_try(REPORT)
+    assert [state.paused_until for state in index.jobs.lanes()] == 2 * [clock.after(20)]
+    assert report.attempts == 1
+
+
+def test_a_destination_that_is_reached_is_as_it_was(index: Index, clock: Clock) -> None:
+    index.add_jobs([COPY, NewJob("report", {}, "BACKUP")])
+    index.jobs.leave_alone(TO_BACKUP, "nobody answers", lambda failures: clock.after(100))
+    index.jobs.reached(TO_BACKUP)
+    for state in index.jobs.lanes():
+        assert (state.paused_until, state.pause_reason, state.failures, state.due_at) == (None, "", 0, clock.now)
+    assert len(claim(index, "a")) == len(claim(index, "b", REPORT)) == 1

@@ -31,7 +31,7 @@ def proxy(new_database: Callable[[], str]) -> Iterator[Proxy]:
 def index(proxy: Proxy, tmp_path: Path) -> Iterator[Index]:
     """An index behind the proxy, which has written, so that its connections are open."""
     with open_index(proxy.url, base=tmp_path, clock=lambda: NOON) as opened:
-        opened.progress_set("begun", "yes")
+        opened.progress.set("begun", "yes")
         yield opened
 
 
@@ -159,7 +159,7 @@ def test_the_row_of_a_connection_is_exchanged(index: Index, monkeypatch: pytest.
     rows = set()
     with closing(index.backend.connect()) as connection:
         for number in range(9):
-            index.progress_set("name", str(number))
+            index.progress.set("name", str(number))
             rows |= set(connection.execute("SELECT id::text FROM writers").fetchall())
         assert len(rows) >= 3
         assert connection.execute("SELECT COUNT(*) FROM writers").fetchall() == [(1,)]

@@ -77,9 +77,8 @@ def plan(index: Index, level: str, keys: dict[str, str]) -> list[str]:
     statement, parameters = compiled(index.backend, query)
     names = dict(re.findall(r'"(\w+)" AS "(\w+)"', statement))
     aliases = {alias: table for table, alias in names.items()}
-    connection = index.backend.connect()
-    steps = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement, parameters)]
-    connection.close()
+    with index.backend.searching(index.backend.connections()).lent() as connection:
+        steps = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement, parameters)]
     return [
         re.sub(r"^(SEARCH|SCAN) (\w+)", lambda found: f"{found[1]} {aliases.get(found[2], found[2])}", step)
         for step in steps

@@ -57,7 +57,7 @@ def test_processes_and_threads_add_the_same_things(index_url: str, index: Index,
     count = STUDIES * NUMBERS
     assert len(outcomes) == PROCESSES * THREADS * count
     assert outcomes.count("stored") == count
-    assert outcomes.count("aside") == count  # of each instance there are two versions
+    assert outcomes.count("kept") == count  # of each instance there are two versions
     counts = index.counts()
     assert (counts.studies, counts.series, counts.instances) == (STUDIES, STUDIES * 2, count)
     assert (counts.duplicates, counts.locations) == (count, 2 * count)

@@ -15,7 +15,7 @@ from medserver.dicom.matching import CombinedRange, Condition, combine_date_time
 from medserver.errors import IdentifierMismatch
 from medserver.index import Index, InstanceRecord, Query
 from medserver.index.find.computed import COMPUTED
-from tests.index.samples import CT, EXPLICIT, IMPLICIT, MR, record
+from tests.index.samples import CT, EXPLICIT, IMPLICIT, MR, forget, record
 
 Row = dict[str, Any]
 
@@ -258,7 +258,7 @@ def refill(index: Index) -> Iterator[Callable[[list[InstanceRecord]], None]]:
 
     def refill_with(records: list[InstanceRecord]) -> None:
         for location in list(index.locations()):
-            index.remove_location(location.volume, location.path)
+            forget(index, location.volume, location.path)
         assert index.counts().patients == 0
         for item in records:
             assert index.add(item).outcome == "stored"

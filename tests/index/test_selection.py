@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from medserver.index import Index, StoredInstance
+from medserver.index import GOOD, Index, StoredCopy
 from medserver.index.find.selection import PAGE_ROWS
-from tests.index.samples import CT, EXPLICIT, IMPLICIT, MR, conditions, record
+from tests.index.samples import CT, EXPLICIT, IMPLICIT, MR, conditions, forget, record
 
 
 def test_instances_come_by_study_series_and_number(index: Index) -> None:
@@ -34,17 +34,23 @@ def test_a_selection_tells_where_to_read(index: Index) -> None:
     item = record()
     index.add(item)
     [stored] = index.select(conditions(SOPInstanceUID=item.sop_instance_uid))
-    assert stored == StoredInstance(
-        item.sop_instance_uid,
-        CT,
-        EXPLICIT,
-        "main",
-        item.path,
-        300,
-        1000,
-        item.digest,
-        item.meta_digest,
-        "1.2.1",
+    assert stored == StoredCopy(
+        volume="main",
+        path=item.path,
+        data_set_offset=300,
+        meta_digest=item.meta_digest,
+        state=GOOD,
+        verified_at=None,
+        sop_instance_uid=item.sop_instance_uid,
+        sop_class_uid=CT,
+        transfer_syntax_uid=EXPLICIT,
+        digest=item.digest,
+        size_bytes=1000,
+        received_at=item.received_at,
+        calling_ae_title=item.calling_ae_title,
+        is_current=True,
+        receipts=1,
+        study_instance_uid="1.2.1",
     )
 
 
@@ -61,7 +67,7 @@ def test_a_selection_can_be_read_again_and_leaves_out_what_is_gone(index: Index)
         index.add(item)
     selection = index.select(())
     assert len(list(selection)) == len(items)
-    index.remove_location("main", items[0].path)
+    forget(index, "main", items[0].path)
     assert len(list(selection)) == len(items) - 1
     assert selection.count == len(items)
 

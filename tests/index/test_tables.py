@@ -16,9 +16,9 @@ from medserver.dicom.storage_commitment import Reference
 from medserver.errors import IndexFailure
 from medserver.index import Change, Index, NewCommitment, NewJob, open_index
 from medserver.index.database.opening import migrate
-from medserver.index.database.tables import AUTHORITATIVE, REMADE, TABLES, is_authoritative
+from medserver.index.database.tables import AUTHORITATIVE, REMADE, TABLES, has_authoritative
 from medserver.index.sqlite.backend import SqliteBackend
-from tests.index.samples import record
+from tests.index.samples import NOON, record
 from tests.peers.process import wait_until
 
 THREADS = 8
@@ -45,7 +45,7 @@ class WatchedBackend(SqliteBackend):
 @pytest.fixture
 def backend(tmp_path: Path) -> WatchedBackend:
     opened = WatchedBackend(tmp_path / "index.db")
-    migrate(opened)
+    migrate(opened, tmp_path)
     return opened
 
 
@@ -64,7 +64,7 @@ def test_every_table_is_declared_and_no_other(index: Index) -> None:
 
 
 def test_a_table_that_nobody_declared_is_authoritative() -> None:
-    assert is_authoritative("films")
+    assert has_authoritative({"objects", "films"})
 
 
 def test_a_change_of_any_authoritative_table_is_flushed(watched: Index, backend: WatchedBackend) -> None:
@@ -88,11 +88,12 @@ def _insert_any(connection: Any, table: str) -> None:
 
 REQUEST = NewCommitment("scu", "1.2.9", "PACS", "PACS", (Reference("1.2", "1.2.3"),))
 
+
 def test_what_a_rebuild_would_not_bring_back_is_counted(index: Index) -> None:
     index.add(record(number=1), [NewJob("deliver", destination="PACS")] * 2)
     assert index.only_here() == {"jobs, such as deliveries that wait": 2}
-    index.progress_set("drain:near", "draining")
-    index.progress_set("check:near", "0")
+    index.progress.set("drain:near", "draining")
+    index.progress.set("check:near", "0")
     assert index.only_here()["volumes that are drained, and last polls"] == 1
 
 
@@ -102,8 +103,12 @@ ANSWERED: dict[str, Callable[[Index], object]] = {
     "N-ACTION": lambda index: index.commitments.ask(REQUEST),
     "completion": lambda index: index.completions.note("release", ["1.2"], index._clock(), ()),
     "deletion": lambda index: index.deletions.order(index.instances(["1.2.1.1.1"]).values()),
-    "received again": lambda index: index.add(record(number=1)),  # it withdraws the order
-    "drain": lambda index: index.progress_set("drain near", "draining"),
+    "received again": lambda index: index.add(record(number=1), is_receipt=True),  # it withdraws the order
+    "promotion": lambda index: index.promotions.perform(
+        record(number=1, content="other"), by="", why="", sealed_at=lambda path: NOON, jobs_of=lambda decided: ()
+    ),
+    "resolution": lambda index: index.resolve_conflict(1, "mtra", "two persons"),
+    "drain": lambda index: index.progress.set("drain near", "draining"),
     "add": lambda index: index.add_jobs([NewJob("verify")]),
     "amend": lambda index: index.jobs.amend([1], {"route": "other"}),
     "retry": lambda index: index.jobs.retry([1]),
@@ -115,6 +120,8 @@ ANSWERED: dict[str, Callable[[Index], object]] = {
 
 def test_what_is_answered_is_flushed(watched: Index, backend: WatchedBackend) -> None:
     watched.add(record(number=1))
+    watched.add(record(number=1, content="other"))
+    watched.add(record(study=2, patient_id="P1", patient_name="Roe^Jane"))
     for name, answer in ANSWERED.items():
         before = backend.flushes
         answer(watched)
@@ -128,7 +135,7 @@ def test_reception_flushes_nothing_that_can_be_made_again(watched: Index, backen
     for number in range(2, 5):
         assert watched.add(record(number=number), *jobs).outcome == "stored"
         assert watched.add(record(number=number)).outcome == "same"
-        assert watched.add(record(number=number, content="other"), *jobs).outcome == "aside"
+        assert watched.add(record(number=number, content="other"), *jobs).outcome == "kept"
     assert watched.counts().duplicates == 3
     assert backend.flushes == 0
 
@@ -140,21 +147,21 @@ def test_those_who_wait_share_a_flush(watched: Index, backend: WatchedBackend) -
 
     def work(number: int) -> None:
         begun.append(number)
-        watched.progress_set(f"work {number}", "0")
+        watched.progress.set(f"work {number}", "0")
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert all(watched.progress_get(f"work {number}") == "0" for number in range(THREADS))
+    assert all(watched.progress.get(f"work {number}") == "0" for number in range(THREADS))
     assert backend.flushes < THREADS
 
 
 def test_reception_does_not_wait_for_the_flush_of_others(watched: Index, backend: WatchedBackend) -> None:
     received = threading.Event()
     backend.before_flush = lambda: received.wait(30)
-    thread = threading.Thread(target=watched.progress_set, args=("work", "0"))
+    thread = threading.Thread(target=watched.progress.set, args=("work", "0"))
     thread.start()
     wait_until(lambda: backend.flushes, what="a flush that takes long")
     assert watched.add(record(number=1)).outcome == "stored"

@@ -69,7 +69,7 @@ def goes_on(index: Index, number: int) -> bool:
     "call",
     [
         lambda index: index.add(record(number=2)),
-        lambda index: index.progress_set("name", "value"),
+        lambda index: index.progress.set("name", "value"),
         lambda index: index.counts(),
         lambda index: find(index, "IMAGE", "SOPInstanceUID"),
     ],
@@ -114,7 +114,7 @@ def test_while_the_server_is_away_one_at_a_time_tries(index: Index, proxy: Proxy
 
 def test_a_closed_connection_is_not_lent(index_url: str, tmp_path: Path) -> None:
     backend = open_backend(index_url, tmp_path)
-    migrate(backend)
+    migrate(backend, tmp_path)
     connection = backend.connect()
     connection.close()
     assert not backend.usable(connection)

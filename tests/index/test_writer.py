@@ -16,7 +16,7 @@ from medserver.index import Index, open_index
 from medserver.index.database.opening import migrate
 from medserver.index.sqlite.backend import SqliteBackend
 from tests.index.cluster import Cluster
-from tests.index.samples import find, record
+from tests.index.samples import find, forget, record
 from tests.peers.process import wait_until
 
 THREADS = 12
@@ -61,7 +61,7 @@ class CountingBackend(SqliteBackend):
 def test_threads_share_commits(tmp_path: Path) -> None:
     """The first commit takes until all threads have come: what they bring goes into the next, however slow they are."""
     backend = CountingBackend(tmp_path / "index.db")
-    migrate(backend)
+    migrate(backend, tmp_path)
     with Index(backend) as index:
         index.add(record(number=THREADS))
         begun: list[int] = []
@@ -90,7 +90,7 @@ def test_threads_add_different_objects_with_one_uid(index: Index) -> None:
     outcomes = [
         added.outcome for added in in_threads(THREADS, lambda thread: index.add(record(content=str(thread))))
     ]
-    assert sorted(outcomes) == ["aside"] * (THREADS - 1) + ["stored"]
+    assert sorted(outcomes) == ["kept"] * (THREADS - 1) + ["stored"]
     assert index.counts().duplicates == THREADS - 1
 
 
@@ -129,7 +129,7 @@ def test_an_error_in_a_task_reaches_its_thread_only(index: Index) -> None:
 
 def test_a_full_disk_is_out_of_resources_and_passes(tmp_path: Path) -> None:
     backend = CountingBackend(tmp_path / "index.db")
-    migrate(backend)
+    migrate(backend, tmp_path)
     backend.pages_max = (tmp_path / "index.db").stat().st_size // 4096 + 60
     stored = []
     with Index(backend) as index:
@@ -152,7 +152,7 @@ def test_a_file_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
             return connection
 
     backend = ReadOnly(tmp_path / "index.db")
-    migrate(SqliteBackend(tmp_path / "index.db"))
+    migrate(SqliteBackend(tmp_path / "index.db"), tmp_path)
     with Index(backend) as index:
         results = in_threads(4, lambda thread: index.add(record(number=thread)))
     assert all(isinstance(result, IndexFailure) for result in results)
@@ -182,7 +182,7 @@ def test_a_series_that_another_process_deleted_is_made_anew(index_url: str, tmp_
     with open_index(index_url, base=tmp_path) as ours, open_index(index_url, base=tmp_path) as theirs:
         first = record(number=1)
         ours.add(first)
-        assert theirs.remove_location("main", first.path)
+        assert forget(theirs, "main", first.path)
         assert ours.add(record(number=2)).outcome == "stored"
         assert find(theirs, "IMAGE", "SOPInstanceUID", PatientID="P1") == ["1.2.1.1.2"]
 

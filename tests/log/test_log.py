@@ -79,6 +79,12 @@ def test_events_are_unambiguous():
     assert str(event) == r'rejected calling="CT 1" called="A\" x=1" count=3 seconds=0.500 text=""'
 
 
+def test_a_text_of_our_own_is_not_cut():
+    path, reason = f"2026/11/29/1231/{'0' * 64}.dcm", f"main:{'1' * 80} cannot be removed"
+    event = log.Event("job", path=log.Whole(path), problem=log.Whole(reason), calling="C" * 70)
+    assert str(event) == f'job path={path} problem="{reason}" calling={"C" * 61}...'
+
+
 def test_one_line_an_event(stream):
     logging.getLogger("medserver.test").info(log.Event("stored", path="a\nb"))
     logging.getLogger("medserver.test").info("raw %s", "x\n2026-01-01 forged \x1b[2J\u202e")

@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from medserver.codecs import Workers, transcode
 from medserver.dicom import uids
 from medserver.scu import query, retrieve
-from medserver.scu.exchange import encode_data_set, next_message_id
+from medserver.dicom.data_sets import write_data_set
+from medserver.scu.exchange import next_message_id
 from medserver.wire.association import Association
 from medserver.wire.command_set import CommandField, encode_command_set
 from medserver.wire.limits import WireLimits
@@ -94,7 +95,7 @@ class EndlessZeros(io.RawIOBase):
 def store_and_get(node: Node, size_bytes: int) -> None:
     """Store an object with so many bytes of pixels, and get it again."""
     dataset = image(MULTI_FRAME)
-    head = encode_data_set(dataset, uids.EXPLICIT_VR_LITTLE_ENDIAN)
+    head = write_data_set(dataset, uids.EXPLICIT_VR_LITTLE_ENDIAN)
     head += struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, size_bytes)
     sender = open_association(node, Proposal(MULTI_FRAME, EXPLICIT), calling="STORESCU")
     message_id, total = next_message_id(), len(head) + size_bytes
@@ -128,7 +129,7 @@ def store_study(node: Node, count: int) -> str:
     for number in range(1, count + 1):
         dataset = image(SECONDARY_CAPTURE, number, study=study, series=series)
         message_id = next_message_id()
-        data_set = encode_data_set(dataset, uids.EXPLICIT_VR_LITTLE_ENDIAN)
+        data_set = write_data_set(dataset, uids.EXPLICIT_VR_LITTLE_ENDIAN)
         sender.send_message(1, store_command(dataset, message_id), data_set)
         assert sender.wait_response(CommandField.C_STORE, message_id, 60.0).command_set["Status"] == 0
     sender.release()

@@ -157,9 +157,9 @@ def test_every_package_has_its_tests() -> None:
 
 
 def test_files_that_name_the_fault_are_first(second_condition: Mutant) -> None:
-    mutant = replace(second_condition, file="medserver/wire/lobby.py", function="Lobby.take")
+    mutant = replace(second_condition, file="medserver/wire/watcher.py", function="Watcher.take")
     files = concerned_files(REPOSITORY, mutant)
-    assert files[0] == "tests/wire/test_lobby.py"
+    assert files[0] == "tests/wire/test_watcher.py"
     assert {Path(file).parts[1] for file in files} == set(FOLDERS["wire"].split())
     last = files[-1]
     assert concerned_files(REPOSITORY, mutant, first=[last]) == [last, *files[:-1]]

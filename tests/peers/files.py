@@ -36,6 +36,11 @@ class Sample:
         """Return the encoded data set, without preamble and File Meta Information."""
         return data_set_bytes(self.path)
 
+    def sent(self) -> bytes:
+        """Return the encoded data set as it is sent: padded, if its length is odd (PS3.8 E.1)."""
+        data_set = self.data_set()
+        return data_set + b"\0" * (len(data_set) % 2)
+
 
 def data_set_bytes(path: Path) -> bytes:
     """Return the encoded data set of a Part 10 file, without preamble and File Meta Information."""

@@ -8,14 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from medserver.dicom.data_sets import write_data_set
+from medserver.services.performed_step import ATTRIBUTE_LIST_ELEMENTS_MAX
+from medserver.wire.command_set import NO_DATA_SET, CommandField, encode_command_set
+from medserver.wire.requestor import Proposal
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ModalityPerformedProcedureStep, ModalityPerformedProcedureStepRetrieve
 
 from tests.conftest import MakeDirectory
 from tests.peers.node import Node
+from tests.peers.process import wait_until
+from tests.services.client import Client
 
 STUDY = "1.2.3.4"
 
@@ -74,6 +80,8 @@ def create(association: Association, attributes: Dataset | None = None, uid: str
 
 
 def change(association: Association, uid: str, changes: Dataset) -> Dataset:
+    # Else pynetdicom's own thread, which has not noticed yet that it may go on, takes the answer for a request.
+    wait_until(lambda: not association._is_paused, what="the thread of the association to go on")
     return association.send_n_set(changes, ModalityPerformedProcedureStep, uid)[0]
 
 
@@ -130,6 +138,30 @@ def shown(node: Node, uid: str) -> dict:
     return json.loads(node.cli("procedures", "show", uid).check().output)
 
 
+@pytest.mark.parametrize("count", [700, 5000])
+def test_a_step_of_many_images(node: Node, count: int) -> None:
+    changes = end()
+    references = [Dataset() for _ in range(count)]
+    for number, reference in enumerate(references):
+        reference.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+        reference.ReferencedSOPInstanceUID = f"1.2.826.0.1.3680043.10.999.1234567890.1234567890.{number}"
+    changes.PerformedSeriesSequence[0].ReferencedImageSequence = references
+    with associated(node) as association:
+        _, uid = create(association)
+        assert change(association, uid, changes).Status == 0x0000
+        [series] = read(association, uid)[1].PerformedSeriesSequence
+    assert series.ReferencedImageSequence == references
+
+
+def test_an_attribute_list_that_is_too_long(node: Node) -> None:
+    changes = Dataset()
+    changes.CommentsOnThePerformedProcedureStep = "x" * 9_000_000
+    with associated(node) as association:
+        _, uid = create(association)
+        assert change(association, uid, changes).Status == 0x0213
+        assert change(association, uid, end()).Status == 0x0000
+
+
 def test_only_what_is_asked_for(node: Node) -> None:
     with associated(node) as association:
         _, uid = create(association)
@@ -145,19 +177,99 @@ def test_what_is_final_does_not_change(node: Node, final: str) -> None:
         _, uid = create(association)
         assert change(association, uid, end(final)).Status == 0x0000
         again = change(association, uid, end("IN PROGRESS"))
-        assert (again.Status, again.ErrorID) == (0x0110, 0xA506)
+        assert (again.Status, again.ErrorID) == (0x0110, 0xA710)
+        assert again.ErrorComment == "Performed Procedure Step Object may no longer be updated"
         assert read(association, uid)[1].PerformedProcedureStepStatus == final
 
 
-def test_it_ends_with_date_and_time_only(node: Node) -> None:
+@pytest.mark.parametrize("final", ["COMPLETED", "DISCONTINUED"])
+@pytest.mark.parametrize(
+    ("spoil", "status", "comment"),
+    [
+        (lambda changes: delattr(changes, "PerformedProcedureStepEndDate"), 0x0121, "PerformedProcedureStepEndDate"),
+        (lambda changes: setattr(changes, "PerformedProcedureStepEndTime", ""), 0x0121, "StepEndTime"),
+        (lambda changes: delattr(changes, "PerformedSeriesSequence"), 0x0121, "PerformedSeriesSequence"),
+        (lambda changes: setattr(changes, "PerformedSeriesSequence", []), 0x0121, "PerformedSeriesSequence"),
+        (lambda changes: setattr(changes, "PerformedSeriesSequence", [Dataset()]), 0x0121, "PerformedSeriesSequence"),
+        (lambda changes: delattr(changes.PerformedSeriesSequence[0], "SeriesInstanceUID"), 0x0121, "SeriesInstance"),
+        (lambda changes: setattr(changes.PerformedSeriesSequence[0], "ProtocolName", ""), 0x0121, "ProtocolName"),
+        (lambda changes: setattr(changes, "PerformedProcedureStepStatus", "FINISHED"), 0x0106, ""),
+    ],
+)
+def test_a_final_state_needs_what_the_table_says(
+    node: Node, final: str, spoil: Callable[[Dataset], None], status: int, comment: str
+) -> None:
+    """PS3.4 table F.7.2-1; an N-SET has no status but 0121 for what is missing (PS3.7 10.1.3.1.9)."""
+    changes = end(final)
+    spoil(changes)
     with associated(node) as association:
         _, uid = create(association)
-        changes = Dataset()
-        changes.PerformedProcedureStepStatus = "COMPLETED"
-        assert change(association, uid, changes).Status == 0x0120
-        changes.PerformedProcedureStepStatus = "FINISHED"
-        assert change(association, uid, changes).Status == 0x0106
+        answer = change(association, uid, changes)
+        assert answer.Status == status
+        assert comment in answer.ErrorComment
         assert read(association, uid)[1].PerformedProcedureStepStatus == "IN PROGRESS"
+        assert change(association, uid, end(final)).Status == 0x0000
+
+
+def test_a_final_state_takes_what_was_said_before(node: Node) -> None:
+    changes = end()
+    del changes.PerformedProcedureStepStatus
+    last = Dataset()
+    last.PerformedProcedureStepStatus = "COMPLETED"
+    with associated(node) as association:
+        _, uid = create(association)
+        assert change(association, uid, changes).Status == 0x0000
+        assert change(association, uid, last).Status == 0x0000
+
+
+@pytest.mark.parametrize(
+    ("command_field", "uid_keyword", "status"),
+    [
+        (CommandField.N_CREATE, "AffectedSOPInstanceUID", 0x0120),
+        (CommandField.N_SET, "RequestedSOPInstanceUID", 0x0121),
+    ],
+)
+@pytest.mark.parametrize("data_set", [None, b""])
+def test_a_request_without_its_list(
+    node: Node, command_field: CommandField, uid_keyword: str, status: int, data_set: bytes | None
+) -> None:
+    with associated(node) as association:
+        _, uid = create(association)
+    if command_field == CommandField.N_CREATE:
+        uid = generate_uid()
+    assert ask(node, command_field, {uid_keyword: uid}, data_set) == status
+
+
+def ask(node: Node, command_field: CommandField, elements: dict[str, str], data_set: bytes | None) -> int:
+    """Send a request as it is, and return its status."""
+    client = Client(node.address, "MODALITY")
+    with client.associated([Proposal(ModalityPerformedProcedureStep, (ExplicitVRLittleEndian,))]) as association:
+        [context] = association.contexts.values()
+        which = "AffectedSOPClassUID" if command_field == CommandField.N_CREATE else "RequestedSOPClassUID"
+        command_set = {
+            which: ModalityPerformedProcedureStep,
+            "CommandField": command_field,
+            "MessageID": 7,
+            "CommandDataSetType": NO_DATA_SET if data_set is None else 0x0001,
+            **elements,
+        }
+        association.send_message(context.context_id, encode_command_set(command_set), data_set)
+        return association.wait_response(command_field, 7, 30).command_set["Status"]
+
+
+def test_a_list_that_cannot_be_read(node: Node) -> None:
+    """C000 is no status of a normalised operation (PS3.7 10.1.3.1.9)."""
+    with associated(node) as association:
+        _, uid = create(association)
+    elements = {"RequestedSOPInstanceUID": uid}
+    assert ask(node, CommandField.N_SET, elements, write_data_set(end(), ExplicitVRLittleEndian)[:-1]) == 0x0110
+    many = Dataset()
+    many.ProcedureCodeSequence = [Dataset() for _ in range(ATTRIBUTE_LIST_ELEMENTS_MAX)]
+    assert ask(node, CommandField.N_SET, elements, write_data_set(many, ExplicitVRLittleEndian)) == 0x0213
+    lying = end()
+    lying.add_new(0x00400340, "LO", "no sequence")
+    assert ask(node, CommandField.N_SET, elements, write_data_set(lying, ExplicitVRLittleEndian)) == 0x0121
+    assert ask(node, CommandField.N_SET, elements, write_data_set(end(), ExplicitVRLittleEndian)) == 0x0000
 
 
 def test_what_must_not_change_stays(node: Node) -> None:

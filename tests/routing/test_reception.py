@@ -13,6 +13,7 @@ from medserver import archive
 from medserver.index import JobFilter
 from medserver.node import Node
 from medserver.work.runner import Runner
+from tests.index.samples import forget
 from tests.archive.conftest import open_archive, receive, stored_paths  # noqa: F401 - a fixture
 from tests.peers.files import Sample, make_series
 
@@ -92,7 +93,7 @@ def test_what_is_put_aside_is_not_sent(open_archive, sample: Sample) -> None:  #
     node = open_archive(*ARCHIVE)
     receive(node, sample)
     other = data_set_of(sample, lambda dataset: setattr(dataset, "PatientName", "Other"))
-    assert receive(node, sample, other) == "aside"
+    assert receive(node, sample, other) == "kept"
     assert jobs(node) == ["deliver"]
 
 
@@ -104,7 +105,7 @@ def test_what_is_adopted_is_sent(open_archive, tmp_path: Path) -> None:  # noqa:
     receive(node, second)
     path = stored_paths(node)[-1]
     node.index.jobs.drop([job.id for job in node.index.jobs.list(JobFilter())])
-    node.index.remove_location("main", path)
+    forget(node.index, "main", path)
     assert archive.reconcile(node).adopted == 1
     assert jobs(node) == ["route"]
     assert receive(node, second) == "same"
@@ -117,6 +118,6 @@ def test_a_store_without_an_index_is_not_sent_again(open_archive, sample: Sample
     node = open_archive(*ARCHIVE)
     receive(node, sample)
     node.index.jobs.drop([job.id for job in node.index.jobs.list(JobFilter())])
-    node.index.remove_location("main", stored_paths(node)[0])
+    forget(node.index, "main", stored_paths(node)[0])
     assert archive.reconcile(node).adopted == 1
     assert jobs(node) == []

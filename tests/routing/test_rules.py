@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from medserver.config import Config, read_config
-from medserver.routing.rules import wanted_by, wants
+from medserver.routing.rules import Verdict, decisions, wanted_by, wants
 
 MODALITIES = ("CT", "MR", "US", "PT")
 DATES = ("20241231", "20250101", "20250615", "20251231", "20260101")
@@ -96,12 +96,20 @@ def test_a_rule_wants_what_a_simple_matcher_says(rule: dict, values: tuple, call
 def test_nobody_gets_what_no_rule_names_and_nobody_gets_it_twice(rules: list, values: tuple, calling: str) -> None:
     targets = ["ONE", "TWO", "ONE, TWO", "CT1"]
     texts = [written(rule) | {"to": targets[number]} for number, rule in enumerate(rules)]
-    expected = set()
+    expected, reasons = set(), []
     for number, rule in enumerate(rules):
-        if brute_force(rule, *values, calling):
-            expected |= set(targets[number].split(", "))
+        for name in targets[number].split(", "):
+            reasons.append(
+                Verdict.CONDITION if not brute_force(rule, *values, calling)
+                else Verdict.SENDER if name == calling
+                else Verdict.EARLIER_RULE if name in expected
+                else Verdict.SENDS
+            )  # fmt: skip
+            expected |= {name} if reasons[-1] is Verdict.SENDS else set()
+    decided = list(decisions(config(*texts), instance(*values), calling))
+    assert [each.verdict for each in decided] == reasons
     found = [name for name, _ in wanted_by(config(*texts), instance(*values), calling)]
-    assert sorted(found) == sorted(expected - {calling})
+    assert sorted(found) == sorted(expected)
 
 
 def test_the_first_rule_of_a_destination_decides_how() -> None:

@@ -17,8 +17,8 @@ from pydicom.encaps import encapsulate
 
 from medserver.archive.compression import put_in_place
 from medserver.codecs import Transcoded
-from medserver.codecs.encoders import HTJ2K_LOSSLESS
 from medserver.dicom.part10 import Original, read_file_meta
+from medserver.dicom.transfer_syntaxes import HTJ2K_LOSSLESS
 from medserver.dicom.uids import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from medserver.node import Node
 from tests.peers.files import Sample, make_series

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import astuple, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pydicom
@@ -13,12 +15,13 @@ from medserver import archive
 from medserver.dicom.part10 import read_file_meta
 from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.errors import OutOfResources
-from medserver.index import NewJob, StoredInstance, Tombstone
+from medserver.index import NewJob, StoredCopy, Tombstone
 from medserver.node import Node
 from medserver.safekeeping.compression import queue_compression
-from medserver.safekeeping.deletion import asides_of, order_deletion
+from medserver.safekeeping.deletion import duplicates_of, order_deletion
 from medserver.safekeeping.pace import Pace
 from medserver.safekeeping.verification import verify_copies
+from medserver.work.kinds import JOB_KINDS
 from medserver.work.runner import Runner
 from tests.archive.conftest import receive, stored_paths
 from tests.peers.files import Sample, make_series
@@ -50,7 +53,7 @@ def pixels(data_set: bytes, transfer_syntax_uid: str) -> bytes:
     return dataset.pixel_array.tobytes()
 
 
-def instances(node: Node) -> dict[str, StoredInstance]:
+def instances(node: Node) -> dict[str, StoredCopy]:
     return {one.sop_instance_uid: one for one in node.index.select([])}
 
 
@@ -63,19 +66,18 @@ def assert_compressed(node: Node, samples: list[Sample]) -> None:
         assert pixels(data_set, J2K) == pixels(expected[uid], samples[0].transfer_syntax_uid)
 
 
-def assert_kept(node: Node, samples: list[Sample]) -> None:
-    """Every original is there as well, aside, on every volume."""
-    expected = {uid: hashlib.sha256(data_set).hexdigest() for uid, data_set in sent(samples).items()}
-    assert {one.sop_instance_uid: one.digest for one in node.index.duplicates()} == expected
-    assert states(node) == all_good(2 * len(samples))
-    assert len(stored_paths(node)) == 2 * len(samples) * len(VOLUMES)
-    assert node.index.originals.kept() == (len(samples), sum(map(len, sent(samples).values())))
+def assert_retired(node: Node, samples: list[Sample]) -> None:
+    """No file of an original is left on any volume."""
+    assert list(node.index.duplicates()) == []
+    assert states(node) == all_good(len(samples))
+    assert len(stored_paths(node)) == len(samples) * len(VOLUMES)
+    assert (node.index.forms.count(), node.index.forms.kept()) == (len(samples), (0, 0))
 
 
-def test_images_are_compressed_and_the_originals_stay(node: Node, worker: Runner, series: list[Sample]) -> None:
+def test_images_are_compressed_and_the_originals_let_go(node: Node, worker: Runner, series: list[Sample]) -> None:
     run_all(worker)
     assert_compressed(node, series)
-    assert_kept(node, series)
+    assert_retired(node, series)
     assert list(archive.check(node, digests=True)) == []
 
 
@@ -83,14 +85,14 @@ def test_what_earlier_versions_had_queued_removes_no_original(
     node: Node, worker: Runner, series: list[Sample]
 ) -> None:
     """A job that looks for originals, and those that it added to delete them."""
-    run_all(worker)
+    run_all(Runner(node, [kind for kind in JOB_KINDS if kind.name != "retire"], periodic=()))
     ordered = {"by": "compression", "reason": "its compressed form has taken its place"}
     node.index.add_jobs([NewJob("retire")])
     order_deletion(node, list(node.index.duplicates()), **ordered)
-    run_all(Runner(node))
-    assert [one.kind for one in node.index.jobs.counts() if one.kind in ("retire", "delete", "remove")] == []
+    run_all(Runner(node, [kind for kind in JOB_KINDS if kind.name == "delete"], periodic=()))
+    assert [one.kind for one in node.index.jobs.counts() if one.kind in ("delete", "remove")] == []
     assert_compressed(node, series)
-    assert_kept(node, series)
+    assert states(node) == all_good(2 * COUNT)
     assert list(node.index.tombstones.all()) == []
 
 
@@ -99,7 +101,7 @@ def test_what_it_was_stays_provable(node: Node, worker: Runner, series: list[Sam
     run_all(worker)
     for sample in series:
         stored = instances(node)[sample.sop_instance_uid]
-        original = node.index.originals.of(sample.sop_instance_uid, stored.digest)
+        original = node.index.forms.original_of(stored.key)
         assert original is not None
         assert original.digest == hashlib.sha256(sample.data_set()).hexdigest()
         assert original.size_bytes == len(sample.data_set())
@@ -118,7 +120,7 @@ def test_who_sends_it_again_is_told_that_it_is_there(node: Node, worker: Runner,
         assert receive(node, sample, compress_to=J2K) == "same"
     run_all(worker)
     assert_compressed(node, series)
-    assert_kept(node, series)
+    assert_retired(node, series)
 
 
 def test_the_copies_that_success_demands_are_those_of_the_compressed_form(open_volumes, tmp_path: Path) -> None:
@@ -145,7 +147,7 @@ def test_other_content_is_put_aside_as_ever(node: Node, worker: Runner, series: 
     dataset.save_as(tmp_path / "other.dcm")
     other = Sample(tmp_path / "other.dcm", *[getattr(series[0], name) for name in (
         "sop_class_uid", "sop_instance_uid", "transfer_syntax_uid")])  # fmt: skip
-    assert receive(node, other) == "aside"
+    assert receive(node, other) == "kept"
     assert_compressed(node, series)
 
 
@@ -164,10 +166,10 @@ def test_a_new_index_is_the_same(
         uid: (one.digest, one.transfer_syntax_uid) for uid, one in before.items()
     }
     for uid, stored in after.items():
-        assert other.index.originals.of(uid, stored.digest) == node.index.originals.of(uid, stored.digest) is not None
+        assert other.index.forms.original_of(stored.key) == node.index.forms.original_of(stored.key) is not None
     assert receive(other, series[0]) == "same"
     assert_compressed(other, series)
-    assert other.index.originals.kept() == node.index.originals.kept()
+    assert other.index.forms.kept() == node.index.forms.kept()
 
 
 def test_damage_is_repaired_as_ever(node: Node, worker: Runner, series: list[Sample]) -> None:
@@ -177,7 +179,7 @@ def test_damage_is_repaired_as_ever(node: Node, worker: Runner, series: list[Sam
     copies = list(node.index.locations())
     assert len(list(verify_copies(node, copies, Pace(None)))) == 1
     run_all(worker)
-    assert states(node) == all_good(2 * COUNT)
+    assert states(node) == all_good(COUNT)
 
 
 @pytest.mark.parametrize("name", ["j2k", "htj2k", "jpegls", "rle"])
@@ -208,7 +210,7 @@ def test_what_was_replaced_meanwhile_is_left_alone(open_volumes, tmp_path: Path)
 def test_deletion_takes_everything(node: Node, worker: Runner, series: list[Sample]) -> None:
     run_all(worker)
     found = list(instances(node).values())
-    order_deletion(node, [*found, *asides_of(node, found)], by="test", reason="")
+    order_deletion(node, [*found, *duplicates_of(node, found)], by="test", reason="")
     run_all(worker)
     assert stored_paths(node) == []
     assert receive(node, series[0]) == "stored"  # a new decision
@@ -222,8 +224,10 @@ def test_nothing_is_made_of_what_is_deleted_meanwhile(open_volumes, tmp_path: Pa
     [found] = node.index.select([])
     keys = order_deletion(node, [found], by="test", reason="")
     if is_performed:  # its file is still being read
-        tombstones = [Tombstone(*key, node.clock(), "test", "") for key in keys]
-        assert node.index.deletions.perform(tombstones, lambda copies: ()) == tombstones
+        later = node.clock() + timedelta(seconds=1)
+        tombstones = [Tombstone(*astuple(key), later, "test", "") for key in keys]
+        expected = [replace(one, path=found.path) for one in tombstones]
+        assert node.index.deletions.perform(tombstones, lambda copies: ()) == expected
     assert not archive.compress_object(node, found, J2K)
     assert len(instances(node)) == (0 if is_performed else 1)
     assert stored_paths(node) == [found.path]

@@ -8,15 +8,19 @@ import pytest
 
 from medserver import archive, errors
 from medserver.archive.findings import Problem
+from medserver.archive.follow_ups import compression_job
+from medserver.archive.promotion import promote
+from medserver.dicom.syntax_names import SHORT_NAMES
 from medserver.index import GOOD, JobFilter, NewJob
-from medserver.safekeeping.deletion import asides_of, order_deletion
+from medserver.safekeeping.deletion import duplicates_of, order_deletion
 from medserver.safekeeping.drained import is_draining, set_draining
 from medserver.safekeeping.draining import begin_draining
 from medserver.safekeeping.status import status_of
 from medserver.work.kinds import JOB_KINDS
 from medserver.work.runner import Runner
+from tests.index.samples import forget
 from tests.archive.conftest import receive
-from tests.peers.files import make_small
+from tests.peers.files import make_series, make_small
 from tests.safekeeping.conftest import all_good, bring_back, flip, paths, root, run_all, sent, served, states, take_away
 
 
@@ -31,7 +35,7 @@ def kept(node, samples, worker, clock):
 def delete(node, *samples) -> None:
     wanted = {sample.sop_instance_uid for sample in samples}
     objects = [one for one in node.index.select([]) if one.sop_instance_uid in wanted]
-    objects += asides_of(node, objects)
+    objects += duplicates_of(node, objects)
     order_deletion(node, objects, by="test", reason="a test")
 
 
@@ -55,7 +59,7 @@ def test_a_copy_goes_though_the_index_has_lost_its_row(kept, worker, samples):
         one for one in kept.index.locations(("near", ""))
         if one.volume == "near" and one.sop_instance_uid == samples[0].sop_instance_uid
     ]  # fmt: skip
-    assert kept.index.remove_location("near", copy.path)
+    assert forget(kept.index, "near", copy.path)
     assert copy.path in files(kept, "near")
     delete(kept, samples[0])
     run_all(worker)
@@ -100,8 +104,11 @@ def test_a_start_does_not_take_in_what_waits_to_be_removed(kept, samples, clock)
     delete(kept, samples[0])
     Runner(kept, [kind for kind in JOB_KINDS if kind.name == "delete"], periodic=()).run_due()
     assert len(files(kept, "main")) == 12
-    assert archive.reconcile(kept).adopted == 0
+    done = archive.reconcile(kept)
+    assert (done.adopted, done.surplus) == (0, 1)
     assert served(kept) == sent(samples[1:])
+    assert len(files(kept, "main")) == 12
+    Runner(kept, [kind for kind in JOB_KINDS if kind.name == "remove"], periodic=()).run_due()
     assert len(files(kept, "main")) == 11
 
 
@@ -115,6 +122,20 @@ def test_what_is_sent_again_is_stored_again(kept, worker, samples, open_volumes,
     assert rebuilt(open_volumes, "main", "near", "cold") == sent(samples)
 
 
+def test_nothing_stays_of_an_instance_with_several_objects(open_volumes, clock, tmp_path):
+    """Whichever of them goes first: an instance without a file would still be found."""
+    node = open_volumes("store.duplicates=replace")
+    [sample] = make_small(tmp_path / "made")
+    receive(node, sample)
+    assert receive(node, sample, sample.data_set()[:-1] + b"\x77") == "replaced"
+    clock.advance(60)
+    delete(node, sample)
+    run_all(Runner(node, periodic=()))
+    counts = node.index.counts()
+    assert (counts.patients, counts.instances, counts.locations) == (0, 0, 0)
+    assert receive(node, sample) == "stored"
+
+
 @pytest.mark.parametrize("changed", [False, True], ids=["the same", "with other bytes"])
 def test_what_is_sent_again_after_the_order_stays(kept, worker, samples, open_volumes, clock, caplog, changed):
     """Success was answered for it before a worker came to the deletion."""
@@ -122,7 +143,7 @@ def test_what_is_sent_again_after_the_order_stays(kept, worker, samples, open_vo
     delete(kept, *samples[:2])
     clock.advance(1)
     data_set = samples[0].data_set()[:-1] + b"\x77" if changed else samples[0].data_set()
-    assert receive(kept, samples[0], data_set) == ("aside" if changed else "same")
+    assert receive(kept, samples[0], data_set) == ("kept" if changed else "same")
     run_all(worker)
     assert served(kept) == sent([samples[0], *samples[2:]])
     assert [one.sop_instance_uid for one in kept.index.tombstones.all()] == [samples[1].sop_instance_uid]
@@ -157,7 +178,7 @@ def test_a_clock_that_was_set_back_does_not_delete_what_came_later(kept, worker,
 
 
 def test_what_was_put_aside_goes_too(kept, worker, samples):
-    assert receive(kept, samples[0], samples[0].data_set()[:-1] + b"\x77") == "aside"
+    assert receive(kept, samples[0], samples[0].data_set()[:-1] + b"\x77") == "kept"
     run_all(worker)
     delete(kept, samples[0])
     run_all(worker)
@@ -182,7 +203,7 @@ def test_an_object_in_a_journal_goes_when_it_can(open_volumes, samples, node, cl
     delete(node, sample)
     run_all(worker)
     assert {one.kind for one in node.index.jobs.counts()} == {"remove"}
-    receiving.primary_volume.settle()
+    receiving.primary_volume.place_all()
     clock.advance(10)
     run_all(worker)
     assert list(node.index.jobs.counts()) == []
@@ -224,3 +245,43 @@ def test_draining_never_removes_the_last_good_copy(kept, worker, samples, clock)
     [made] = [one for one in kept.index.locations() if (one.volume, one.path) == ("main", made_anew)]
     assert made.state == GOOD
     kept.volumes["main"].verify(archive.as_stored(made))
+
+
+@pytest.mark.parametrize("started", ["before the deletion", "after it"])
+def test_a_form_that_an_interrupted_compression_left_goes_with_its_original(
+    node, worker, open_volumes, clock, tmp_path, started
+):
+    """Nobody knew of it when the deletion was ordered."""
+    [sample] = make_series(tmp_path / "made", 1, rows=64, columns=64)
+    rle = SHORT_NAMES["rle"]
+    receive(node, sample, compress_to=rle)
+    [original] = node.index.select([])
+    Runner(node, [kind for kind in JOB_KINDS if kind.name == "compress"], periodic=()).run_due()
+    [form] = node.index.select([])
+    assert forget(node.index, "main", form.path)  # its row was never written, nor the end of its job
+    node.index.add_jobs([compression_job("main", original.path, rle)])
+    promote(node, original.key, by="test", why="as before the compression")
+    clock.advance(60)
+    delete(node, sample)
+    if started == "before the deletion":
+        assert archive.reconcile(node).adopted == 0
+    run_all(worker)
+    assert archive.reconcile(node).adopted == 0
+    assert served(node) == {}
+    assert {path for name in node.volumes for path in files(node, name)} == set()
+    assert rebuilt(open_volumes, *node.volumes) == {}
+
+
+def test_a_form_stays_when_its_original_alone_is_deleted(node, worker, open_volumes, tmp_path):
+    """It is a duplicate since it was compressed; earlier versions had all of them deleted."""
+    [sample] = make_series(tmp_path / "made", 1, rows=64, columns=64)
+    receive(node, sample, compress_to=SHORT_NAMES["rle"])
+    run_all(Runner(node, [kind for kind in JOB_KINDS if kind.name != "retire"], periodic=()))
+    [form] = node.index.select([])
+    order_deletion(node, list(node.index.duplicates()), by="compression", reason="to save space")
+    run_all(worker)
+    [kept] = node.index.select([])
+    assert kept.key == form.key
+    other = open_volumes(index_url=f"sqlite:///{tmp_path / 'other.db'}")
+    assert list(archive.rebuild(other)) == []
+    assert [one.key for one in other.index.select([])] == [form.key]

@@ -7,13 +7,18 @@ import pytest
 from medserver import archive, errors
 from medserver.archive.follow_ups import replication_job
 from medserver.archive.tombstones import write_tombstones
-from medserver.index import JobFilter, Tombstone
+from medserver.index import JobFilter, NewJob, Tombstone
+from medserver.index.nodes.records import NodeRecord, Serves
+from medserver.safekeeping.deletion import order_deletion
 from medserver.safekeeping.repair import repair_copy
 from medserver.safekeeping.replication import copy_now
+from medserver.safekeeping.schedule import SEEK
 from medserver.safekeeping.seeking import missing_on, queue_missing, queue_repairs
 from medserver.safekeeping.status import status_of
+from medserver.work.kinds import JOB_KINDS
 from medserver.work.runner import Runner
 from tests.archive.conftest import add_volumes, receive
+from tests.index.samples import forget
 from tests.peers.files import make_small
 from tests.peers.small_disk import SmallDisk, requires_mount
 from tests.safekeeping.conftest import (
@@ -48,6 +53,33 @@ def test_an_object_and_the_jobs_that_copy_it_are_added_together(node, samples, w
     assert waiting(node) == {}
     assert list(archive.check(node, digests=True)) == []
     assert status_of(node).is_well
+
+
+def test_what_is_to_be_done_on_a_volume_of_another_host_is_left_to_that(node, samples, worker, open_archive, clock):
+    """Who does not have the volume would take it for one that is not configured any more."""
+    volumes = {name: name for name in node.volumes}
+    node.index.nodes.register(NodeRecord("1", "other", "this", "serve", Serves(volumes, "main")))
+    run_all(Runner(open_archive("volume main.path=store", "volume main.role=primary", clock=clock), periodic=()))
+    assert waiting(node) == {("replicate", "near"): 12, ("replicate", "cold"): 12}
+    run_all(worker)
+    assert states(node) == all_good(12)
+
+
+def test_a_volume_of_another_host_learns_of_a_deletion(node, samples, worker, open_archive, open_volumes, clock):
+    """From it alone comes an index without what was deleted, also while the file is still there."""
+    run_all(worker)
+    volumes = {name: name for name in node.volumes}
+    node.index.nodes.register(NodeRecord("1", "other", "this", "serve", Serves(volumes, "main")))
+    other = open_archive("volume main.path=store", "volume main.role=primary", clock=clock)
+    order_deletion(other, [one for one in node.index.select([])][:1], by="test", reason="")
+    run_all(Runner(other, periodic=()))
+    node.index.add_jobs([NewJob(SEEK, destination="near")])
+    run_all(Runner(node, [kind for kind in JOB_KINDS if kind.name == SEEK], periodic=()))
+    alone = open_volumes("index.url=sqlite:///alone.db")
+    for name in ("main", "cold"):
+        del alone.volumes[name]
+    list(archive.rebuild(alone))
+    assert len(served(alone)) == 11
 
 
 def test_what_comes_twice_is_copied_once(node, samples, worker):
@@ -119,7 +151,7 @@ def test_a_new_replica_gets_everything_and_nothing_is_queued_twice(node, samples
 
 
 def test_an_object_that_was_put_aside_is_copied_too(node, samples, worker):
-    assert receive(node, samples[0], samples[0].data_set()[:-1] + b"\x77") == "aside"
+    assert receive(node, samples[0], samples[0].data_set()[:-1] + b"\x77") == "kept"
     node.index.jobs.drop([job.id for job in node.index.jobs.list()])
     queue_missing(node, "near")
     assert waiting(node) == {("replicate", "near"): 13}
@@ -174,3 +206,33 @@ def test_an_empty_directory_is_never_a_replica_that_has_objects(kept, worker, sa
     write_tombstones(kept, [Tombstone("1.2", "0" * 64, "1.2", START, "test", "")])
     assert len(list((near / "tombstones").iterdir())) == 1
     assert status_of(kept).is_well
+
+
+def test_the_primary_gets_what_only_the_others_have(kept, worker):
+    """As after a rebuild that found a file of the primary damaged or missing."""
+    lost = paths(kept)[3]
+    (root(kept, "main") / lost).unlink()
+    assert forget(kept.index, "main", lost)
+    kept.index.add_jobs([NewJob(SEEK, destination="main")])
+    run_all(worker)
+    assert states(kept) == all_good(12)
+    assert list(archive.check(kept, digests=True)) == []
+
+
+def test_what_was_lost_and_is_received_again_leaves_nothing_bad(kept, worker, samples):
+    """It has another path then, and what is known of the lost file goes: it would be reported for ever."""
+    lost = paths(kept)[3]
+    [sample] = [one for one in samples if one.sop_instance_uid == kept.index.location("main", lost).sop_instance_uid]
+    for name in kept.volumes:
+        (root(kept, name) / lost).unlink()
+        archive.report_damage(kept, name, lost, "a test")
+    run_all(worker)
+    assert {job.state for job in kept.index.jobs.list()} == {"dead"}
+    kept.clock.advance(3600)
+    assert receive(kept, sample) == "same"
+    run_all(worker)
+    queue_repairs(kept)
+    run_all(worker)
+    assert list(kept.index.upkeep.bad()) == []
+    assert states(kept) == all_good(12)
+    assert list(archive.check(kept, digests=True)) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import struct
 import zipfile
@@ -15,6 +16,7 @@ import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.fileset import FileSet
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from medserver.errors import NotPart10, StoreFailure
@@ -157,10 +159,85 @@ def test_dicomdir_leads_nowhere_else(media, tmp_path, file_id):
     assert finding.outgoing is None and finding.problem
 
 
-def test_damaged_dicomdir(media):
-    media.write_bytes(media.read_bytes()[:2000])
-    findings = _found(media)
-    assert any(finding.problem for finding, _ in findings)
+def _damaged(media: Path, change) -> None:
+    """Damage a DICOMDIR: `change` gets its bytes and the places of its items, and returns other bytes."""
+    raw = bytearray(media.read_bytes())
+    items = [found.start() for found in re.finditer(re.escape(b"\xfe\xff\x00\xe0"), raw)]
+    media.write_bytes(bytes(change(raw, items)))
+
+
+def _longer(raw: bytearray, place: int, count: int) -> bytearray:
+    raw[place + 4 : place + 8] = struct.pack("<L", struct.unpack_from("<L", raw, place + 4)[0] + count)
+    return raw
+
+
+def _overwritten(raw: bytearray, place: int, value: bytes) -> bytearray:
+    raw[place : place + len(value)] = value
+    return raw
+
+
+def _with_longer_name(raw: bytearray, items: list[int]) -> bytearray:
+    place = raw.index(b"\x10\x00\x10\x00PN")
+    size = struct.unpack_from("<H", raw, place + 6)[0]
+    end = place + 8 + size
+    return raw[: place + 6] + struct.pack("<H", size + 10) + raw[place + 8 : end] + b"x" * 10 + raw[end:]
+
+
+@pytest.mark.parametrize(("change", "problem"), [
+    (lambda raw, items: _longer(raw, items[-3], 2), "within an element"),
+    (lambda raw, items: _longer(raw, items[-3], -2), "within an element"),
+    (lambda raw, items: _overwritten(raw, items[-3], bytes(4)), "no item"),
+    (lambda raw, items: _overwritten(raw, items[0], bytes(4)), "no item"),
+    (_with_longer_name, "within an element"),
+    (lambda raw, items: raw[: raw.index(b"\x04\x00\x20\x12")], "no Directory Record Sequence"),
+    (lambda raw, items: _longer(raw, raw.index(b"\x04\x00\x20\x12") + 4, items[-1] - len(raw)), "delimiter outside"),
+    (lambda raw, items: _longer(raw, raw.index(b"\x04\x00\x20\x12") + 4, 2), "within an element"),
+    (lambda raw, items: _overwritten(raw, raw.rindex(b"\x04\x00\x00\x15"), b"\x04\x00\x01\x15"), "to no file"),
+    (lambda raw, items: raw[:2000], ""),
+])
+def test_damaged_dicomdir(media, change, problem):
+    """It is said to be damaged; what can be read of it is sent nevertheless."""
+    count = len(_found(media))
+    _damaged(media, change)
+    findings = [finding for finding, _ in _found(media)]
+    assert [finding.name for finding in findings if finding.problem] == [str(media)]
+    assert findings[-1].problem.startswith("a damaged DICOMDIR: ") and problem in findings[-1].problem
+    assert len(findings) - 1 < count
+
+
+def test_dicomdir_of_nothing(media):
+    dicomdir = pydicom.dcmread(media)
+    dicomdir.DirectoryRecordSequence = []
+    dicomdir.save_as(media)
+    assert _found(media) == []
+
+
+@pytest.mark.parametrize("change", [
+    str.lower, str.upper, str.title, "{}.".format, "{};1".format, "{}.;1".format, "{}.dcm".format, "{}.DCM;12".format,
+])
+def test_names_as_media_and_copies_have_them(tmp_path, change):
+    """Files of a DICOMDIR get other names on ISO 9660, on systems that show lower case, and from who copies them."""
+    folder, expected = tmp_path / "media", set()
+    fileset = FileSet()
+    for sample in make_small(tmp_path / "made", 3):
+        expected.add(sample.sop_instance_uid)
+        fileset.add(sample.path)
+    fileset.write(folder)
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "DICOMDIR"]
+    for path in files:
+        path.rename(path.with_name(change(path.name)))
+    assert {finding.outgoing.sop_instance_uid for finding, _ in _found(folder / "DICOMDIR")} == expected
+
+
+def test_of_several_names_that_of_the_dicomdir_counts(media):
+    """The others may be anything."""
+    (first, _), *_ = _found(media)
+    path = Path(first.name)
+    for name in (f"{path.name}.dcm", f"{path.name};1", f"{path.name}."):
+        path.with_name(name).write_bytes(b"something else")
+    assert _found(media)[0][0].name == first.name
+    path.rename(path.with_name("elsewhere"))
+    assert _found(media)[0][0].name == f"{path}."
 
 
 # -- zip archives --------------------------------------------------------------------------------------------------

@@ -196,7 +196,7 @@ class Client:
         """Give a function like `find`, for many queries on one association; `extended` is negotiated."""
         proposed = {FIND[model]: extended} if extended else None
         with self.associated([query.proposal(FIND[model])], proposed) as association:
-            assert association.acceptor.sop_class_extended.get(FIND[model], b"") == extended
+            assert association.acceptor.extended.get(FIND[model], b"") == extended
 
             def ask(level: str, keys: Mapping[str, Any] | Iterable[str] = ()) -> Answers:
                 return Answers(tuple(query.find(association, FIND[model], identifier_of(level, keys))))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from medserver.dicom import uids
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
@@ -93,8 +93,11 @@ class CommitmentScu:
         transfer_syntaxes: Sequence[str] = (EXPLICIT, IMPLICIT),
         *,
         takes_reports: bool = True,
+        roles: tuple[bool, bool] | None = None,
     ) -> Iterator[Association]:
         """Open an association to ask on, and take reports there; without a handler pynetdicom answers 0110.
+
+        With `roles` the roles of SCU and SCP are proposed for this side (PS3.7 D.3.3.4).
 
         It is aborted at the end: pynetdicom's release sometimes waits for ever when a report arrives, or is being
         answered, at that moment.
@@ -102,8 +105,12 @@ class CommitmentScu:
         ae = AE(self.address.ae_title)
         ae.add_requested_context(StorageCommitmentPushModel, list(transfer_syntaxes))
         handlers = [(evt.EVT_N_EVENT_REPORT, self._take)] if takes_reports else []
+        selection = []
+        if roles is not None:
+            scu_role, scp_role = roles
+            selection = [build_role(StorageCommitmentPushModel, scu_role=scu_role, scp_role=scp_role)]
         association = ae.associate(
-            remote.host, remote.port, ae_title=remote.ae_title, evt_handlers=handlers
+            remote.host, remote.port, ae_title=remote.ae_title, evt_handlers=handlers, ext_neg=selection
         )
         try:
             yield association

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -145,7 +146,7 @@ def test_ten_thousand_references(node: Node, scu: CommitmentScu, study: list[Obj
 def test_peer_that_is_down_gets_its_report_later(node: Node, make_scu: ScuFactory, study: list[Object]) -> None:
     scu = make_scu()
     transaction_uid = scu.ask_and_go(node.address, references(study))
-    failure = f"state=failed kind=commit_report destination={scu.address.ae_title}"
+    failure = f"not reached destination={scu.address.ae_title}"
     wait_until(lambda: failure in node.output, what="the first attempt")
     scu.listen()
     report = scu.wait_for(transaction_uid)
@@ -172,6 +173,32 @@ def test_report_that_fails_on_the_association_comes_on_another(
     assert [one.by_requestor for one in scu.reports] == [True, False]
 
 
+def test_release_instead_of_an_answer_is_a_release(node: Node, scu: CommitmentScu, study: list[Object]) -> None:
+    """The peer may release the association at any time after the N-ACTION (PS3.4 J.3.2.1.2)."""
+    client = Client(node.address, scu.address.ae_title)
+    transaction_uid = uids.new_uid()
+    asked = Commitment(transaction_uid, tuple(Reference(*one) for one in references(study)))
+    with client.associated([medserver_scu.PROPOSAL]) as association:
+        [context] = association.contexts.values()
+        command_set = {
+            "RequestedSOPClassUID": StorageCommitmentPushModel,
+            "CommandField": CommandField.N_ACTION,
+            "MessageID": 7,
+            "CommandDataSetType": DATA_SET_FOLLOWS,
+            "RequestedSOPInstanceUID": WELL_KNOWN,
+            "ActionTypeID": 1,
+        }
+        information = encode_commitment(asked, context.transfer_syntax_uid)
+        association.send_message(context.context_id, encode_command_set(command_set), information)
+        association.wait_response(CommandField.N_ACTION, 7, 10)
+        report = association.next_message(10)
+        assert report is not None and report.command_field == CommandField.N_EVENT_REPORT
+        report.read_data_set(100_000)
+    assert not scu.wait_for(transaction_uid).by_requestor
+    [number] = re.findall(rf"INFO (\S+) commit transaction={transaction_uid}", node.output)
+    assert re.findall(rf" {number} (?:aborted|end) .*", node.output) == [f" {number} end released=True"]
+
+
 @pytest.mark.parametrize("roles", [{"scu_role": None, "scp_role": None}, {"scu_role": True, "scp_role": True}])
 def test_peer_that_does_not_answer_about_roles(
     node: Node, make_scu: ScuFactory, study: list[Object], roles: dict[str, bool]
@@ -183,18 +210,53 @@ def test_peer_that_does_not_answer_about_roles(
 # -- the same Transaction UID ------------------------------------------------------------------------------------------
 
 
-def test_same_request_again_is_performed_once(node: Node, scu: CommitmentScu, study: list[Object]) -> None:
+def test_same_request_again_before_its_report_is_performed_once(
+    node: Node, make_scu: ScuFactory, study: list[Object]
+) -> None:
+    scu = make_scu()
     transaction_uid = scu.ask_and_go(node.address, references(study))
     scu.ask_and_go(node.address, references(study), transaction_uid)
-    scu.wait_for(transaction_uid)
-    scu.ask_and_go(node.address, references(study), transaction_uid)
+    scu.listen().wait_for(transaction_uid)
     other = scu.ask_and_go(node.address, references(study))
     scu.wait_for(other)  # what was asked before it has been reported by now
     assert [one.information.TransactionUID for one in scu.reports] == [transaction_uid, other]
 
 
+@pytest.mark.parametrize("listens", [False, True])
+def test_same_request_after_its_report_is_reported_again(
+    node: Node, make_scu: ScuFactory, client: Client, listens: bool
+) -> None:
+    """The peer has lost the report, or wants to know whether it is still so (PS3.4 J.3.2.1.3)."""
+    scu = make_scu()
+    if listens:
+        scu.listen()
+    late = make_study(1)
+    failed = dict.fromkeys(references(late), 0x0112)
+    transaction_uid = uids.new_uid()
+    for number, expected in enumerate((failed, failed, {}), 1):
+        if not expected:
+            assert client.store(*late) == [0x0000]
+        with scu.associated(node.address) as association:
+            assert scu.ask(association, references(late), transaction_uid)[0] == 0x0000
+            assert scu.wait_for(transaction_uid, count=number).failed == expected
+    assert scu.reports[-1].safe == references(late)
+    assert all(one.by_requestor for one in scu.reports)
+
+
+def test_same_request_again_on_the_association_that_waits(
+    node: Node, make_scu: ScuFactory, study: list[Object]
+) -> None:
+    """A peer that does not listen has ended the association of its request before the report."""
+    scu = make_scu()
+    transaction_uid = scu.ask_and_go(node.address, references(study))
+    with scu.associated(node.address) as association:
+        assert scu.ask(association, references(study), transaction_uid)[0] == 0x0000
+        report = scu.wait_for(transaction_uid)
+        assert (report.by_requestor, report.safe) == (True, references(study))
+
+
 def test_transaction_uid_of_another_request(node: Node, scu: CommitmentScu, study: list[Object]) -> None:
-    """Duplicate transaction UID: 0131 for every instance (PS3.3 C.14.1.1); the first request is not touched."""
+    """StoredCopy transaction UID: 0131 for every instance (PS3.3 C.14.1.1); the first request is not touched."""
     transaction_uid = scu.ask_and_go(node.address, references(study[:1]))
     assert scu.wait_for(transaction_uid).safe == references(study[:1])
     scu.ask_and_go(node.address, references(study[1:]), transaction_uid)
@@ -293,7 +355,7 @@ def test_garbage_is_refused_and_the_association_goes_on(
 
 def test_report_on_what_nobody_asked(node: Node, scu: CommitmentScu) -> None:
     """The node as SCU: an N-EVENT-REPORT that fits to no request of ours, or is none."""
-    with scu.associated(node.address) as association:
+    with scu.associated(node.address, roles=(False, True)) as association:
         transaction_uid = uids.new_uid()
         for event_type, instance, code in ((1, WELL_KNOWN, 0x0115), (3, WELL_KNOWN, 0x0113), (1, "1.2", 0x0112)):
             dataset = action_information(transaction_uid, [(CTImageStorage, "1.2.3")])
@@ -301,6 +363,25 @@ def test_report_on_what_nobody_asked(node: Node, scu: CommitmentScu) -> None:
                 dataset, event_type, StorageCommitmentPushModel, instance
             )
             assert response.Status == code
+
+
+@pytest.mark.parametrize(
+    ("roles", "may_ask", "may_report"),
+    [(None, True, False), ((True, False), True, False), ((False, True), False, True), ((True, True), True, True)],
+)
+def test_roles(
+    node: Node, scu: CommitmentScu, roles: tuple[bool, bool] | None, may_ask: bool, may_report: bool
+) -> None:
+    """Who has not the role of the SCU asks for nothing, and who has not that of the SCP reports nothing (0124)."""
+    with scu.associated(node.address, takes_reports=False, roles=roles) as association:
+        dataset = action_information(uids.new_uid(), [(CTImageStorage, "1.2.3")])
+        # pynetdicom looks at its own role before it sends: it is told that it has both.
+        [context] = association.accepted_contexts
+        context._as_scu = context._as_scp = True
+        response, _ = association.send_n_event_report(dataset, 1, StorageCommitmentPushModel, WELL_KNOWN)
+        assert response.Status == (0x0115 if may_report else 0x0124)
+        code, _ = scu.ask(association, [(CTImageStorage, "1.2.3")])
+        assert code == (0 if may_ask else 0x0124)
 
 
 def test_request_that_crosses_the_report(node: Node, make_scu: ScuFactory, study: list[Object]) -> None:

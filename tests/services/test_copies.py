@@ -12,7 +12,7 @@ from medserver import archive
 from medserver.config import ConfigFile
 from medserver.dicom import status, uids
 from medserver.errors import AssociationAborted
-from medserver.index import BAD, GOOD, StoredLocation
+from medserver.index import BAD, GOOD, StoredCopy
 from medserver.node import open_node
 
 from tests.conftest import NodeFactory
@@ -46,7 +46,7 @@ def destination() -> Iterator[Receiver]:
     receiver.close()
 
 
-def replicate(node: Node, name: str = "near") -> list[StoredLocation]:
+def replicate(node: Node, name: str = "near") -> list[StoredCopy]:
     """Copy everything to a volume and return the original locations."""
     with closing(open_node(ConfigFile(node.config))) as opened:
         originals = [one for one in opened.index.locations() if one.volume == "main"]
@@ -60,7 +60,7 @@ def states(node: Node) -> dict[tuple[str, str], str]:
         return {(one.volume, one.sop_instance_uid): one.state for one in opened.index.locations()}
 
 
-def file_of(node: Node, location: StoredLocation, root: Path | None = None) -> Path:
+def file_of(node: Node, location: StoredCopy, root: Path | None = None) -> Path:
     return (root or node.data / "store") / location.path
 
 
@@ -76,7 +76,7 @@ def get(client: Client, objects: list[Object]) -> dict[str, bytes]:
     return {uid: data_set for uid, (_, data_set) in answers.received.items()}
 
 
-def filled(node: Node, objects: list[Object], volume: str = "near") -> list[StoredLocation]:
+def filled(node: Node, objects: list[Object], volume: str = "near") -> list[StoredCopy]:
     """Store objects, and copy them when they are in their places."""
     assert set(Client(node.address).store(*objects)) == {status.SUCCESS}
     node.stop()  # places what is in the journal

@@ -49,8 +49,13 @@ def start(make_disk: MakeDisk, make_node: Callable[..., Node]) -> Callable[..., 
     return start_node
 
 
-def fill_with_objects(client: Client, size_bytes: int) -> tuple[list[Object], list[int]]:
-    """Send objects until one is refused; return those that were stored, and the statuses of the others."""
+def fill_with_objects(
+    client: Client, size_bytes: int, refill: Callable[[], None] = lambda: None
+) -> tuple[list[Object], list[int]]:
+    """Send objects until one is refused; return those that were stored, and the statuses of the others.
+
+    The node gives space back when it has put objects in their place: `refill` takes that.
+    """
     stored: list[Object] = []
     refused: list[int] = []
     for start in range(0, OBJECTS_MAX, 10):
@@ -62,6 +67,7 @@ def fill_with_objects(client: Client, size_bytes: int) -> tuple[list[Object], li
                 refused.append(code)
         if refused:
             return stored, refused
+        refill()
     raise AssertionError("everything was stored: the disk is not full")
 
 
@@ -128,7 +134,7 @@ def test_disk_without_a_byte_left_loses_nothing(make_disk: MakeDisk, start: Call
     before = make_study(3, PixelData=bytes(1000))
     assert client.store(*before) == [0] * 3
     disk.fill(left_bytes=100_000)
-    stored, refused = fill_with_objects(client, 20_000)
+    stored, refused = fill_with_objects(client, 20_000, lambda: disk.fill(left_bytes=100_000))
     assert set(refused) == {status.OUT_OF_RESOURCES}
     disk.fill()
     assert client.store(*make_study(1, PixelData=bytes(2 * MIB))) == [status.OUT_OF_RESOURCES]

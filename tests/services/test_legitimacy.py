@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -20,6 +21,7 @@ from pynetdicom.sop_class import (
 from medserver.errors import AssociationRejected
 from medserver.scu import query, verification
 from medserver.wire.requestor import Proposal
+from tests.attacks import raw
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.gdcm import Gdcm
 from tests.peers.node import EVERY_SERVICE, Node
@@ -116,6 +118,65 @@ def test_unknown_caller_gets_nothing(node: Node, dcmtk: Dcmtk, gdcm: Gdcm) -> No
     ).statuses == (0,)
 
 
+BAD_TITLES = {
+    b"NUL-PADDED".ljust(16, b"\0"): "NUL-PADDED from",
+    b"NUL-INSIDE\0x".ljust(16): "NUL-INSIDE from",
+    b" " * 16: "(no AE title) from",
+    b"\0" * 16: "(no AE title) from",
+    b"\0HIDDEN".ljust(16): "(no AE title) from",
+    b"ESC\x1b[31m".ljust(16): "ESC\\x1b[31m from",
+    b"BACK\\SLASH".ljust(16): "BACK\\\\SLASH from",
+    b"M\xdcLLER".ljust(16): "from",
+}
+
+
+@pytest.mark.parametrize(("title", "shown"), BAD_TITLES.items())
+def test_whatever_a_caller_calls_itself_it_is_rejected_and_listed(node: Node, title: bytes, shown: str) -> None:
+    """PS3.8 9.3.4: calling-AE-title-not-recognized, and not an A-ABORT of which nobody learns."""
+    assert answer_to(node, title, node.address.ae_title.encode()) == (raw.ASSOCIATE_RJ, b"\0\1\1\3")
+    assert shown in node.cli("ae", "pending").check().output
+
+
+@pytest.mark.parametrize("pad", [b"\0", b" "])
+@pytest.mark.parametrize("behind", [b"", b"\0", b"\0left", b"  "])
+def test_a_nul_ends_an_ae_title(node: Node, pad: bytes, behind: bytes) -> None:
+    """The answer has both titles as they were received (PS3.8 9.3.3)."""
+    calling, called = (
+        (title.encode() + behind).ljust(16, pad)[:16] for title in ("ECHOSCU", node.address.ae_title)
+    )
+    kind, body = answer_to(node, calling, called)
+    assert kind == raw.ASSOCIATE_AC
+    assert body[4:36] == called + calling
+    assert answer_to(node, calling, (b"OTHER" + behind).ljust(16, pad)[:16]) == (raw.ASSOCIATE_RJ, b"\0\1\1\7")
+    assert answer_to(node, calling, pad * 16) == (raw.ASSOCIATE_RJ, b"\0\1\1\7")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (b"\0\1\0\0", b"\xff\xff\0\0", raw.ASSOCIATE_AC),
+        (b"1.2.840.10008.3.1.1.1", b"1.2.840.10008.3.1.1.9", b"\0\1\1\2"),
+        (b"\x10\0\0\x15", b"\x18\0\0\x15", b"\0\1\1\2"),
+        (struct.pack(">BxHI", 0x51, 4, raw.PDU_LENGTH), struct.pack(">BxHI", 0x51, 4, 256), b"\0\1\1\1"),
+    ],
+    ids=["another protocol version as well", "another application context", "no application context", "short PDUs"],
+)
+def test_what_else_an_association_request_says(node: Node, old: bytes, new: bytes, expected: int | bytes) -> None:
+    request = raw.associate_request(node.address, "ECHOSCU")
+    with raw.connect(node.address) as sock:
+        sock.sendall(request.replace(old, new, 1))
+        kind, body = raw.receive_pdu(sock)
+    assert (kind if kind == raw.ASSOCIATE_AC else body) == expected
+
+
+def answer_to(node: Node, calling: bytes, called: bytes) -> tuple[int, bytes]:
+    """Return type and body of the PDU that answers a request with these titles."""
+    request = raw.associate_request(node.address, "X")
+    with raw.connect(node.address) as sock:
+        sock.sendall(request[:10] + called.ljust(16) + calling.ljust(16) + request[42:])
+        return raw.receive_pdu(sock)
+
+
 # -- what they may do ----------------------------------------------------------------------------------------------
 
 
@@ -125,17 +186,17 @@ def test_only_what_is_allowed_is_negotiated(node: Node, allowed: tuple[str, ...]
     with associated(node.address, SOP_CLASSES.values(), calling_ae_title="LIMITED") as association:
         accepted = {context.abstract_syntax for context in association.accepted_contexts}
         rejected = {context.abstract_syntax: context.result for context in association.rejected_contexts}
-    if allowed == ("get",):
-        accepted.remove(CTImageStorage)  # for the sub-operations; see the next test
-        rejected[CTImageStorage] = 1
+    if allowed == ("get",):  # which has the right to be sent images, but not the role (PS3.8 9.3.3.2: user-rejection)
+        assert rejected[CTImageStorage] == 1
     assert accepted == {SOP_CLASSES[service] for service in allowed}
     assert set(rejected) == set(SOP_CLASSES.values()) - accepted
     assert set(rejected.values()) <= {1, 3, 4}
 
 
-def test_storage_context_for_a_get_does_not_let_in_a_store(node: Node) -> None:
-    """The role of the peer is SCP there: a C-STORE request from it is not authorised."""
-    node.add_remote("GETTER", allow=["get"])
+@pytest.mark.parametrize("allowed", [("get",), ("get", "store")])
+def test_storage_context_for_a_get_does_not_let_in_a_store(node: Node, allowed: tuple[str, ...]) -> None:
+    """The role of the peer is SCP there: a C-STORE request from it is not authorised, whatever its rights are."""
+    node.add_remote("GETTER", allow=allowed)
     sent = corpus.make_object()
     client = Client(node.address, "GETTER")
     with client.associated([Proposal(CTImageStorage, (EXPLICIT,), as_scp=True)]) as association:

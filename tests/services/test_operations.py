@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from medserver.dicom import uids
 from medserver.scu import query, verification
-from medserver.scu.exchange import encode_data_set
+from medserver.dicom.data_sets import write_data_set
 from medserver.wire.association import Association
 from medserver.wire.command_set import NO_DATA_SET, CommandField, encode_command_set
 from medserver.wire.requestor import Proposal
@@ -26,7 +26,7 @@ def status_of(association: Association, abstract_syntax: str, command_field: int
     } | changes
     data_set = None
     if command_set["CommandDataSetType"] != NO_DATA_SET:
-        data_set = encode_data_set(
+        data_set = write_data_set(
             identifier_of("STUDY", {"StudyInstanceUID": "1.2"}), context.transfer_syntax_uid
         )
     association.send_message(context.context_id, encode_command_set(command_set), data_set)

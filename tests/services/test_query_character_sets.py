@@ -6,7 +6,7 @@ import struct
 import time
 
 import pytest
-from medserver.dicom.elements import LONG_FORM_VRS
+from medserver.dicom.representations import LONG_LENGTH
 from medserver.scu import query
 from medserver.scu.exchange import DATA_SET_FOLLOWS, context_for, next_message_id, responses
 from medserver.wire.command_set import CommandField, encode_command_set
@@ -21,6 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*(VR LO|Unknown encoding).*:Use
 
 NAMES = (
     ("latin", "ISO_IR 100", "Müller^Zoë", "Größe"),
+    ("euro", "ISO_IR 203", "Šošic^Zoë", "Œuvre de 5 €"),
+    ("extended", ["ISO 2022 IR 101", "ISO 2022 IR 203"], "Łukasz^Œuvre", "Wątroba"),
     ("polish", "ISO_IR 101", "Łukasz^Żak", "Wątroba"),
     ("cyrillic", "ISO_IR 144", "Люксембург^Роза", "Голова"),
     ("greek", "ISO_IR 126", "Διονυσιος^Νικος", "Κεφαλή"),
@@ -137,7 +139,7 @@ def ask(client: Client, *elements: bytes) -> tuple[Answers, float]:
 def element(tag: int, vr: str, value: bytes) -> bytes:
     """Encode an element in explicit VR little endian."""
     value += b" " * (len(value) % 2)
-    length = struct.pack("<HI", 0, len(value)) if vr in LONG_FORM_VRS else struct.pack("<H", len(value))
+    length = struct.pack("<HI", 0, len(value)) if vr in LONG_LENGTH else struct.pack("<H", len(value))
     return struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr.encode() + length + value
 
 

@@ -117,7 +117,7 @@ def test_peer_that_leaves_in_the_midst_does_not_harm(large: Node) -> None:
             found = query.find(association, FIND["STUDY"], identifier_of("STUDY", {"StudyInstanceUID": ""}))
             assert next(found).code == 0xFF00
             association.abort()
-            association.dul.finish()
+            association.close()
     assert client.find("STUDY", {"StudyInstanceUID": "1.2.77"}).statuses == (0xFF00, 0x0000)
     assert "Traceback" not in large.output
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pydicom
@@ -261,6 +263,25 @@ def test_transfer_syntax_that_nobody_can_decode(client: Client) -> None:
     keys = {"SOPInstanceUID": one.sop_instance_uid}
     fetched = client.get("IMAGE", keys, [(one.sop_class_uid, IMPLICIT)], model="COMPOSITE")
     assert (fetched.status, fetched.failed_uids) == (0xA702, [one.sop_instance_uid])
+
+
+def test_a_file_of_ours_that_fails_is_one_sub_operation(make_node: Callable[..., Node], tmp_path: Path) -> None:
+    """The directory of temporary files is gone: what has to be decoded is not sent, the rest is."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    node = make_node(options={"jobs.workers": 0}).start(environment={"TMPDIR": str(temporary)})
+    client = Client(node.address)
+    [compressed] = [one for one in files.samples() if one.path.name == "JPEG2000.dcm"]
+    plain = corpus.make_study(2)
+    assert client.store(compressed, *plain) == [0] * 3
+    shutil.rmtree(temporary)
+    keys = {"SOPInstanceUID": [one.sop_instance_uid for one in (compressed, *plain)]}
+    kinds = [(compressed.sop_class_uid, EXPLICIT), (CTImageStorage, EXPLICIT)]
+    fetched = client.get("IMAGE", keys, kinds, model="COMPOSITE")
+    assert fetched.status == 0xB000
+    assert fetched.counters == {"remaining": None, "completed": 2, "failed": 1, "warning": 0}
+    assert fetched.failed_uids == [compressed.sop_instance_uid]
+    assert f"not sent sop_instance_uid={compressed.sop_instance_uid} status=0110 reason=" in node.output
 
 
 def test_pixels_that_cannot_be_decoded_do_not_stop_the_others(client: Client, tmp_path: Path) -> None:

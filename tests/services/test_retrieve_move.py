@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import threading
 import time
@@ -292,6 +293,24 @@ def test_destination_that_warns_and_fails(
     assert moved.status == 0xB000
     assert moved.counters == {"remaining": None, "completed": 1, "failed": 2, "warning": 1}
     assert sorted(moved.failed_uids) == sorted(one.sop_instance_uid for one in mixed[2:])
+
+
+def test_the_log_says_what_was_not_sent_and_why(
+    node: Node, client: Client, mixed: list, start_receiver: ReceiverFactory
+) -> None:
+    """An administrator is asked afterwards (dcm4chee-arc-light#4373, dicoogle#710)."""
+    start_receiver("FULL", {CTImageStorage: [EXPLICIT]}, respond=lambda event: 0xA700)
+    assert client.move("FULL", "STUDY", keys_of(mixed[0], "StudyInstanceUID")).status == 0xA702
+    reasons = dict(re.findall(r" not sent sop_instance_uid=(\S+) (status=.*)", node.output))
+    refused, not_accepted = (reasons[mixed[number].sop_instance_uid] for number in (0, 2))
+    assert refused == "status=A700"
+    assert not_accepted == 'status=0110 reason="the peer accepted no presentation context for the instance"'
+
+
+def test_the_log_says_why_nothing_was_sent(node: Node, client: Client, tree: list[corpus.Object]) -> None:
+    node.add_remote(Address("NOBODY", free_port()), allow=())
+    assert client.move("NOBODY", "STUDY", keys_of(tree[0], "StudyInstanceUID")).status == 0xA702
+    assert re.search(r" C-MOVE destination=NOBODY not_sent=6 problem=.*refused", node.output)
 
 
 # -- in another transfer syntax -------------------------------------------------------------------------------------

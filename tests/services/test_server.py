@@ -277,7 +277,7 @@ def test_log_names_no_patient_at_info(start_node: Callable[..., Node], dcmtk: Dc
     assert not [
         line
         for line in lines
-        if re.search("secretname|secretid|secretacc|secretstudy|othersec|conflicts|1966", line, re.I)
+        if re.search("secretname|secretid|secretacc|secretstudy|othersec|conflictsec|19660606|1966secret", line, re.I)
     ]
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from medserver.dicom import uids
+from medserver.errors import NoContextAccepted
 from medserver.wire.command_set import encode_command_set
 from medserver.wire.pdata import fragment_pieces, pdata_pieces
 from medserver.wire.requestor import Proposal
+from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, MRImageStorage, SecondaryCaptureImageStorage
 from pynetdicom.presentation import AllStoragePresentationContexts
 
@@ -21,6 +23,7 @@ from tests.services import corpus
 from tests.services.client import Client, exchange_store
 from tests.services.corpus import BIG_ENDIAN, EXPLICIT, IMPLICIT, kinds_of
 from tests.services.peer import ALL_TRANSFER_SYNTAXES
+from tests.services.retrieval import keys_of
 
 # Some data sets here are ill-formed on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:.*VR UI.*:UserWarning")
@@ -87,6 +90,32 @@ def test_every_storage_sop_class_is_stored(client: Client) -> None:
     assert found.values("NumberOfStudyRelatedInstances") == [str(len(sent))]
 
 
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+def test_uids_of_devices_that_break_the_rules(client: Client, keyword: str) -> None:
+    """Components with leading zeros, empty ones, a single one: what has such a UID is kept, found and fetched."""
+    for uid in (f"1.2.{uids.new_uid()[5:30]}.0077", f"1..2.{uids.new_uid()[5:30]}.", uids.new_uid()[5:30]):
+        sent = corpus.make_object(**{keyword: uid})
+        assert client.store(sent) == [0]
+        found = client.find("STUDY", {"StudyInstanceUID": sent.dataset.StudyInstanceUID})
+        assert found.values("StudyInstanceUID") == [sent.dataset.StudyInstanceUID]
+        keys = keys_of(sent, "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+        answers = client.get("IMAGE", keys, kinds_of([sent]))
+        assert answers.received == {sent.sop_instance_uid: (EXPLICIT, sent.encoded)}
+
+
+def test_more_than_a_mebibyte_in_front_of_the_study(client: Client) -> None:
+    """As a segmentation of 12,000 source images has it; sent again it is the same."""
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CTImageStorage, f"1.2.{'3' * 40}"
+    series = Dataset()
+    series.ReferencedInstanceSequence = [item] * 12_000
+    sent = corpus.make_object(ReferencedSeriesSequence=[series])
+    assert client.store(sent, sent) == [0, 0]
+    answers = client.get("STUDY", keys_of(sent, "StudyInstanceUID"), kinds_of([sent]))
+    assert answers.received == {sent.sop_instance_uid: (EXPLICIT, sent.encoded)}
+    assert client.find("STUDY", keys_of(sent, "StudyInstanceUID")).values("StudyInstanceUID")
+
+
 def test_private_sop_class_only_from_whom_it_is_allowed(node: Node) -> None:
     node.add_remote("VENDOR", options={"private_sop_classes": PRIVATE_SOP_CLASS})
     sent = corpus.make_object(SOPClassUID=PRIVATE_SOP_CLASS)
@@ -96,14 +125,34 @@ def test_private_sop_class_only_from_whom_it_is_allowed(node: Node) -> None:
     assert Client(node.address, "VENDOR").store(corpus.make_object(SOPClassUID=f"{PRIVATE_SOP_CLASS}.1")) != [
         0
     ]
-    received = get(Client(node.address, "VENDOR"), kinds_of([sent]), sent.sop_instance_uid)
-    assert received == {sent.sop_instance_uid: (EXPLICIT, sent.encoded)}
+    for ae_title in ("VENDOR", "STORESCU"):
+        received = get(Client(node.address, ae_title), kinds_of([sent]), sent.sop_instance_uid)
+        assert received == {sent.sop_instance_uid: (EXPLICIT, sent.encoded)}
+
+
+def test_private_sop_class_is_fetched_by_whoever_may_fetch(node: Node) -> None:
+    """Also when no entry names it any more; nobody else is its SCP, nobody that may get only is its SCU."""
+    sent = corpus.make_object(SOPClassUID=f"{PRIVATE_SOP_CLASS}.2")
+    node.add_remote("DISMANTLED", options={"private_sop_classes": sent.sop_class_uid})
+    node.add_remote("FETCHES", allow=("get",))
+    node.add_remote("FINDS", allow=("find", "move"))
+    assert Client(node.address, "DISMANTLED").store(sent) == [0]
+    node.remove_remote("DISMANTLED")
+    client = Client(node.address, "FETCHES")
+    assert get(client, kinds_of([sent]), sent.sop_instance_uid) == {sent.sop_instance_uid: (EXPLICIT, sent.encoded)}
+    with pytest.raises(NoContextAccepted):
+        client.store_raw(sent.encoded, abstract_syntax=sent.sop_class_uid, AffectedSOPInstanceUID=sent.sop_instance_uid)
+    with (
+        pytest.raises(NoContextAccepted),
+        Client(node.address, "FINDS").associated([Proposal(sent.sop_class_uid, (EXPLICIT,), as_scp=True)]),
+    ):
+        pass
 
 
 def test_data_set_that_is_broken_behind_its_identity_is_stored(client: Client) -> None:
     """An element that is longer than the data set follows: pydicom cannot read it, the bytes are kept."""
     whole = corpus.make_object(PatientID="BROKEN")
-    broken = whole.encoded + bytes.fromhex("280010005553ff00") + b"\0\0" + b"\xff" * 33
+    broken = whole.encoded + bytes.fromhex("280010005553ff00") + b"\0\0" + b"\xff" * 34
     assert send_raw(client, whole, broken) == (0, "")
     assert get(client, kinds_of([whole]), whole.sop_instance_uid)[whole.sop_instance_uid][1] == broken
     assert client.find("STUDY", {"PatientID": "BROKEN", "StudyInstanceUID": ""}).values(
@@ -173,7 +222,7 @@ def test_data_set_in_another_transfer_syntax(client: Client, stated: str, actual
 
 @pytest.mark.parametrize(
     "uid",
-    ["", "../../etc/passwd", "1.02.3", "1..2", "1.2.", "abc", "1.2.3/4", "1." * 40, "1.2.3\\1.2.4", "1.2. 3"],
+    ["", "../../etc/passwd", "..", "1.2.3a", "abc", "1.2.3/4", "1." * 40, "1.2.3\\1.2.4", "1.2. 3"],
 )
 def test_invalid_sop_instance_uid(client: Client, uid: str) -> None:
     dataset = corpus.make_dataset()
@@ -253,7 +302,7 @@ def test_peer_that_goes_away_in_the_midst_leaves_nothing(node: Node, client: Cli
         pieces += fragment_pieces(context.context_id, memoryview(sent.encoded[:30_000_000]), False, 16_384)
         association.write(pieces)
         association.abort()
-        association.dul.finish()
+        association.close()
     assert not is_found(client, sent.sop_instance_uid)
     node.server.wait_for(lambda: not list(node.data.rglob("*.part")), what="the end of the temporary file")
 
@@ -365,7 +414,7 @@ def test_killed_right_after_success(start_node: Callable[..., Node]) -> None:
             node.kill()
             assert code == 0
             association.abort()
-            association.dul.finish()
+            association.close()
         node.start()
         found = client.find("STUDY", {"StudyInstanceUID": sent.dataset.StudyInstanceUID, "PatientID": ""})
         assert found.values("PatientID") == ["CORPUS"]

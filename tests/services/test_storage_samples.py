@@ -37,7 +37,7 @@ def header(path: Path) -> Dataset:
 
 
 def bytes_of(instances: Iterable[Sample]) -> dict[str, tuple[str, bytes]]:
-    return {one.sop_instance_uid: (one.transfer_syntax_uid, one.data_set()) for one in instances}
+    return {one.sop_instance_uid: (one.transfer_syntax_uid, one.sent()) for one in instances}
 
 
 @pytest.fixture(scope="module")

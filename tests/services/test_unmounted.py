@@ -164,7 +164,8 @@ def test_a_disk_is_let_go_of_and_taken_again_while_the_node_runs(node: Node, cli
     disk.rename(store)
     assert node.cli("store", "attach", "main").exit_code == 0
     wait_until(lambda: client.store(*make_study(1)) == [0], what="the volume to be taken again")
-    assert fetch(client, stored) == sorted(one.sop_instance_uid for one in stored)
+    every = sorted(one.sop_instance_uid for one in stored)
+    wait_until(lambda: fetch(client, stored) == every, what="every process to take it again")
     assert node.cli("doctor").output.count("detached") == 0
 
 

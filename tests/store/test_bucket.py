@@ -114,7 +114,9 @@ def test_a_silent_service_costs_one_timeout_and_is_then_left_alone(s3, caplog):
 def test_a_service_that_is_not_there_is_no_damage(s3):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    for ask in (lambda volume: volume.stat(PATH), lambda volume: list(volume.walk()), lambda volume: volume.sweep()):
+    for ask in (
+        lambda volume: volume.stat(PATH), lambda volume: list(volume.walk()), lambda volume: volume.remove_unfinished()
+    ):
         with pytest.raises(StoreFailure) as raised:
             ask(volume_at(s3, endpoint))
         assert not isinstance(raised.value, DamagedObject)
@@ -165,10 +167,10 @@ def test_an_interrupted_large_object_is_not_seen_and_swept_later(s3):
     with volume._connection.asking("finish the parts"):
         writer._parts.close()  # and here the process has died
     assert list(volume.walk()) == []
-    assert volume.sweep() == 0  # somebody may be writing it
+    assert volume.remove_unfinished() == 0  # somebody may be writing it
     later = BucketVolume("far", s3.place("interrupted"), request_max_s=60, abandoned_after=-timedelta(hours=1))
-    assert later.sweep() == 1
-    assert later.sweep() == 0
+    assert later.remove_unfinished() == 1
+    assert later.remove_unfinished() == 0
 
 
 def test_large_objects_leave_no_temporary_ones(s3):

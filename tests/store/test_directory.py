@@ -257,17 +257,17 @@ def test_sweep_spares_the_living_and_removes_what_the_dead_left(tmp_path):
     own = volume.create(META)
     own.write(BIG)
     assert len(leftovers(tmp_path)) == 3
-    assert volume.sweep() == 0
+    assert volume.remove_unfinished() == 0
     dead.kill()
     dead.join(60)
-    assert volume.sweep() == 1
+    assert volume.remove_unfinished() == 1
     assert len(leftovers(tmp_path)) == 2
     finish[1].set()
     living.join(60)
     assert living.exitcode == 0
     volume.verify(own.seal(SEALED_AT))
     assert len(list(volume.walk())) == 2
-    assert volume.sweep() == 0
+    assert volume.remove_unfinished() == 0
     volume.close()
     assert [path.name for path in (tmp_path / "incoming").iterdir()] == ["lock"]
 
@@ -323,7 +323,7 @@ def test_foreign_files_do_not_disturb_and_stay(tmp_path):
         (tmp_path / name).write_bytes(b"foreign")
     (tmp_path / "2027").write_bytes(b"a file where a directory should be")
     assert list(volume.walk()) == [stored.path]
-    assert volume.sweep() == 0
+    assert volume.remove_unfinished() == 0
     assert all((tmp_path / name).exists() for name in foreign)
 
 
@@ -346,7 +346,7 @@ def test_symbolic_links_are_not_followed_to_an_object(tmp_path):
 def test_reading_an_unused_volume_makes_nothing(tmp_path):
     volume = DirectoryVolume("main", tmp_path / "store")
     assert list(volume.walk()) == []
-    assert volume.sweep() == 0
+    assert volume.remove_unfinished() == 0
     assert not (tmp_path / "store").exists()
 
 

@@ -88,7 +88,7 @@ WRITES: dict[str, Callable[[DirectoryVolume, str], object]] = {
     "batch": lambda volume, path: volume.batch().__enter__(),
     "note": lambda volume, path: volume.note("tombstones", b"x\n"),
     "backup": lambda volume, path: volume.backups.put("name", [b"x"]),
-    "tend": lambda volume, path: volume.tend(2),
+    "maintain": lambda volume, path: volume.maintain(2),
 }
 READS: dict[str, Callable[[DirectoryVolume, str], object]] = {
     "open": lambda volume, path: volume.open(path),
@@ -97,7 +97,7 @@ READS: dict[str, Callable[[DirectoryVolume, str], object]] = {
     "walk": lambda volume, path: list(volume.walk()),
     "notes": lambda volume, path: list(volume.notes("tombstones")),
     "backups": lambda volume, path: volume.backups.names(),
-    "sweep": lambda volume, path: volume.sweep(),
+    "remove_unfinished": lambda volume, path: volume.remove_unfinished(),
 }
 
 
@@ -235,7 +235,7 @@ def test_a_full_disk_is_a_state_and_its_space_is_really_used(disk, caplog):
     volume = DirectoryVolume("main", disk.path, journaled=True)  # whose segments have 32 MiB
     volume.mark(MARKER)
     volume.attach(MARKER)
-    volume.tend(2)
+    volume.maintain(2)
     count = 0
     with pytest.raises(OutOfResources):
         while True:

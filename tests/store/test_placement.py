@@ -42,20 +42,20 @@ def test_an_object_that_cannot_be_placed_holds_up_no_other_and_no_start(tmp_path
     volume._journal.seal()
     in_the_way = block(tmp_path, stored[1].path)
     with pytest.raises(StoreFailure):
-        volume.settle()
+        volume.place_all()
     assert len(in_journal(tmp_path)) == 1
     assert all((tmp_path / one.path).is_file() for one in stored if one is not stored[1])
     assert len([one for one in caplog.records if "cannot be placed" in one.getMessage()]) == 1
     volume.close()
     later = open_volume(tmp_path)  # as the next start does
-    assert later.sweep() == 0
+    assert later.remove_unfinished() == 0
     put(later, b"x")
     with pytest.raises(StoreFailure):  # it is not gone as long as the journal has it
         later.delete(stored[0].path)
     (in_the_way / "in the way").rmdir()
     in_the_way.rmdir()
     assert content(later, stored[1].path) == META + bytes([1]) * 100_000
-    later.settle()
+    later.place_all()
     assert in_journal(tmp_path) == []
     for one in stored:
         later.verify(one)
@@ -69,7 +69,7 @@ def test_it_is_tried_again_later_not_each_time(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(placement, "QUIET_S", -1.0)
     for _ in range(5):
         with pytest.raises(StoreFailure):
-            volume.tend()
+            volume.maintain()
     assert len([one for one in caplog.records if "cannot be placed" in one.getMessage()]) == 1
 
 
@@ -97,12 +97,12 @@ def test_what_was_in_place_when_a_flush_failed_is_placed_anew(tmp_path):
     before = target.stat().st_ino
     files.fails = True
     with pytest.raises(StoreFailure):
-        volume.settle()
+        volume.place_all()
     assert not target.exists()
     assert content(volume, stored.path) == META + b"kept"
     files.fails = False
     held = os.open(tmp_path, os.O_RDONLY)
-    volume.settle()
+    volume.place_all()
     os.close(held)
     assert target.read_bytes() == META + b"kept" and (target.stat().st_ino != before or target.stat().st_nlink == 1)
 
@@ -134,7 +134,7 @@ def test_the_descriptor_of_a_flush_is_opened_before_the_first_write(tmp_path):
     files = Recorded()
     volume = open_volume(tmp_path, files)
     stored = [put(volume, bytes([number]) * 1000) for number in range(3)]
-    volume.settle()
+    volume.place_all()
     copies = open_volume(tmp_path / "near", files := Recorded(), journaled=False)
     with copies.batch() as create:
         for number, one in enumerate(stored):
@@ -165,7 +165,7 @@ def test_objects_are_placed_where_files_cannot_be_copied_by_the_system(tmp_path,
     WithoutCopying.number = number
     volume = open_volume(tmp_path, WithoutCopying())
     stored = put(volume, bytes(range(256)) * 300)
-    volume.settle()
+    volume.place_all()
     assert (tmp_path / stored.path).read_bytes() == META + bytes(range(256)) * 300
 
 
@@ -201,10 +201,10 @@ def test_a_segment_that_becomes_a_spare_is_not_read_any_more(tmp_path, monkeypat
     """It is written over from then on, under the eyes of who reads."""
     monkeypatch.setattr(placement, "QUIET_S", -1.0)
     volume = open_volume(tmp_path)
-    volume.tend(1)
+    volume.maintain(1)
     stored = put(volume, b"kept")
     reader = open_volume(tmp_path, files := Overtaken(), journaled=False)
-    files.meanwhile = volume.settle
+    files.meanwhile = volume.place_all
     with reader.open(stored.path) as file:
         assert file.read() == META + b"kept"
         assert os.fstat(file.fileno()).st_size == len(META) + 4  # the file in its place

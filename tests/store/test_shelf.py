@@ -39,7 +39,7 @@ def test_a_shelf(volume: Volume) -> None:
     for name in [*contents, "another"]:
         shelf.delete(name)
     assert shelf.names() == []
-    assert volume.sweep() == 0
+    assert volume.remove_unfinished() == 0
 
 
 def _failing() -> Iterator[bytes]:

@@ -20,7 +20,7 @@ def written(writer):
 def test_a_copy_replaces_what_is_bad(site):
     volume = site.open()
     stored = written(volume.create(b"meta"))
-    volume.settle()
+    volume.place_all()
     site.overwrite(stored.path, b"metaDATA SET")
     with pytest.raises(DamagedObject):
         written(volume.create(b"meta", stored.path))

@@ -164,7 +164,7 @@ def test_walk_is_sorted_and_resumes_anywhere(volume):
 @pytest.mark.parametrize("damage", ["meta", "data", "shorter", "longer"])
 def test_verify_finds_every_damage(volume, site, damage):
     stored = put(volume, b"data set " * 1000)
-    volume.settle()
+    volume.place_all()
     whole = bytearray(content(volume, stored.path))
     if damage == "meta":
         whole[3] ^= 1
@@ -211,7 +211,7 @@ def test_a_copy_lies_at_the_path_that_is_given(volume, site, data_set):
 @pytest.mark.parametrize("other", ["meta", "data", "shorter"])
 def test_nothing_else_at_the_path_is_overwritten(volume, site, data_set, other):
     path = put(volume, data_set).path
-    volume.settle()
+    volume.place_all()
     there = {"meta": b"?" + META[1:] + data_set, "data": META + b"?" + data_set[1:], "shorter": META + data_set[:-1]}
     site.overwrite(path, there[other])
     with pytest.raises(errors.DamagedObject):
@@ -262,5 +262,5 @@ def test_a_large_object_is_read_in_any_order(volume):
 
 def test_sweep_leaves_objects(volume):
     stored = put(volume, b"x")
-    assert volume.sweep() == 0
+    assert volume.remove_unfinished() == 0
     volume.verify(stored)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
+from medserver.config import SERVICES, Remote
 from medserver.wire.acceptor import Acceptor, bind, listen
 from medserver.wire.admission import Admission, AdmissionLimits
 from medserver.wire.command_set import NO_DATA_SET, RESPONSE, encode_command_set
 from medserver.wire.requestor import Address
+
+
+REMOTE = Remote("REQUESTOR", "REQUESTOR", None, None, (), frozenset(SERVICES))
+"""An entry that may use everything."""
 
 
 def success(message) -> bytes:

@@ -11,10 +11,10 @@ from medserver.dicom import uids
 from medserver.scu import verification
 from medserver.wire.association import Association
 from medserver.wire.limits import WireLimits
-from medserver.wire.negotiation import Acceptance, Support
+from medserver.wire.negotiation import Support, negotiate
 from medserver.wire.requestor import associate
 from tests.peers.process import wait_until
-from tests.wire.serving import running, success
+from tests.wire.serving import REMOTE, running, success
 
 LIMITS = WireLimits(acse_timeout_s=5.0, network_timeout_s=5.0, dimse_timeout_s=5.0)
 
@@ -32,8 +32,8 @@ class Observer:
         self.acceptor: Association | None = None
         self.established = threading.Event()
 
-    def negotiate(self, association):
-        return Acceptance(None, lambda uid: Support(frozenset([uids.IMPLICIT_VR_LITTLE_ENDIAN])))
+    def negotiate(self, request, address):
+        return negotiate(request, "ACCEPTOR", REMOTE, lambda remote, uid: Support({uids.IMPLICIT_VR_LITTLE_ENDIAN: 0}))
 
     def serve(self, association):
         self.acceptor = association

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from medserver.wire.accepted_association import AssociationState
 from medserver.wire.admission import Admission, AdmissionLimits
 
 
@@ -12,7 +13,7 @@ class Visitor:
 
     def __init__(self):
         self.interrupted = False
-        self.idle = True
+        self.state = AssociationState.IDLE
 
     def interrupt(self, force=False):
         self.interrupted = True
@@ -21,9 +22,9 @@ class Visitor:
 def test_the_oldest_silent_connection_of_the_busiest_address_makes_room():
     admission = Admission(AdmissionLimits(waiting_max=3))
     lone, *busy = visitors = [Visitor() for _ in range(4)]
-    admission.enter(lone, "10.0.0.1")
+    admission.add(lone, "10.0.0.1")
     for visitor in busy:
-        admission.enter(visitor, "10.0.0.2")
+        admission.add(visitor, "10.0.0.2")
     assert [visitor.interrupted for visitor in visitors] == [False, True, False, False]
     assert not admission.establish(busy[0], "CT1")
     assert admission.establish(lone, "CT2")
@@ -37,10 +38,10 @@ def test_limits_count_established_associations_only():
     outcomes = []
     for ae_title, address in [("A", "1"), ("A", "2"), ("A", "3"), ("B", "1"), ("C", "1"), ("C", "2")]:
         visitor = Visitor()
-        admission.enter(visitor, address)
+        admission.add(visitor, address)
         outcomes.append(admission.establish(visitor, ae_title))
         if not outcomes[-1]:
-            admission.leave(visitor)
+            admission.remove(visitor)
     assert outcomes == [True, True, False, True, False, False]
     assert admission.counts == (0, 3)
 
@@ -49,21 +50,21 @@ def test_leaving_makes_room_and_empties():
     admission = Admission(AdmissionLimits(associations_max=1, reserved_per_ae=0))
     first, second = Visitor(), Visitor()
     for visitor in (first, second):
-        admission.enter(visitor, "1")
+        admission.add(visitor, "1")
     assert admission.establish(first, "A") and not admission.establish(second, "A")
-    admission.leave(first)
+    admission.remove(first)
     assert admission.establish(second, "A")
     assert not admission.wait_until_empty(time.monotonic() + 0.01)
-    admission.leave(second)
+    admission.remove(second)
     assert admission.wait_until_empty(time.monotonic() + 0.01)
 
 
 def test_only_the_idle_are_interrupted_first():
     admission = Admission(AdmissionLimits())
     idle, busy = Visitor(), Visitor()
-    busy.idle = False
+    busy.state = AssociationState.PERFORMING
     for visitor in (idle, busy):
-        admission.enter(visitor, "1")
+        admission.add(visitor, "1")
         assert admission.establish(visitor, "A")
     admission.interrupt_idle()
     assert (idle.interrupted, busy.interrupted) == (True, False)

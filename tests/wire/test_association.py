@@ -5,9 +5,13 @@ What other implementations make of it is tested in tests/services.
 
 from __future__ import annotations
 
+import io
+import select
 import socket
 import struct
 import threading
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -17,14 +21,15 @@ from medserver.scu import verification
 from medserver.wire.admission import AdmissionLimits
 from medserver.wire.command_set import CommandField, encode_command_set
 from medserver.wire.limits import WireLimits
-from medserver.wire.negotiation import CALLING_AE_TITLE_NOT_RECOGNISED, Acceptance, Support
+from medserver.wire.negotiation import Support, negotiate
 from medserver.wire.pdata import pdata_pieces
 from medserver.wire.requestor import Address, Proposal, associate
-from tests.wire.serving import running, success
+from tests.wire.serving import REMOTE, running, success
 
 LIMITS = WireLimits(acse_timeout_s=1.0, network_timeout_s=1.0, dimse_timeout_s=5.0, drain_max_bytes=1_000_000)
 SYNTAXES = (uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN)
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+SUPPORT = Support(dict.fromkeys(SYNTAXES, 0))
 
 ABORT = b"\x07\0\0\0\0\x04\0\0"
 ABORTED_BY_USER, ABORTED_BY_PROVIDER, INVALID_PDU_PARAMETER_VALUE = (0, 0), (2, 0), (2, 6)
@@ -36,20 +41,20 @@ class CountingPolicy:
 
     def __init__(self):
         self.received: list[tuple[int, int]] = []
+        self.fragments: list[int] = []
         self.failures: list[str] = []
         self.ended = threading.Semaphore(0)
 
-    def negotiate(self, association):
-        if association.requestor.ae_title == "NOBODY":
-            return CALLING_AE_TITLE_NOT_RECOGNISED
-        served = {uids.VERIFICATION, CT_IMAGE_STORAGE}
-        return Acceptance(None, lambda uid: Support(frozenset(SYNTAXES)) if uid in served else None)
+    def negotiate(self, request, address):
+        served = {uids.VERIFICATION: SUPPORT, CT_IMAGE_STORAGE: SUPPORT}
+        remote = None if request.calling_ae_title == "NOBODY" else REMOTE
+        return negotiate(request, "ACCEPTOR", remote, lambda remote, uid: served.get(uid))
 
     def serve(self, association):
         try:
             while (message := association.next_message()) is not None:
-                size = sum(len(fragment) for fragment in message.fragments())
-                self.received.append((message.command_field, size))
+                self.fragments = [len(fragment) for fragment in message.fragments()]
+                self.received.append((message.command_field, sum(self.fragments)))
                 association.send_message(message.context_id, success(message))
         except AssociationAborted as error:
             self.failures.append(str(error))
@@ -155,6 +160,29 @@ def test_the_order_of_the_proposal_decides_on_the_transfer_syntax(address):
     association.release()
 
 
+@pytest.mark.parametrize("length", [512, 513, 1023, 4097, 16_383, 65_535, 131_071, 131_073])
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_fragments_are_even_whatever_length_the_peer_announces(policy, tmp_path, length, in_memory):
+    """PS3.8 E.1: DCMTK ends the association at an odd one; what comes is whole and no longer than announced."""
+    data_set = bytes(range(256)) * 1500
+    with running(policy, replace(LIMITS, pdu_length_max=length)) as address:
+        association = _associate(address, Proposal(CT_IMAGE_STORAGE, SYNTAXES))
+        command_set = encode_command_set({
+            "AffectedSOPClassUID": CT_IMAGE_STORAGE,
+            "CommandField": CommandField.C_STORE,
+            "MessageID": 7,
+            "CommandDataSetType": 1,
+        })
+        if in_memory:
+            association.send_message(1, command_set, data_set)
+        else:
+            association.send_file(1, command_set, io.BytesIO(data_set), len(data_set))
+        association.wait_response(CommandField.C_STORE, 7, 5.0)
+        association.release()
+    assert policy.received == [(CommandField.C_STORE, len(data_set))]
+    assert all(size % 2 == 0 for size in policy.fragments)
+
+
 @pytest.mark.parametrize("received", [b"", b"\x01", b"\x01\x00\x00\x00"], ids=["nothing", "a byte", "half a header"])
 def test_a_silent_connection_is_closed_after_the_acse_timeout(address, received):
     with socket.create_connection((address.host, address.port)) as sock:
@@ -219,6 +247,45 @@ def test_an_endless_command_set_aborts(address):
     assert _abort(sock) == INVALID_PDU_PARAMETER_VALUE
 
 
+def _goes_on(sock: socket.socket, pdu: bytes) -> bytes:
+    """Send a PDU now and then until there is an answer; return that."""
+    with sock:
+        deadline = time.monotonic() + 8.0
+        while not select.select([sock], [], [], 0.1)[0]:
+            assert time.monotonic() < deadline, "still waited for"
+            sock.sendall(pdu)
+        return sock.recv(10)
+
+
+def test_a_command_set_of_empty_fragments_misses_its_deadline(address):
+    """Each is something from the peer, and none brings it nearer to the end."""
+    empty = struct.pack(">BBIIBB", 4, 0, 6, 2, 1, 1)
+    assert _goes_on(_raw_association(address), empty) == ABORT + bytes(ABORTED_BY_PROVIDER)
+
+
+@pytest.mark.parametrize("with_cancels", [True, False])
+def test_a_response_has_one_deadline(with_cancels):
+    """A peer that sends a C-CANCEL now and then, or a response a byte at a time, does not answer any later."""
+    limits = replace(LIMITS, dimse_timeout_s=1.0)
+    responses: list[str] = []
+
+    class Asking(CountingPolicy):
+        def serve(self, association):
+            try:
+                association.wait_response(CommandField.C_STORE, 1, limits.dimse_timeout_s)
+            except AssociationAborted as error:
+                responses.append(str(error))
+                raise
+
+    command_set = encode_command_set({"CommandField": CommandField.C_CANCEL, "MessageIDBeingRespondedTo": 9})
+    cancel = b"".join(pdata_pieces(1, command_set, True, 16384))
+    with running(Asking(), limits) as address:
+        empty = struct.pack(">BBIIBB", 4, 0, 6, 2, 1, 1)
+        answer = _goes_on(_raw_association(address), cancel if with_cancels else empty)
+    assert answer == ABORT + bytes(ABORTED_BY_PROVIDER)
+    assert responses in (["the peer is too slow"], ["the peer is silent"])
+
+
 def test_a_peer_that_stops_within_a_data_set_is_aborted(address, policy):
     sock = _raw_association(address)
     command_set = encode_command_set({
@@ -249,4 +316,4 @@ def test_stopping_ends_open_associations_quickly(policy):
     for association in associations:
         with pytest.raises(AssociationAborted):
             verification.echo(association)
-        association.dul.finish()
+        association.close()

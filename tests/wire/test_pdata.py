@@ -25,11 +25,12 @@ def take_apart(pieces) -> list[tuple[int, int, int, bytes]]:
     return fragments
 
 
-@given(st.binary(max_size=3000), st.integers(7, 600), st.booleans())
+@given(st.binary(max_size=3000), st.integers(8, 600), st.booleans())
 def test_a_value_becomes_fragments_of_which_the_last_is_marked(value, pdu_length, is_command):
     fragments = take_apart(pdata_pieces(5, value, is_command, pdu_length))
     assert b"".join(fragment for *_, fragment in fragments) == value
     assert all(length <= pdu_length for length, *_ in fragments)
+    assert all(len(fragment) % 2 == 0 for *_, fragment in fragments[:-1])  # PS3.8 E.1
     assert all(context_id == 5 for _, context_id, *_ in fragments)
     controls = [control for _, _, control, _ in fragments]
     assert controls == [int(is_command)] * (len(fragments) - 1) + [int(is_command) | 2]

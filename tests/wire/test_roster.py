@@ -23,7 +23,7 @@ def in_child(work) -> None:
 def test_what_one_process_writes_another_one_reads():
     roster = Roster(processes=2, rows=10)
     here = roster.place(0)
-    in_child(lambda: roster.place(1).enter("association", "CT1", "10.0.0.1"))
+    in_child(lambda: roster.place(1).add("association", "CT1", "10.0.0.1"))
     assert here.established() == [(checksum("CT1"), checksum("10.0.0.1"))]
     roster.forget(1)
     assert here.established() == []
@@ -36,14 +36,14 @@ def test_a_limit_counts_the_associations_of_all_processes():
     def two_associations() -> None:
         elsewhere = Admission(limits, roster.place(1))
         for visitor in (Visitor(), Visitor()):
-            elsewhere.enter(visitor, "10.0.0.1")
+            elsewhere.add(visitor, "10.0.0.1")
             assert elsewhere.establish(visitor, "CT1")
 
     in_child(two_associations)
     here = Admission(limits, roster.place(0))
     late, other = Visitor(), Visitor()
     for visitor in (late, other):
-        here.enter(visitor, "10.0.0.1")
+        here.add(visitor, "10.0.0.1")
     assert not here.establish(late, "CT1")
     assert here.establish(other, "CT2")
 
@@ -51,11 +51,11 @@ def test_a_limit_counts_the_associations_of_all_processes():
 def test_rows_are_used_again():
     place = Roster(processes=1, rows=2).place(0)
     for number in range(10):
-        assert place.enter(number, "CT1", "10.0.0.1")
-        assert place.enter(-number - 1, "CT1", "10.0.0.1")
-        assert not place.enter("one too many", "CT1", "10.0.0.1")
-        place.leave(number)
-        place.leave(-number - 1)
+        assert place.add(number, "CT1", "10.0.0.1")
+        assert place.add(-number - 1, "CT1", "10.0.0.1")
+        assert not place.add("one too many", "CT1", "10.0.0.1")
+        place.remove(number)
+        place.remove(-number - 1)
     assert place.established() == []
 
 

@@ -21,7 +21,8 @@ from medserver.index.nodes.exclusive import exclusively
 from medserver.index.nodes.sight import look_at_nodes
 from medserver.node import Node, exclusive_node, open_node
 from medserver.server.registration import register
-from medserver.services.responses import status_of
+from medserver.services.responses import answer_to
+from medserver.wire.command_set import CommandField
 from tests.archive.conftest import receive
 from tests.peers.command_line import Invoked, invoke
 from tests.peers.files import make_small, samples
@@ -118,7 +119,7 @@ def test_nothing_is_stored_during_a_restore(opened: Callable[..., Node], url: st
     with exclusively(url, tmp_path / "b", "restore"):
         with pytest.raises(IndexLocked) as refused:
             receive(node, second)
-        assert status_of(refused.value) == 0xA700
+        assert answer_to(refused.value, CommandField.C_STORE).code == 0xA700
     assert len(list((tmp_path / "store").rglob("*.dcm"))) == 1, "a file that nobody knows"
 
 

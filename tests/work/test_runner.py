@@ -73,6 +73,18 @@ def test_a_bug_takes_only_its_own_job_with_it(node: Node) -> None:
     assert [(job.payload["n"], job.last_error) for job in jobs(node)] == [(2, "internal error: KeyError: 'size'")]
 
 
+def test_a_bug_behind_the_last_one_takes_none_with_it(node: Node) -> None:
+    """What came of them is written: else all would be done again when their lease has run out."""
+
+    def copy(node: Node, batch: Batch) -> Iterator[Outcome]:
+        yield from map(done, batch)
+        raise KeyError("size")
+
+    node.index.add_jobs(TEN[:4])
+    runner(node, copy).run_due()
+    assert jobs(node) == []
+
+
 def test_back_off_and_death(node: Node, clock: Clock) -> None:
     def copy(node: Node, batch: Batch) -> Iterator[Outcome]:
         return (failed(job, f"attempt {job.attempts}") for job in batch)
@@ -147,13 +159,13 @@ def test_what_others_can_do_is_left_to_them(node: Node) -> None:
 
 def test_what_comes_periodically(node: Node, clock: Clock) -> None:
     seen: list[object] = []
-    periodic = (Periodic("nightly", "copy", 60, {"all": True}, "A"),)
-    worker = runner(node, lambda node, batch: seen.append(batch[0].payload), periodic)
+    periodic = (Periodic("nightly", "copy", 60, "A"),)
+    worker = runner(node, lambda node, batch: seen.append(batch.destination), periodic)
     for _ in range(3):
         worker.run_due()
         worker.run_due()
         clock.advance(60)
-    assert seen == [{"all": True}] * 3
+    assert seen == ["A"] * 3
 
 
 def test_other_lanes_get_their_turn(node: Node) -> None:

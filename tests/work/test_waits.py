@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from medserver.destinations import PAUSE_MAX_S
 from medserver.index import Job, Lane, NewJob
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.node import Node
-from medserver.work.kinds import JOB_KINDS, REST_MAX_S, Backoff, JobKind, Periodic
+from medserver.work.kinds import JOB_KINDS, Backoff, JobKind, Periodic
 from medserver.work.runner import Runner
 from tests.clock import Clock
 from tests.work.conftest import OpenNode, write_config
@@ -105,12 +106,12 @@ def test_a_lease_is_extended_though_the_clock_went_back(node: Node, clock: Clock
 def test_a_destination_that_rests(node: Node, clock: Clock) -> None:
     node.index.add_jobs([NewJob("copy", {}, "A")])
     clock.advance(AHEAD_S)
-    node.index.jobs.rest(LANE, "nobody answers", lambda failures: clock.after(300))
+    node.index.jobs.leave_alone([LANE], "nobody answers", lambda failures: clock.after(300))
     clock.advance(-AHEAD_S)
     assert run(node, KIND) == 0
     [state] = node.index.jobs.lanes()
-    assert state.rests_until == clock.after(REST_MAX_S)
-    clock.advance(REST_MAX_S)
+    assert state.paused_until == clock.after(PAUSE_MAX_S)
+    clock.advance(PAUSE_MAX_S)
     assert run(node, KIND) == 1
 
 
@@ -129,4 +130,4 @@ def test_no_kind_waits_for_ever(node: Node) -> None:
     for kind in JOB_KINDS:
         waits = kind.waits(node.config.current)
         assert max(waits.first_s, waits.again_s, waits.lease_s) < AHEAD_S, kind.name
-    assert timedelta(seconds=REST_MAX_S) < timedelta(hours=1)
+    assert timedelta(seconds=PAUSE_MAX_S) < timedelta(hours=1)

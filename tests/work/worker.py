@@ -17,7 +17,7 @@ from medserver.server import heartbeat, work
 from medserver.work import runner
 from medserver.work.kinds import Backoff, JobKind, Periodic
 
-SWEEP_INTERVAL_S = 0.1
+REMOVE_UNFINISHED_INTERVAL_S = 0.1
 LEASE_S = 1.0
 
 
@@ -63,9 +63,18 @@ def kinds(notes: Log) -> tuple[JobKind, ...]:
     quick = Backoff(first_s=0.05, longest_s=0.2)
     return (
         JobKind("note", note, lease_s=LEASE_S, concurrency=3, destination_concurrency=2, batch_max=5, backoff=quick),
-        JobKind("ordered", note, lease_s=LEASE_S, concurrency=6, destination_concurrency=4, batch_max=3, backoff=quick),
+        JobKind(
+            "ordered",
+            note,
+            lease_s=LEASE_S,
+            concurrency=6,
+            destination_concurrency=4,
+            batch_max=3,
+            backoff=quick,
+            is_for_remote=True,
+        ),
         JobKind("single", note, lease_s=LEASE_S, concurrency=1, destination_concurrency=1, backoff=quick),
-        JobKind("patient", patient, lease_s=60),
+        JobKind("patient", patient, lease_s=60, is_for_remote=True),
         JobKind("stubborn", stubborn, lease_s=60),
     )
 
@@ -84,8 +93,8 @@ def main(config: Path, history: Path, log_path: Path, *options: str) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     log.configure(stream=os.fdopen(output, "w", buffering=1))
-    interval_s = 60.0 if "no sweep" in options else SWEEP_INTERVAL_S
+    interval_s = 60.0 if "no sweep" in options else REMOVE_UNFINISHED_INTERVAL_S
     runner.Runner.__init__.__kwdefaults__["sweep_interval_s"] = interval_s
-    heartbeat.Heartbeat.__init__.__defaults__ = (SWEEP_INTERVAL_S,)
+    heartbeat.Heartbeat.__init__.__defaults__ = (REMOVE_UNFINISHED_INTERVAL_S,)
     periodic = (Periodic("tick", "single", 0.3),) if "periodic" in options else ()
     work(ConfigFile(config), kinds(Log(history)), periodic)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
-from medserver.errors import ResourceLimitation
-from medserver.index.commitments.records import NewCommitment, StoredCommitment
+from medserver.errors import OutOfResources
+from medserver.index.commitments.records import OUTSTANDING, NewCommitment, StoredCommitment
 from medserver.index.commitments.table import CommitmentTable
 from medserver.index.database.access import Access, AddJobs
 from medserver.index.jobs.records import NewJob
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Accepted(NamedTuple):
-    """The number of a transaction, and whether it was not there before."""
+    """The number of a transaction, and whether it begins (anew) with this request; else its report is to come."""
 
     number: int
     is_new: bool
@@ -55,8 +55,9 @@ class Commitments:
     def accept(self, new: NewCommitment, job_of: Callable[[int], NewJob], outstanding_max: int) -> Accepted:
         """Add what a peer asks, and the job that follows from it, in one transaction.
 
-        The same request again changes nothing. Another one under a Transaction UID that is taken is added with the
-        Failure Reason 0131 for all its instances.
+        The same request again changes nothing as long as its report is to come. Once that was acknowledged or given up
+        the transaction begins anew: the peer has lost the report, and what was safe then may not be so now. Another
+        request under a Transaction UID that is taken is added with the Failure Reason 0131 for all its instances.
 
         Parameters
         ----------
@@ -70,7 +71,7 @@ class Commitments:
 
         Raises
         ------
-        ResourceLimitation
+        OutOfResources
             There are so many.
         """
         now, fingerprint = self._access.clock(), new.fingerprint()
@@ -79,15 +80,18 @@ class Commitments:
         def perform(connection: Any, add_jobs: AddJobs) -> Accepted:
             self._table.lock(connection, new.role, new.ae_title)
             present = self._table.with_uid(connection, new.role, new.ae_title, new.transaction_uid)
-            if fingerprint in present:
-                return Accepted(present[fingerprint], False)
+            number = present.get(fingerprint)
+            if number is not None and self._is_awaited(connection, number):
+                return Accepted(number, False)
             given_up.clear()
             if self._table.outstanding(connection, new.role, new.ae_title) >= outstanding_max:
                 given_up.update(self._table.give_up(connection, now, now - ROOM_AFTER, new.ae_title))
             if not given_up and self._table.outstanding(connection, new.role, new.ae_title) >= outstanding_max:
-                raise ResourceLimitation(f"{outstanding_max} requests for storage commitment are unfinished")
-            reason = status.DUPLICATE_TRANSACTION_UID if present else None
-            number = self._table.add(connection, new, now, reason)
+                raise OutOfResources(f"{outstanding_max} requests for storage commitment are unfinished")
+            if number is None:
+                number = self._table.add(connection, new, now, status.DUPLICATE_TRANSACTION_UID if present else None)
+            else:
+                self._table.begin_anew(connection, number, now, new.held)
             add_jobs([job_of(number)])
             return Accepted(number, True)
 
@@ -95,6 +99,11 @@ class Commitments:
         accepted = self._access.transact(perform, flushed=True)
         _tell_given_up(given_up)
         return accepted
+
+    def _is_awaited(self, connection: Any, number: int) -> bool:
+        """Tell whether the report of a transaction is still to come."""
+        stored = self._table.get(connection, number)
+        return stored is not None and stored.state in OUTSTANDING and not stored.is_given_up
 
     def undecided(self, number: int, after: int = -1) -> dict[int, Reference]:
         """Return the next instances after a position of which nobody knows yet whether they are safe, by position."""

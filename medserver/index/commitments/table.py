@@ -5,6 +5,7 @@ How a state leads to the next::
     a peer asks us:   pending --all instances decided--> checked --acknowledged--> reported
     we ask a peer:    pending --its report--> reported
                       pending --its refusal--> refused
+    and again:        reported, given up --the same request--> pending
 """
 
 from __future__ import annotations
@@ -14,23 +15,26 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from peewee import SQL, Query, fn
+
+from medserver.dicom import status
 from medserver.dicom.storage_commitment import Reference
 from medserver.index.commitments.records import NewCommitment, StoredCommitment
 from medserver.index.database.backend import Backend
+from medserver.index.database.models import CommitmentInstances as Instances
+from medserver.index.database.models import Commitments
 from medserver.index.database.moments import from_text, to_text
+from medserver.index.database.statements import PARAMETER, insertion, spelled, statement
 
 ROWS_PER_INSERT = 200
 PAGE_ROWS = 500
 
-_COLUMNS = "id, role, transaction_uid, ae_title, remote, state, held, requested_at, finished_at"
-_OF = "FROM commitment_instances WHERE commitment = commitments.id"
-_SELECT = (
-    f"SELECT {_COLUMNS}, (SELECT COUNT(*) {_OF}), (SELECT COUNT(*) {_OF} AND reason = 0), "
-    f"(SELECT COUNT(*) {_OF} AND reason <> 0) FROM commitments"
-)
-_INSERT_INSTANCES = (
-    "INSERT INTO commitment_instances (commitment, position, sop_class_uid, sop_instance_uid, reason) VALUES "
-)
+_REQUEST = ("role", "transaction_uid", "ae_title", "remote", "fingerprint", "held", "requested_at")
+_INSTANCE = ("commitment", "position", "sop_class_uid", "sop_instance_uid", "reason")
+_IS_THIS = Commitments.id == PARAMETER
+_IS_OPEN = Commitments.state.in_(("pending", "checked"))
+_IS_UNREPORTED = _IS_OPEN & Commitments.finished_at.is_null()
+_IS_NEXT = (Instances.commitment == PARAMETER) & (Instances.position > PARAMETER)
 
 
 class CommitmentTable:
@@ -44,55 +48,103 @@ class CommitmentTable:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        sql = backend.sql
-        self._insert = sql(
-            "INSERT INTO commitments (role, transaction_uid, ae_title, remote, fingerprint, state, held, requested_at) "
-            "VALUES (?, ?, ?, ?, ?, 'pending', ?, ?) RETURNING id"
-        )
-        self._same_uid = sql(
-            "SELECT id, fingerprint FROM commitments WHERE role = ? AND ae_title = ? AND transaction_uid = ? "
-            "ORDER BY id"
-        )
-        self._numbers = sql("SELECT id FROM commitments WHERE transaction_uid = ? ORDER BY id")
-        self._outstanding = sql(
-            "SELECT COUNT(*) FROM commitments WHERE role = ? AND ae_title = ? AND state IN ('pending', 'checked') "
-            "AND finished_at IS NULL"
-        )
-        unreported = (
-            "UPDATE commitments SET finished_at = ? WHERE role = 'scp' AND state IN ('pending', 'checked') "
-            "AND finished_at IS NULL AND requested_at < ?"
-        )
-        self._give_up = sql(f"{unreported} RETURNING ae_title")
-        self._give_up_of = sql(f"{unreported} AND ae_title = ? RETURNING ae_title")
-        self._get = sql(f"{_SELECT} WHERE id = ?")
-        self._page = sql(f"{_SELECT} WHERE id > ? ORDER BY id LIMIT {PAGE_ROWS}")
-        self._undecided = sql(
-            "SELECT position, sop_class_uid, sop_instance_uid FROM commitment_instances "
-            f"WHERE commitment = ? AND reason IS NULL AND position > ? ORDER BY position LIMIT {PAGE_ROWS}"
-        )
-        self._instances = sql(
-            "SELECT position, sop_class_uid, sop_instance_uid, reason FROM commitment_instances "
-            f"WHERE commitment = ? AND position > ? ORDER BY position LIMIT {PAGE_ROWS}"
-        )
-        self._decide = sql(
-            f"UPDATE commitment_instances SET reason = ? WHERE commitment = ? AND position {backend.among}"
-        )
-        self._set_state = sql(
-            "UPDATE commitments SET state = ?, finished_at = ?, claimed_until = NULL "
-            "WHERE id = ? AND state IN ('pending', 'checked') RETURNING id"
-        )
-        self._claim = sql(
-            "UPDATE commitments SET claimed_until = ? WHERE id = ? AND state = 'checked' AND held = 1 RETURNING id"
-        )
-        self._let_go = sql("UPDATE commitments SET held = 0, claimed_until = NULL WHERE id = ?")
-        self._take_over = sql(
-            "UPDATE commitments SET held = 0, claimed_until = NULL WHERE id = ? AND state = 'checked' "
-            "AND (claimed_until IS NULL OR claimed_until <= ?) RETURNING id"
-        )
-        self._state = sql("SELECT state FROM commitments WHERE id = ?")
-        old = "SELECT id FROM commitments WHERE finished_at < ?"
-        self._prune_instances = sql(f"DELETE FROM commitment_instances WHERE commitment IN ({old})")
-        self._prune = sql("DELETE FROM commitments WHERE finished_at < ? RETURNING id")
+
+    @statement
+    def _insert(self) -> Query:
+        return insertion(Commitments, _REQUEST, state="pending").returning(Commitments.id)
+
+    @statement
+    def _same_uid(self) -> Query:
+        of_peer = (Commitments.role == PARAMETER) & (Commitments.ae_title == PARAMETER)
+        same = Commitments.select(Commitments.id, Commitments.fingerprint)
+        return same.where(of_peer & (Commitments.transaction_uid == PARAMETER)).order_by(Commitments.id)
+
+    @statement
+    def _numbers(self) -> Query:
+        with_uid = Commitments.transaction_uid == PARAMETER
+        return Commitments.select(Commitments.id).where(with_uid).order_by(Commitments.id)
+
+    @statement
+    def _outstanding(self) -> Query:
+        of_peer = (Commitments.role == PARAMETER) & (Commitments.ae_title == PARAMETER)
+        return Commitments.select(fn.COUNT(SQL("*"))).where(of_peer & _IS_UNREPORTED)
+
+    @statement
+    def _give_up(self) -> Query:
+        return _giving_up()
+
+    @statement
+    def _give_up_of(self) -> Query:
+        return _giving_up().where(Commitments.ae_title == PARAMETER)
+
+    @statement
+    def _get(self) -> Query:
+        return _stored().where(_IS_THIS)
+
+    @statement
+    def _page(self) -> Query:
+        return _stored().where(Commitments.id > PARAMETER).order_by(Commitments.id).limit(PAGE_ROWS)
+
+    @statement
+    def _undecided(self) -> Query:
+        columns = (Instances.position, Instances.sop_class_uid, Instances.sop_instance_uid)
+        undecided = Instances.select(*columns).where(_IS_NEXT & Instances.reason.is_null())
+        return undecided.order_by(Instances.position).limit(PAGE_ROWS)
+
+    @statement
+    def _instances(self) -> Query:
+        columns = (Instances.position, Instances.sop_class_uid, Instances.sop_instance_uid, Instances.reason)
+        return Instances.select(*columns).where(_IS_NEXT).order_by(Instances.position).limit(PAGE_ROWS)
+
+    @statement
+    def _decide(self) -> Query:
+        some = (Instances.commitment == PARAMETER) & self._backend.is_among(Instances.position)
+        return Instances.update({Instances.reason: PARAMETER}).where(some)
+
+    @statement
+    def _set_state(self) -> Query:
+        changed = {Commitments.state: PARAMETER, Commitments.finished_at: PARAMETER, Commitments.claimed_until: None}
+        return Commitments.update(changed).where(_IS_THIS & _IS_OPEN).returning(Commitments.id)
+
+    @statement
+    def _claim(self) -> Query:
+        is_ready = (Commitments.state == "checked") & (Commitments.held == 1)
+        claimed = Commitments.update({Commitments.claimed_until: PARAMETER}).where(_IS_THIS & is_ready)
+        return claimed.returning(Commitments.id)
+
+    @statement
+    def _let_go(self) -> Query:
+        return _letting_go().where(_IS_THIS)
+
+    @statement
+    def _take_over(self) -> Query:
+        is_free = Commitments.claimed_until.is_null() | (Commitments.claimed_until <= PARAMETER)
+        taken = _letting_go().where(_IS_THIS & (Commitments.state == "checked") & is_free)
+        return taken.returning(Commitments.id)
+
+    @statement
+    def _begin_anew(self) -> Query:
+        changed = {Commitments.state: "pending", Commitments.held: PARAMETER, Commitments.requested_at: PARAMETER}
+        nothing = {Commitments.finished_at: None, Commitments.claimed_until: None}
+        return Commitments.update({**changed, **nothing}).where(_IS_THIS)
+
+    @statement
+    def _undecide(self) -> Query:
+        others = (Instances.commitment == PARAMETER) & (Instances.reason != PARAMETER)
+        return Instances.update({Instances.reason: None}).where(others)
+
+    @statement
+    def _state(self) -> Query:
+        return Commitments.select(Commitments.state).where(_IS_THIS)
+
+    @statement
+    def _prune_instances(self) -> Query:
+        old = Commitments.select(Commitments.id).where(Commitments.finished_at < PARAMETER)
+        return Instances.delete().where(Instances.commitment.in_(old))
+
+    @statement
+    def _prune(self) -> Query:
+        return Commitments.delete().where(Commitments.finished_at < PARAMETER).returning(Commitments.id)
 
     # Life
 
@@ -137,9 +189,14 @@ class CommitmentTable:
             values: list[Any] = []
             for position, one in enumerate(references, start=start):
                 values += (number, position, one.sop_class_uid, one.sop_instance_uid, reason)
-            statement = _INSERT_INSTANCES + ", ".join(["(?, ?, ?, ?, ?)"] * len(references))
-            connection.execute(self._backend.sql(statement), tuple(values))
+            rows = insertion(Instances, _INSTANCE, rows=len(references))
+            connection.execute(spelled(self._backend, rows), tuple(values))
         return number
+
+    def begin_anew(self, connection: Any, number: int, now: datetime, held: bool) -> None:
+        """Make a finished transaction one that was asked for now; what failed for its Transaction UID still does."""
+        connection.execute(self._begin_anew, (int(held), to_text(now), number))
+        connection.execute(self._undecide, (number, status.DUPLICATE_TRANSACTION_UID))
 
     def decide(self, connection: Any, number: int, reasons: Mapping[int, int]) -> None:
         """Note what is known of instances: position -> Failure Reason, or 0."""
@@ -199,6 +256,26 @@ class CommitmentTable:
     def instances(self, connection: Any, number: int, after: int) -> list[tuple[int, str, str, int | None]]:
         """Return the next instances after a position: position, SOP class, SOP instance, Failure Reason."""
         return [tuple(row) for row in connection.execute(self._instances, (number, after)).fetchall()]
+
+
+def _stored() -> Query:
+    """Build the query for transactions, with how many instances they have, and how many are safe and are not."""
+    instances = Instances.select(fn.COUNT(SQL("*"))).where(Instances.commitment == Commitments.id)
+    counts = (instances, instances.where(Instances.reason == 0), instances.where(Instances.reason != 0))
+    request = (Commitments.id, Commitments.role, Commitments.transaction_uid, Commitments.ae_title, Commitments.remote)
+    life = (Commitments.state, Commitments.held, Commitments.requested_at, Commitments.finished_at)
+    return Commitments.select(*request, *life, *counts)
+
+
+def _giving_up() -> Query:
+    """Build the statement that finishes what was asked of us before a moment and not reported."""
+    unreported = (Commitments.role == "scp") & _IS_UNREPORTED & (Commitments.requested_at < PARAMETER)
+    given_up = Commitments.update({Commitments.finished_at: PARAMETER}).where(unreported)
+    return given_up.returning(Commitments.ae_title)
+
+
+def _letting_go() -> Query:
+    return Commitments.update({Commitments.held: 0, Commitments.claimed_until: None})
 
 
 def _commitment(row: Sequence[Any]) -> StoredCommitment:

@@ -45,7 +45,7 @@ class Access:
     clock: Callable[[], datetime]
 
     def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Sequence[Any]]:
-        """Return all rows that a statement of `Backend.sql` selects."""
+        """Return all rows that a statement selects."""
         return self.read(lambda connection: connection.execute(statement, parameters).fetchall())
 
     def transact(
@@ -71,9 +71,11 @@ class Access:
         def task(connection: Any) -> Result:
             jobs.clear()
             result = perform(connection, jobs.extend)
-            self.job_table.add(connection, jobs, now)
+            if jobs:
+                self.job_table.add(connection, jobs, now)
             return result
 
         result = self.writer.run(task, order, flushed=flushed)
-        self.jobs.announce(job.lane for job in jobs)
+        if jobs:
+            self.jobs.announce(job.lane for job in jobs)
         return result

@@ -2,7 +2,7 @@
 
 A connection is that of the driver (apsw, psycopg). Both know ``execute(sql, parameters)``, which returns
 a cursor of tuples, and ``close()``; both are in autocommit mode, transactions are begun and ended by
-`Backend`. Statements are written with ``?`` for a parameter and pass through `Backend.sql` once.
+`Backend`. Statements are spelled by `medserver.index.database.statements`.
 """
 
 from __future__ import annotations
@@ -39,12 +39,6 @@ class Backend(Protocol):
         For migrations, and for building SQL; not for the work of the index.
     errors : tuple of type
         The exceptions of the driver.
-    for_update : str
-        What to append to a SELECT that locks its rows until the end of the transaction.
-    skip_locked : str
-        The same, but passing over rows that others have locked.
-    among : str
-        The condition, behind a column, that it has one of the values of a `list_parameter`.
     shares_transactions : bool
         Whether all who wait to write share a transaction, see `medserver.index.database.writer`.
     staging : Path or None
@@ -54,9 +48,6 @@ class Backend(Protocol):
     name: str
     database: peewee.Database
     errors: tuple[type[Exception], ...]
-    for_update: str
-    skip_locked: str
-    among: str
     shares_transactions: bool
     staging: Path | None
 
@@ -75,14 +66,14 @@ class Backend(Protocol):
     def connections(self, *, writing: bool = False) -> Connections:
         """Return connections to be lent; none is opened yet."""
 
+    def searching(self, connections: Connections) -> Connections:
+        """Return connections for the queries of peers: those for reading, or others."""
+
     def usable(self, connection: Any) -> bool:
         """Whether the connection is open and outside of any transaction."""
 
     def migration_lock(self) -> Any:
         """Return a context manager: a transaction of `database` that one process at a time can be in."""
-
-    def sql(self, statement: str) -> str:
-        """Spell the parameters of a statement as the driver wants them."""
 
     def begin(self, connection: Any, *, is_long: bool = False) -> None:
         """Begin a transaction that writes; a long one has no limits of time."""
@@ -125,8 +116,20 @@ class Backend(Protocol):
         """Return the condition that a column has one of many values, as a single parameter:
         `list_parameter`."""
 
+    def is_among(self, column: peewee.Node) -> peewee.Node:
+        """Return the condition, in a statement, that a column has one of the values of a `list_parameter`."""
+
+    def locked(self, query: peewee.Select, *, skips: bool = False) -> peewee.Select:
+        """Let a query lock its rows until the end of the transaction, or skip those that others have locked."""
+
+    def telling(self, insertion: peewee.Insert, number: peewee.Field) -> peewee.Insert:
+        """Return an INSERT of one row that is to be executed by `insert`; the number is what identifies the row."""
+
+    def insert(self, connection: Any, statement: str, parameters: Sequence[Any]) -> int | None:
+        """Execute an INSERT of one row, and return the number of the row; None if there was a reason for none."""
+
     def list_parameter(self, values: Sequence[int] | Sequence[str]) -> Any:
-        """Return the parameter of a `one_of` condition."""
+        """Return the parameter of a condition of `one_of` or `is_among`."""
 
     def distinct_values(self, column: peewee.Node) -> peewee.Node:
         """Return the aggregate of the different values of a column, as a list or the text of a JSON array."""
@@ -159,14 +162,17 @@ class Backend(Protocol):
             It was told to stop.
         """
 
-    def examine_dump(self, file: Path) -> DumpContent:
-        """Read a file that `dump` made, and count what it holds.
+    def examine_dump(self, file: Path, *, quickly: bool = False) -> DumpContent:
+        """Read a file that `dump` made, and count what it holds; quickly is enough for one that stays on this disk.
 
         Raises
         ------
         DamagedObject
             It is not whole.
         """
+
+    def saved(self, base: Path, name: str) -> Path:
+        """Return where a dump of the index is kept before it is migrated; `base` is the data folder."""
 
     def discard_staged(self) -> None:
         """Remove what lies at `staging`."""

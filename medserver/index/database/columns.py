@@ -3,12 +3,11 @@ r"""Which columns hold an attribute, and how a value gets into them.
 Every stored attribute has a column with its value as it was sent, without padding. Where that is not the
 form in which values are compared, there are further columns, which conditions look at:
 
-================  ======================================================
-========================================= PN                ``<column>_alphabetic``, ``_ideographic``,
-``_phonetic``  one normalised component group each DA TM IS DS       ``<column>_normal`` the normalised
-date, time or number several values    ``<column>_normal`` (for PN the three above) ``\first\second\``,
-normalised ================  ======================================================
-=========================================
+================  ========================================================================
+PN                ``<column>_alphabetic``, ``_ideographic``, ``_phonetic``: one normalised component group each
+DA TM IS DS       ``<column>_normal``: the normalised date, time or number
+several values    ``<column>_normal`` (for PN the three above): ``\first\second\``, normalised
+================  ========================================================================
 
 NULL means that there is no value; the two columns that identify a patient are empty instead.
 """
@@ -18,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain
 from math import isfinite
 from types import MappingProxyType
 
@@ -164,6 +163,23 @@ LEVEL_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Query/Retrieve Level -> columns of its table that hold attributes, in the order of `level_row`'s result."""
 
 
+def _spans(level: str) -> tuple[slice, ...]:
+    ends = list(accumulate(len(converter.names) for converter in _CONVERTERS[level]))
+    return tuple(map(slice, [0, *ends], ends))
+
+
+_SPANS: Mapping[str, tuple[slice, ...]] = MappingProxyType({level: _spans(level) for level in LEVELS})
+"""Query/Retrieve Level -> which columns of a row each value makes."""
+
+_NOTHING: Mapping[str, tuple[str | float | None, ...]] = MappingProxyType(
+    {
+        level: (*chain.from_iterable(one.nothing for one in _CONVERTERS[level]), *([None] if level == "IMAGE" else []))
+        for level in LEVELS
+    }
+)
+"""Query/Retrieve Level -> the row of no values."""
+
+
 def level_values(level: str, values: Mapping[str, str | None]) -> tuple[str | None, ...]:
     """Pick the values of one level.
 
@@ -179,8 +195,7 @@ def level_values(level: str, values: Mapping[str, str | None]) -> tuple[str | No
     tuple of (str or None)
         In the order of `VALUE_COLUMNS`.
     """
-    get = values.get
-    return tuple([get(column) for column in VALUE_COLUMNS[level]])
+    return tuple(map(values.get, VALUE_COLUMNS[level]))
 
 
 def level_row(level: str, values: tuple[str | None, ...]) -> tuple[str | float | None, ...]:
@@ -198,20 +213,13 @@ def level_row(level: str, values: tuple[str | None, ...]) -> tuple[str | float |
     tuple
         In the order of `LEVEL_COLUMNS`.
     """
-    row: list[str | float | None] = []
-    for converter, text in zip(_CONVERTERS[level], values):
-        if text:
-            row += _converted(converter, text)
-        else:
-            row += converter.nothing
+    row = list(_NOTHING[level])
+    for converter, span, text in zip(_CONVERTERS[level], _SPANS[level], values):  # most attributes have no value
+        if text:  # the instances of a series have most of theirs in common, so short ones are remembered
+            row[span] = (_remembered if len(text) <= _REMEMBERED_LENGTH_MAX else _convert)(converter, text)
     if level == "IMAGE":
-        row.append(_order(row[_NUMBER]))
+        row[-1] = _order(row[_NUMBER])
     return tuple(row)
-
-
-def _converted(converter: _Converter, text: str) -> tuple[str | None, ...]:
-    """Convert one value; the instances of a series have most of theirs in common, so short ones are remembered."""
-    return (_remembered if len(text) <= _REMEMBERED_LENGTH_MAX else _convert)(converter, text)
 
 
 def _convert(converter: _Converter, text: str) -> tuple[str | None, ...]:
@@ -245,19 +253,6 @@ def common_row(level: str, values: tuple[str | None, ...]) -> tuple[str | float 
     return level_row(level, values)
 
 
-_SPANS: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
-    {
-        level: tuple(
-            (end - len(converter.names), end)
-            for converter, end in zip(
-                _CONVERTERS[level], accumulate(len(converter.names) for converter in _CONVERTERS[level])
-            )
-        )
-        for level in LEVELS
-    }
-)
-
-
 def newly_known(
     level: str, present: tuple[str | float | None, ...], arrived: tuple[str | float | None, ...]
 ) -> dict[str, str | float | None]:
@@ -278,8 +273,8 @@ def newly_known(
     """
     names = LEVEL_COLUMNS[level]
     return {
-        names[index]: arrived[index]
-        for first, end in _SPANS[level]
-        if present[first] is None and arrived[first] is not None
-        for index in range(first, end)
+        name: value
+        for span in _SPANS[level]
+        if present[span.start] is None and arrived[span.start] is not None
+        for name, value in zip(names[span], arrived[span])
     }

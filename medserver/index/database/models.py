@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from peewee import (
+    SQL,
     BigAutoField,
     CompositeKey,
     DoubleField,
@@ -31,7 +32,7 @@ def _model(table: str, fields: dict[str, Field], key: tuple[str, ...] = ()) -> t
     return type(name, (Model,), {"__module__": __name__, "Meta": meta, **fields})
 
 
-def _reference(model: type[Model], name: str, *, null: bool = False) -> ForeignKeyField:
+def _reference(model: type[Model] | str, name: str, *, null: bool = False) -> ForeignKeyField:
     return ForeignKeyField(model, column_name=name, backref=None, null=null)
 
 
@@ -46,11 +47,7 @@ def _level_models() -> dict[str, type[Model]]:
         "PATIENT": {"distinction": IntegerField()},
         "STUDY": {},
         "SERIES": {},
-        "IMAGE": {
-            **_texts(("transfer_syntax_uid", "digest", "received_at")),
-            "size_bytes": IntegerField(),
-            **_texts(("calling_ae_title", "acquisition"), null=True),
-        },
+        "IMAGE": _texts(("acquisition",), null=True),
     }
     for level in LEVELS:
         fields: dict[str, Field] = {"id": BigAutoField()}
@@ -69,24 +66,26 @@ MODELS = _level_models()
 
 Patients, Studies, Series, Instances = (MODELS[level] for level in LEVELS)
 
-Duplicates = _model(
-    "duplicates",
+Objects = _model(
+    "objects",
     {
         "id": BigAutoField(),
-        **_texts((
-            "sop_instance_uid", "sop_class_uid", "transfer_syntax_uid", "digest", "received_at", "reason",
-        )),
-        "size_bytes": IntegerField(),
-        "calling_ae_title": TextField(null=True),
+        "instance": _reference(Instances, "instance"),
+        "made_from": _reference("self", "made_from", null=True),
+        **_texts(("sop_class_uid", "transfer_syntax_uid", "digest", "received_at")),
+        **{name: IntegerField() for name in ("is_current", "receipts", "size_bytes")},
+        **_texts(("calling_ae_title", "made_how", "pixel_digest", "received_again_at"), null=True),
     },
-)  # fmt: skip
+)
+
+CURRENT_OBJECT = (Objects.instance == Instances.id) & (Objects.is_current == SQL("1"))
+"""What joins an instance and its current object. The number is in the statement, for the index of that is partial."""
 
 Locations = _model(
     "locations",
     {
         "id": BigAutoField(),
-        "instance": _reference(Instances, "instance", null=True),
-        "duplicate": _reference(Duplicates, "duplicate", null=True),
+        "object": _reference(Objects, "object"),
         **_texts(("volume", "path", "meta_digest", "state")),
         "data_set_offset": IntegerField(),
         "verified_at": TextField(null=True),
@@ -116,13 +115,30 @@ Tombstones = _model(
     {
         "id": BigAutoField(),
         **_texts(("sop_instance_uid", "digest", "transfer_syntax_uid", "deleted_at", "deleted_by", "reason")),
+        "path": TextField(),
     },
 )
 
 Deletions = _model(
     "deletions",
-    _texts(("sop_instance_uid", "digest", "transfer_syntax_uid")),
-    key=("sop_instance_uid", "digest", "transfer_syntax_uid"),
+    {
+        "object": ForeignKeyField(Objects, column_name="object", backref=None, primary_key=True),
+        "receipts": IntegerField(),
+    },
+)
+
+RemovedCopies = _model(
+    "removed_copies",
+    {"object": _reference(Objects, "object"), "volume": TextField()},
+    key=("object", "volume"),
+)
+
+Promotions = _model(
+    "promotions",
+    {
+        "id": BigAutoField(),
+        **_texts(("sop_instance_uid", "digest", "transfer_syntax_uid", "decided_at", "decided_by", "reason")),
+    },
 )
 
 PerformedSteps = _model(
@@ -145,19 +161,31 @@ PerformedStepSeries = _model(
     key=("series_instance_uid", "sop_instance_uid"),
 )
 
+Commitments = _model(
+    "commitments",
+    {
+        "id": BigAutoField(),
+        **_texts(("role", "transaction_uid", "ae_title", "remote", "fingerprint", "state", "requested_at")),
+        **_texts(("claimed_until", "finished_at"), null=True),
+        "held": IntegerField(),
+    },
+)
+
+CommitmentInstances = _model(
+    "commitment_instances",
+    {
+        "commitment": _reference(Commitments, "commitment"),
+        "position": IntegerField(),
+        **_texts(("sop_class_uid", "sop_instance_uid")),
+        "reason": IntegerField(null=True),
+    },
+    key=("commitment", "position"),
+)
+
 Completions = _model(
     "completions",
     _texts(("study_instance_uid", "evidence", "at")),
     key=("study_instance_uid", "evidence"),
-)
-
-Originals = _model(
-    "originals",
-    {
-        "id": BigAutoField(),
-        **_texts(("sop_instance_uid", "digest", "transfer_syntax_uid", "pixel_digest", "compressed_digest")),
-        "size_bytes": IntegerField(),
-    },
 )
 
 Volumes = _model(
@@ -187,10 +215,24 @@ JobLanes = _model(
     "job_lanes",
     {
         **_texts(("kind", "destination")),
-        **_texts(("rests_until", "rest_reason"), null=True),
+        **_texts(("paused_until", "pause_reason"), null=True),
         **{name: IntegerField() for name in ("paused", "failures")},
     },
     key=("kind", "destination"),
+)
+
+RuleVersions = _model(
+    "rule_versions",
+    {"digest": TextField(primary_key=True), **_texts(("name", "content", "noted_at"))},
+)
+
+Delivered = _model(
+    "delivered",
+    {
+        **_texts(("sop_instance_uid", "digest", "destination", "rule", "delivered_at")),
+        "is_committed": IntegerField(),
+    },
+    key=("sop_instance_uid", "digest", "destination"),
 )
 
 JobSchedule = _model("job_schedule", {"name": TextField(primary_key=True), "due_at": TextField()})

@@ -24,7 +24,7 @@ in the transaction: `Jobs` flushes that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 REMADE, AUTHORITATIVE = "remade", "authoritative"
@@ -63,15 +63,13 @@ TABLES: Mapping[str, Table] = {
     "studies": _OF_OBJECTS,
     "series": _OF_OBJECTS,
     "instances": _OF_OBJECTS,
-    "duplicates": _OF_OBJECTS,
-    "originals": _OF_OBJECTS,
+    "objects": _OF_OBJECTS,
     "locations": Table(
         REMADE, "from the objects; those of replicas by the jobs that look for missing copies",
         "verdicts on bad copies", "state = 'bad'",
     ),
-    "conflicts": Table(
-        AUTHORITATIVE, "an administrator resolved it", "resolved conflicts", "resolved_at IS NOT NULL"
-    ),
+    "conflicts": Table(AUTHORITATIVE, "an administrator resolved it; a rebuild reads the notes on the volumes"),
+    "promotions": Table(AUTHORITATIVE, "an administrator decided; a rebuild reads the notes on the volumes"),
     "volumes": Table(AUTHORITATIVE, "an administrator added or detached it; a rebuild reads the markers"),
     "nodes": Table(REMADE, "by the next heartbeat"),
     "index_lock": Table(AUTHORITATIVE, "a restore has begun, and nobody uses what it has not finished"),
@@ -79,6 +77,10 @@ TABLES: Mapping[str, Table] = {
     "unknown_callers": Table(REMADE, "by the next call", "unknown callers"),
     "tombstones": Table(AUTHORITATIVE, "a deletion was ordered; a rebuild reads the notes on the volumes"),
     "deletions": Table(AUTHORITATIVE, "a deletion was ordered, or withdrawn by C-STORE", "deletions not yet done"),
+    "removed_copies": Table(
+        REMADE, "by the rule that wants it, when they were made again",
+        "copies that a rule has removed from the primary volume, which are made there again",
+    ),
     "performed_steps": _STEPS,
     "performed_step_studies": _STEPS,
     "performed_step_series": _STEPS,
@@ -90,6 +92,10 @@ TABLES: Mapping[str, Table] = {
         "volumes that are drained, and last polls", "name LIKE 'drain:%' OR name LIKE 'poll:%'",
     ),
     "jobs": Table(REMADE, "see above", "jobs, such as deliveries that wait"),
+    "rule_versions": Table(AUTHORITATIVE, "a delivery was decided by it, and is made as it says"),
+    "delivered": Table(
+        REMADE, "its job, which ends in the same transaction, is done again", "what is known to have been delivered"
+    ),
     "job_kinds": _PAUSES,
     # Made with the first job, hence flushed: so is the first row of a new archive, by which a start knows that there
     # was an index, and that what it adopts is to be routed.
@@ -102,6 +108,6 @@ TABLES: Mapping[str, Table] = {
 _REMADE = frozenset(name for name, table in TABLES.items() if table.kind == REMADE)
 
 
-def is_authoritative(name: str) -> bool:
-    """Tell whether a transaction that changes a table is to be flushed."""
-    return name not in _REMADE
+def has_authoritative(names: Set[str]) -> bool:
+    """Tell whether a transaction that changes some tables is to be flushed."""
+    return not names <= _REMADE

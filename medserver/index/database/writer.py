@@ -38,7 +38,7 @@ from medserver.errors import IndexFailure, IndexUnavailable, MedserverError
 from medserver.group_commit import Closed, GroupCommit, Task
 from medserver.index.database.backend import Backend
 from medserver.index.database.flushes import Flushes
-from medserver.index.database.tables import is_authoritative
+from medserver.index.database.tables import has_authoritative
 
 logger = logging.getLogger(__name__)
 
@@ -79,8 +79,8 @@ class Writer:
     on_begin : callable
         Called with the connection where a transaction begins; what it raises ends that: see `Fence`.
     on_commit, on_rollback : callable
-        Called in the thread that performed a transaction, after it was committed or rolled back, so that what was
-        remembered of its rows can be kept or forgotten.
+        Called in the thread that performed a transaction, with the connection after it was committed, or after it was
+        rolled back, so that what was remembered of its rows can be kept or forgotten.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Writer:
         backend: Backend,
         *,
         on_begin: Callable[[Any], None] = lambda connection: None,
-        on_commit: Callable[[], None],
+        on_commit: Callable[[Any], None],
         on_rollback: Callable[[], None],
     ) -> None:
         self._backend = backend
@@ -199,12 +199,12 @@ class Writer:
             self._on_begin(connection)
             for task in tasks:
                 task.result = task.perform(connection)
-                task.is_authoritative = any(map(is_authoritative, self._backend.take_changed(connection)))
+                task.is_authoritative = has_authoritative(self._backend.take_changed(connection))
             self._backend.commit(connection)
         except BaseException:
             self._roll_back(connection)
             raise
-        self._on_commit()
+        self._on_commit(connection)
 
     def _roll_back(self, connection: Any) -> None:
         self._on_rollback()

@@ -16,7 +16,7 @@ from peewee import OP, SQL, Expression, Node, fn
 from medserver.dicom.attributes import attribute
 from medserver.dicom.matching import AnyOf, CombinedRange, Condition, SingleValue
 from medserver.index.database.backend import Backend
-from medserver.index.database.models import MODELS
+from medserver.index.database.models import CURRENT_OBJECT, Objects
 from medserver.index.find.below import Below
 from medserver.index.find.translation import NOTHING, Translated
 
@@ -66,7 +66,7 @@ def expression(backend: Backend, keyword: str) -> Node:
         A column or a scalar subquery.
     """
     if keyword == _TRANSFER_SYNTAX:
-        return MODELS["IMAGE"].transfer_syntax_uid
+        return _current_transfer_syntax()
     top = _level(keyword)
     if keyword in _COUNTED:
         return Below(top, _COUNTED[keyword]).rows_of_outer(fn.COUNT(SQL("1")))
@@ -96,8 +96,7 @@ def translate(backend: Backend, condition: Condition) -> Translated:
     if keyword in _COLLECTED:
         return _contains(backend, condition)
     if keyword == _TRANSFER_SYNTAX:
-        column = MODELS["IMAGE"].transfer_syntax_uid
-        return Translated(backend.one_of(column, condition.values))
+        return Translated(backend.one_of(_current_transfer_syntax(), condition.values))
     alternatives = condition.conditions if isinstance(condition, AnyOf) else (condition,)
     numbers = [
         int(row.value)
@@ -125,6 +124,11 @@ def on_stored(condition: Condition) -> Condition | None:
     if keyword in _COLLECTED:
         return _renamed(condition, _COLLECTED[keyword])
     return None if keyword in COMPUTED else condition
+
+
+def _current_transfer_syntax() -> Node:
+    """Return the transfer syntax of the current object of an instance, as a scalar subquery."""
+    return Objects.select(Objects.transfer_syntax_uid).where(CURRENT_OBJECT)
 
 
 def _contains(backend: Backend, condition: Condition) -> Translated:

@@ -19,13 +19,13 @@ from peewee import Node
 from medserver.dicom.attributes import LEVELS, attribute
 from medserver.dicom.matching import Condition
 from medserver.index.database.backend import Backend, Connections
-from medserver.index.database.models import MODELS, Locations
+from medserver.index.database.models import CURRENT_OBJECT, MODELS, Locations, Objects
 from medserver.index.find import answers, computed
 from medserver.index.find.below import Below
-from medserver.index.find.locating import LOCATION_COLUMNS, Preference, located
 from medserver.index.find.query import Matching, Query, compiled, levels_between, lowest, rows_of
 from medserver.index.find.translation import Translator
 from medserver.index.objects import acquisitions
+from medserver.index.objects.copies import COPY_COLUMNS, Preference, copy_of
 
 FIRST_PAGE_ROWS = 100
 PAGE_ROWS = 500
@@ -133,10 +133,11 @@ class Find:
             columns.append(MODELS["IMAGE"].acquisition)
         if self._with_location:
             levels.append("STUDY")
-            columns += LOCATION_COLUMNS
+            columns += COPY_COLUMNS
         query = rows_of(levels_between(levels, self._level), model.id, *columns)
         if self._with_location:
-            query = query.join_from(model, Locations, on=Locations.instance == model.id)
+            query = query.join_from(model, Objects, on=CURRENT_OBJECT)
+            query = query.join_from(Objects, Locations, on=Locations.object == Objects.id)
         statement, parameters = compiled(self._backend, query.where(self._backend.one_of(model.id, [])))
         assert len(parameters) == 1, statement
         return statement
@@ -172,7 +173,7 @@ class Find:
             if self._with_acquisition:
                 answer["acquisition"] = acquisitions.decoded(row[count + len(self._checked)])
             if self._with_location:
-                answer["location"] = located(row[-len(LOCATION_COLUMNS) :])
+                answer["location"] = copy_of(row[-len(COPY_COLUMNS) :])
             yield answer
 
     def _check_below(self, connection: Any, rows: Sequence[int]) -> set[int]:

@@ -36,7 +36,7 @@ class Query:
         Keywords of the attributes that an answer is to hold: of this level and those above. What the
         index does not keep is left out.
     with_location : bool
-        Whether an answer at IMAGE level is to hold, as ``location``, a `StoredInstance`.
+        Whether an answer at IMAGE level is to hold, as ``location``, a `StoredCopy`.
     with_acquisition : bool
         Whether an answer at IMAGE level is to hold, as ``acquisition``, the conditions of its acquisition, or None if
         they have not been read (see `acquisitions`).

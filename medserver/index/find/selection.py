@@ -7,16 +7,61 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from peewee import Query
+
 from medserver.dicom.attributes import attribute
 from medserver.dicom.matching import Condition
 from medserver.index.database.backend import Backend, Connections
-from medserver.index.database.models import MODELS, Instances, Locations, Series
+from medserver.index.database.models import CURRENT_OBJECT, MODELS, Instances, Locations, Objects, Series
+from medserver.index.database.statements import statement
 from medserver.index.find import answers
-from medserver.index.find.locating import LOCATION_COLUMNS, Preference, located
 from medserver.index.find.query import Matching, compiled, levels_between, rows_of
-from medserver.index.objects.records import StoredInstance
+from medserver.index.objects.copies import COPY_COLUMNS, Preference, copy_of
+from medserver.index.objects.records import StoredCopy
 
 PAGE_ROWS = 500
+
+
+class Pages:
+    """Reads instances by the numbers of their rows.
+
+    Parameters
+    ----------
+    backend : Backend
+        The database.
+    connections : Connections
+        To read with.
+    preference : Preference
+        Which copy of an instance is told.
+    """
+
+    def __init__(self, backend: Backend, connections: Connections, preference: Preference) -> None:
+        self._backend = backend
+        self._connections = connections
+        self._preference = preference
+
+    @statement
+    def _read(self) -> Query:
+        query = rows_of(levels_between(("STUDY",), "IMAGE"), Instances.id, *COPY_COLUMNS)
+        query = query.join_from(Instances, Objects, on=CURRENT_OBJECT)
+        query = query.join_from(Objects, Locations, on=Locations.object == Objects.id)
+        return query.where(self._backend.is_among(Instances.id))
+
+    def read(self, rows: Sequence[int]) -> list[StoredCopy]:
+        """Return the instances of some rows, in their order; without those that were deleted since.
+
+        Raises
+        ------
+        IndexFailure
+            If the database fails.
+        """
+        parameters: tuple[Any, ...] = (self._backend.list_parameter(rows),)
+        try:
+            with self._connections.lent() as connection:
+                found = self._preference.first(connection.execute(self._read, parameters))
+        except self._backend.errors as error:
+            raise self._backend.failure(error) from error
+        return [copy_of(found[row][1:]) for row in rows if row in found]
 
 
 class Selection:
@@ -33,8 +78,8 @@ class Selection:
         To read with.
     conditions : iterable of Condition
         All have to be fulfilled.
-    preference : Preference
-        Which copy of an instance is told.
+    pages : Pages
+        Reads them.
     patients_only : bool
         As in `Query`.
 
@@ -58,12 +103,12 @@ class Selection:
         backend: Backend,
         connections: Connections,
         conditions: Iterable[Condition],
-        preference: Preference = Preference(),
+        pages: Pages,
         patients_only: bool = False,
     ) -> None:
         self._backend = backend
         self._connections = connections
-        self._preference = preference
+        self._pages = pages
         self._rows: array[int] = array("q")
         counter: Counter[tuple[str, str]] = Counter()
         try:
@@ -78,10 +123,9 @@ class Selection:
     def __len__(self) -> int:
         return self.count
 
-    def __iter__(self) -> Iterator[StoredInstance]:
-        statement = self._page_statement()
+    def __iter__(self) -> Iterator[StoredCopy]:
         for start in range(0, len(self._rows), PAGE_ROWS):
-            yield from self._page(statement, self._rows[start : start + PAGE_ROWS])
+            yield from self._pages.read(self._rows[start : start + PAGE_ROWS])
 
     def _matches(self, conditions: Sequence[Condition], patients_only: bool) -> Iterator[tuple[int, str, str]]:
         """Yield instance, SOP class and transfer syntax of what matches."""
@@ -91,26 +135,13 @@ class Selection:
         query = matching.rows(
             Instances.id,
             Instances.sop_class_uid,
-            Instances.transfer_syntax_uid,
+            Objects.transfer_syntax_uid,
             *[getattr(MODELS[row.level], row.column or "") for row in attributes],
             levels=("SERIES",),
-        ).order_by(Series.study, Series.id, Instances.instance_number_order, Instances.id)
-        statement, parameters = compiled(self._backend, query)
+        ).join_from(Instances, Objects, on=CURRENT_OBJECT)
+        query = query.order_by(Series.study, Series.id, Instances.instance_number_order, Instances.id)
+        text, parameters = compiled(self._backend, query)
         with self._connections.lent() as connection:
-            for row in self._backend.stream(connection, statement, parameters):
+            for row in self._backend.stream(connection, text, parameters):
                 if answers.fulfils(matching.unsure, dict(zip(checked, row[3:]))):
                     yield row[0], row[1], row[2]
-
-    def _page_statement(self) -> str:
-        query = rows_of(levels_between(("STUDY",), "IMAGE"), Instances.id, *LOCATION_COLUMNS)
-        query = query.join_from(Instances, Locations, on=Locations.instance == Instances.id)
-        return compiled(self._backend, query.where(self._backend.one_of(Instances.id, [])))[0]
-
-    def _page(self, statement: str, rows: Sequence[int]) -> list[StoredInstance]:
-        parameters: tuple[Any, ...] = (self._backend.list_parameter(rows),)
-        try:
-            with self._connections.lent() as connection:
-                found = self._preference.first(connection.execute(statement, parameters))
-        except self._backend.errors as error:
-            raise self._backend.failure(error) from error
-        return [located(found[row][1:]) for row in rows if row in found]

@@ -17,16 +17,29 @@ class Batch(Sequence[Job]):
         At least one.
     should_stop : callable
         Tells whether the worker is asked to end.
+    gives_way : callable
+        Tells whether its turn is over.
     """
 
-    def __init__(self, jobs: Sequence[Job], should_stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        should_stop: Callable[[], bool] = lambda: False,
+        gives_way: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._jobs = tuple(jobs)
         self._should_stop = should_stop
+        self._gives_way = gives_way
 
     @property
     def should_stop(self) -> bool:
         """Whether the worker is asked to end: what can be left for later is better left now."""
         return self._should_stop()
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether others wait for a turn of theirs: what is not begun is better left to the next batch."""
+        return self._gives_way()
 
     @property
     def destination(self) -> str:

@@ -7,8 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from medserver.index.database.writer import Writer
-from medserver.index.jobs.lanes import LaneTable
-from medserver.index.jobs.records import Job, JobCount, JobFilter, Lane, LaneState, NewJob, PayloadCount, Verdict
+from medserver.index.jobs.lanes import PRIORITIES, LaneTable
+from medserver.index.jobs.records import (
+    Job,
+    JobCount,
+    JobFilter,
+    JobGroup,
+    Lane,
+    LaneState,
+    NewJob,
+    PayloadCount,
+    Verdict,
+)
 from medserver.index.jobs.table import JobTable
 from medserver.index.jobs.waits import Waits, WaitTable
 
@@ -137,7 +147,8 @@ class Jobs:
         """
         jobs, now = list(jobs), self._clock()
         settled = self._writer.run(lambda connection: self._table.settle(connection, verdicts, now, jobs))
-        self.announce(job.lane for job in jobs)
+        changed = (Lane(each.change.kind, each.job.destination) for each in verdicts if each.change)
+        self.announce([*(job.lane for job in jobs), *changed])
         return settled
 
     def complete(self, jobs: Iterable[Job]) -> set[int]:
@@ -212,15 +223,15 @@ class Jobs:
             self.announce([job.lane])
         return added
 
-    def cap_waits(self, lanes: Mapping[Lane, Waits], rest_s: float) -> list[Lane]:
+    def cap_waits(self, lanes: Mapping[Lane, Waits], pause_s: float) -> list[Lane]:
         """Let nothing be due, paused or held longer than its kind ever waits: a clock was ahead when that was written.
 
         Parameters
         ----------
         lanes : Mapping of Lane to Waits
             The lanes to look at.
-        rest_s : float
-            How long `rest` lets a lane rest at most [s].
+        pause_s : float
+            How long `leave_alone` leaves a destination alone at most [s].
 
         Returns
         -------
@@ -228,20 +239,25 @@ class Jobs:
             Those of which something would have come too late.
         """
         now = self._clock()
-        found = self._read(self._waits.excess, lanes, rest_s, now)
+        found = self._read(self._waits.excess, lanes, pause_s, now)
         if found:
-            self._writer.run(lambda connection: self._waits.cap(connection, found, lanes, rest_s, now))
+            self._writer.run(lambda connection: self._waits.cap(connection, found, lanes, pause_s, now))
         return list(found)
 
-    # Resting
+    # Destinations that are down
 
-    def rest(self, lane: Lane, reason: str, until: Callable[[int], datetime]) -> datetime:
-        """Have no job of a lane claimed for a while: its destination cannot be reached, whatever is sent.
+    def leave_alone(
+        self, lanes: Sequence[Lane], reason: str, until: Callable[[int], datetime]
+    ) -> datetime | None:
+        """Have no job claimed for a destination for a while: it cannot be reached, whatever is sent.
+
+        The first lane from which jobs are claimed afterwards tries it for all: the others wait until that is known to
+        have failed, by another call, or to have succeeded: `reached`; or not to have been tried: `let_others_try`.
 
         Parameters
         ----------
-        lane : Lane
-            Which.
+        lanes : sequence of Lane
+            All that send to the destination.
         reason : str
             Why, for an administrator.
         until : callable
@@ -249,17 +265,26 @@ class Jobs:
 
         Returns
         -------
-        datetime
-            Until when.
+        datetime or None
+            Until when; None if that was so already.
         """
-        return self._writer.run(lambda connection: self._lanes.rest(connection, lane, reason, until))
+        now = self._clock()
+        return self._writer.run(lambda connection: self._lanes.leave_alone(connection, lanes, reason, now, until))
 
-    def wake(self, lane: Lane) -> None:
-        """End `rest`, if the lane rests or did: the destination can be reached."""
-        if not self._read(self._lanes.failures, lane):
+    def reached(self, lanes: Sequence[Lane]) -> None:
+        """End `leave_alone`, now or later: the destination can be reached."""
+        if not self._read(self._lanes.failures, lanes):
             return
-        self._writer.run(lambda connection: self._lanes.wake(connection, lane))
-        self.announce([lane])
+        self.announce(self._writer.run(lambda connection: self._lanes.reached(connection, lanes)))
+
+    def let_others_try(self, lane: Lane) -> None:
+        """Let the other lanes of a destination be claimed again, if what was done for this one has not tried it.
+
+        Who looks for a report, or finds that all has to wait for its hours, learns nothing of the destination.
+        """
+        now = self._clock()
+        if self._read(self._lanes.has_told_nothing, lane, now):
+            self.announce(self._writer.run(lambda connection: self._lanes.let_others_try(connection, lane, now)))
 
     # Looking
 
@@ -271,9 +296,14 @@ class Jobs:
         """Count the jobs by lane and state."""
         return self._read(self._lanes.counts)
 
-    def counts_by(self, keys: Sequence[str], kinds: Sequence[str]) -> Sequence[PayloadCount]:
-        """Count the jobs of some kinds that don't run, by lane and what their payload says for some keys."""
-        return self._read(self._table.counts_by, keys, kinds)
+    def counts_by(self, keys: Sequence[str], kinds: Sequence[str], state: str) -> Sequence[PayloadCount]:
+        """Count the jobs of some kinds in a state, by lane and what their payload says for some keys."""
+        return self._read(self._table.counts_by, keys, kinds, state)
+
+    def groups(self, keys: Sequence[str], kinds: Sequence[str]) -> Sequence[JobGroup]:
+        """Count the jobs of some kinds that are alike, also in what their payload says for some keys."""
+        now = self._clock()
+        return self._read(self._table.groups, keys, kinds, now)
 
     def list(self, chosen: JobFilter | None = None, after: int = 0) -> Iterator[Job]:
         """Yield jobs, the oldest first.
@@ -289,6 +319,14 @@ class Jobs:
             yield from page
             after = page[-1].id
 
+    def due_later(self, lane: Lane, due_at: datetime) -> Iterator[Sequence[Job]]:
+        """Yield, page by page, what waits in a lane for a moment later than another one, and has not failed."""
+        for priority in PRIORITIES:
+            moment, after = due_at, 0
+            while page := self._read(self._table.due_later, lane, priority, moment, after):
+                yield page
+                moment, after = page[-1].due_at, page[-1].id
+
     def get(self, number: int) -> Job | None:
         """Return a job by its number, None if there is none."""
         found = self._read(self._table.some, [number])
@@ -297,28 +335,33 @@ class Jobs:
     # Administration
 
     def retry(self, ids: Sequence[int]) -> list[Job]:
-        """Let jobs that wait or are dead be due now, with all their attempts if they were dead.
+        """Let jobs that don't run be due in their turn, with all their attempts unless they wait.
 
         Returns
         -------
         list of Job
             Those for which this was done, as they were.
         """
-        now = self._clock()
-        jobs = self._writer.run(lambda connection: self._table.revive(connection, ids, now), flushed=True)
+        jobs = self._writer.run(lambda connection: self._table.revive(connection, ids), flushed=True)
         self.announce(job.lane for job in jobs)
         return jobs
 
-    def amend(self, ids: Sequence[int], changes: Mapping[str, Any]) -> list[Job]:
+    def amend(self, ids: Sequence[int], changes: Mapping[str, Any], kinds: Collection[str] = ()) -> list[Job]:
         """Change the payloads of jobs that don't run, and let them be due now as `retry` does.
+
+        Parameters
+        ----------
+        ids, changes
+            Which, and the keys that get other values.
+        kinds : collection of str
+            Only those that are of these kinds still; empty for any.
 
         Returns
         -------
         list of Job
             Those for which this was done, as they were.
         """
-        now = self._clock()
-        jobs = self._writer.run(lambda connection: self._table.amend(connection, ids, changes, now), flushed=True)
+        jobs = self._writer.run(lambda connection: self._table.amend(connection, ids, changes, kinds), flushed=True)
         self.announce(job.lane for job in jobs)
         return jobs
 
@@ -336,3 +379,19 @@ class Jobs:
         """End `pause`: of one destination, or of the kind and all its destinations."""
         self._writer.run(lambda connection: self._lanes.pause(connection, kind, destination, False))
         self.announce(state.lane for state in self.lanes(kind) if not state.paused)
+
+    def pause_destination(self, kinds: Iterable[str], destination: str) -> None:
+        """Have no more jobs of some kinds claimed for a destination, in one step."""
+        lanes = [Lane(kind, destination) for kind in sorted(kinds)]
+        self._writer.run(lambda connection: self._lanes.pause_destination(connection, lanes, True))
+
+    def resume_destination(self, kinds: Iterable[str], destination: str) -> None:
+        """End `pause_destination` and `leave_alone` in one step: the destination is tried at once."""
+        lanes = [Lane(kind, destination) for kind in sorted(kinds)]
+
+        def perform(connection: Any) -> None:
+            self._lanes.reached(connection, lanes)
+            self._lanes.pause_destination(connection, lanes, False)
+
+        self._writer.run(perform)
+        self.announce(state.lane for state in self.lanes() if state.lane in lanes and state.due_at is not None)

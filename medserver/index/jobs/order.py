@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from peewee import SQL, Case, Expression, Model, ModelAlias, Node, Query, fn
+
 from medserver.index.database.backend import Backend
+from medserver.index.database.models import Jobs
+from medserver.index.database.statements import PARAMETER, statement
 
 
 class OrderKey(NamedTuple):
@@ -20,18 +24,20 @@ class OrderKey(NamedTuple):
     order_key: str
 
 
-_SAME = "other.kind = {0}kind AND other.destination = {0}destination AND other.order_key = {0}order_key"
+def is_ready() -> Node:
+    """Build the number that tells whether a row of jobs has nobody before it; to be used where that row is changed."""
+    other = Jobs.alias()
+    same = (other.kind == Jobs.kind) & (other.destination == Jobs.destination) & (other.order_key == Jobs.order_key)
+    others = other.select(SQL("1")).where(same & (other.order_key != ""))
+    runs = fn.EXISTS(others.where((other.state == "running") & (other.id != Jobs.id)))
+    waits = fn.EXISTS(others.where((other.state == "waiting") & (other.id < Jobs.id)))
+    return Case(None, [((Jobs.order_key != "") & (runs | waits), 0)], 1)
 
-IS_READY = (
-    "CASE WHEN order_key <> '' AND ("
-    f"EXISTS (SELECT 1 FROM jobs AS other WHERE {_SAME.format('jobs.')} AND other.order_key <> '' "
-    "AND other.state = 'running' AND other.id <> jobs.id) OR "
-    f"EXISTS (SELECT 1 FROM jobs AS other WHERE {_SAME.format('jobs.')} AND other.order_key <> '' "
-    "AND other.state = 'waiting' AND other.id < jobs.id)) THEN 0 ELSE 1 END"
-)
-"""Whether a row of jobs has nobody before it; to be used where that row is changed."""
 
-_KEY = "kind = ? AND destination = ? AND order_key = ? AND order_key <> ''"
+def _of_key(jobs: type[Model] | ModelAlias, state: str) -> Expression:
+    """Build the condition that a job is in a state and has an order key, whose three texts are given."""
+    lane = (jobs.kind == PARAMETER) & (jobs.destination == PARAMETER)
+    return lane & (jobs.order_key == PARAMETER) & (jobs.order_key != "") & (jobs.state == state)
 
 
 class Order:
@@ -45,19 +51,24 @@ class Order:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._any = backend.sql(
-            f"SELECT 1 FROM jobs WHERE {_KEY} AND state = 'waiting' "
-            f"UNION ALL SELECT 1 FROM jobs WHERE {_KEY} AND state = 'running' LIMIT 1"
-        )
-        self._promote = backend.sql(
-            "UPDATE jobs SET ready = 1 WHERE ready = 0 "
-            f"AND id = (SELECT MIN(id) FROM jobs WHERE {_KEY} AND state = 'waiting') "
-            f"AND NOT EXISTS (SELECT 1 FROM jobs WHERE {_KEY} AND state = 'running')"
-        )
-        self._demote = backend.sql(
-            f"UPDATE jobs SET ready = 0 WHERE {_KEY} AND state = 'waiting' AND ready = 1 "
-            f"AND id > (SELECT MIN(id) FROM jobs WHERE {_KEY} AND state = 'waiting')"
-        )
+
+    @statement
+    def _any(self) -> Query:
+        waiting, running = (Jobs.select(SQL("1")).where(_of_key(Jobs, state)) for state in ("waiting", "running"))
+        return waiting.union_all(running).limit(1)
+
+    @statement
+    def _promote(self) -> Query:
+        first, running = Jobs.alias(), Jobs.alias()
+        oldest = first.select(fn.MIN(first.id)).where(_of_key(first, "waiting"))
+        runs = fn.EXISTS(running.select(SQL("1")).where(_of_key(running, "running")))
+        return Jobs.update({Jobs.ready: 1}).where((Jobs.ready == 0) & (Jobs.id == oldest) & ~runs)
+
+    @statement
+    def _demote(self) -> Query:
+        first = Jobs.alias()
+        oldest = first.select(fn.MIN(first.id)).where(_of_key(first, "waiting"))
+        return Jobs.update({Jobs.ready: 0}).where(_of_key(Jobs, "waiting") & (Jobs.ready == 1) & (Jobs.id > oldest))
 
     def lock(self, connection: Any, keys: Iterable[OrderKey]) -> list[OrderKey]:
         """Lock those of the keys that are not empty, always in the same order, and return them."""

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+from medserver.index.jobs.payloads import NoPayload, Payload
 
 LOW, MEDIUM, HIGH = 0, 1, 2
 """Priorities."""
 
-STATES = ("waiting", "running", "dead")
-"""A job waits (until it is due, and its turn comes), runs, or is dead; one that is done is no more."""
+STATES = ("waiting", "running", "undecided", "dead")
+"""A job waits (until it is due, and its turn comes), runs, is undecided (what it would be done by is gone: it waits for
+that, or for an administrator), or is dead (it has failed for good: it waits for an administrator); one that is done is
+no more."""
+
+IN_TURN = datetime(1970, 1, 1, tzinfo=UTC)
+"""Due for ever: of such jobs the one with the lowest number is next, whatever the clock has done since."""
 
 PAYLOAD_LENGTH_MAX = 64 * 1024
 ERROR_LENGTH_MAX = 2_000
@@ -34,8 +41,8 @@ class NewJob:
     ----------
     kind : str
         What: a name of `medserver.work.kinds`.
-    payload : Mapping
-        To what: identifiers, nothing that JSON cannot hold and nothing that may have changed by then.
+    payload : Payload or Mapping
+        To what; a mapping as an older medserver has written it.
     destination : str
         Where to, such as the name of an AE or a volume: jobs for one destination have a limit of their own.
     order_key : str
@@ -48,7 +55,7 @@ class NewJob:
     """
 
     kind: str
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Payload | Mapping[str, Any] = NoPayload()
     destination: str = ""
     order_key: str = ""
     priority: int = MEDIUM
@@ -75,10 +82,24 @@ class NewJob:
         TypeError
             It holds what JSON cannot.
         """
-        text = json.dumps(dict(self.payload), separators=(",", ":"))
-        if len(text) > PAYLOAD_LENGTH_MAX:
-            raise ValueError(f"a payload of {len(text)} characters: only identifiers belong there")
-        return text
+        return payload_text(self.payload)
+
+
+def payload_text(payload: Payload | Mapping[str, Any]) -> str:
+    """Return a payload as JSON.
+
+    Raises
+    ------
+    ValueError
+        It is too long.
+    TypeError
+        It holds what JSON cannot.
+    """
+    mapping = payload.as_mapping() if isinstance(payload, Payload) else dict(payload)
+    text = json.dumps(mapping, separators=(",", ":"))
+    if len(text) > PAYLOAD_LENGTH_MAX:
+        raise ValueError(f"a payload of {len(text)} characters: only identifiers belong there")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +113,9 @@ class Job:
     state : str
         See `STATES`.
     attempts : int
-        How often it was begun.
+        How often it was begun, as what it is now.
     due_at, created_at : datetime
-        When it may be claimed, and when it was added.
+        When it may be claimed, and when it was added: what was wanted then may have become another kind of job since.
     lease_until : datetime or None
         Until when its owner has it; None if nobody has.
     owner : str or None
@@ -126,6 +147,51 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What a job becomes, which keeps its number and its age.
+
+    Parameters
+    ----------
+    kind : str
+        What is to be done now.
+    payload : Payload
+        To what.
+    due_at : datetime
+        Not before.
+    answer : str
+        What came of the last attempt, for an administrator.
+    """
+
+    kind: str
+    payload: Payload
+    due_at: datetime
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """An object that a destination has.
+
+    Parameters
+    ----------
+    sop_instance_uid, digest : str
+        The object of which it was made: its instance, and the SHA-256 of its data set, hexadecimal.
+    destination : str
+        The entry of the AE.
+    rule : str
+        The version of the rule by which it was sent; empty for none.
+    is_committed : bool
+        Whether the AE has committed to it.
+    """
+
+    sop_instance_uid: str
+    digest: str
+    destination: str
+    rule: str
+    is_committed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What becomes of a job that was claimed.
 
@@ -134,18 +200,25 @@ class Verdict:
     job : Job
         As it was claimed.
     outcome : str
-        ``done``: it is deleted. ``retry``: it waits until `due_at`. ``dead``: it waits for an administrator.
-        ``released``: it was not tried; the attempt does not count, and `error` says what it waits for, if anything.
+        ``done``: it is deleted. ``changed``: it becomes what `change` says. ``retry``: it waits until `due_at`.
+        ``undecided``, ``dead``: see `STATES`. ``released``: it was not tried; the attempt does not count, and `error`
+        says what it waits for, if anything.
     due_at : datetime or None
-        When a job that waits may be claimed again; None: at once.
+        When a job that waits may be claimed again; None: as before, in its place among the others.
     error : str
         Why it failed, or waits.
+    change : Change or None
+        What it becomes.
+    delivered : Delivered or None
+        What is known to have arrived by it.
     """
 
     job: Job
     outcome: str
     due_at: datetime | None = None
     error: str = ""
+    change: Change | None = None
+    delivered: Delivered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +252,34 @@ class PayloadCount:
 
 
 @dataclass(frozen=True, slots=True)
+class JobGroup:
+    """Jobs of a lane that are alike: in their state, what their payload says, and whether they are due and have failed.
+
+    Parameters
+    ----------
+    values : tuple of (str or None)
+        What their payload says; None for what it does not have.
+    count : int
+        How many.
+    oldest_at, due_at : datetime
+        When the oldest was added, and the first may be claimed.
+    last_error : str or None
+        Why the last attempt of one of them failed; None if none did.
+    others
+        As in `Job`.
+    """
+
+    kind: str
+    destination: str
+    state: str
+    values: tuple[str | None, ...]
+    count: int
+    oldest_at: datetime
+    due_at: datetime
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class LaneState:
     """A lane for which there are jobs, or were.
 
@@ -187,18 +288,23 @@ class LaneState:
     paused : bool
         Whether it, or its kind, is paused.
     due_at : datetime or None
-        When the next of its jobs is due, and the lane does not rest; None if none waits that could be claimed then.
-    rests_until : datetime or None
+        When the next of its jobs is due, and its destination not left alone; None if none waits that could be claimed
+        then.
+    paused_until : datetime or None
         Until when no job of it is claimed, because its destination could not be reached; None if it can.
-    rest_reason : str
+    pause_reason : str
         Why.
     failures : int
         How often in a row that was so.
+    is_kind_paused, is_lane_paused : bool
+        Which of the two an administrator has paused.
     """
 
     lane: Lane
     paused: bool
     due_at: datetime | None
-    rests_until: datetime | None = None
-    rest_reason: str = ""
+    paused_until: datetime | None = None
+    pause_reason: str = ""
     failures: int = 0
+    is_kind_paused: bool = False
+    is_lane_paused: bool = False

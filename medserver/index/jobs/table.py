@@ -4,34 +4,57 @@ How a state leads to the next::
 
     add --> waiting --claim--> running --done--> (deleted)
                ^  ^               |
-               |  +--retry, released, lease expired
+               |  +--retry, released, changed, lease expired
                |                  |
-               +---- retry ---- dead                       drop: waiting or dead --> (deleted)
+               +-- retry -- dead, undecided            drop: waiting, dead or undecided --> (deleted)
+
+A job that is changed keeps its number and its age: what was wanted is one row until it is done, whatever has to be done
+for it next. One that was not tried keeps its place as well: it is due as before.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from peewee import EXCLUDED, SQL, Case, Expression, Node, Query, Select, fn
+
 from medserver.index.database.backend import Backend
+from medserver.index.database.models import Delivered as DeliveredRows
+from medserver.index.database.models import Instances, Jobs
 from medserver.index.database.moments import from_text, to_text
+from medserver.index.database.statements import PARAMETER, insertion, spelled, statement
 from medserver.index.jobs.lanes import PRIORITIES, LaneTable
-from medserver.index.jobs.order import IS_READY, Order, OrderKey
-from medserver.index.jobs.records import ERROR_LENGTH_MAX, Job, JobFilter, Lane, NewJob, PayloadCount, Verdict
+from medserver.index.jobs.order import Order, OrderKey, is_ready
+from medserver.index.jobs.records import (
+    ERROR_LENGTH_MAX,
+    IN_TURN,
+    STATES,
+    Job,
+    JobFilter,
+    JobGroup,
+    Lane,
+    NewJob,
+    PayloadCount,
+    Verdict,
+    payload_text,
+)
 
 PAGE_ROWS = 500
+TRIED_WITHIN_S = 60.0
+"""How long the other lanes of a destination that could not be reached wait for what comes of the one that tries it."""
+
 EXPIRED = "the lease ran out: its worker was killed, or lost the database"
 
-_COLUMNS = (
-    "id, kind, destination, order_key, payload, priority, state, attempts, due_at, created_at, lease_until, owner, "
-    "last_error"
-)
-_CLAIMABLE = "kind = ? AND destination = ? AND priority = ? AND state = 'waiting' AND ready = 1 AND due_at <= ?"
-_MATCHES = "(? IS NULL OR kind = ?) AND (? IS NULL OR destination = ?) AND (? IS NULL OR state = ?)"
+_COLUMNS = [
+    *(Jobs.id, Jobs.kind, Jobs.destination, Jobs.order_key, Jobs.payload, Jobs.priority, Jobs.state, Jobs.attempts),
+    *(Jobs.due_at, Jobs.created_at, Jobs.lease_until, Jobs.owner, Jobs.last_error),
+]
+_IS_HELD = (Jobs.owner == PARAMETER) & (Jobs.state == "running")
+_IS_EXPIRED = (Jobs.state == "running") & (Jobs.lease_until < PARAMETER)
 
 
 class JobTable:
@@ -49,66 +72,139 @@ class JobTable:
         self._backend = backend
         self._lanes = lanes
         self._order = Order(backend)
-        self._prepare_life()
-        self._prepare_administration()
 
-    def _prepare_life(self) -> None:
-        sql, among = self._backend.sql, self._backend.among
-        self._insert = sql(
-            "INSERT INTO jobs (kind, destination, order_key, payload, priority, state, ready, attempts, due_at, "
-            "created_at) VALUES (?, ?, ?, ?, ?, 'waiting', ?, 0, ?, ?) RETURNING id"
-        )
-        self._running = sql(
-            "SELECT COUNT(DISTINCT owner), COUNT(DISTINCT CASE WHEN destination = ? THEN owner END) FROM jobs "
-            "WHERE state = 'running' AND kind = ?"
-        )
-        self.claimable = sql(
-            f"SELECT {_COLUMNS} FROM jobs WHERE {_CLAIMABLE} ORDER BY due_at, id LIMIT ?" + self._backend.skip_locked
-        )
-        self._begin = sql(
-            "UPDATE jobs SET state = 'running', owner = ?, lease_until = ?, attempts = attempts + 1 "
-            f"WHERE id {among}"
-        )
-        self._complete = sql(f"DELETE FROM jobs WHERE owner = ? AND state = 'running' AND id {among} RETURNING id")
-        self._wait = sql(
-            "UPDATE jobs SET state = 'waiting', owner = NULL, lease_until = NULL, due_at = ?, attempts = attempts - ?, "
-            f"last_error = COALESCE(?, last_error), ready = {IS_READY} "
-            "WHERE owner = ? AND state = 'running' AND id = ? RETURNING id"
-        )
-        self._bury = sql(
-            "UPDATE jobs SET state = 'dead', ready = 0, owner = NULL, lease_until = NULL, last_error = ? "
-            "WHERE owner = ? AND state = 'running' AND id = ? RETURNING id"
-        )
-        self._extend = sql("UPDATE jobs SET lease_until = ? WHERE state = 'running' AND owner = ? AND id " + among)
-        self._owners = sql("SELECT DISTINCT owner FROM jobs WHERE state = 'running'")
-        self._expire = sql("UPDATE jobs SET lease_until = ? WHERE state = 'running' AND owner = ? AND lease_until > ?")
-        self.expired = sql(
-            f"SELECT {_COLUMNS} FROM jobs WHERE state = 'running' AND lease_until < ? "
-            f"ORDER BY lease_until LIMIT {PAGE_ROWS}"
-        )
-        self._still_expired = sql(
-            f"SELECT {_COLUMNS} FROM jobs WHERE state = 'running' AND lease_until < ? AND id {among} ORDER BY id"
-            + self._backend.skip_locked
-        )
+    @statement
+    def _insert(self) -> Query:
+        given = ("kind", "destination", "order_key", "payload", "priority", "ready", "due_at", "created_at")
+        return insertion(Jobs, given, state="waiting", attempts=0).returning(Jobs.id)
 
-    def _prepare_administration(self) -> None:
-        sql, among = self._backend.sql, self._backend.among
-        if self._backend.name == "postgresql":  # which does not guess the type of a parameter from IS NULL
-            matches = _MATCHES.replace("? IS", "CAST(? AS TEXT) IS")
-        else:
-            matches = _MATCHES
-        self._page = sql(f"SELECT {_COLUMNS} FROM jobs WHERE {matches} AND id > ? ORDER BY id LIMIT ?")
-        self._some = sql(f"SELECT {_COLUMNS} FROM jobs WHERE id {among} ORDER BY id")
-        self._lock_some = sql(
-            f"SELECT {_COLUMNS} FROM jobs WHERE id {among} AND state <> 'running' ORDER BY id"
-            + self._backend.for_update
-        )
-        self._revive = sql(
-            "UPDATE jobs SET due_at = ?, attempts = CASE WHEN state = 'dead' THEN 0 ELSE attempts END, "
-            f"state = 'waiting', ready = {IS_READY} WHERE id = ? AND state <> 'running' RETURNING id"
-        )
-        self._amend = sql("UPDATE jobs SET payload = ? WHERE id = ? AND state <> 'running' RETURNING id")
-        self._drop = sql(f"DELETE FROM jobs WHERE state <> 'running' AND id {among} RETURNING id")
+    @statement
+    def _running(self) -> Query:
+        of_lane = Case(None, [(Jobs.destination == PARAMETER, Jobs.owner)])
+        counts = (fn.COUNT(Jobs.owner.distinct()), fn.COUNT(fn.DISTINCT(of_lane)))
+        return Jobs.select(*counts).where((Jobs.state == "running") & (Jobs.kind == PARAMETER))
+
+    @statement
+    def _claimable(self) -> Query:
+        return self._backend.locked(_claimable(*_COLUMNS), skips=True)
+
+    @statement
+    def _has_claimable(self) -> Query:
+        return _claimable(SQL("1"))
+
+    @statement
+    def _begin(self) -> Query:
+        claimed = {Jobs.state: "running", Jobs.owner: PARAMETER, Jobs.lease_until: PARAMETER}
+        return Jobs.update({**claimed, Jobs.attempts: Jobs.attempts + 1}).where(self._backend.is_among(Jobs.id))
+
+    @statement
+    def _complete(self) -> Query:
+        return Jobs.delete().where(_IS_HELD & self._backend.is_among(Jobs.id)).returning(Jobs.id)
+
+    @statement
+    def _wait(self) -> Query:
+        waiting = {
+            **{Jobs.state: "waiting", Jobs.owner: None, Jobs.lease_until: None},
+            Jobs.due_at: fn.COALESCE(PARAMETER, Jobs.due_at),
+            Jobs.attempts: Jobs.attempts - PARAMETER,
+            Jobs.last_error: fn.COALESCE(PARAMETER, Jobs.last_error),
+            Jobs.ready: is_ready(),
+        }
+        return Jobs.update(waiting).where(_IS_HELD & (Jobs.id == PARAMETER)).returning(Jobs.id)
+
+    @statement
+    def _change(self) -> Query:
+        changed = {
+            **{Jobs.state: "waiting", Jobs.owner: None, Jobs.lease_until: None, Jobs.last_error: PARAMETER},
+            **{Jobs.kind: PARAMETER, Jobs.payload: PARAMETER, Jobs.due_at: PARAMETER, Jobs.attempts: 0, Jobs.ready: 1},
+        }
+        in_any_order = Jobs.order_key == ""
+        return Jobs.update(changed).where(_IS_HELD & in_any_order & (Jobs.id == PARAMETER)).returning(Jobs.id)
+
+    @statement
+    def _set_aside(self) -> Query:
+        ended = {Jobs.ready: 0, Jobs.owner: None, Jobs.lease_until: None}
+        ended |= {Jobs.state: PARAMETER, Jobs.last_error: PARAMETER}
+        return Jobs.update(ended).where(_IS_HELD & (Jobs.id == PARAMETER)).returning(Jobs.id)
+
+    @statement
+    def _deliver(self) -> Query:
+        keys = [DeliveredRows.sop_instance_uid, DeliveredRows.digest, DeliveredRows.destination]
+        values = (*keys, DeliveredRows.rule, DeliveredRows.is_committed, DeliveredRows.delivered_at)
+        # What was deleted meanwhile has taken what was known of its deliveries along.
+        instance = Instances.select(SQL("1")).where(Instances.sop_instance_uid == PARAMETER)
+        row = Select(columns=[PARAMETER] * len(values)).where(fn.EXISTS(instance))
+        renewed = {
+            field: EXCLUDED[field.column_name]
+            for field in (DeliveredRows.rule, DeliveredRows.is_committed, DeliveredRows.delivered_at)
+        }
+        return DeliveredRows.insert_from(row, values).on_conflict(conflict_target=keys, update=renewed)
+
+    @statement
+    def _extend(self) -> Query:
+        return Jobs.update({Jobs.lease_until: PARAMETER}).where(_IS_HELD & self._backend.is_among(Jobs.id))
+
+    @statement
+    def _owners(self) -> Query:
+        return Jobs.select(Jobs.owner).where(Jobs.state == "running").distinct()
+
+    @statement
+    def _expire(self) -> Query:
+        return Jobs.update({Jobs.lease_until: PARAMETER}).where(_IS_HELD & (Jobs.lease_until > PARAMETER))
+
+    @statement
+    def _expired(self) -> Query:
+        return Jobs.select(*_COLUMNS).where(_IS_EXPIRED).order_by(Jobs.lease_until).limit(PAGE_ROWS)
+
+    @statement
+    def _still_expired(self) -> Query:
+        expired = Jobs.select(*_COLUMNS).where(_IS_EXPIRED & self._backend.is_among(Jobs.id)).order_by(Jobs.id)
+        return self._backend.locked(expired, skips=True)
+
+    @statement
+    def _page(self) -> Query:
+        # A filter that is not given is NULL: the rows are read in their order, however many others there are.
+        fits = [
+            PARAMETER.cast("TEXT").is_null() | (field == PARAMETER)
+            for field in (Jobs.kind, Jobs.destination, Jobs.state)
+        ]
+        return Jobs.select(*_COLUMNS).where(*fits, Jobs.id > PARAMETER).order_by(Jobs.id).limit(PARAMETER)
+
+    @statement
+    def _due_later(self) -> Query:
+        lane = (Jobs.kind == PARAMETER) & (Jobs.destination == PARAMETER) & (Jobs.priority == PARAMETER)
+        waits = lane & (Jobs.state == "waiting") & (Jobs.ready == 1) & (Jobs.due_at >= PARAMETER)
+        is_next = (Jobs.due_at > PARAMETER) | (Jobs.id > PARAMETER)
+        later = Jobs.select(*_COLUMNS).where(waits & is_next & Jobs.last_error.is_null())
+        return later.order_by(Jobs.due_at, Jobs.id).limit(PARAMETER)
+
+    @statement
+    def _some(self) -> Query:
+        return Jobs.select(*_COLUMNS).where(self._backend.is_among(Jobs.id)).order_by(Jobs.id)
+
+    @statement
+    def _lock_some(self) -> Query:
+        idle = self._backend.is_among(Jobs.id) & (Jobs.state != "running")
+        return self._backend.locked(Jobs.select(*_COLUMNS).where(idle).order_by(Jobs.id))
+
+    @statement
+    def _revive(self) -> Query:
+        waiting = {
+            Jobs.due_at: PARAMETER,
+            Jobs.attempts: Case(None, [(Jobs.state == "waiting", Jobs.attempts)], 0),
+            Jobs.state: "waiting",
+            Jobs.ready: is_ready(),
+        }
+        return Jobs.update(waiting).where((Jobs.id == PARAMETER) & (Jobs.state != "running")).returning(Jobs.id)
+
+    @statement
+    def _amend(self) -> Query:
+        idle = (Jobs.id == PARAMETER) & (Jobs.state != "running")
+        return Jobs.update({Jobs.payload: PARAMETER}).where(idle).returning(Jobs.id)
+
+    @statement
+    def _drop(self) -> Query:
+        return Jobs.delete().where((Jobs.state != "running") & self._backend.is_among(Jobs.id)).returning(Jobs.id)
 
     # A job's life
 
@@ -137,12 +233,11 @@ class JobTable:
         return True
 
     def has_claimable(self, connection: Any, lane: Lane, now: datetime) -> bool:
-        """Whether a lane has a job that is due, and does not rest; a look that locks nothing."""
-        if self._lanes.rests(connection, lane, now):
+        """Whether a lane has a job that is due, and is not paused; a look that locks nothing."""
+        if self._lanes.is_paused(connection, lane, now):
             return False
-        statement = self.claimable.removesuffix(self._backend.skip_locked)
         return any(
-            connection.execute(statement, (*lane, level, to_text(now), 1)).fetchall() for level in PRIORITIES
+            connection.execute(self._has_claimable, (*lane, level, to_text(now), 1)).fetchall() for level in PRIORITIES
         )
 
     def claim(
@@ -167,11 +262,12 @@ class JobTable:
         for level in PRIORITIES:
             if len(rows) < limit:
                 parameters = (*lane, level, to_text(now), limit - len(rows))
-                rows += connection.execute(self.claimable, parameters).fetchall()
+                rows += connection.execute(self._claimable, parameters).fetchall()
         if not rows:
             return []
         ids = self._backend.list_parameter([row[0] for row in rows])
         connection.execute(self._begin, (owner, to_text(lease_until), ids))
+        self._lanes.hold_others(connection, lane, now + timedelta(seconds=TRIED_WITHIN_S))
         return [
             _job((*row[:6], "running", row[7] + 1, *row[8:10], to_text(lease_until), owner, row[12])) for row in rows
         ]
@@ -186,7 +282,8 @@ class JobTable:
         set of int
             The numbers of those that still belonged to their claim.
         """
-        for lane in sorted({job.lane for job in following}):
+        changes = {Lane(each.change.kind, each.job.destination) for each in verdicts if each.change}
+        for lane in sorted({job.lane for job in following} | changes):
             self._lanes.ensure(connection, lane)
         keys = [_key(verdict.job) for verdict in verdicts]
         self._order.lock(connection, [*keys, *map(_key_of_new, following)])
@@ -202,20 +299,34 @@ class JobTable:
             job = verdict.job
             if verdict.outcome == "done":
                 done.setdefault(job.owner or "", []).append(job.id)
-            elif verdict.outcome == "dead":
-                settled |= _ids(connection.execute(self._bury, (_text(verdict.error), job.owner, job.id)))
+            elif verdict.outcome in ("dead", "undecided"):
+                aside = (verdict.outcome, _text(verdict.error), job.owner, job.id)
+                settled |= _ids(connection.execute(self._set_aside, aside))
+            elif verdict.change is not None:
+                change = verdict.change
+                becomes = (_text(change.answer) or None, change.kind, payload_text(change.payload))
+                row = (*becomes, to_text(change.due_at), job.owner, job.id)
+                settled |= _ids(connection.execute(self._change, row))
             else:
-                settled |= self._put_back(connection, verdict, now)
+                settled |= self._put_back(connection, verdict)
         for owner, ids in done.items():
             settled |= _ids(connection.execute(self._complete, (owner, self._backend.list_parameter(ids))))
+        self._note_delivered(connection, [each for each in verdicts if each.job.id in settled], now)
         return settled
 
-    def _put_back(self, connection: Any, verdict: Verdict, now: datetime) -> set[int]:
+    def _put_back(self, connection: Any, verdict: Verdict) -> set[int]:
         """Let a job wait again: after a failure, or because it was not tried."""
         released = int(verdict.outcome == "released")
         error = _text(verdict.error) or None
-        due_at = to_text(verdict.due_at or now)
+        due_at = to_text(verdict.due_at) if verdict.due_at else None
         return _ids(connection.execute(self._wait, (due_at, released, error, verdict.job.owner, verdict.job.id)))
+
+    def _note_delivered(self, connection: Any, verdicts: Sequence[Verdict], now: datetime) -> None:
+        noted = [each.delivered for each in verdicts if each.delivered is not None]
+        for each in sorted(noted, key=astuple):  # in one order, as everybody
+            key = (each.sop_instance_uid, each.digest, each.destination)
+            row = (*key, each.rule, int(each.is_committed), to_text(now))
+            connection.execute(self._deliver, (*row, each.sop_instance_uid))
 
     def extend(self, connection: Any, owner: str, ids: Collection[int], lease_until: datetime) -> None:
         """Extend the lease of jobs that belong to a claim."""
@@ -232,11 +343,11 @@ class JobTable:
 
     def has_expired(self, connection: Any, now: datetime) -> bool:
         """Whether the lease of any job has run out; a look that locks nothing."""
-        return bool(connection.execute(self.expired, (to_text(now),)).fetchall())
+        return bool(connection.execute(self._expired, (to_text(now),)).fetchall())
 
     def sweep(self, connection: Any, now: datetime, attempts_max: Mapping[str, int]) -> list[Job]:
         """Take back jobs whose lease has run out, a page of them, and return them as they were."""
-        rows = connection.execute(self.expired, (to_text(now),)).fetchall()
+        rows = connection.execute(self._expired, (to_text(now),)).fetchall()
         self._order.lock(connection, (OrderKey(*row[1:4]) for row in rows))  # before the jobs, as everybody
         ids = self._backend.list_parameter([row[0] for row in rows])
         rows = connection.execute(self._still_expired, (to_text(now), ids)).fetchall()
@@ -244,7 +355,7 @@ class JobTable:
         verdicts = []
         for job in jobs:
             is_last = job.kind in attempts_max and job.attempts >= attempts_max[job.kind]
-            verdicts.append(Verdict(job, "dead" if is_last else "retry", now, EXPIRED))
+            verdicts.append(Verdict(job, "dead" if is_last else "retry", error=EXPIRED))
         settled = self.settle(connection, verdicts, now)
         return [job for job in jobs if job.id in settled]
 
@@ -256,42 +367,67 @@ class JobTable:
         parameters = (*(value for each in filters for value in (each, each)), after, limit)
         return [_job(row) for row in connection.execute(self._page, parameters).fetchall()]
 
+    def due_later(
+        self, connection: Any, lane: Lane, priority: int, due_at: datetime, after: int, limit: int = PAGE_ROWS
+    ) -> list[Job]:
+        """Return the next jobs of a lane that have not failed, and are due later than a moment and a number."""
+        moment = to_text(due_at)
+        parameters = (*lane, priority, moment, moment, after, limit)
+        return [_job(row) for row in connection.execute(self._due_later, parameters).fetchall()]
+
     def some(self, connection: Any, ids: Sequence[int]) -> list[Job]:
         """Return jobs by their numbers, those that there are."""
         parameters = (self._backend.list_parameter(ids),)
         return [_job(row) for row in connection.execute(self._some, parameters).fetchall()]
 
-    def revive(self, connection: Any, ids: Sequence[int], now: datetime) -> list[Job]:
-        """Let jobs that wait or are dead be due now; return them as they were."""
+    def revive(self, connection: Any, ids: Sequence[int]) -> list[Job]:
+        """Let jobs that don't run be due in their turn; return them as they were."""
         jobs, keys = self._locked(connection, ids)
         revived: set[int] = set()
         for job in jobs:
-            revived |= _ids(connection.execute(self._revive, (to_text(now), job.id)))
+            revived |= _ids(connection.execute(self._revive, (to_text(IN_TURN), job.id)))
         self._order.renew(connection, keys)
         return [job for job in jobs if job.id in revived]
 
-    def amend(self, connection: Any, ids: Sequence[int], changes: Mapping[str, Any], now: datetime) -> list[Job]:
-        """Change the payloads of jobs that don't run, and let them be due now; return them as they were."""
+    def amend(
+        self, connection: Any, ids: Sequence[int], changes: Mapping[str, Any], kinds: Collection[str] = ()
+    ) -> list[Job]:
+        """Change the payloads of jobs that don't run, and let them be due in their turn; return them as they were."""
         jobs, keys = self._locked(connection, ids)
         amended: set[int] = set()
-        for job in jobs:
-            changed = NewJob(job.kind, {**job.payload, **changes})
-            if connection.execute(self._amend, (changed.payload_text(), job.id)).fetchall():
-                amended |= _ids(connection.execute(self._revive, (to_text(now), job.id)))
+        for job in (each for each in jobs if not kinds or each.kind in kinds):
+            changed = payload_text({**job.payload, **changes})
+            if connection.execute(self._amend, (changed, job.id)).fetchall():
+                amended |= _ids(connection.execute(self._revive, (to_text(IN_TURN), job.id)))
         self._order.renew(connection, keys)
         return [job for job in jobs if job.id in amended]
 
-    def counts_by(self, connection: Any, keys: Sequence[str], kinds: Sequence[str]) -> list[PayloadCount]:
-        """Count the jobs of some kinds that don't run, by lane and what their payload says for some keys."""
-        payload = "CAST(payload AS json)" if self._backend.name == "postgresql" else "payload"
-        values = ", ".join([f"{payload} ->> ?"] * len(keys))
-        columns = ", ".join(str(number) for number in range(1, len(keys) + 3))
-        statement = self._backend.sql(
-            f"SELECT kind, destination, {values}, COUNT(*) FROM jobs WHERE state <> 'running' "
-            f"AND kind {self._backend.among} GROUP BY {columns} ORDER BY {columns}"
-        )
+    def counts_by(self, connection: Any, keys: Sequence[str], kinds: Sequence[str], state: str) -> list[PayloadCount]:
+        """Count the jobs of some kinds in a state, by lane and what their payload says for some keys."""
+        columns = [Jobs.kind, Jobs.destination, *self._values(keys)]
+        chosen = (Jobs.state == SQL(f"'{_known(state)}'")) & self._backend.is_among(Jobs.kind)
+        statement = spelled(self._backend, _grouped(columns, fn.COUNT(SQL("*"))).where(chosen))
         rows = connection.execute(statement, (*keys, self._backend.list_parameter(kinds))).fetchall()
         return [PayloadCount(kind, destination, tuple(found), count) for kind, destination, *found, count in rows]
+
+    def groups(self, connection: Any, keys: Sequence[str], kinds: Sequence[str], now: datetime) -> list[JobGroup]:
+        """Count the jobs of some kinds that are alike, see `JobGroup`."""
+        is_due = Case(None, [(Jobs.due_at <= PARAMETER, 1)], 0)
+        has_failed = Case(None, [(Jobs.last_error.is_null(), 0)], 1)
+        columns = [Jobs.kind, Jobs.destination, Jobs.state, *self._values(keys), is_due, has_failed]
+        ends = (fn.MIN(Jobs.created_at), fn.MIN(Jobs.due_at), fn.MAX(Jobs.last_error))
+        grouped = _grouped(columns, fn.COUNT(SQL("*")), *ends).where(self._backend.is_among(Jobs.kind))
+        parameters = (*keys, to_text(now), self._backend.list_parameter(kinds))
+        rows = connection.execute(spelled(self._backend, grouped), parameters).fetchall()
+        return [
+            JobGroup(*row[:3], tuple(row[3:-6]), row[-4], from_text(row[-3]), from_text(row[-2]), row[-1])
+            for row in rows
+        ]
+
+    def _values(self, keys: Sequence[str]) -> list[Expression]:
+        """Return what a payload says for some keys, which are parameters."""
+        payload = Jobs.payload.cast("json") if self._backend.name == "postgresql" else Jobs.payload
+        return [Expression(payload, "->>", PARAMETER) for _ in keys]
 
     def drop(self, connection: Any, ids: Sequence[int]) -> list[Job]:
         """Delete jobs that don't run; return them."""
@@ -305,6 +441,26 @@ class JobTable:
         keys = self._order.lock(connection, map(_key, self.some(connection, ids)))
         rows = connection.execute(self._lock_some, (self._backend.list_parameter(ids),)).fetchall()
         return [_job(row) for row in rows], keys
+
+
+def _claimable(*columns: Node) -> Query:
+    """Build the query for the next jobs of a lane and priority."""
+    lane = (Jobs.kind == PARAMETER) & (Jobs.destination == PARAMETER) & (Jobs.priority == PARAMETER)
+    is_due = (Jobs.state == "waiting") & (Jobs.ready == 1) & (Jobs.due_at <= PARAMETER)
+    return Jobs.select(*columns).where(lane & is_due).order_by(Jobs.due_at, Jobs.id).limit(PARAMETER)
+
+
+def _grouped(columns: Sequence[Node], *aggregates: Node) -> Query:
+    """Build the query for aggregates by columns; what the columns say stands in the statement once."""
+    numbers = [SQL(str(number)) for number in range(1, len(columns) + 1)]
+    return Jobs.select(*columns, *aggregates).group_by(*numbers).order_by(*numbers)
+
+
+def _known(state: str) -> str:
+    """Return a state as it may stand in a statement: a partial index is used for a constant only."""
+    if state not in STATES:
+        raise ValueError(f"no state '{state}'")
+    return state
 
 
 def _key(job: Job) -> OrderKey:

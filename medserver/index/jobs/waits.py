@@ -11,11 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from peewee import Case, Query
+
 from medserver.index.database.backend import Backend
+from medserver.index.database.models import JobLanes, Jobs
 from medserver.index.database.moments import to_text
+from medserver.index.database.statements import PARAMETER, statement
 from medserver.index.jobs.records import HIGH, LOW, MEDIUM, Lane
 
 PAGE_ROWS = 500
+
+SLACK_S = 5.0
+"""How long a look takes at most, in which others write moments by their later time [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,38 +55,56 @@ class WaitTable:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self.due = backend.sql(
-            "SELECT id FROM jobs WHERE kind = ? AND destination = ? AND priority = ? AND state = 'waiting' "
-            "AND ready = 1 AND due_at > ? AND (attempts > 0 AND due_at > ? OR attempts = 0 AND due_at > ?) "
-            f"LIMIT {PAGE_ROWS}"
-        )
-        self.leases = backend.sql(
-            "SELECT id FROM jobs WHERE state = 'running' AND kind = ? AND destination = ? AND lease_until > ?"
-        )
-        self._cap_due = backend.sql(
-            "UPDATE jobs SET due_at = CASE WHEN attempts > 0 THEN ? ELSE ? END "
-            f"WHERE state = 'waiting' AND due_at > ? AND id {backend.among}"
-        )
-        self._cap_leases = backend.sql(
-            f"UPDATE jobs SET lease_until = ? WHERE state = 'running' AND lease_until > ? AND id {backend.among}"
-        )
-        self._rests = backend.sql("SELECT kind, destination FROM job_lanes WHERE rests_until > ?")
-        self._cap_rests = backend.sql("UPDATE job_lanes SET rests_until = ? WHERE rests_until > ?")
+
+    @statement
+    def _due(self) -> Query:
+        lane = (Jobs.kind == PARAMETER) & (Jobs.destination == PARAMETER) & (Jobs.priority == PARAMETER)
+        waits = lane & (Jobs.state == "waiting") & (Jobs.ready == 1) & (Jobs.due_at > PARAMETER)
+        again, first = (Jobs.attempts > 0) & (Jobs.due_at > PARAMETER), (Jobs.attempts == 0) & (Jobs.due_at > PARAMETER)
+        return Jobs.select(Jobs.id).where(waits & (again | first)).limit(PAGE_ROWS)
+
+    @statement
+    def _leases(self) -> Query:
+        of_lane = (Jobs.state == "running") & (Jobs.kind == PARAMETER) & (Jobs.destination == PARAMETER)
+        return Jobs.select(Jobs.id).where(of_lane & (Jobs.lease_until > PARAMETER))
+
+    @statement
+    def _cap_due(self) -> Query:
+        cap = Case(None, [(Jobs.attempts > 0, PARAMETER)], PARAMETER)
+        beyond = (Jobs.state == "waiting") & (Jobs.due_at > PARAMETER) & self._backend.is_among(Jobs.id)
+        return Jobs.update({Jobs.due_at: cap}).where(beyond)
+
+    @statement
+    def _cap_leases(self) -> Query:
+        beyond = (Jobs.state == "running") & (Jobs.lease_until > PARAMETER) & self._backend.is_among(Jobs.id)
+        return Jobs.update({Jobs.lease_until: PARAMETER}).where(beyond)
+
+    @statement
+    def _pauses(self) -> Query:
+        return JobLanes.select(JobLanes.kind, JobLanes.destination).where(JobLanes.paused_until > PARAMETER)
+
+    @statement
+    def _cap_pauses(self) -> Query:
+        return JobLanes.update({JobLanes.paused_until: PARAMETER}).where(JobLanes.paused_until > PARAMETER)
 
     def excess(
-        self, connection: Any, lanes: Mapping[Lane, Waits], rest_s: float, now: datetime
+        self, connection: Any, lanes: Mapping[Lane, Waits], pause_s: float, now: datetime
     ) -> dict[Lane, tuple[list[int], list[int]]]:
-        """Find the jobs that are due, and the leases that end, later than any wait of their kind; lock nothing."""
-        resting = {Lane(*row) for row in connection.execute(self._rests, (_after(now, rest_s),)).fetchall()}
+        """Find the jobs that are due, and the leases that end, later than any wait of their kind; lock nothing.
+
+        What was written since `now` was read is `SLACK_S` later at most, and no sign of a clock that was ahead.
+        """
+        now += timedelta(seconds=SLACK_S)
+        paused = {Lane(*row) for row in connection.execute(self._pauses, (_after(now, pause_s),)).fetchall()}
         found = {}
         for lane, waits in lanes.items():
             again, first = _after(now, waits.again_s), _after(now, waits.first_s)
             due: list[int] = []
             for priority in (HIGH, MEDIUM, LOW):
                 parameters = (*lane, priority, min(again, first), again, first)
-                due += _ids(connection.execute(self.due, parameters))
-            leases = list(_ids(connection.execute(self.leases, (*lane, _after(now, waits.lease_s)))))
-            if due or leases or lane in resting:
+                due += _ids(connection.execute(self._due, parameters))
+            leases = list(_ids(connection.execute(self._leases, (*lane, _after(now, waits.lease_s)))))
+            if due or leases or lane in paused:
                 found[lane] = (due, leases)
         return found
 
@@ -88,12 +113,12 @@ class WaitTable:
         connection: Any,
         found: Mapping[Lane, tuple[list[int], list[int]]],
         lanes: Mapping[Lane, Waits],
-        rest_s: float,
+        pause_s: float,
         now: datetime,
     ) -> None:
         """Let what `excess` has found come after the longest wait of its kind, as far as it still lies beyond."""
-        rest = _after(now, rest_s)
-        connection.execute(self._cap_rests, (rest, rest))
+        pause = _after(now, pause_s)
+        connection.execute(self._cap_pauses, (pause, pause))
         for lane, (due, leases) in found.items():
             waits = lanes[lane]
             again, first = _after(now, waits.again_s), _after(now, waits.first_s)

@@ -16,11 +16,17 @@ from contextlib import closing
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from peewee import SQL, Query, fn
+
 from medserver import host
 from medserver.errors import IndexLocked
 from medserver.index.database.backend import Backend
 from medserver.index.database.clock import DatabaseClock
+from medserver.index.database.models import IndexLock
 from medserver.index.database.moments import from_text, to_text
+from medserver.index.database.statements import PARAMETER, statement
+
+_GROWN = {IndexLock.number: IndexLock.number + 1}
 
 
 class Lock(NamedTuple):
@@ -84,29 +90,48 @@ class LockTable:
     """
 
     def __init__(self, backend: Backend, clock: Callable[[], datetime]) -> None:
-        self.backend = backend
+        self.backend = self._backend = backend
         self.clock = clock
-        now = "clock_timestamp()" if backend.name == "postgresql" else "NULL"
-        columns = ", ".join(Lock._fields)
-        self._select = backend.sql(f"SELECT {columns}, {now} FROM index_lock")
-        if backend.name == "postgresql":
-            self._exists = "SELECT to_regclass('index_lock') IS NOT NULL"
-        else:
-            self._exists = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'index_lock'"
-        self._take = backend.sql(
-            "UPDATE index_lock SET number = number + 1, work = ?, owner = ?, host = ?, since = ?, lease_until = ?"
-        )
-        self._give_back = backend.sql(
-            "UPDATE index_lock SET number = number + 1, work = NULL, owner = NULL, lease_until = NULL, "
-            "is_incomplete = ? WHERE owner = ?"
-        )
-        self._renew = backend.sql("UPDATE index_lock SET lease_until = ? WHERE owner = ?")
-        self._spoil = backend.sql("UPDATE index_lock SET is_incomplete = 1 WHERE owner = ?")
-        self._outgrow = backend.sql("UPDATE index_lock SET number = ? WHERE number < ?")
+
+    @statement
+    def _select(self) -> Query:
+        now = fn.clock_timestamp() if self._backend.name == "postgresql" else SQL("NULL")
+        return IndexLock.select(*(getattr(IndexLock, name) for name in Lock._fields), now)
+
+    @statement
+    def _take(self) -> Query:
+        taken = (IndexLock.work, IndexLock.owner, IndexLock.host, IndexLock.since, IndexLock.lease_until)
+        return IndexLock.update({**_GROWN, **dict.fromkeys(taken, PARAMETER)})
+
+    @statement
+    def _give_back(self) -> Query:
+        free = dict.fromkeys((IndexLock.work, IndexLock.owner, IndexLock.lease_until))
+        given_back = IndexLock.update({**_GROWN, **free, IndexLock.is_incomplete: PARAMETER})
+        return given_back.where(IndexLock.owner == PARAMETER)
+
+    @statement
+    def _renew(self) -> Query:
+        return IndexLock.update({IndexLock.lease_until: PARAMETER}).where(IndexLock.owner == PARAMETER)
+
+    @statement
+    def _spoil(self) -> Query:
+        return IndexLock.update({IndexLock.is_incomplete: 1}).where(IndexLock.owner == PARAMETER)
+
+    @statement
+    def _grow(self) -> Query:
+        return IndexLock.update(_GROWN)
+
+    @statement
+    def _outgrow(self) -> Query:
+        return IndexLock.update({IndexLock.number: PARAMETER}).where(IndexLock.number < PARAMETER)
 
     def exists(self, connection: Any) -> bool:
         """Whether the index has the table, which those of earlier versions do not have."""
-        return bool(connection.execute(self._exists).fetchall()[0][0])
+        if self._backend.name == "postgresql":
+            statement = "SELECT to_regclass('index_lock') IS NOT NULL"
+        else:
+            statement = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'index_lock'"
+        return bool(connection.execute(statement).fetchall()[0][0])
 
     def read(self, connection: Any) -> Lock:
         """Read the row, in a transaction or not."""
@@ -140,7 +165,7 @@ class LockTable:
 
     def grow(self, connection: Any) -> None:
         """Let who opened the index before open it anew."""
-        connection.execute("UPDATE index_lock SET number = number + 1")
+        connection.execute(self._grow)
 
     def outgrow(self, connection: Any, number: int) -> None:
         """Let the number be at least so high."""
@@ -213,6 +238,11 @@ class Fence:
             seen = None
         self.check_reading(connection)
         self._seen = seen
+
+    def committed(self, connection: Any) -> None:
+        """Note that a transaction is committed that began with a look: its own changes need no other one."""
+        if self._seen is not None:
+            self._seen = (connection, connection.data_version())
 
     def check_reading(self, connection: Any) -> None:
         """Look whether what is read now answers a peer: of an index that is restored just now it would be a part.

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from medserver.errors import BadUsage
 from medserver.index.database.access import Access
-from medserver.index.database.backend import Backend
-from medserver.index.database.moments import from_text, to_text
-from medserver.index.nodes.records import HEARTBEAT_INTERVAL_S, NodeRecord, Serves
+from medserver.index.nodes.records import NodeRecord
+from medserver.index.nodes.table import NodeTable
 from medserver.index.nodes.topology import problem_of
-
-_COLUMNS = "uuid, name, machine, role, serves, started_at, heartbeat_at"
 
 
 class NodeRuns(BadUsage):
@@ -33,13 +27,7 @@ class Nodes:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        sql = access.backend.sql
-        self._delete = sql("DELETE FROM nodes WHERE uuid = ?")
-        self._insert = sql(f"INSERT INTO nodes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)")
-        self._beat = sql(
-            "UPDATE nodes SET heartbeat_at = ?, serves = ? "
-            "WHERE uuid = ? AND (heartbeat_at < ? OR heartbeat_at > ? OR serves <> ?)"
-        )
+        self._table = NodeTable(access.backend)
 
     def register(self, node: NodeRecord) -> None:
         """Enter a node that starts, if it may share the index with those that are there.
@@ -55,21 +43,20 @@ class Nodes:
 
         def perform(connection: Any) -> None:
             backend.lock(connection, "nodes")
-            others, serves = self._all(connection), node.serves
-            for other in others:
+            every, serves = self._table.all(connection), node.serves
+            for other in every:
                 is_same = other.uuid == node.uuid
                 if other.machine != node.machine and other.is_heard(now) and (is_same or backend.name == "sqlite"):
                     raise NodeRuns(_running(other, is_same))
                 if is_same:
                     serves = serves.completed(other.serves)
-            if backend.name == "sqlite":  # one host: what another one has left was brought here with the database
-                others = [other for other in others if other.machine == node.machine]
+            # One host on SQLite: what another one has left was brought here with the database.
+            others = [one for one in every if backend.name != "sqlite" or one.machine == node.machine]
             if (problem := problem_of(replace(node, serves=serves), others)) is not None:
                 raise BadUsage(problem)
-            for uuid in {node.uuid} | {other.uuid for other in self._all(connection)} - {one.uuid for one in others}:
-                connection.execute(self._delete, (uuid,))
-            identity = (node.uuid, node.name, node.machine, node.role, serves.text())
-            connection.execute(self._insert, (*identity, to_text(now), to_text(now)))
+            for uuid in {node.uuid, *(one.uuid for one in every if one not in others)}:
+                self._table.remove(connection, uuid)
+            self._table.add(connection, node, serves, now)
 
         self._access.writer.run(perform)
 
@@ -85,14 +72,16 @@ class Nodes:
         others = self.list()
         [*before] = [other for other in others if other.uuid == node.uuid]
         serves = node.serves.completed(before[0].serves) if before else node.serves
-        recent = to_text(now - timedelta(seconds=HEARTBEAT_INTERVAL_S / 2))
-        row = (to_text(now), serves.text(), node.uuid, recent, to_text(now), serves.text())
-        self._access.writer.run(lambda connection: connection.execute(self._beat, row) and None)
+        self._access.writer.run(lambda connection: self._table.beat(connection, node.uuid, serves, now))
         return problem_of(replace(node, serves=serves), others)
 
     def list(self) -> list[NodeRecord]:
         """Return all nodes."""
-        return self._access.read(self._all)
+        return self._access.read(self._table.all)
+
+    def volumes(self) -> set[str]:
+        """Return the names of the volumes that any node has."""
+        return {name for node in self.list() for name in node.serves.volumes}
 
     def forget(self, uuid: str) -> bool:
         """Forget a node that is gone for good; False if there is none of this UUID.
@@ -105,22 +94,13 @@ class Nodes:
         now = self._access.clock()
 
         def perform(connection: Any) -> bool:
-            found = [node for node in self._all(connection) if node.uuid == uuid]
+            found = [node for node in self._table.all(connection) if node.uuid == uuid]
             if any(node.is_heard(now) for node in found):
                 raise BadUsage(f"{found[0].name} runs: stop it before")
-            connection.execute(self._delete, (uuid,))
+            self._table.remove(connection, uuid)
             return bool(found)
 
         return self._access.writer.run(perform)
-
-    def _all(self, connection: Any) -> list[NodeRecord]:
-        return read_nodes(self._access.backend, connection)
-
-
-def read_nodes(backend: Backend, connection: Any) -> list[NodeRecord]:
-    """Return all nodes."""
-    statement = backend.sql(f"SELECT {_COLUMNS} FROM nodes ORDER BY name, uuid")
-    return [_node(row) for row in connection.execute(statement).fetchall()]
 
 
 def _running(other: NodeRecord, is_same: bool) -> str:
@@ -130,8 +110,3 @@ def _running(other: NodeRecord, is_same: bool) -> str:
             "copy; if the machine has crashed, wait half a minute"
         )
     return f"{other.name} uses this index as well: an index that several hosts share has to be in PostgreSQL"
-
-
-def _node(row: Sequence[Any]) -> NodeRecord:
-    serves = Serves(**json.loads(row[4]))
-    return NodeRecord(*row[:4], serves, from_text(row[5]), from_text(row[6]))

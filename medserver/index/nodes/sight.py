@@ -9,8 +9,8 @@ from pathlib import Path
 
 from medserver.index.database.opening import clock_of, migrate, open_backend
 from medserver.index.nodes.fence import Lock, LockTable
-from medserver.index.nodes.nodes import read_nodes
 from medserver.index.nodes.records import NodeRecord
+from medserver.index.nodes.table import NodeTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ def look_at_nodes(url: str, base: Path) -> Sight:
         with closing(backend.connect()) as connection:
             is_there = table.exists(connection)
         if not is_there:
-            migrate(backend)
+            migrate(backend, base)
         with closing(backend.connect()) as connection:
             lock = table.read(connection)
-            return Sight(tuple(read_nodes(backend, connection)), lock, clock())
+            return Sight(tuple(NodeTable(backend).all(connection)), lock, clock())
     except backend.errors as error:
         raise backend.failure(error) from error

@@ -11,12 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from peewee import JOIN, SQL, Query, fn
+
 from medserver.index.database.access import Access
+from medserver.index.database.models import CURRENT_OBJECT, Instances, Objects, Series
 from medserver.index.database.moments import from_text
-from medserver.index.objects.records import InstanceRecord, StoredInstance
+from medserver.index.database.statements import PARAMETER, statement
+from medserver.index.objects.records import InstanceRecord, StoredCopy
 
 Values = Mapping[str, Any]
 """Keyword -> what `medserver.dicom.matching.matches` takes: a text, a list of texts, or of mappings for a sequence."""
+
+_IS_UNREAD = Instances.acquisition.is_null()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Acquisition:
     content: str
 
     @classmethod
-    def of(cls, instance: StoredInstance | InstanceRecord, values: Values | None) -> Acquisition:
+    def of(cls, instance: StoredCopy | InstanceRecord, values: Values | None) -> Acquisition:
         """Return the conditions of an instance, or with None that they are not kept."""
         content = "" if values is None else json.dumps(values, separators=(",", ":"), ensure_ascii=False)
         return cls(instance.sop_instance_uid, instance.digest, content)
@@ -61,22 +67,35 @@ class Acquisitions:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._unread = access.backend.sql(
-            "SELECT sop_instance_uid, received_at FROM instances WHERE acquisition IS NULL ORDER BY id LIMIT ?"
-        )
-        self._newest = access.backend.sql(
-            "SELECT received_at FROM instances WHERE acquisition IS NULL ORDER BY id DESC LIMIT 1"
-        )
-        self._put = access.backend.sql("UPDATE instances SET acquisition = ? WHERE sop_instance_uid = ? AND digest = ?")
-        self._of_series = access.backend.sql(
-            "SELECT DISTINCT acquisition FROM instances JOIN series ON series.id = instances.series "
-            "WHERE series_instance_uid = ? AND acquisition IS NOT NULL"
-        )
+        self._backend = access.backend
+
+    @statement
+    def _unread(self) -> Query:
+        # Of an inner join SQLite without statistics would begin with all objects, and sort what it finds.
+        columns = (Instances.sop_instance_uid, Objects.received_at)
+        unread = Instances.select(*columns).join(Objects, JOIN.LEFT_OUTER, on=CURRENT_OBJECT).where(_IS_UNREAD)
+        return unread.order_by(Instances.id).limit(PARAMETER)
+
+    @statement
+    def _newest(self) -> Query:
+        newest = Instances.select(fn.MAX(Instances.id)).where(_IS_UNREAD)
+        return Objects.select(Objects.received_at).where((Objects.instance == newest) & (Objects.is_current == 1))
+
+    @statement
+    def _put(self) -> Query:
+        is_current = fn.EXISTS(Objects.select(SQL("1")).where(CURRENT_OBJECT & (Objects.digest == PARAMETER)))
+        instance = (Instances.sop_instance_uid == PARAMETER) & is_current
+        return Instances.update({Instances.acquisition: PARAMETER}).where(instance)
+
+    @statement
+    def _of_series(self) -> Query:
+        different = Instances.select(Instances.acquisition).distinct().join(Series)
+        return different.where((Series.series_instance_uid == PARAMETER) & Instances.acquisition.is_null(False))
 
     def unread(self, limit: int) -> list[Unread]:
         """Return instances whose conditions have not been read, those first that came first."""
         rows = self._access.rows(self._unread, (limit,))
-        return [Unread(uid, from_text(moment)) for uid, moment in rows]
+        return [Unread(uid, from_text(moment)) for uid, moment in rows if moment]
 
     def newest_unread_at(self) -> datetime | None:
         """Return when the last instance came whose conditions have not been read, None if there is none."""

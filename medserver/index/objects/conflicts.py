@@ -16,13 +16,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from peewee import SQL, Case, Field, ModelSelect, Query, Update, fn
+
+from medserver.index.database import models
 from medserver.index.database.backend import Backend
 from medserver.index.database.moments import from_text, to_text
+from medserver.index.database.statements import PARAMETER, insertion, statement
 
 PATIENT = "patient"
 STUDY = "study"
 SERIES = "series"
 
+PAGE_ROWS = 500
+
+_IS_UNRESOLVED = models.Conflicts.resolved_at.is_null()
 _COLUMNS = ("kind", "subject", "present", "arrived", "sop_instance_uid", "calling_ae_title", "found_at")
 
 
@@ -63,6 +70,30 @@ class Conflict:
     resolution: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What was decided about a conflict.
+
+    Parameters
+    ----------
+    kind, subject : str
+        As in `Conflict`.
+    fingerprint : str
+        Of the kind, the subject and both sides, which make it the same conflict in another index.
+    decided_at : datetime
+        When.
+    decided_by, reason : str
+        Who decided, and what.
+    """
+
+    kind: str
+    subject: str
+    fingerprint: str
+    decided_at: datetime
+    decided_by: str
+    reason: str
+
+
 class Conflicts:
     """The table of conflicts.
 
@@ -74,22 +105,34 @@ class Conflicts:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        names = ", ".join(_COLUMNS)
-        self._insert = backend.sql(
-            f"INSERT INTO conflicts (fingerprint, {names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (fingerprint) DO NOTHING RETURNING id"
-        )
-        columns = f"SELECT id, {names}, resolved_at, resolved_by, resolution FROM conflicts"
-        self._select = backend.sql(f"{columns} WHERE id > ? ORDER BY id LIMIT 500")
-        self._get = backend.sql(f"{columns} WHERE id = ?")
-        self._resolve = backend.sql(
-            "UPDATE conflicts SET resolved_at = ?, resolved_by = ?, resolution = ? "
-            "WHERE id = ? AND resolved_at IS NULL RETURNING id"
-        )
-        self._unresolved = backend.sql(
-            "SELECT COUNT(*), COALESCE(SUM(CASE WHEN found_at >= ? THEN 1 ELSE 0 END), 0) FROM conflicts "
-            "WHERE resolved_at IS NULL"
-        )
+
+    @statement
+    def _insert(self) -> Query:
+        row = insertion(models.Conflicts, ("fingerprint", *_COLUMNS))
+        once = row.on_conflict(action="NOTHING", conflict_target=models.Conflicts.fingerprint)
+        return once.returning(models.Conflicts.id)
+
+    @statement
+    def _select(self) -> Query:
+        return _select_conflicts().where(models.Conflicts.id > PARAMETER).order_by(models.Conflicts.id).limit(PAGE_ROWS)
+
+    @statement
+    def _get(self) -> Query:
+        return _select_conflicts().where(models.Conflicts.id == PARAMETER)
+
+    @statement
+    def _resolve(self) -> Query:
+        told = (models.Conflicts.kind, models.Conflicts.subject, models.Conflicts.fingerprint)
+        return _resolution_of(models.Conflicts.id).returning(*told)
+
+    @statement
+    def _restore(self) -> Query:
+        return _resolution_of(models.Conflicts.fingerprint)
+
+    @statement
+    def _unresolved(self) -> Query:
+        new = fn.SUM(Case(None, [(models.Conflicts.found_at >= PARAMETER, 1)], 0))
+        return models.Conflicts.select(fn.COUNT(SQL("*")), fn.COALESCE(new, 0)).where(_IS_UNRESOLVED)
 
     def record(
         self,
@@ -139,7 +182,7 @@ class Conflicts:
         Returns
         -------
         list of (int, Conflict)
-            Up to 500 with their numbers, the oldest first.
+            Up to `PAGE_ROWS` with their numbers, the oldest first.
         """
         return [(row[0], _conflict(row)) for row in connection.execute(self._select, (after,)).fetchall()]
 
@@ -148,14 +191,35 @@ class Conflicts:
         rows = connection.execute(self._get, (number,)).fetchall()
         return _conflict(rows[0]) if rows else None
 
-    def resolve(self, connection: Any, number: int, at: datetime, by: str, resolution: str) -> bool:
-        """Note what was decided; False if there is no such conflict, or something was decided before."""
-        return bool(connection.execute(self._resolve, (to_text(at), by, resolution, number)).fetchall())
+    def resolve(
+        self, connection: Any, number: int, at: datetime, by: str, resolution: str
+    ) -> Resolution | None:
+        """Note what was decided; None if there is no such conflict, or something was decided before."""
+        rows = connection.execute(self._resolve, (to_text(at), by, resolution, number)).fetchall()
+        return Resolution(*rows[0], at, by, resolution) if rows else None
+
+    def restore(self, connection: Any, known: Resolution) -> None:
+        """Note what had been decided about a conflict, if that is there and nothing was decided since."""
+        row = (to_text(known.decided_at), known.decided_by, known.reason, known.fingerprint)
+        connection.execute(self._restore, row)
 
     def unresolved(self, connection: Any, since: datetime) -> tuple[int, int]:
         """Count what nobody has decided on, and how many of these were found since a moment."""
         [[count, new]] = connection.execute(self._unresolved, (to_text(since),)).fetchall()
         return count, int(new)
+
+
+def _select_conflicts() -> ModelSelect:
+    """Build the query of all conflicts, whose rows `_conflict` understands."""
+    return models.Conflicts.select(
+        *(getattr(models.Conflicts, name) for name in ("id", *_COLUMNS, "resolved_at", "resolved_by", "resolution"))
+    )
+
+
+def _resolution_of(column: Field) -> Update:
+    """Build the resolution of a conflict that nobody has decided on; it is told by a column."""
+    changed = (models.Conflicts.resolved_at, models.Conflicts.resolved_by, models.Conflicts.resolution)
+    return models.Conflicts.update(dict.fromkeys(changed, PARAMETER)).where((column == PARAMETER) & _IS_UNRESOLVED)
 
 
 def _conflict(row: Sequence[Any]) -> Conflict:

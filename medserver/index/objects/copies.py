@@ -1,103 +1,81 @@
-"""The copies of an object: several locations that hold the same bytes, and what is known of each."""
+"""Reading copies: a location, the object that it holds, and the instance that this is a version of."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from medserver.index.database.backend import Backend
-from medserver.index.database.moments import from_text, to_text
-from medserver.index.find.locating import Preference
-from medserver.index.objects.records import Duplicate, StoredInstance, StoredLocation
+from peewee import ModelSelect, Node
 
-_OBJECT = ("sop_instance_uid", "sop_class_uid", "transfer_syntax_uid", "size_bytes", "digest")
+from medserver.index.database.models import Instances, Locations, Objects, Series, Studies
+from medserver.index.database.moments import from_text
+from medserver.index.objects.records import GOOD, StoredCopy
+
+_COLUMNS = (
+    (Locations, ("id", "volume", "path", "data_set_offset", "meta_digest", "state", "verified_at")),
+    (Instances, ("sop_instance_uid",)),
+    (
+        Objects,
+        ("sop_class_uid", "transfer_syntax_uid", "digest", "size_bytes", "received_at", "calling_ae_title",
+         "is_current", "receipts"),
+    ),
+    (Studies, ("study_instance_uid",)),
+)  # fmt: skip
+"""The number of the location, and what a `StoredCopy` is made of, in its order."""
+
+COPY_COLUMNS: tuple[Node, ...] = tuple(getattr(model, name) for model, names in _COLUMNS for name in names)
+"""The columns that `copy_of` understands, of a query that joins locations, objects, instances, series and studies."""
+
+_VOLUME, _STATE, _VERIFIED_AT, _RECEIVED_AT, _IS_CURRENT = 1, 5, 6, 12, 14
 
 
-class CopyTable:
-    """The locations of one object, see `locations.LocationTable` for those of all.
+def select_copies() -> ModelSelect:
+    """Build the query of all copies, whose rows `copy_of` understands."""
+    return Locations.select(*COPY_COLUMNS).join(Objects).join(Instances).join(Series).join(Studies)
+
+
+def copy_of(row: Sequence[Any]) -> StoredCopy:
+    """Make a copy from the values of `COPY_COLUMNS`."""
+    values = list(row)
+    values[_VERIFIED_AT] = from_text(values[_VERIFIED_AT]) if values[_VERIFIED_AT] else None
+    values[_RECEIVED_AT] = from_text(values[_RECEIVED_AT])
+    values[_IS_CURRENT] = bool(values[_IS_CURRENT])
+    return StoredCopy(*values[1:])
+
+
+class Preference:
+    """Which copy of an object is read first: a good one, on the volume that is named first, the oldest.
 
     Parameters
     ----------
-    backend : Backend
-        The database.
-    preference : Preference
-        The order in which copies are read.
+    volumes : sequence of str
+        Names of volumes, the best first. Those that are not named come last.
     """
 
-    def __init__(self, backend: Backend, preference: Preference) -> None:
-        self._preference = preference
-        self._list_parameter = backend.list_parameter
-        self._of_objects = backend.sql(
-            " UNION ALL ".join(_copies_in(table, role, backend.among) for table, role in (
-                ("instances", "instance"), ("duplicates", "duplicate"),
-            ))
-        )  # fmt: skip
-        self._add = backend.sql(
-            "INSERT INTO locations (instance, duplicate, volume, path, data_set_offset, meta_digest, verified_at) "
-            "SELECT instance, duplicate, ?, ?, data_set_offset, meta_digest, ? FROM locations "
-            "WHERE volume = ? AND path = ? "
-            "ON CONFLICT (volume, path) DO UPDATE SET instance = excluded.instance, "
-            "duplicate = excluded.duplicate, data_set_offset = excluded.data_set_offset, "
-            "meta_digest = excluded.meta_digest, state = excluded.state, verified_at = excluded.verified_at "
-            "RETURNING id"
-        )
-        self._mark = backend.sql(
-            "UPDATE locations SET state = ?, verified_at = COALESCE(CAST(? AS TEXT), verified_at) "
-            "WHERE volume = ? AND path = ? AND (state <> ? OR CAST(? AS TEXT) IS NOT NULL) RETURNING id"
-        )
+    def __init__(self, volumes: Sequence[str] = ()) -> None:
+        self._ranks = {name: rank for rank, name in enumerate(volumes)}
 
-    def of(
-        self, connection: Any, objects: Sequence[StoredInstance | StoredLocation | Duplicate]
-    ) -> list[list[StoredLocation]]:
-        """Return all copies of each object, the one to read first first."""
-        uids = self._list_parameter([one.sop_instance_uid for one in objects])
-        rows = connection.execute(self._of_objects, (uids, uids)).fetchall()
-        rows.sort(key=lambda row: self._preference.key(row[1], row[2], row[0]))
-        copies: defaultdict[tuple[str, str, str], list[StoredLocation]] = defaultdict(list)
+    def key(self, row: Sequence[Any]) -> tuple[bool, int, int]:
+        """Return what sorts rows of `COPY_COLUMNS`."""
+        return row[_STATE] != GOOD, self._ranks.get(row[_VOLUME], len(self._ranks)), row[0]
+
+    def first(self, rows: Iterable[Sequence[Any]]) -> dict[int, Sequence[Any]]:
+        """Return the preferred one of the rows of each instance.
+
+        Parameters
+        ----------
+        rows : iterable of sequence
+            Each begins with the number of the instance and ends with `COPY_COLUMNS`.
+
+        Returns
+        -------
+        dict of int to sequence
+            By the number of the instance.
+        """
+        width = len(COPY_COLUMNS)
+        found: dict[int, Sequence[Any]] = {}
         for row in rows:
-            copy = _copy(row)
-            copies[_key(copy)].append(copy)
-        return [copies.get(_key(one), []) for one in objects]
-
-    def add(
-        self, connection: Any, source: tuple[str, str], copy: tuple[str, str], verified_at: datetime | None
-    ) -> bool:
-        """Enter a copy as what its source is, and as good; False if the index does not know the source."""
-        moment = to_text(verified_at) if verified_at else None
-        return bool(connection.execute(self._add, (*copy, moment, *source)).fetchall())
-
-    def mark(
-        self, connection: Any, volume: str, path: str, state: str, verified_at: datetime | None
-    ) -> bool:
-        """Note the state of a copy; False if it was known, or the copy is not."""
-        moment = to_text(verified_at) if verified_at else None
-        return bool(connection.execute(self._mark, (state, moment, volume, path, state, moment)).fetchall())
-
-
-def _copy(row: Sequence[Any]) -> StoredLocation:
-    return StoredLocation(
-        state=row[1],
-        volume=row[2],
-        path=row[3],
-        data_set_offset=row[4],
-        meta_digest=row[5],
-        verified_at=from_text(row[6]) if row[6] else None,
-        role=row[7],
-        **dict(zip(_OBJECT, row[8:])),
-    )
-
-
-def _key(stored: StoredInstance | StoredLocation | Duplicate) -> tuple[str, str, str]:
-    """Return what the copies of an object have in common, and no two objects."""
-    return stored.sop_instance_uid, stored.digest, stored.transfer_syntax_uid
-
-
-def _copies_in(table: str, role: str, among: str) -> str:
-    columns = ", ".join(f"{table}.{name}" for name in _OBJECT)
-    return (
-        "SELECT locations.id, state, volume, path, data_set_offset, meta_digest, verified_at, "
-        f"'{role}', {columns} FROM {table} JOIN locations ON locations.{role} = {table}.id "
-        f"WHERE {table}.sop_instance_uid {among}"
-    )
+            present = found.setdefault(row[0], row)
+            if present is not row and self.key(row[-width:]) < self.key(present[-width:]):
+                found[row[0]] = row
+        return found

@@ -1,25 +1,40 @@
 """Orders of deletion: what is to be deleted, unless it is received again before that.
 
-An order is a row. Who deletes consumes it in the transaction in which the object is forgotten, and who receives the
-object again withdraws it in the transaction that says so: one of the two is first, whatever clocks say and however
-often a worker is killed and begins again.
+An order is a row that names an object and how often that had been received. Who deletes consumes it in the transaction
+in which the object is forgotten, and who receives the object again withdraws it in the transaction that says so: one of
+the two is first, whatever clocks say and however often a worker is killed and begins again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from peewee import SQL, Case, Delete, Node, Query, fn
+
+from medserver.index.database import models
 from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.backend import Backend
+from medserver.index.database.models import Instances, Jobs, Objects
+from medserver.index.database.moments import from_text
+from medserver.index.database.statements import PARAMETER, statement
 from medserver.index.jobs.records import NewJob
-from medserver.index.objects.locations import SELECT_LOCATIONS, LocationTable, location_of
-from medserver.index.objects.records import Duplicate, StoredInstance, StoredLocation
+from medserver.index.objects.copies import copy_of, select_copies
+from medserver.index.objects.lineage import BEHIND
+from medserver.index.objects.locations import LocationTable
+from medserver.index.objects.records import ObjectKey, StoredCopy
 from medserver.index.objects.tombstones import Tombstone, TombstoneTable
 
-Key = tuple[str, str, str]
+_OF_INSTANCE = Instances.sop_instance_uid == PARAMETER
+_OF_KEY = _OF_INSTANCE & (Objects.digest == PARAMETER) & (Objects.transfer_syntax_uid == PARAMETER)
 
-_KEY = "sop_instance_uid = ? AND digest = ? AND transfer_syntax_uid = ?"
+_HAS_ORDER = fn.EXISTS(models.Deletions.select(SQL("1")).where(models.Deletions.object == Objects.id))
+_HAS_JOB = fn.EXISTS(Jobs.select(SQL("1")).where(Jobs.kind == "delete"))
+
+IS_ORDERED = Case(None, [(_HAS_ORDER & _HAS_JOB, 1)], 0)
+"""1 for an object that is to be deleted, else 0. Orders whose job was dropped are still there, and nobody carries them
+out. It is a value and no condition: then SQLite looks through the jobs only where there is an order."""
 
 
 class OrderTable:
@@ -32,44 +47,72 @@ class OrderTable:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._insert = backend.sql("INSERT INTO deletions VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-        self._consume = backend.sql(f"DELETE FROM deletions WHERE {_KEY} RETURNING 1")
-        self._withdraw = backend.sql("DELETE FROM deletions WHERE sop_instance_uid = ?")
-        # Who receives locks the instance first: so does who deletes, or they would wait for each other.
-        self._lock = backend.sql(f"SELECT id FROM instances WHERE sop_instance_uid = ?{backend.for_update}")
-        self._under = backend.sql(
-            "SELECT sop_instance_uid, digest, transfer_syntax_uid FROM instances WHERE sop_instance_uid = ? UNION "
-            "SELECT sop_instance_uid, digest, transfer_syntax_uid FROM duplicates WHERE sop_instance_uid = ?"
-        )
-        # Orders whose job was dropped are still there, and nobody carries them out.
-        self._stays = backend.sql(
-            f"SELECT 1 WHERE NOT (EXISTS (SELECT 1 FROM deletions WHERE {_KEY}) AND "
-            "EXISTS (SELECT 1 FROM jobs WHERE kind = 'delete')) AND "
-            f"(EXISTS (SELECT 1 FROM instances WHERE {_KEY}) OR EXISTS (SELECT 1 FROM duplicates WHERE {_KEY}))"
-        )
+        self._backend = backend
 
-    def add(self, connection: Any, key: tuple[str, str, str]) -> None:
-        """Note that an object (UID, digest, transfer syntax) is to be deleted."""
-        connection.execute(self._insert, key)
+    @statement
+    def _insert(self) -> Query:
+        chosen = Objects.select(Objects.id, Objects.receipts).join(Instances).where(_OF_KEY)
+        row = models.Deletions.insert_from(chosen, (models.Deletions.object, models.Deletions.receipts))
+        return row.on_conflict(conflict_target=models.Deletions.object, preserve=models.Deletions.receipts)
 
-    def under(self, connection: Any, sop_instance_uid: str) -> list[tuple[str, str, str]]:
-        """Return everything that is stored under a SOP Instance UID: the instance, and what was put aside."""
+    @statement
+    def _consume(self) -> Query:
+        receipts = Objects.select(Objects.receipts).where(Objects.id == models.Deletions.object)
+        return _deletion_of_orders(_OF_KEY).where(models.Deletions.receipts == receipts)
+
+    @statement
+    def _withdraw(self) -> Query:
+        return _deletion_of_orders(_OF_INSTANCE)
+
+    @statement
+    def _lock(self) -> Query:
+        """Who receives locks the instance first: so does who deletes, or they would wait for each other."""
+        return self._backend.locked(Instances.select(Instances.id).where(_OF_INSTANCE))
+
+    @statement
+    def _under(self) -> Query:
+        columns = (Instances.sop_instance_uid, Objects.digest, Objects.transfer_syntax_uid, Objects.is_current)
+        return Objects.select(*columns).join(Instances).where(_OF_INSTANCE)
+
+    @statement
+    def _ordered(self) -> Query:
+        return Objects.select(IS_ORDERED).join(Instances).where(_OF_KEY)
+
+    def add(self, connection: Any, key: ObjectKey) -> None:
+        """Note that an object is to be deleted."""
+        connection.execute(self._insert, _row(key))
+
+    def lock(self, connection: Any, sop_instance_uid: str) -> None:
+        """Lock an instance, before its orders."""
         connection.execute(self._lock, (sop_instance_uid,)).fetchall()
-        return [tuple(row) for row in connection.execute(self._under, (sop_instance_uid, sop_instance_uid)).fetchall()]
 
-    def stays(self, connection: Any, key: tuple[str, str, str]) -> bool:
+    def under(self, connection: Any, sop_instance_uid: str) -> dict[ObjectKey, bool]:
+        """Lock an instance; return each of its objects, and whether that is the current one."""
+        connection.execute(self._lock, (sop_instance_uid,)).fetchall()
+        rows = connection.execute(self._under, (sop_instance_uid,)).fetchall()
+        return {ObjectKey(*row[:3]): bool(row[3]) for row in rows}
+
+    def stays(self, connection: Any, key: ObjectKey) -> bool:
         """Tell whether an object is there, and is not to be deleted."""
-        connection.execute(self._lock, key[:1]).fetchall()
-        return bool(connection.execute(self._stays, key * 3).fetchall())
+        return self._look_up(connection, key) == [(0,)]
 
-    def consume(self, connection: Any, key: tuple[str, str, str]) -> bool:
-        """Take the order for an object; False if there is none, or none any more."""
-        connection.execute(self._lock, key[:1]).fetchall()
-        return bool(connection.execute(self._consume, key).fetchall())
+    def is_ordered(self, connection: Any, key: ObjectKey) -> bool:
+        """Tell whether an object is to be deleted."""
+        return self._look_up(connection, key) == [(1,)]
 
-    def withdraw(self, connection: Any, sop_instance_uid: str) -> None:
-        """Withdraw the orders for everything that is stored under a SOP Instance UID: it was received again."""
-        connection.execute(self._withdraw, (sop_instance_uid,))
+    def _look_up(self, connection: Any, key: ObjectKey) -> list[tuple[int]]:
+        """Lock the instance of an object; return whether that is to be deleted, nothing if it is not there."""
+        connection.execute(self._lock, (key.sop_instance_uid,)).fetchall()
+        return connection.execute(self._ordered, _row(key)).fetchall()
+
+    def consume(self, connection: Any, key: ObjectKey) -> bool:
+        """Take the order for an object; False if there is none, or it was received since."""
+        connection.execute(self._lock, (key.sop_instance_uid,)).fetchall()
+        return bool(connection.execute(self._consume, _row(key)).fetchall())
+
+    def withdraw(self, connection: Any, sop_instance_uid: str) -> bool:
+        """Withdraw the orders for all objects of an instance that is received again; False if there is none."""
+        return bool(connection.execute(self._withdraw, (sop_instance_uid,)).fetchall())
 
 
 class Deletions:
@@ -94,40 +137,39 @@ class Deletions:
         self._orders = orders
         self._tombstones = tombstones
         self._locations = locations
-        rows = f"SELECT id FROM {{}}s WHERE {_KEY}"
-        self._copies = {
-            role: access.backend.sql(f"{SELECT_LOCATIONS} WHERE locations.{role} IN ({rows.format(role)})")
-            for role in ("instance", "duplicate")
-        }
+        self._backend = access.backend
+
+    @statement
+    def _copies(self) -> Query:
+        return select_copies().where(_OF_KEY)
 
     def order(
         self,
-        objects: Iterable[StoredInstance | StoredLocation | Duplicate | Tombstone],
-        jobs_of: Callable[[Sequence[Key]], Iterable[NewJob]] = lambda keys: (),
-    ) -> list[Key]:
+        copies: Iterable[StoredCopy],
+        jobs_of: Callable[[Sequence[ObjectKey]], Iterable[NewJob]] = lambda keys: (),
+    ) -> list[ObjectKey]:
         """Note that objects are to be deleted. What is received again from now on withdraws the order for it.
 
         Parameters
         ----------
-        objects : iterable of StoredInstance, StoredLocation, Duplicate or Tombstone
-            Which. With an instance goes all that is stored under its SOP Instance UID now, also what has been made of
-            it since somebody looked.
+        copies : iterable of StoredCopy
+            Any copy of each. With the current object of an instance go all others of it, also what has been made of it
+            since somebody looked. One that was not current and is now stays, or the instance would have none.
         jobs_of : callable
             Returns what carries the orders out; added in the same transaction.
 
         Returns
         -------
-        list of tuple of str
-            What was ordered: SOP Instance UID, digest and transfer syntax of each.
+        list of ObjectKey
+            What was ordered.
         """
-        wanted = sorted(objects, key=lambda one: one.sop_instance_uid)  # the order in which instances are locked
+        wanted = sorted(copies, key=lambda one: one.sop_instance_uid)  # the order in which instances are locked
 
-        def perform(connection: Any, add_jobs: AddJobs) -> list[Key]:
-            keys: dict[Key, None] = {}
+        def perform(connection: Any, add_jobs: AddJobs) -> list[ObjectKey]:
+            keys: dict[ObjectKey, None] = {}
             for one in wanted:
-                key = (one.sop_instance_uid, one.digest, one.transfer_syntax_uid)
-                under = self._orders.under(connection, key[0]) if isinstance(one, StoredInstance) else [key]
-                keys |= dict.fromkeys(under)
+                under = self._orders.under(connection, one.sop_instance_uid)
+                keys |= dict.fromkeys(under if one.is_current else _alone(under, one.key))
             for key in keys:
                 self._orders.add(connection, key)
             add_jobs(jobs_of(list(keys)))
@@ -135,8 +177,19 @@ class Deletions:
 
         return self._access.transact(perform)
 
+    def withdraw(self, sop_instance_uids: Iterable[str]) -> None:
+        """Take back the orders for all objects of instances: who gave them does not want it any more."""
+        wanted = sorted(set(sop_instance_uids))  # the order in which instances are locked
+
+        def perform(connection: Any) -> None:
+            for uid in wanted:
+                self._orders.lock(connection, uid)
+                self._orders.withdraw(connection, uid)
+
+        self._access.writer.run(perform)
+
     def perform(
-        self, tombstones: Sequence[Tombstone], jobs_of: Callable[[Sequence[StoredLocation]], Iterable[NewJob]]
+        self, tombstones: Sequence[Tombstone], jobs_of: Callable[[Sequence[StoredCopy]], Iterable[NewJob]]
     ) -> list[Tombstone]:
         """Forget the objects whose orders still stand, with all their copies; durable when it returns.
 
@@ -150,27 +203,54 @@ class Deletions:
         Returns
         -------
         list of Tombstone
-            Of the objects that are forgotten now.
+            Of the files of the objects that are forgotten now, each with its path.
         """
-
-        ordered = sorted(tombstones, key=lambda each: each.key)  # as instances are locked
+        ordered = sorted(tombstones, key=lambda each: each.sop_instance_uid)  # the order in which instances are locked
 
         def perform(connection: Any, add_jobs: AddJobs) -> list[Tombstone]:
-            performed = [each for each in ordered if self._orders.consume(connection, each.key)]
-            copies = [copy for each in performed for copy in self._copies_of(connection, each)]
+            performed: list[Tombstone] = []
+            gone: list[StoredCopy] = []
+            for each in (one for one in ordered if self._orders.consume(connection, one.key)):
+                copies = self._copies_of(connection, each.key)
+                gone += copies
+                [[received_at]] = connection.execute(self._received_at, _row(each.key)).fetchall()
+                # A clock that was ahead, or is behind, does not make it a deletion of something else; and what was made
+                # from it, and was left without a row, had been made before.
+                one = replace(each, deleted_at=max(each.deleted_at, from_text(received_at) + BEHIND))
+                paths = sorted({copy.path for copy in copies}) or [""]
+                performed += [replace(one, path=path) for path in paths]
             for each in performed:
                 self._tombstones.add(connection, each)
-            for copy in copies:
-                self._locations.remove(connection, copy.volume, copy.path)
-            add_jobs(jobs_of(copies))
+            self._locations.remove(connection, gone)
+            add_jobs(jobs_of(gone))
             return performed
 
         # The tombstones that follow must not outlive it, also if an interrupted attempt was what forgot the objects.
         return self._access.transact(perform, flushed=True)
 
-    def _copies_of(self, connection: Any, tombstone: Tombstone) -> list[StoredLocation]:
-        return [
-            location_of(row)
-            for statement in self._copies.values()
-            for row in connection.execute(statement, tombstone.key).fetchall()
-        ]
+    @statement
+    def _received_at(self) -> Query:
+        of_version = (Objects.digest == PARAMETER) & (Objects.transfer_syntax_uid == PARAMETER)
+        found = Objects.select(Objects.received_at).join(Instances)
+        return found.where((Instances.sop_instance_uid == PARAMETER) & of_version)
+
+    def _copies_of(self, connection: Any, key: ObjectKey) -> list[StoredCopy]:
+        return [copy_of(row) for row in connection.execute(self._copies, _row(key)).fetchall()]
+
+
+def _deletion_of_orders(condition: Node) -> Delete:
+    """Build the deletion of the orders for the objects that fulfil a condition.
+
+    The condition must not be on the orders: SQLite would look through all of them.
+    """
+    chosen = Objects.select(Objects.id).join(Instances).where(condition)
+    return models.Deletions.delete().where(models.Deletions.object.in_(chosen)).returning(models.Deletions.object)
+
+
+def _alone(under: Mapping[ObjectKey, bool], key: ObjectKey) -> list[ObjectKey]:
+    """Return an object; nothing if it was promoted since somebody looked, or the others would have no current one."""
+    return [] if key not in under or (under[key] and len(under) > 1) else [key]
+
+
+def _row(key: ObjectKey) -> tuple[str, str, str]:
+    return key.sop_instance_uid, key.digest, key.transfer_syntax_uid

@@ -9,12 +9,18 @@ filled in when a later instance knows them; other values stay as the first insta
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import and_
 from typing import Any, NamedTuple
+
+from peewee import Model, ModelSelect, Node, Query, fn
 
 from medserver.errors import IndexFailure
 from medserver.index.database.backend import Backend
-from medserver.index.database.columns import IDENTIFYING, LEVEL_COLUMNS, TABLES, common_row, newly_known
+from medserver.index.database.columns import IDENTIFYING, LEVEL_COLUMNS, common_row, newly_known
 from medserver.index.database.memory import Memory
+from medserver.index.database.models import MODELS, Patients, Series, Studies
+from medserver.index.database.statements import PARAMETER, insertion, spelled, statement
 from medserver.index.database.writer import Collision
 from medserver.index.objects import conflicts
 from medserver.index.objects.conflicts import Conflicts
@@ -61,8 +67,54 @@ class Hierarchy:
     def __init__(self, backend: Backend, known_conflicts: Conflicts) -> None:
         self._conflicts = known_conflicts
         self._remembered: Memory[Above, int] = Memory(_REMEMBERED_MAX)
-        self._sql = backend.sql
-        self._statements: dict[str, str] = {}
+        self._backend = backend
+
+    @statement
+    def _known_patient(self) -> Query:
+        return _select("PATIENT").where(Patients.id == PARAMETER)
+
+    @statement
+    def _patients_of_key(self) -> Query:
+        every = Patients.alias()
+        last = every.select(fn.MAX(every.distinction)).where(_has_key(every))
+        first = Patients.select(last, *(getattr(Patients, name) for name in _SHOWN)).where(_has_key(Patients))
+        return first.order_by(Patients.distinction).limit(1)
+
+    @statement
+    def _person(self) -> Query:
+        same = _select("PATIENT").where(reduce(and_, map(_may_be, _TELLING), _has_key(Patients)))
+        return same.order_by(Patients.distinction).limit(1)
+
+    @statement
+    def _known_study(self) -> Query:
+        columns = (Studies.id, Studies.patient, *(getattr(Studies, name) for name in _STUDY))
+        return Studies.select(*columns).where(Studies.study_instance_uid == PARAMETER)
+
+    @statement
+    def _known_series(self) -> Query:
+        return _select("SERIES").where((Series.study == PARAMETER) & (Series.series_instance_uid == PARAMETER))
+
+    @statement
+    def _study_of_series(self) -> Query:
+        found = Series.select(Studies.study_instance_uid).join(Studies).where(Series.series_instance_uid == PARAMETER)
+        return found.order_by(Series.id).limit(1)
+
+    @statement
+    def _insert_patient(self) -> Query:
+        return self._insertion("PATIENT", "distinction")
+
+    @statement
+    def _insert_study(self) -> Query:
+        return self._insertion("STUDY", "patient")
+
+    @statement
+    def _insert_series(self) -> Query:
+        return self._insertion("SERIES", "study")
+
+    def _insertion(self, level: str, *more: str) -> Query:
+        """Build the INSERT of one row of a level; it inserts nothing if another process has made the row."""
+        row = insertion(MODELS[level], (*more, *LEVEL_COLUMNS[level])).on_conflict(action="NOTHING")
+        return self._backend.telling(row, MODELS[level].id)
 
     def committed(self) -> None:
         """Remember what the transaction found or made."""
@@ -120,14 +172,14 @@ class Hierarchy:
         values = dict(zip(_PATIENT, row))
         key = (values["patient_id"], values["issuer_of_patient_id"])
         # First who else has the identifier: a person whom another process adds from here on takes the same distinction.
-        others = connection.execute(self._statement("patients of a key"), key + key).fetchall()
+        others = connection.execute(self._patients_of_key, key + key).fetchall()
         # Nothing says that two are one, nor that they are not, where nobody has an identifier.
         found = self._find_person(connection, values) if others and values["patient_id"] else None
         if found is not None:
             self._learn(connection, "PATIENT", found[0], found[1:], row)
             return found[0]
         distinction = others[0][0] + 1 if others else 0
-        patient = self._insert(connection, "PATIENT", ("distinction",), (distinction,), row)
+        patient = self._insert(connection, self._insert_patient, (distinction, *row))
         if others and values["patient_id"]:
             first = dict(zip(_SHOWN, others[0][1:]))
             shown = {name: values[name] for name in _SHOWN}
@@ -137,18 +189,9 @@ class Hierarchy:
 
     def _find_person(self, connection: Any, values: Mapping[str, Any]) -> Row | None:
         """Find the first patient with this identifier who can be this person."""
-        conditions, parameters = [], [values[name] for name in IDENTIFYING]
-        for name in _TELLING:
-            if values[name]:
-                column = f"UPPER({name})" if name == "patient_sex" else name
-                parameters.append(str(values[name]).upper() if name == "patient_sex" else values[name])
-                conditions.append(f"({column} = ? OR {name} IS NULL)")
-        statement = (
-            f"SELECT id, {_quoted(_PATIENT)} FROM patients WHERE "
-            + " AND ".join([*(f"{name} = ?" for name in IDENTIFYING), *conditions])
-            + " ORDER BY distinction LIMIT 1"
-        )
-        rows = connection.execute(self._sql(statement), tuple(parameters)).fetchall()
+        told = [str(values[name] or "").upper() if name == "patient_sex" else values[name] for name in _TELLING]
+        parameters = (*(values[name] for name in IDENTIFYING), *(value or None for value in told))
+        rows = connection.execute(self._person, parameters).fetchall()
         return rows[0] if rows else None
 
     # Studies
@@ -159,20 +202,29 @@ class Hierarchy:
         if not study_uid:
             raise IndexFailure("index: an instance without Study Instance UID cannot be indexed")
         patient_row = common_row("PATIENT", above.patient)
-        rows = connection.execute(self._statement("study"), (study_uid,)).fetchall()
+        rows = connection.execute(self._known_study, (study_uid,)).fetchall()
         if rows:
             study, patient, *present = rows[0]
             self._check_patient(connection, patient, patient_row, str(study_uid), witness, revealed)
             self._learn(connection, "STUDY", study, tuple(present), row)
             return study, str(study_uid)
         patient = self._patient(connection, patient_row, witness, revealed)
-        return self._insert(connection, "STUDY", ("patient",), (patient,), row), str(study_uid)
+        return self._insert(connection, self._insert_study, (patient, *row)), str(study_uid)
 
     def _check_patient(
         self, connection: Any, patient: int, row: Row, study_uid: str, witness: tuple, revealed: list[str]
     ) -> None:
-        """Record a conflict if an instance names another patient than its study has."""
-        [present] = connection.execute(self._statement("patient"), (patient,)).fetchall()
+        """Record a conflict if an instance names another patient than its study has.
+
+        Raises
+        ------
+        Collision
+            If another process has deleted the study.
+        """
+        rows = connection.execute(self._known_patient, (patient,)).fetchall()
+        if not rows:  # deleted since the study was read
+            raise Collision
+        present = tuple(rows[0][1:])
         there, arrived = dict(zip(_PATIENT, present)), dict(zip(_PATIENT, row))
         same_issuer = there["issuer_of_patient_id"] == arrived["issuer_of_patient_id"]
         one_issuer = there["issuer_of_patient_id"] and arrived["issuer_of_patient_id"]
@@ -196,12 +248,12 @@ class Hierarchy:
         series_uid = row[_SERIES_UID]
         if not series_uid:
             raise IndexFailure("index: an instance without Series Instance UID cannot be indexed")
-        rows = connection.execute(self._statement("series"), (study, series_uid)).fetchall()
+        rows = connection.execute(self._known_series, (study, series_uid)).fetchall()
         if rows:
             self._learn(connection, "SERIES", rows[0][0], rows[0][1:], row)
             return rows[0][0]
-        elsewhere = connection.execute(self._statement("study of a series"), (series_uid,)).fetchall()
-        series = self._insert(connection, "SERIES", ("study",), (study,), row)
+        elsewhere = connection.execute(self._study_of_series, (series_uid,)).fetchall()
+        series = self._insert(connection, self._insert_series, (study, *row))
         if elsewhere:
             sides = ({"study_instance_uid": elsewhere[0][0]}, {"study_instance_uid": study_uid})
             if self._conflicts.record(connection, conflicts.SERIES, str(series_uid), *sides, witness):
@@ -210,49 +262,34 @@ class Hierarchy:
 
     # All levels
 
-    def _insert(self, connection: Any, level: str, more: tuple[str, ...], values: tuple, row: Row) -> int:
-        statement = self._statements.get(level)
-        if statement is None:
-            names = _quoted((*more, *LEVEL_COLUMNS[level]))
-            places = ", ".join("?" * (len(more) + len(row)))
-            statement = self._statements[level] = self._sql(
-                f"INSERT INTO {TABLES[level]} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING RETURNING id"
-            )
-        rows = connection.execute(statement, (*values, *row)).fetchall()
-        if not rows:
+    def _insert(self, connection: Any, text: str, values: Row) -> int:
+        number = self._backend.insert(connection, text, values)
+        if number is None:
             raise Collision
-        return rows[0][0]
+        return number
 
     def _learn(self, connection: Any, level: str, row_id: int, present: Row, arrived: Row) -> None:
         """Fill in what the row does not know yet."""
         news = newly_known(level, present, arrived)
         if news:
-            changes = ", ".join(f'"{name}" = ?' for name in news)
-            statement = self._sql(f"UPDATE {TABLES[level]} SET {changes} WHERE id = ?")
-            connection.execute(statement, (*news.values(), row_id))
-
-    def _statement(self, name: str) -> str:
-        statement = self._statements.get(name)
-        if statement is None:
-            statement = self._statements[name] = self._sql(_STATEMENTS[name])
-        return statement
+            model = MODELS[level]
+            changes = {getattr(model, name): PARAMETER for name in news}
+            text = spelled(self._backend, model.update(changes).where(model.id == PARAMETER))
+            connection.execute(text, (*news.values(), row_id))
 
 
-def _quoted(names: tuple[str, ...]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+def _select(level: str) -> ModelSelect:
+    """Select the rows of a level: their number, and what they tell, in the order of `LEVEL_COLUMNS`."""
+    model = MODELS[level]
+    return model.select(model.id, *(getattr(model, name) for name in LEVEL_COLUMNS[level]))
 
 
-_STATEMENTS = {
-    "patient": f"SELECT {_quoted(_PATIENT)} FROM patients WHERE id = ?",
-    "patients of a key": (
-        f"SELECT (SELECT MAX(distinction) FROM patients WHERE patient_id = ? AND issuer_of_patient_id = ?), "
-        f"{_quoted(_SHOWN)} FROM patients WHERE patient_id = ? AND issuer_of_patient_id = ? "
-        "ORDER BY distinction LIMIT 1"
-    ),
-    "study": f"SELECT id, patient, {_quoted(_STUDY)} FROM studies WHERE study_instance_uid = ?",
-    "series": (f"SELECT id, {_quoted(_SERIES)} FROM series WHERE study = ? AND series_instance_uid = ?"),
-    "study of a series": (
-        "SELECT study_instance_uid FROM studies JOIN series ON series.study = studies.id "
-        "WHERE series_instance_uid = ? ORDER BY series.id LIMIT 1"
-    ),
-}
+def _has_key(model: type[Model]) -> Node:
+    return reduce(and_, [getattr(model, name) == PARAMETER for name in IDENTIFYING])
+
+
+def _may_be(name: str) -> Node:
+    """Build the condition that what is given, if anything is, does not differ from what is known of a patient."""
+    column = getattr(Patients, name)
+    value = fn.UPPER(column) if name == "patient_sex" else column
+    return (value == fn.COALESCE(PARAMETER, value)) | column.is_null()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
+from peewee import SQL, Delete, ForeignKeyField, Model, Query, fn
+
 from medserver.index.database.backend import Backend
+from medserver.index.database.models import Instances, Patients, Series, Studies
+from medserver.index.database.statements import PARAMETER, statement
 from medserver.index.objects.hierarchy import Hierarchy
 
 
@@ -20,45 +25,57 @@ class Pruning:
     """
 
     def __init__(self, backend: Backend, hierarchy: Hierarchy) -> None:
+        self._backend = backend
         self._hierarchy = hierarchy
-        self._lock = [
-            backend.sql(statement + backend.for_update) if backend.for_update else ""
-            for statement in (
-                "SELECT id FROM patients WHERE id = (SELECT patient FROM studies WHERE id = "
-                "(SELECT study FROM series WHERE id = ?))",
-                "SELECT id FROM studies WHERE id = (SELECT study FROM series WHERE id = ?)",
-            )
-        ]
-        self._is_empty = backend.sql(
-            "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM instances WHERE instances.series = ?)"
-        )
-        self._delete_series = backend.sql(
-            "DELETE FROM series WHERE id = ? AND NOT EXISTS "
-            "(SELECT 1 FROM instances WHERE instances.series = series.id) RETURNING study"
-        )
-        self._delete_study = backend.sql(
-            "DELETE FROM studies WHERE id = ? AND NOT EXISTS "
-            "(SELECT 1 FROM series WHERE series.study = studies.id) RETURNING patient"
-        )
-        self._delete_patient = backend.sql(
-            "DELETE FROM patients WHERE id = ? AND NOT EXISTS "
-            "(SELECT 1 FROM studies WHERE studies.patient = patients.id)"
-        )
 
-    def prune_series(self, connection: Any, series: int) -> None:
-        """Delete a series if it is empty, and what becomes empty above it.
+    @statement
+    def _lock_patients(self) -> Query:
+        patients = Studies.select(Studies.patient).where(Studies.id.in_(self._studies()))
+        chosen = Patients.select(Patients.id).where(Patients.id.in_(patients))
+        return self._backend.locked(chosen.order_by(Patients.id))
+
+    @statement
+    def _lock_studies(self) -> Query:
+        chosen = Studies.select(Studies.id).where(Studies.id.in_(self._studies()))
+        return self._backend.locked(chosen.order_by(Studies.id))
+
+    def _studies(self) -> Query:
+        return Series.select(Series.study).where(self._backend.is_among(Series.id))
+
+    @statement
+    def _delete_series(self) -> Query:
+        return _deletion_of_empty(Series, Instances.series).returning(Series.study)
+
+    @statement
+    def _delete_study(self) -> Query:
+        return _deletion_of_empty(Studies, Series.study).returning(Studies.patient)
+
+    @statement
+    def _delete_patient(self) -> Query:
+        return _deletion_of_empty(Patients, Studies.patient)
+
+    def prune(self, connection: Any, series: Collection[int]) -> None:
+        """Delete those of some series that are empty, and what becomes empty above them.
+
+        Of two transactions which each take away one of two instances the second one waits here for the first, and sees
+        what that did.
 
         Parameters
         ----------
         connection
-            A connection in a transaction.
-        series : int
-            The row of the series.
+            A connection in a transaction, which will take no other instance away.
+        series : collection of int
+            The rows of the series.
         """
-        if not connection.execute(self._is_empty, (series,)).fetchall():
+        if not series:
             return
-        for statement in filter(None, self._lock):  # from the top, as those who change these rows
-            connection.execute(statement, (series,))
+        listed = (self._backend.list_parameter(sorted(series)),)
+        for lock in (self._lock_patients, self._lock_studies):  # from the top, as those who change these rows
+            connection.execute(lock, listed).fetchall()
+        for each in sorted(series):
+            self._prune(connection, each)
+
+    def _prune(self, connection: Any, series: int) -> None:
         studies = connection.execute(self._delete_series, (series,)).fetchall()
         if not studies:
             return
@@ -66,3 +83,9 @@ class Pruning:
         patients = connection.execute(self._delete_study, studies[0]).fetchall()
         if patients:
             connection.execute(self._delete_patient, patients[0])
+
+
+def _deletion_of_empty(model: type[Model], parent: ForeignKeyField) -> Delete:
+    """Build the deletion of a row that no row below it refers to."""
+    has_any = fn.EXISTS(parent.model.select(SQL("1")).where(parent == model.id))
+    return model.delete().where((model.id == PARAMETER) & ~has_any)

@@ -19,6 +19,8 @@ from psycopg.pq import TransactionStatus
 from medserver.errors import IndexFailure, IndexUnavailable, MedserverError, OutOfResources, UnknownOutcome
 from medserver.index.database.drivers import introduce_psycopg
 from medserver.index.database.dump import DumpContent, ShouldStop, Staged
+from medserver.index.database.statements import PARAMETER
+from medserver.index.nodes import schema as schema_of_nodes
 from medserver.index.postgresql import dump as postgresql_dump
 from medserver.index.postgresql.availability import Availability, Unreachable
 from medserver.index.postgresql.connection import (
@@ -71,9 +73,6 @@ class PostgresqlBackend:
 
     name = "postgresql"
     errors = (psycopg.Error,)
-    for_update = " FOR UPDATE"
-    skip_locked = " FOR UPDATE SKIP LOCKED"
-    among = "= ANY(?)"
     shares_transactions = False
 
     def __init__(self, url: str) -> None:
@@ -104,6 +103,10 @@ class PostgresqlBackend:
         """Return a pool; what several connections commit at a time the server writes to its log at once."""
         opener, connections_max = (self._writer, WRITERS_MAX) if writing else (self._reader, READERS_MAX)
         return Pool(opener, self.usable, self._availability, connections_max=connections_max)
+
+    def searching(self, connections: Pool) -> Pool:
+        """Return the same: the server plans for the values where that is worth it."""
+        return connections
 
     def _reader(self) -> Connection:
         return self.connect(limits=READING)
@@ -140,10 +143,6 @@ class PostgresqlBackend:
         with self.database.atomic():
             self.database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
             yield
-
-    def sql(self, statement: str) -> str:
-        """Write ``%s`` for ``?``."""
-        return statement.replace("%", "%%").replace("?", "%s")
 
     def begin(self, connection: Connection, *, is_long: bool = False) -> None:
         """Begin a transaction; in READ COMMITTED an insert waits for others that insert the same key."""
@@ -214,8 +213,27 @@ class PostgresqlBackend:
 
     def one_of(self, column: peewee.Node, values: Sequence[int] | Sequence[str]) -> peewee.Node:
         """Compare with the elements of an array."""
-        listed = peewee.Value(self.list_parameter(values), converter=False, unpack=False)
+        return self._in_list(column, peewee.Value(self.list_parameter(values), converter=False, unpack=False))
+
+    def is_among(self, column: peewee.Node) -> peewee.Node:
+        """Compare with the elements of an array."""
+        return self._in_list(column, PARAMETER)
+
+    def _in_list(self, column: peewee.Node, listed: peewee.Node) -> peewee.Node:
         return peewee.NodeList((column, peewee.SQL("= ANY("), listed, peewee.SQL(")")))
+
+    def locked(self, query: peewee.Select, *, skips: bool = False) -> peewee.Select:
+        """Lock the rows that it finds."""
+        return query.for_update(skip_locked=skips)
+
+    def telling(self, insertion: peewee.Insert, number: peewee.Field) -> peewee.Insert:
+        """Have the INSERT return the number."""
+        return insertion.returning(number)
+
+    def insert(self, connection: Connection, statement: str, parameters: Sequence[Any]) -> int | None:
+        """Execute an INSERT of one row, and read what it returns."""
+        row = connection.execute(statement, parameters).fetchone()
+        return None if row is None else row[0]
 
     def list_parameter(self, values: Sequence[int] | Sequence[str]) -> list[Any]:
         """Return the values as a list: psycopg makes an array of it."""
@@ -254,22 +272,26 @@ class PostgresqlBackend:
         """Leave it to the autovacuum of the server."""
 
     def dump_size_bytes(self) -> int:
-        """Return the size of the tables: what they take on the disk is more than their text."""
+        """Return the size of the tables of a dump: what they take on the disk is more than their text."""
         statement = (
             "SELECT COALESCE(SUM(pg_table_size(oid)), 0)::bigint FROM pg_class "
-            "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+            "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND relname <> ALL(%s)"
         )
-        with closing(self.connect()) as connection:
-            return connection.execute(statement).fetchall()[0][0]
+        with closing(self.connect()) as connection:  # the lock is a table that who dumps may have locked
+            return connection.execute(statement, (list(schema_of_nodes.TABLES),)).fetchall()[0][0]
 
     def dump(self, target: Path, should_stop: ShouldStop) -> DumpContent:
         """Have pg_dump write a file."""
         with closing(self.connect()) as connection:
             return postgresql_dump.dump(connection, self.url, target, should_stop)
 
-    def examine_dump(self, file: Path) -> DumpContent:
-        """Have pg_restore read a file to its end, and count its rows."""
+    def examine_dump(self, file: Path, *, quickly: bool = False) -> DumpContent:
+        """Have pg_restore read a file to its end, and count its rows: there is no quicker way."""
         return postgresql_dump.examine(file)
+
+    def saved(self, base: Path, name: str) -> Path:
+        """Return a path in the data folder, for pg_restore."""
+        return base / f"index.{name}.dump"
 
     staging = None  # wherever there is room
 

@@ -26,6 +26,7 @@ from playhouse.apsw_ext import APSWDatabase
 from medserver import modes
 from medserver.errors import IndexFailure, MedserverError, OutOfResources
 from medserver.index.database.dump import DumpContent, ShouldStop, Staged
+from medserver.index.database.statements import PARAMETER
 from medserver.index.sqlite import dump as sqlite_dump
 from medserver.index.sqlite.connections import Connections
 
@@ -74,6 +75,16 @@ def _configure(connection: apsw.Connection, *, writing: bool) -> None:
         f"journal_size_limit = {_WAL_SIZE_KEPT_BYTES}",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _plan_for_any_values(connection: apsw.Connection) -> None:
+    """Plan each statement once, whatever its values.
+
+    Else one that could use a partial index is planned again each time that it is given other values, which takes ten
+    times as long as executing it. What tells that the index fits is part of the text, see
+    `medserver.index.database.statements`.
+    """
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
 
 
 def _use_wal(connection: apsw.Connection) -> None:
@@ -158,8 +169,6 @@ class SqliteBackend:
 
     name = "sqlite"
     errors = (apsw.Error,)
-    for_update = skip_locked = ""  # one transaction writes at a time
-    among = "IN (SELECT value FROM json_each(?))"
     shares_transactions = True
 
     def __init__(self, path: Path) -> None:
@@ -176,7 +185,12 @@ class SqliteBackend:
         """Return: a file is not away."""
 
     def connect(self, *, writing: bool = False) -> apsw.Connection:
-        """Open a connection."""
+        """Open a connection for statements of ours."""
+        connection = self._open(writing=writing)
+        _plan_for_any_values(connection)
+        return connection
+
+    def _open(self, *, writing: bool = False) -> apsw.Connection:
         connection = (_WritingConnection if writing else apsw.Connection)(str(self.path))
         _wait_evenly(connection)
         try:
@@ -191,6 +205,11 @@ class SqliteBackend:
         connections_max = 1 if writing else READERS_MAX
         return Connections(partial(self.connect, writing=writing), self.usable, connections_max=connections_max)
 
+    def searching(self, connections: Connections) -> Connections:
+        """Return connections of which each query is planned for its values: a wild card, or a rare value, finds its own
+        index."""
+        return Connections(self._open, self.usable, connections_max=READERS_MAX)
+
     def usable(self, connection: apsw.Connection) -> bool:
         """Whether the connection is open and outside of any transaction."""
         try:
@@ -203,10 +222,6 @@ class SqliteBackend:
         """Hold the one write lock of the file."""
         with self.database.atomic("IMMEDIATE"):
             yield
-
-    def sql(self, statement: str) -> str:
-        """Return the statement as it is: SQLite's parameters are ``?``."""
-        return statement
 
     def begin(self, connection: apsw.Connection, *, is_long: bool = False) -> None:
         """Begin a transaction with the write lock, so that it cannot fail half-way for want of it."""
@@ -251,10 +266,29 @@ class SqliteBackend:
 
     def one_of(self, column: peewee.Node, values: Sequence[int] | Sequence[str]) -> peewee.Node:
         """Compare with the elements of a JSON array."""
-        listed = peewee.Value(self.list_parameter(values), converter=False)
+        return self._in_list(column, peewee.Value(self.list_parameter(values), converter=False))
+
+    def is_among(self, column: peewee.Node) -> peewee.Node:
+        """Compare with the elements of a JSON array."""
+        return self._in_list(column, PARAMETER)
+
+    def _in_list(self, column: peewee.Node, listed: peewee.Node) -> peewee.Node:
         return peewee.NodeList(
             (column, peewee.SQL("IN (SELECT value FROM json_each("), listed, peewee.SQL("))"))
         )
+
+    def locked(self, query: peewee.Select, *, skips: bool = False) -> peewee.Select:
+        """Return the query as it is: one transaction writes at a time."""
+        return query
+
+    def telling(self, insertion: peewee.Insert, number: peewee.Field) -> peewee.Insert:
+        """Return the INSERT as it is: RETURNING takes half as long again, for it makes a table of rows."""
+        return insertion
+
+    def insert(self, connection: apsw.Connection, statement: str, parameters: Sequence[Any]) -> int | None:
+        """Execute an INSERT of one row, and ask what the connection knows of it."""
+        connection.execute(statement, parameters)
+        return connection.last_insert_rowid() if connection.changes() else None
 
     def list_parameter(self, values: Sequence[int] | Sequence[str]) -> str:
         """Return the values as a JSON array."""
@@ -294,9 +328,13 @@ class SqliteBackend:
         with closing(self.connect()) as connection:
             return sqlite_dump.dump(connection, target, should_stop)
 
-    def examine_dump(self, file: Path) -> DumpContent:
+    def examine_dump(self, file: Path, *, quickly: bool = False) -> DumpContent:
         """Check the integrity of a database file, and count its rows."""
-        return sqlite_dump.examine(file)
+        return sqlite_dump.examine(file, quickly=quickly)
+
+    def saved(self, base: Path, name: str) -> Path:
+        """Return a path beside the database: to go back, the file takes its place."""
+        return self.path.with_name(f"{self.path.name}.{name}")
 
     @property
     def staging(self) -> Path:

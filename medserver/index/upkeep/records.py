@@ -6,36 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-_ROLES = ("instance", "duplicate")
-
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a search through all objects has come to: the instances first, then what was put aside.
+    """Where a search through all objects has come to.
 
     Parameters
     ----------
-    role : str
-        ``instance`` or ``duplicate``.
     number : int
         The row of the last object that was looked at.
     """
 
-    role: str = "instance"
     number: int = 0
 
-    def next_role(self) -> Cursor | None:
-        """Return the beginning of what comes next, None at the end."""
-        return Cursor("duplicate") if self.role == "instance" else None
-
     def __str__(self) -> str:
-        return f"{self.role} {self.number}"
+        return str(self.number)
 
     @classmethod
     def from_text(cls, text: str | None) -> Cursor:
         """Return what `str` made a text of; the beginning from None or any other text."""
-        role, _, number = (text or "").partition(" ")
-        return cls(role, int(number)) if role in _ROLES and number.isdecimal() else cls()
+        return cls(int(text)) if text and text.isdecimal() else cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +50,7 @@ class VolumeTally:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The copies of all objects, those that were put aside included.
+    """The copies of all objects, duplicates included.
 
     Parameters
     ----------

@@ -3,23 +3,34 @@ there are of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from peewee import SQL, Case, Query, Tuple, fn
+
 from medserver.index.database.access import Access, AddJobs
-from medserver.index.database.backend import Backend
+from medserver.index.database.models import Locations, Objects, RemovedCopies
 from medserver.index.database.moments import from_text, to_text
+from medserver.index.database.statements import PARAMETER, statement
 from medserver.index.jobs.records import NewJob
-from medserver.index.objects.locations import SELECT_LOCATIONS, location_of
-from medserver.index.objects.records import StoredLocation
+from medserver.index.objects.copies import copy_of, select_copies
+from medserver.index.objects.records import BAD, GOOD, StoredCopy
 from medserver.index.upkeep.records import Cursor, Tally, VolumeTally
 
 PAGE_ROWS = 500
 WINDOW_ROWS = 2000
 """How many objects are looked at for a page of those that lack a copy, however few lack one."""
 
-Read = Callable[..., Any]
+_COUNT = fn.COUNT(SQL("*"))
+_ON_VOLUME = Locations.volume == PARAMETER
+_AT = _ON_VOLUME & (Locations.path == PARAMETER)
+_IS_GOOD, _IS_BAD = Locations.state == GOOD, Locations.state != GOOD
+_IS_VERIFIED = Locations.verified_at.is_null(False)
+_IS_CURRENT = Case(None, [(Objects.is_current == 1, 0)], Objects.id) == 0
+"""As it stands in the index `objects_current`, which is read instead of the table."""
+
+_NEVER_VERIFIED = _IS_GOOD & _ON_VOLUME & Locations.verified_at.is_null()
 
 
 class Upkeep:
@@ -35,80 +46,107 @@ class Upkeep:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._prepare_seeking(access.backend)
-        self._prepare_verification(access.backend)
-        self._prepare_tallies(access.backend)
+        self._backend = access.backend
 
-    def _prepare_seeking(self, backend: Backend) -> None:
-        self._window = {
-            role: backend.sql(
-                f"SELECT MAX(id) FROM (SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT {WINDOW_ROWS}) AS page"
-            )
-            for role, table in _TABLES.items()
-        }
-        self._missing = {
-            role: backend.sql(
-                f"{SELECT_LOCATIONS} WHERE locations.id IN (SELECT "
-                f"(SELECT MIN(id) FROM locations WHERE locations.{role} = objects.id AND state = 'good') "
-                f"FROM {table} AS objects WHERE objects.id > ? AND objects.id <= ? AND NOT EXISTS "
-                f"(SELECT 1 FROM locations WHERE locations.{role} = objects.id AND volume = ?)) ORDER BY locations.id"
-            )
-            for role, table in _TABLES.items()
-        }
-        self._bad = backend.sql(
-            f"{SELECT_LOCATIONS} WHERE state <> 'good' AND (volume, path) > (?, ?) "
-            f"ORDER BY volume, path LIMIT {PAGE_ROWS}"
-        )
-        self._any_on = backend.sql("SELECT 1 FROM locations WHERE volume = ? AND state = 'good' LIMIT 1")
+    @statement
+    def _window(self) -> Query:
+        page = Objects.select(Objects.id).where(Objects.id > PARAMETER).order_by(Objects.id).limit(WINDOW_ROWS)
+        return page.select_from(fn.MAX(page.c.id))
 
-    def _prepare_verification(self, backend: Backend) -> None:
-        page = f"{SELECT_LOCATIONS} WHERE state = 'good' AND volume = ? AND verified_at"
-        self._never_verified = backend.sql(
-            f"{page} IS NULL AND locations.id > ? ORDER BY locations.id LIMIT {PAGE_ROWS}"
-        )
-        self._verified_before = backend.sql(
-            f"{page} < ? AND (verified_at, locations.id) > (?, ?) ORDER BY verified_at, locations.id LIMIT {PAGE_ROWS}"
-        )
-        self._first_never = backend.sql(
-            "SELECT path FROM locations WHERE state = 'good' AND volume = ? AND verified_at IS NULL ORDER BY id LIMIT 1"
-        )
-        self._first_verified = backend.sql(
-            "SELECT verified_at FROM locations WHERE state = 'good' AND volume = ? AND verified_at IS NOT NULL "
-            "ORDER BY verified_at LIMIT 1"
-        )
-        self._note_verified = backend.sql(
-            "UPDATE locations SET verified_at = ? WHERE volume = ? AND path = ? AND state = 'good'"
-        )
-        self._mark_all = backend.sql("UPDATE locations SET state = 'bad' WHERE volume = ? AND state = 'good'")
-        self._ids = backend.sql("SELECT MIN(id), MAX(id) FROM locations")
-        self._at = backend.sql(
-            f"{SELECT_LOCATIONS} WHERE state = 'good' AND locations.id >= ? ORDER BY locations.id LIMIT 1"
-        )
+    @statement
+    def _missing(self) -> Query:
+        those, good, there = Objects.alias(), Locations.alias(), Locations.alias()
+        first = good.select(fn.MIN(good.id)).where((good.object == those.id) & (good.state == GOOD))
+        is_there = there.select(SQL("1")).where((there.object == those.id) & (there.volume == PARAMETER))
+        of_object = (RemovedCopies.object == those.id) & (RemovedCopies.volume == PARAMETER)
+        is_wanted = ~fn.EXISTS(RemovedCopies.select(SQL("1")).where(of_object))
+        lacking = (those.id > PARAMETER) & (those.id <= PARAMETER) & ~fn.EXISTS(is_there) & is_wanted
+        return select_copies().where(Locations.id.in_(those.select(first).where(lacking))).order_by(Locations.id)
 
-        self._report = backend.sql(
-            "UPDATE locations SET state = 'bad' WHERE volume = ? AND path = ? AND state <> 'bad' RETURNING id"
-        )
+    @statement
+    def _bad(self) -> Query:
+        place = (Locations.volume, Locations.path)
+        rest = select_copies().where(_IS_BAD & (Tuple(*place) > Tuple(PARAMETER, PARAMETER)))
+        return rest.order_by(*place).limit(PAGE_ROWS)
 
-    def _prepare_tallies(self, backend: Backend) -> None:
-        # Each of these reads an index from its beginning to its end, and no row of the table.
-        self._copies = [
-            backend.sql(
-                "SELECT copies, COUNT(*) FROM (SELECT COUNT(*) AS copies FROM locations "
-                f"WHERE {role} IS NOT NULL GROUP BY {role}) AS counted GROUP BY copies"
-            )
-            for role in _TABLES
-        ]
-        self._with_bad = backend.sql(
-            "SELECT bad.volume, (SELECT COUNT(*) FROM locations WHERE locations.instance = bad.instance), "
-            "(SELECT COUNT(*) FROM locations WHERE locations.duplicate = bad.duplicate), "
-            "bad.instance, bad.duplicate FROM locations AS bad WHERE bad.state <> 'good'"
-        )
-        self._of_volume = backend.sql("SELECT COUNT(*) FROM locations WHERE volume = ?")
-        self._volumes = backend.sql("SELECT volume FROM locations WHERE volume > ? ORDER BY volume LIMIT 1")
+    @statement
+    def _any_on(self) -> Query:
+        return Locations.select(SQL("1")).where(_ON_VOLUME & _IS_GOOD).limit(1)
+
+    @statement
+    def _never_verified(self) -> Query:
+        rest = select_copies().where(_NEVER_VERIFIED & (Locations.id > PARAMETER))
+        return rest.order_by(Locations.id).limit(PAGE_ROWS)
+
+    @statement
+    def _verified_before(self) -> Query:
+        order = (Locations.verified_at, Locations.id)
+        before = (Locations.verified_at < PARAMETER) & (Tuple(*order) > Tuple(PARAMETER, PARAMETER))
+        return select_copies().where(_IS_GOOD & _ON_VOLUME & before).order_by(*order).limit(PAGE_ROWS)
+
+    @statement
+    def _first_never(self) -> Query:
+        return Locations.select(Locations.path).where(_NEVER_VERIFIED).order_by(Locations.id).limit(1)
+
+    @statement
+    def _first_verified(self) -> Query:
+        verified = _IS_GOOD & _ON_VOLUME & _IS_VERIFIED
+        return Locations.select(Locations.verified_at).where(verified).order_by(Locations.verified_at).limit(1)
+
+    @statement
+    def _note_verified(self) -> Query:
+        return Locations.update({Locations.verified_at: PARAMETER}).where(_AT & _IS_GOOD)
+
+    @statement
+    def _mark_all(self) -> Query:
+        return Locations.update({Locations.state: BAD}).where(_ON_VOLUME & _IS_GOOD)
+
+    @statement
+    def _forget_all_verified(self) -> Query:
+        return Locations.update({Locations.verified_at: None}).where(_ON_VOLUME & _IS_VERIFIED)
+
+    @statement
+    def _ids(self) -> Query:
+        return Locations.select(fn.MIN(Locations.id), fn.MAX(Locations.id))
+
+    @statement
+    def _at(self) -> Query:
+        return select_copies().where(_IS_GOOD & (Locations.id >= PARAMETER)).order_by(Locations.id).limit(1)
+
+    @statement
+    def _report(self) -> Query:
+        return Locations.update({Locations.state: BAD}).where(_AT & (Locations.state != BAD)).returning(Locations.id)
+
+    # Each of these reads an index from its beginning to its end, and no row of the table.
+
+    @statement
+    def _copies(self) -> Query:
+        counted = Locations.select(_COUNT.alias("copies")).group_by(Locations.object)
+        return counted.select_from(counted.c.copies, _COUNT).group_by(counted.c.copies)
+
+    @statement
+    def _lost(self) -> Query:
+        has_copy = fn.EXISTS(Locations.select(SQL("1")).where(Locations.object == Objects.id))
+        return Objects.select(_COUNT).where(_IS_CURRENT & ~has_copy)
+
+    @statement
+    def _with_bad(self) -> Query:
+        every = Locations.alias()
+        copies = every.select(_COUNT).where(every.object == Locations.object)
+        return Locations.select(Locations.volume, copies, Locations.object).where(_IS_BAD)
+
+    @statement
+    def _of_volume(self) -> Query:
+        return Locations.select(_COUNT).where(_ON_VOLUME)
+
+    @statement
+    def _volumes(self) -> Query:
+        rest = Locations.select(Locations.volume).where(Locations.volume > PARAMETER)
+        return rest.order_by(Locations.volume).limit(1)
 
     # What is missing
 
-    def missing(self, volume: str, after: Cursor = Cursor()) -> tuple[list[StoredLocation], Cursor | None]:
+    def missing(self, volume: str, after: Cursor = Cursor()) -> tuple[list[StoredCopy], Cursor | None]:
         """Return the next objects that have a good copy but none on a volume, and where to go on.
 
         Parameters
@@ -120,18 +158,18 @@ class Upkeep:
 
         Returns
         -------
-        list of StoredLocation
+        list of StoredCopy
             A good copy of each; often empty before the end.
         Cursor or None
             For the next call; None at the end.
         """
 
-        def read(connection: Any) -> tuple[list[StoredLocation], Cursor | None]:
-            [[last]] = connection.execute(self._window[after.role], (after.number,)).fetchall()
+        def read(connection: Any) -> tuple[list[StoredCopy], Cursor | None]:
+            [[last]] = connection.execute(self._window, (after.number,)).fetchall()
             if last is None:
-                return [], after.next_role()
-            rows = connection.execute(self._missing[after.role], (after.number, last, volume)).fetchall()
-            return [location_of(row) for row in rows], Cursor(after.role, last)
+                return [], None
+            rows = connection.execute(self._missing, (after.number, last, volume, volume)).fetchall()
+            return [copy_of(row) for row in rows], Cursor(last)
 
         return self._access.read(read)
 
@@ -139,23 +177,29 @@ class Upkeep:
         """Whether there should be anything on a volume: what is known to be bad may be gone."""
         return bool(self._access.rows(self._any_on, (volume,)))
 
-    def bad(self) -> Iterator[StoredLocation]:
+    def bad(self) -> Iterator[StoredCopy]:
         """Yield the copies that are bad, in the order of volume and path."""
         after = ("", "")
         while page := self._access.read(self._bad_page, after):
             yield from page
             after = (page[-1].volume, page[-1].path)
 
-    def _bad_page(self, connection: Any, after: tuple[str, str]) -> list[StoredLocation]:
-        return [location_of(row) for row in connection.execute(self._bad, after).fetchall()]
+    def _bad_page(self, connection: Any, after: tuple[str, str]) -> list[StoredCopy]:
+        return [copy_of(row) for row in connection.execute(self._bad, after).fetchall()]
 
     def mark_volume_bad(self, volume: str) -> None:
         """Note that there is nothing any more on a volume."""
         self._access.writer.run(lambda connection: connection.execute(self._mark_all, (volume,)) and None, is_long=True)
 
+    def forget_verified(self, volume: str) -> None:
+        """Note that nobody has read any copy on a volume: another disk has taken its place."""
+        self._access.writer.run(
+            lambda connection: connection.execute(self._forget_all_verified, (volume,)) and None, is_long=True
+        )
+
     # What is to be verified
 
-    def to_verify(self, volume: str, before: datetime) -> Iterator[StoredLocation]:
+    def to_verify(self, volume: str, before: datetime) -> Iterator[StoredCopy]:
         """Yield the good copies on a volume that have not been verified since a moment, those first that never were.
 
         Pages are read as they are needed; what was verified meanwhile may still come.
@@ -169,7 +213,7 @@ class Upkeep:
             yield from (location for _, location in page)
             last = (to_text(page[-1][1].verified_at), page[-1][0])  # type: ignore[arg-type]
 
-    def sample(self, numbers: Iterable[float], volume: str | None = None) -> list[StoredLocation]:
+    def sample(self, numbers: Iterable[float], volume: str | None = None) -> list[StoredCopy]:
         """Return good copies at random, each once.
 
         Parameters
@@ -180,7 +224,7 @@ class Upkeep:
             Only copies there.
         """
 
-        def read(connection: Any) -> list[StoredLocation]:
+        def read(connection: Any) -> list[StoredCopy]:
             [[first, last]] = connection.execute(self._ids).fetchall()
             if first is None:
                 return []
@@ -188,12 +232,12 @@ class Upkeep:
             for number in numbers:
                 for row in connection.execute(self._at, (first + int(number * (last - first)),)).fetchall():
                     rows[row[0]] = row
-            found = (location_of(rows[number]) for number in sorted(rows))
+            found = (copy_of(rows[number]) for number in sorted(rows))
             return [one for one in found if volume in (None, one.volume)]
 
         return self._access.read(read)
 
-    def note_verified(self, copies: Sequence[StoredLocation], at: datetime) -> None:
+    def note_verified(self, copies: Sequence[StoredCopy], at: datetime) -> None:
         """Note that copies were read and are what was stored."""
         moment = to_text(at)
 
@@ -204,8 +248,8 @@ class Upkeep:
         if copies:
             self._access.writer.run(perform)
 
-    def _page(self, connection: Any, statement: str, parameters: tuple) -> list[tuple[int, StoredLocation]]:
-        return [(row[0], location_of(row)) for row in connection.execute(statement, parameters).fetchall()]
+    def _page(self, connection: Any, statement: str, parameters: tuple) -> list[tuple[int, StoredCopy]]:
+        return [(row[0], copy_of(row)) for row in connection.execute(statement, parameters).fetchall()]
 
     # How many there are
 
@@ -214,15 +258,14 @@ class Upkeep:
         return self._access.read(self._tally)
 
     def _tally(self, connection: Any) -> Tally:
-        copies: dict[int, int] = {}
-        for statement in self._copies:
-            for number, count in connection.execute(statement).fetchall():
-                copies[number] = copies.get(number, 0) + count
+        copies = dict(connection.execute(self._copies).fetchall())
+        [[lost]] = connection.execute(self._lost).fetchall()
+        copies[0] = lost
         bad: dict[str, int] = {}
-        objects: dict[tuple[int | None, int | None], list[int]] = {}  # object -> how many copies, how many are bad
-        for volume, of_instance, of_duplicate, *key in connection.execute(self._with_bad).fetchall():
+        objects: dict[int, list[int]] = {}  # object -> how many copies, how many are bad
+        for volume, total, number in connection.execute(self._with_bad).fetchall():
             bad[volume] = bad.get(volume, 0) + 1
-            objects.setdefault(tuple(key), [of_instance or of_duplicate, 0])[1] += 1
+            objects.setdefault(number, [total, 0])[1] += 1
         for total, damaged in objects.values():
             copies[total] -= 1
             copies[total - damaged] = copies.get(total - damaged, 0) + 1
@@ -262,6 +305,3 @@ class Upkeep:
             return True
 
         return self._access.transact(perform)
-
-
-_TABLES = {"instance": "instances", "duplicate": "duplicates"}

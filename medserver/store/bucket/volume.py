@@ -47,7 +47,7 @@ class BucketVolume:
     request_max_s : float
         How long a request may take: so much costs a service that is silent, and then nothing for a while.
     abandoned_after : timedelta
-        How old a temporary object is that `sweep` removes.
+        How old a temporary object is that `remove_unfinished` removes.
     """
 
     is_remote = True
@@ -179,7 +179,7 @@ class BucketVolume:
         with self.open(stored.path) as file:
             verify(file, stored)
 
-    def sweep(self) -> int:
+    def remove_unfinished(self) -> int:
         """Remove temporary objects that are older than any upload takes; return how many that were."""
         import obstore
 
@@ -193,13 +193,13 @@ class BucketVolume:
                         count += 1
         return count
 
-    def rest(self) -> None:
+    def seal_if_idle(self) -> None:
         """Do nothing: every object is in its place."""
 
-    def tend(self, spares: int = 0) -> None:
+    def maintain(self, spares: int = 0) -> None:
         """Do nothing: every object is in its place."""
 
-    def settle(self) -> None:
+    def place_all(self) -> None:
         """Do nothing: every object is in its place."""
 
     def close(self) -> None:

@@ -79,6 +79,11 @@ class BucketWriter:
         """SHA-256 of the data set bytes written so far, hexadecimal."""
         return self._hash.hexdigest()
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Never: it is written as it comes."""
+        return False
+
     def write(self, fragment: bytes | bytearray | memoryview) -> None:
         """Append to the data set."""
         self._require_open()

@@ -61,7 +61,7 @@ class Incoming:
                     newest = max(newest, self._files.stat(f"{self._path}/{name}").st_mtime)
         return newest
 
-    def sweep(self) -> int:
+    def remove_unfinished(self) -> int:
         """Remove the directories of dead processes; return how many temporary files were in them."""
         try:
             self._files.stat(self._path)

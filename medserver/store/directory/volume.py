@@ -61,7 +61,7 @@ class DirectoryVolume:
         How much space of its file system the volume leaves to others, the index among them.
     journaled : bool
         Whether this process makes small objects durable in a journal. It must call `rest` now and then, and it or
-        another one `tend`. What is in the journal of another process is read in any case.
+        another one `maintain`. What is in the journal of another process is read in any case.
     segment_bytes : int
         The size of a segment of the journal.
 
@@ -198,7 +198,7 @@ class DirectoryVolume:
                     f"{self.name}:{path} is in a journal that is being written, or cannot be placed"
                 )
 
-    def tend(self, spares: int = 0) -> None:
+    def maintain(self, spares: int = 0) -> None:
         """Do what can wait: place what is in the journals of all processes, and prepare their next segments.
 
         Parameters
@@ -218,7 +218,7 @@ class DirectoryVolume:
             if spares:
                 self._placement.prepare_spares(spares, self._segment_bytes)
 
-    def rest(self) -> None:
+    def seal_if_idle(self) -> None:
         """Let what this process has in its journal be placed if nothing has been received for a while.
 
         Raises
@@ -230,8 +230,8 @@ class DirectoryVolume:
             with translating(f"seal the journal of volume {self.name}"):
                 self._journal.seal_if_idle(JOURNAL_IDLE_S)
 
-    def settle(self) -> None:
-        """Place everything that this process has in the journal. Raises as `tend` does."""
+    def place_all(self) -> None:
+        """Place everything that this process has in the journal. Raises as `maintain` does."""
         with translating(f"place objects of volume {self.name}"):
             if self._journal is not None:
                 self._journal.seal()
@@ -297,7 +297,7 @@ class DirectoryVolume:
             state, detail = self._root.look()
             if state != READY:
                 return Condition(state, None, detail)
-            free_bytes = self._files.free_bytes()
+            free_bytes, size_bytes = self._files.free_bytes(), self._files.size_bytes()
         except OSError as error:
             return Condition(AWAY, None, f"{self.root}: {error.strerror}")
         try:
@@ -308,8 +308,8 @@ class DirectoryVolume:
             self._files.unlink(temporary)
         except OSError as error:
             state = FULL if is_exhaustion(error) else READ_ONLY
-            return Condition(state, max(free_bytes, 0), f"{self.root}: {error.strerror}")
-        return Condition(READY, free_bytes)
+            return Condition(state, max(free_bytes, 0), f"{self.root}: {error.strerror}", size_bytes)
+        return Condition(READY, free_bytes, size_bytes=size_bytes)
 
     def holds_objects(self) -> bool:
         """Tell whether there is any object in the directory, whatever it is."""
@@ -340,30 +340,30 @@ class DirectoryVolume:
             self._root.require_readable()
             yield from self._notes[kind].all()
 
-    def sweep(self) -> int:
+    def remove_unfinished(self) -> int:
         """Remove what dead processes left unfinished; return the number of files removed."""
-        with translating(f"sweep volume {self.name}"):
+        with translating(f"remove unfinished files of volume {self.name}"):
             if not self._is_there():
                 return 0
-            self._placement.sweep()
-            swept = self._incoming.sweep()  # first, since it gives space back
-        self._settle_if_there_is_room()
+            self._placement.remove_unfinished()
+            swept = self._incoming.remove_unfinished()  # first, since it gives space back
+        self._place_if_there_is_room()
         return swept
 
     def close(self) -> None:
         """Give up the temporary directory of this process, and the root. The volume may be used again."""
         if self._root.is_entered():
-            self._settle_if_there_is_room()
+            self._place_if_there_is_room()
         with translating(f"close volume {self.name}"):
             self._root.close()
 
-    def _settle_if_there_is_room(self) -> None:
+    def _place_if_there_is_room(self) -> None:
         """Place what is in the journal; what cannot be placed stays there, where it is found all the same.
 
         A full volume, or an object that cannot be placed, must not keep a node from starting or stopping.
         """
         try:
-            self.settle()
+            self.place_all()
         except errors.MedserverError as error:
             logger.error("volume %s: not everything in the journal is placed yet: %s", self.name, error)
 

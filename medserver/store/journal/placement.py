@@ -146,7 +146,7 @@ class Placement:
         finally:
             self._files.close(descriptor)
 
-    def sweep(self) -> None:
+    def remove_unfinished(self) -> None:
         """Remove unfinished spare files of dead processes."""
         self._remove_unused(FILLING)
 

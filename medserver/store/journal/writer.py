@@ -89,6 +89,11 @@ class JournaledWriter:
         """SHA-256 of the data set bytes written so far, hexadecimal."""
         return self._hash.hexdigest() if self._direct is None else self._direct.digest
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the object has not become too large for the journal."""
+        return self._direct is None
+
     def write(self, fragment: bytes | bytearray | memoryview) -> None:
         """Append to the data set."""
         self._require_open()

@@ -58,6 +58,7 @@ class Recorder:
         self._folder = os.path.realpath(folder)
         self._device = os.stat(folder).st_dev
         self._written: set[int] = set()
+        self._directories: set[str] = set()
         self._lock = threading.RLock()
         os.register_at_fork(after_in_child=self._renew_lock)
 
@@ -148,6 +149,7 @@ class Recorder:
             old, new = self._absolute(src, src_dir_fd), self._absolute(dst, dst_dir_fd)
             call(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
             if self._is_recorded(old) and self._is_recorded(new):
+                self._note_directories(new)
                 self.log.add("rename", *_place(old), *_place(new))
 
     def _link(
@@ -158,6 +160,7 @@ class Recorder:
             new = self._absolute(dst, dst_dir_fd)
             call(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=follow_symlinks)
             if self._is_recorded(new):
+                self._note_directories(new)
                 self.log.add("link", *_place(new), os.stat(new).st_ino)
 
     def _unlink(self, call: Callable, path: Any, *, dir_fd: int | None = None) -> None:
@@ -226,8 +229,17 @@ class Recorder:
     def note_new(self, path: str) -> None:
         """Note that a file or directory was made."""
         if self._is_recorded(path):
+            self._note_directories(path)
             found = os.lstat(path)
             self.log.add("new", *_place(path), found.st_ino, stat.S_ISDIR(found.st_mode))
+
+    def _note_directories(self, path: str) -> None:
+        """Note those that a name is in, once: who made them may not have noted it yet."""
+        directory = os.path.dirname(path)
+        if directory not in self._directories and self._is_recorded(directory):
+            self._note_directories(directory)
+            self.log.add("new", *_place(directory), os.lstat(directory).st_ino, True)
+            self._directories.add(directory)
 
     def note_removed(self, path: str) -> None:
         """Note that a name was taken away."""
@@ -294,9 +306,8 @@ class _File(apsw.VFSFile):
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         self._recorder = recorder
         with recorder._lock:
-            existed = path is None or os.path.exists(path)
             super().__init__("unix", name, flags)
-            if not existed:
+            if path is not None:  # also if it is not new: who made it may not have noted it yet
                 recorder.note_new(path)
         self._inode = os.stat(path).st_ino if path and recorder._is_recorded(path) else None
         # With the first flush of a log that it may have made, SQLite flushes the directory (UNIXFILE_DIRSYNC).

@@ -8,10 +8,11 @@ import random
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from tests.crash.power.disk import Disk
-from tests.crash.power.log import Log, read
+from tests.crash.power.log import Log, Record, read
 from tests.crash.power.recorder import record
 
 
@@ -75,9 +76,16 @@ class Recording:
         """End this process without anything that is done in order."""
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def end(self) -> None:
+        """Note that what follows does not count.
+
+        Processes are killed one after the other, and what one had done and not noted another may still have seen.
+        """
+        self._marks.add("end")
+
     def finish(self) -> Disk:
         """Play all of it, and return the disk as it is then."""
-        self.disk.play(read(self.log))
+        self.disk.play(self._records())
         return self.disk
 
     def cuts(self, count: int, seed: int, *, at_the_end: int = 0) -> Iterator[Cut]:
@@ -97,7 +105,7 @@ class Recording:
         Cut
             Its folder is new each time.
         """
-        records = list(read(self.log))
+        records = list(self._records())
         chance = random.Random(seed)
         moments = sorted(chance.randrange(len(records)) for _ in range(count)) + [len(records)] * at_the_end
         acknowledged: list[str] = []
@@ -108,3 +116,6 @@ class Recording:
             target = self.folder / f"cut-{number}"
             self.disk.cut(target, chance)
             yield Cut(number, target, tuple(acknowledged), f"seed {seed}, cut {number} at {moment} of {len(records)}")
+
+    def _records(self) -> Iterator[Record]:
+        return takewhile(lambda record: record[0] != "end", read(self.log))

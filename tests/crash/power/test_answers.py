@@ -40,7 +40,7 @@ def _work(recording: Recording, samples: list[Sample]) -> None:
         answers = _ANSWERS[number % len(_ANSWERS)]
         recording.acknowledge(answers(node, UIDS[number], samples[number // 2]))
         if number == 2 * len(samples) // 3:
-            node.primary_volume.settle()
+            node.primary_volume.place_all()
 
 
 def _create(node: Node, uid: str, sample: Sample) -> str:

@@ -1,26 +1,38 @@
-"""The short form of `scripts/crash --cuts`."""
+"""The short forms of `scripts/crash --cuts` and `--postgresql`."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.crash.load import Load
 from tests.crash.power.campaign import PowerCampaign, environment
+from tests.crash.power.kills import KillCampaign
 from tests.crash.power.recording import Recording
 from tests.crash.workers import OPTIONS
 from tests.peers.process import wait_until
 
 SEED = 20261129
+VARIED = {"store.duplicates": "replace", "store.compress": "rle", "store.copies_before_success": 2}
 
 
 def test_a_node_whose_power_is_cut(make_node) -> None:
     """Slow: a node is loaded, killed and started three times, and what it is to have is looked for nine times."""
-    campaign = PowerCampaign(make_node(options=OPTIONS), SEED)
+    campaign = PowerCampaign(make_node(options=OPTIONS | VARIED), SEED)
     for _ in range(2):
         campaign.round(3)
     campaign.finish()
-    assert campaign.ledger.count and campaign.ledger.steps
+    assert campaign.ledger.count and campaign.ledger.steps and campaign.ledger.histories
+
+
+def test_a_node_on_postgresql_that_is_killed(make_node, new_database: Callable[[], str]) -> None:
+    """Its files are its own, so that no power cut can be played: `scripts/crash --postgresql` kills."""
+    campaign = KillCampaign(make_node(options=OPTIONS | VARIED | {"index.url": new_database()}), SEED)
+    for _ in range(2):
+        campaign.round()
+    campaign.finish()
+    assert campaign.ledger.count and campaign.ledger.histories
 
 
 def test_the_recorder_sees_all_that_a_node_does(make_node, tmp_path: Path) -> None:
@@ -32,7 +44,7 @@ def test_the_recorder_sees_all_that_a_node_does(make_node, tmp_path: Path) -> No
     with load.running():
         wait_until(lambda: load.count > 50, what="some load")
     # Not by a command in this process: that would place objects, and nobody would record it.
-    wait_until(lambda: 50 < _objects(node.data / "store") == _objects(node.data / "near"), what="copies of all")
+    wait_until(lambda: 10 < _objects(node.data / "store") == _objects(node.data / "near"), what="copies of all")
     node.kill()
     disk = recording.finish()
     disk.store(tmp_path / "played")

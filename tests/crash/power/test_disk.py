@@ -113,6 +113,18 @@ def test_a_directory_that_was_not_flushed_takes_all_with_it(recording: Recording
     assert sorted(map(len, states(recording.run(work).finish(), recording.folder))) == [0, 1]
 
 
+def test_a_directory_that_another_process_has_made_and_not_yet_noted(recording: Recording) -> None:
+    def work(recorded: Recording) -> None:
+        data = recorded.data
+        prepare(data)
+        os.mkdir.__wrapped__(data / "folder")
+        write(data / "folder" / "a", b"A", flush=True)
+        FILES.flush_directory(str(data / "folder"))
+        FILES.flush_directory(str(data))
+
+    assert states(recording.run(work).finish(), recording.folder) == [{"folder/a": b"A"}]
+
+
 def test_names_that_change(recording: Recording) -> None:
     """A rename is done or not done; between two directories both names may be there, never none."""
 

@@ -1,0 +1,59 @@
+"""Data sets as pydicom keeps what it has read but not decoded: a value is decoded when it is asked for.
+
+Their texts are in the character set that `character_sets` reads out of them. `dataset_values` and `data_sets` decode
+by it; pydicom would take the name of any codec of Python for a character set.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import Tag
+
+from medserver.dicom.character_sets import SPECIFIC_CHARACTER_SET, python_codecs, read_specific_character_set
+from medserver.dicom.elements import ScannedElements
+from medserver.dicom.encodings import Encoding
+from medserver.dicom.transfer_syntaxes import TransferSyntax
+
+
+def undecoded(scanned: ScannedElements, syntax: TransferSyntax) -> Dataset:
+    """Return elements as a data set that decodes a value when it is asked for.
+
+    Parameters
+    ----------
+    scanned : ScannedElements
+        The elements; texts are decoded by the Specific Character Set among them.
+    syntax : TransferSyntax
+        How they are encoded.
+    """
+    elements = {}
+    for number, (vr, value) in scanned.values.items():
+        tag = Tag(number)
+        elements[tag] = RawDataElement(tag, vr or None, len(value), value, 0, not vr, syntax.little_endian)
+    _, raw = scanned.values.get(SPECIFIC_CHARACTER_SET, ("CS", b""))
+    return _with_codecs(Dataset(elements), raw, syntax.implicit_vr, syntax.little_endian)
+
+
+def read_undecoded(stream: BinaryIO, encoding: Encoding) -> Dataset:
+    """Read a whole data set, which is not damaged: pydicom takes one that is cut off for one that ends there.
+
+    Parameters
+    ----------
+    stream : BinaryIO
+        At its first byte.
+    encoding : Encoding
+        How it should be encoded; explicit VR in the place of implicit, or the other way, is read as it is.
+    """
+    dataset = read_dataset(stream, encoding.implicit_vr, encoding.little_endian)
+    stated = dataset.get_item(SPECIFIC_CHARACTER_SET) if SPECIFIC_CHARACTER_SET in dataset else None
+    raw = stated.value if isinstance(stated, RawDataElement) and stated.value else b""
+    return _with_codecs(dataset, raw, *dataset.original_encoding)  # which pydicom has seen in its first element
+
+
+def _with_codecs(dataset: Dataset, raw: bytes, implicit_vr: bool, little_endian: bool) -> Dataset:
+    """Note the encoding of a data set, with its Specific Character Set as encoded."""
+    dataset.set_original_encoding(implicit_vr, little_endian, python_codecs(read_specific_character_set(raw)))
+    return dataset

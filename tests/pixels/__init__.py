@@ -1,0 +1,1 @@
+"""Every kind of pixels through every encoder, and random ones: `scripts/pixels`."""
