@@ -183,7 +183,7 @@ class Holdings:
 
     def objects(self, study: HeldStudy) -> list[HeldObject]:
         """Return the objects of a study, those of an instance together, the current one first."""
-        return self._access.read(self._read_objects, study.number)
+        return self._access.read_at_once(self._read_objects, study.number)
 
     def _read_objects(self, connection: Any, number: int) -> list[HeldObject]:
         copies: dict[int, list[StoredCopy]] = {}

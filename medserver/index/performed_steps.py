@@ -213,7 +213,7 @@ class PerformedSteps:
             )
             return replace(_step(rows[0]), studies=studies, series=series)
 
-        return self._access.read(read)
+        return self._access.read_at_once(read)
 
     def of_study(self, study_instance_uid: str) -> list[PerformedStep]:
         """Return the steps of a study, the oldest first."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from medserver.index.find.selection import PAGE_ROWS
 from tests.index.samples import NOON, conditions, find, record
 
 EVERY_VOLUME = ("main", "near", "far")
+TALLIES = 100
 
 
 @pytest.fixture
@@ -44,23 +48,23 @@ def places(copies: list[StoredCopy]) -> list[str]:
 
 
 def test_an_instance_with_several_copies_comes_once(index: Index) -> None:
-    count = PAGE_ROWS + 3
-    for number in range(count):
+    total = PAGE_ROWS + 3
+    for number in range(total):
         if number % 25 == 0:  # on every page
             add_everywhere(index, record(number=number))
         else:
             index.add(record(number=number))
     selection = index.select(conditions(StudyInstanceUID="1.2.1"))
-    assert selection.count == len(list(selection)) == count
+    assert selection.count == len(list(selection)) == total
     assert {stored.volume for stored in selection} == {"main"}
-    assert selection.contexts[0][2] == count
+    assert selection.contexts[0][2] == total
     answers = list(index.find(Query("IMAGE", (), ("SOPInstanceUID",), with_location=True)))
-    assert len(answers) == len({answer["SOPInstanceUID"] for answer in answers}) == count
+    assert len(answers) == len({answer["SOPInstanceUID"] for answer in answers}) == total
     assert {answer["location"].volume for answer in answers} == {"main"}
-    assert find(index, "STUDY", "NumberOfStudyRelatedInstances") == [count]
+    assert find(index, "STUDY", "NumberOfStudyRelatedInstances") == [total]
     counts = index.counts()
-    copies = 2 * len(range(0, count, 25))
-    assert (counts.instances, counts.locations, counts.size_bytes) == (count, count + copies, 1000 * count)
+    copies = 2 * len(range(0, total, 25))
+    assert (counts.instances, counts.locations, counts.size_bytes) == (total, total + copies, 1000 * total)
 
 
 def test_copies_come_in_the_order_in_which_they_are_read(index: Index) -> None:
@@ -205,6 +209,27 @@ def test_objects_are_counted_by_their_good_copies(index: Index) -> None:
     assert {name: (one.copies, one.bad) for name, one in tally.volumes.items()} == {
         "far": (6, 4), "main": (6, 2), "near": (6, 4),
     }  # fmt: skip
+
+
+def test_copies_and_volumes_are_counted_at_one_moment(index: Index) -> None:
+    numbers = count()
+    is_enough = threading.Event()
+
+    def receive() -> None:
+        while not is_enough.is_set():
+            add_everywhere(index, record(number=next(numbers)))
+
+    with ThreadPoolExecutor(1) as others:
+        receiving = others.submit(receive)
+        try:
+            for _ in range(TALLIES):
+                tally = index.upkeep.tally()
+                copies = sum(number * count_ for number, count_ in tally.copies.items())
+                assert copies == sum(one.copies for one in tally.volumes.values())
+        finally:
+            is_enough.set()
+        receiving.result()
+    assert next(numbers) > 0
 
 
 def test_a_sample_is_taken_from_all_copies(index: Index) -> None:

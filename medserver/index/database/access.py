@@ -48,6 +48,18 @@ class Access:
         """Return all rows that a statement selects."""
         return self.read(lambda connection: connection.execute(statement, parameters).fetchall())
 
+    def read_at_once(self, read: Callable[..., Result], *arguments: Any) -> Result:
+        """Read with several statements that see one state of the database."""
+
+        def perform(connection: Any) -> Result:
+            self.backend.begin_reading(connection)
+            try:
+                return read(connection, *arguments)
+            finally:
+                self.backend.rollback(connection)
+
+        return self.read(perform)
+
     def transact(
         self, perform: Callable[[Any, AddJobs], Result], order: tuple[str, ...] = (), *, flushed: bool = False
     ) -> Result:

@@ -78,6 +78,9 @@ class Backend(Protocol):
     def begin(self, connection: Any, *, is_long: bool = False) -> None:
         """Begin a transaction that writes; a long one has no limits of time."""
 
+    def begin_reading(self, connection: Any) -> None:
+        """Begin a transaction that only reads, in which every statement sees the same state."""
+
     def commit(self, connection: Any) -> None:
         """Commit; on return the transaction outlives this process, see `flush`.
 

@@ -153,6 +153,10 @@ class PostgresqlBackend:
         if is_long:
             connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
 
+    def begin_reading(self, connection: Connection) -> None:
+        """Begin a transaction; in READ COMMITTED each statement would see what was committed meanwhile."""
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
     def commit(self, connection: Connection) -> None:
         """Commit and wait for the server's disk."""
         try:

@@ -227,6 +227,10 @@ class SqliteBackend:
         """Begin a transaction with the write lock, so that it cannot fail half-way for want of it."""
         connection.execute("BEGIN IMMEDIATE")
 
+    def begin_reading(self, connection: apsw.Connection) -> None:
+        """Begin a transaction; in WAL mode the first statement decides on what all of them see."""
+        connection.execute("BEGIN DEFERRED")
+
     def commit(self, connection: apsw.Connection) -> None:
         """Commit and wait for the disk."""
         connection.execute("COMMIT")

@@ -171,7 +171,7 @@ class Upkeep:
             rows = connection.execute(self._missing, (after.number, last, volume, volume)).fetchall()
             return [copy_of(row) for row in rows], Cursor(last)
 
-        return self._access.read(read)
+        return self._access.read_at_once(read)
 
     def has_good_objects(self, volume: str) -> bool:
         """Whether there should be anything on a volume: what is known to be bad may be gone."""
@@ -255,7 +255,7 @@ class Upkeep:
 
     def tally(self) -> Tally:
         """Count objects by the number of their good copies, and copies by volume."""
-        return self._access.read(self._tally)
+        return self._access.read_at_once(self._tally)
 
     def _tally(self, connection: Any) -> Tally:
         copies = dict(connection.execute(self._copies).fetchall())
