@@ -238,9 +238,9 @@ class Reception:
 
     def _routed(self, record: InstanceRecord) -> list[NewJob]:
         """Return what the rules want done with the instance, or what decides that later."""
-        if not self._config.routes:
+        if not self._config.rules:
             return []
-        attributes = self._header_reader.attributes(tags_of(self._config.routes))
+        attributes = self._header_reader.attributes(tags_of(self._config.rules))
         if attributes is None:
             return [route_job_of(record)]
         now = self._node.clock()

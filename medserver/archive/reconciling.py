@@ -119,7 +119,7 @@ def _adopt(node: Node, volume: Volume, done: Reconciliation) -> None:
 
 def _enter(node: Node, volume: Volume, record: InstanceRecord, done: Reconciliation, *, is_new: bool) -> None:
     # Its sender has had no success and sends it again; that will be the same, and nothing follows from it any more.
-    routed = [] if is_new or not node.config.current.routes else [route_job_of(record)]
+    routed = [] if is_new or not node.config.current.rules else [route_job_of(record)]
     compress_to = "" if is_new else node.config.current.compress_to_of(record.calling_ae_title or "")
     if not is_new and node.index.tombstones.is_made_from_deleted(record):
         # A form that had been entered has a row: no power cut takes that, for the tombstone was flushed behind it.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from medserver.config.file import ConfigFile
 from medserver.config.poll import Poll
+from medserver.config.processing import SENDER, Processing
 from medserver.config.reader import Reading, read_config
 from medserver.config.records import (
     BackupOptions,
@@ -16,17 +17,21 @@ from medserver.config.records import (
     LimitOptions,
     LogOptions,
     NodeOptions,
+    Rule,
     StoreOptions,
     VolumeOptions,
 )
-from medserver.config.remote import SERVICES, Remote
+from medserver.config.remote import NOT_INFORMED, SERVICES, UPS_EVENT, Remote
 from medserver.config.retention import Retention, Watermark
 from medserver.config.route import CALLING_AE_TITLE, Changes, Route
 from medserver.config.settings import Setting
 
 __all__ = [
     "CALLING_AE_TITLE",
+    "NOT_INFORMED",
+    "SENDER",
     "SERVICES",
+    "UPS_EVENT",
     "BackupOptions",
     "Changes",
     "Config",
@@ -37,10 +42,12 @@ __all__ = [
     "LogOptions",
     "NodeOptions",
     "Poll",
+    "Processing",
     "Reading",
     "Remote",
     "Retention",
     "Route",
+    "Rule",
     "Setting",
     "StoreOptions",
     "VolumeOptions",

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medserver.config.poll import RETRIEVALS
-from medserver.config.remote import SERVICES
+from medserver.config.processing import TYPE_LIST
+from medserver.config.remote import INFORM_NAMES, SERVICES, parse_inform
 from medserver.config.retention import LAST_COPY, PROOFS, parse_after, parse_percentage
 from medserver.config.route import CALLING_AE_TITLE, EVIDENCE, MOMENTS, SENDS
 from medserver.config.route import PRIORITIES as ROUTE_PRIORITIES
@@ -407,6 +408,14 @@ OPTIONS: tuple[Option, ...] = (
         "mb_per_s",
     ),
     Option(
+        "ae",
+        "inform",
+        ValueType(INFORM_NAMES, parse_inform),
+        "none",
+        "How it is told by which type images are to be processed that it has sent, or gets the results of: ups-event "
+        "(it is subscribed to the work item), the URL of a webhook, or a mail address.",
+    ),
+    Option(
         "route",
         "to",
         NAME_LIST,
@@ -469,6 +478,51 @@ OPTIONS: tuple[Option, ...] = (
         "route", "map", CHANGES["map"], "", "Values that are sent as others, 'Keyword = old -> new' in a line each."
     ),
     Option("route", "hours", HOURS, "0-24", "Between which hours of the day it is sent, local time: 20-6 is at night."),
+    Option(
+        "processing",
+        "type",
+        TYPE_LIST,
+        None,
+        "The type of processing, see 'medserver processing types'; with commas, each one is applied to what the one "
+        "before has made. Its parameters are options too (size = 3; denoise.size = 3 where several types have one). "
+        "Which images: options that are named as attributes are, as in [route].",
+        required=True,
+    ),
+    Option("processing", CALLING_AE_TITLE, TEXT, None, "Only what this AE has sent; wild cards are possible."),
+    Option(
+        "processing",
+        "delivered_to",
+        NAME_LIST,
+        None,
+        "Only what a [route NAME] sends to one of these [ae NAME] entries.",
+    ),
+    Option(
+        "processing",
+        "to",
+        NAME_LIST,
+        None,
+        "The [ae NAME] entries to which the results are sent; sender is the AE that has sent the images. Without any, "
+        "results are stored only.",
+    ),
+    Option("processing", "priority", choice(*ROUTE_PRIORITIES), "medium", "What is processed first if several wait."),
+    Option(
+        "processing",
+        "when",
+        choice(*MOMENTS),
+        "series",
+        "Whether each instance is processed alone, or a series or study when nothing of it has been received for a "
+        "while.",
+    ),
+    Option("processing", "quiet", duration(0.1, 86_400), "1 min", "For how long; in s, min, h or d."),
+    Option("processing", "complete_by", choices(*EVIDENCE), "", "What says so earlier, as in [route]."),
+    Option("processing", "hours", HOURS, "0-24", "Between which hours of the day, local time: 20-6 is at night."),
+    Option(
+        "processing",
+        "inform",
+        YES_OR_NO,
+        "yes",
+        "Whether the sender and those who get the results are told the type before it is applied, see [ae] inform.",
+    ),
     Option(
         "poll",
         "source",
@@ -542,8 +596,8 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
-NAMED_SECTIONS = ("volume", "ae", "route", "poll", "retention")  # [volume NAME], [ae NAME] and so on
-KEYED_SECTIONS = ("route", "poll", "retention")  # with options that are named as attributes are
+NAMED_SECTIONS = ("volume", "ae", "route", "processing", "poll", "retention")  # [volume NAME], [ae NAME] and so on
+KEYED_SECTIONS = ("route", "processing", "poll", "retention")  # with options that are named as attributes are
 
 
 def options_of(section: str) -> dict[str, Option]:

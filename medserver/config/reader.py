@@ -19,6 +19,7 @@ from medserver.config.options import (
     options_of,
 )
 from medserver.config.poll import Poll
+from medserver.config.processing import SENDER, Processing, is_parameter
 from medserver.config.records import (
     BackupOptions,
     Config,
@@ -109,6 +110,7 @@ class _Reader:
         self._check_backup_volume(single["backup"]["volume"], [name for name, _ in volumes])
         remotes = [self._remote(name) for name in self._names("ae")]
         routes = [self._route(name) for name in self._names("route")]
+        processings = [self._processing(name) for name in self._names("processing")]
         polls = [self._poll(name) for name in self._names("poll")]
         retentions = [self._retention(name, volumes, remotes, routes) for name in self._names("retention")]
         self._check_destinations([remote for remote in remotes if remote is not None])
@@ -126,6 +128,7 @@ class _Reader:
             backup=BackupOptions(**single["backup"]),
             remotes=tuple(remote for remote in remotes if remote is not None),
             routes=tuple(route for route in routes if route is not None),
+            processings=tuple(rule for rule in processings if rule is not None),
             polls=tuple(poll for poll in polls if poll is not None),
             retentions=tuple(rule for rule in retentions if rule is not None),
             resolver=resolver,
@@ -151,7 +154,8 @@ class _Reader:
             self._problems.append(f"{origin}: [{section}] is not of the form {form}")
         valid = options_of(kind)
         for setting in self._settings.sections[section].values():
-            if setting.option not in valid and not (kind in KEYED_SECTIONS and _keyword_of(kind, setting.option)):
+            is_named = kind in KEYED_SECTIONS and _keyword_of(kind, setting.option)
+            if setting.option not in valid and not is_named and not is_parameter_of(kind, setting.option):
                 message = f"no option '{setting.option}'{closest(setting.option, valid)}"
                 self._problems.append(f"{setting.origin}: [{section}] {message}")
 
@@ -256,6 +260,7 @@ class _Reader:
             values["must_commit"],
             values["send_associations"],
             values["send_rate_max_mb_per_s"],
+            values["inform"],
         )
 
     def _route(self, name: str) -> Route | None:
@@ -279,6 +284,34 @@ class _Reader:
             values["complete_by"],
             values["hours"],
             Changes(values["set"] or {}, values["remove"] or (), values["map"] or {}),
+        )
+
+    def _processing(self, name: str) -> Processing | None:
+        """Return one rule by which images are processed; None if its entry is wrong."""
+        section = f"processing {name}"
+        problems_before = len(self._problems)
+        values = self._values("processing", section)
+        conditions = self._conditions(section)
+        self._check_called(section, "to", [entry for entry in values["to"] or () if entry != SENDER])
+        self._check_called(section, "delivered_to", values["delivered_to"] or ())
+        given = self._settings.sections[section].values()
+        parameters = [setting for setting in given if is_parameter_of("processing", setting.option)]
+        self._used += parameters
+        if len(self._problems) > problems_before:
+            return None
+        return Processing(
+            name,
+            values["type"],
+            tuple((setting.option, setting.text) for setting in parameters),
+            values["to"] or (),
+            conditions,
+            values["delivered_to"] or (),
+            values["priority"],
+            values["when"],
+            values["quiet"],
+            values["complete_by"],
+            values["hours"],
+            values["inform"],
         )
 
     def _poll(self, name: str) -> Poll | None:
@@ -418,8 +451,14 @@ def _keyword_of(kind: str, option: str) -> str | None:
     """Return the attribute that an option asks for, None if it is another option."""
     from medserver.config.keyed import keyword_named
 
-    is_caller = kind in ("route", "retention") and option == CALLING_AE_TITLE
+    is_caller = kind in ("route", "processing", "retention") and option == CALLING_AE_TITLE
     return option if is_caller else None if option in options_of(kind) else keyword_named(option)
+
+
+def is_parameter_of(kind: str, option: str) -> bool:
+    """Tell whether an option is a parameter of a type of processing: what is neither an option nor an attribute."""
+    is_other = option in options_of(kind) or _keyword_of(kind, option)
+    return kind == "processing" and not is_other and is_parameter(option)
 
 
 def _words(after: Iterable[tuple[str, ...]]) -> set[str]:

@@ -9,11 +9,16 @@ from pathlib import Path
 from medserver.config.addresses import IPAddress, is_ip_address, plain_address
 from medserver.config.options import VOLUME_ROLES
 from medserver.config.poll import Poll
+from medserver.config.processing import Processing
 from medserver.config.remote import Remote
 from medserver.config.resolver import HostResolver
 from medserver.config.retention import Retention
 from medserver.config.route import Route
 from medserver.dicom.syntax_names import SHORT_NAMES
+
+
+Rule = Route | Processing
+"""What is applied to what is received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,7 @@ class Config:
     remotes: tuple[Remote, ...]
     backup: BackupOptions = BackupOptions()
     routes: tuple[Route, ...] = ()
+    processings: tuple[Processing, ...] = ()
     polls: tuple[Poll, ...] = ()
     retentions: tuple[Retention, ...] = ()
     resolver: HostResolver = field(default_factory=HostResolver, compare=False, repr=False)
@@ -146,7 +152,7 @@ class Config:
 
     def goes_by(self, evidence: str) -> bool:
         """Tell whether a rule takes something for evidence that a study is complete."""
-        return any(evidence in route.complete_by for route in self.routes)
+        return any(evidence in rule.complete_by for rule in self.rules)
 
     def compress_to(self, remote: Remote) -> str:
         """Return the transfer syntax that what a remote AE sends is compressed to later; empty if it is not."""
@@ -160,6 +166,11 @@ class Config:
     def _compress_to(self, own: str) -> str:
         name = own or self.store.compress
         return "" if name == "none" else SHORT_NAMES[name]
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules that are applied to what is received."""
+        return (*self.routes, *self.processings)
 
     def route(self, name: str) -> Route | None:
         """Return the rule of this name."""

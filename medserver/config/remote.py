@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from medserver.config.addresses import IPAddress, IPNetwork, is_ip_address
 
-SERVICES = ("echo", "store", "find", "move", "get", "commit", "mpps")
+SERVICES = ("echo", "store", "find", "move", "get", "commit", "mpps", "process")
+
+UPS_EVENT, NOT_INFORMED = "ups-event", "none"
+INFORM_NAMES = "ups-event, the URL of a webhook, a mail address or none"
+
+_WEBHOOK = re.compile(r"https?://[^\s/@]+(/\S*)?")
+_MAIL_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,253}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,8 @@ class Remote:
         Over how many associations at a time rules send to it.
     send_rate_max_mb_per_s : float
         How fast, over all of them [MB/s]; 0 is without limit.
+    inform : str
+        How it is told what is done with its images: `UPS_EVENT`, `NOT_INFORMED`, a URL, or a mail address.
     """
 
     name: str
@@ -53,6 +62,7 @@ class Remote:
     must_commit: bool = False
     send_associations: int = 1
     send_rate_max_mb_per_s: float = 0.0
+    inform: str = NOT_INFORMED
 
     def permits(self, service: str) -> bool:
         """Tell whether this AE may use a service (one of `SERVICES`)."""
@@ -73,3 +83,18 @@ class Remote:
     def calls_from(self, address: IPAddress) -> bool:
         """Tell whether an address is one of `sources`."""
         return any(address in network for network in self.sources)
+
+
+def parse_inform(text: str) -> str:
+    """Read how an AE is told: one of the two words, the URL of a webhook, or a mail address.
+
+    Raises
+    ------
+    ValueError
+        It is something else.
+    """
+    if text.lower() in (UPS_EVENT, NOT_INFORMED):
+        return text.lower()
+    if _WEBHOOK.fullmatch(text) or _MAIL_ADDRESS.fullmatch(text):
+        return text
+    raise ValueError(f"'{text}' is not {INFORM_NAMES}")

@@ -101,6 +101,11 @@ class Route:
         text = json.dumps(self.content(), sort_keys=True)
         object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest())
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The destinations of its jobs."""
+        return self.to
+
     def content(self) -> dict[str, Any]:
         """Return what is decided by the rule and how that is sent, but neither its name nor when: see `digest`."""
         return {

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pydicom.dataset import Dataset
 
-from medserver.config import Remote, Route
+from medserver.config import Remote, Rule
 from medserver.destinations import session_with, standing_of
 from medserver.dicom import uids
 from medserver.dicom.conditions import SingleValue
@@ -37,7 +37,7 @@ class Evidence:
         self._counted: dict[tuple[str, str], bool] = {}
 
     def completes(
-        self, rule: Route, study_instance_uid: str, sender: str, received_at: datetime, *, may_ask: bool
+        self, rule: Rule, study_instance_uid: str, sender: str, received_at: datetime, *, may_ask: bool
     ) -> bool:
         """Tell whether something that a rule goes by says that a study was complete after an instance had come.
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from medserver.archive.follow_ups import RELEASE, release_job
 from medserver.archive.payloads import StudyPayload
-from medserver.config import Route
+from medserver.config import Rule
 from medserver.delivery.entries import lost
 from medserver.delivery.evidence import Evidence
 from medserver.index import Job, JobFilter
@@ -77,7 +77,7 @@ class _Look:
         due_at = _not_later(rule, quiet_at, self._now, delivery.looks)
         return changed(job, HOLD, replace(delivery, looks=delivery.looks + 1), due_at)
 
-    def _is_complete(self, rule: Route, delivery: Delivery) -> bool:
+    def _is_complete(self, rule: Rule, delivery: Delivery) -> bool:
         if not delivery.received_at:  # it was held before there was evidence
             return False
         # Instances are still coming when it is looked for the first time: it is too early to ask how many there are.
@@ -89,7 +89,7 @@ class _Look:
             may_ask=delivery.looks > 0,
         )
 
-    def _when_quiet(self, rule: Route, delivery: Delivery) -> datetime:
+    def _when_quiet(self, rule: Rule, delivery: Delivery) -> datetime:
         series = delivery.series_instance_uid if rule.when == "series" else ""
         what = (rule.name, delivery.study_instance_uid, series)
         if what not in self._quiet_at:
@@ -98,14 +98,14 @@ class _Look:
         return self._quiet_at[what]
 
 
-def _quiet_at(rule: Route, last: datetime | None, now: datetime, *, has_waited: bool) -> datetime:
+def _quiet_at(rule: Rule, last: datetime | None, now: datetime, *, has_waited: bool) -> datetime:
     """Return from when on it is quiet; what was received in the future was, while the clock was ahead, before now."""
     if last is None or (last > now and has_waited):  # it was deleted, or this was waited for once
         return now
     return min(last, now) + timedelta(seconds=rule.quiet_s)
 
 
-def _not_later(rule: Route, quiet_at: datetime, now: datetime, looks: int) -> datetime:
+def _not_later(rule: Rule, quiet_at: datetime, now: datetime, looks: int) -> datetime:
     """Return when it is looked again: when it may be quiet, or for evidence."""
     if not rule.complete_by:
         return quiet_at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from medserver.config import Route
+from medserver.config import Rule
 from medserver.delivery.holding import LOOK_AGAIN_LONGEST_S
 from medserver.index import Lane
 from medserver.node import Node
@@ -23,7 +23,7 @@ def reschedule(node: Node) -> None:
 
 def _reschedule_lane(node: Node, lane: Lane) -> None:
     config, now = node.config.current, node.clock()
-    latest = [_latest(rule, lane.kind, now) for rule in config.routes if lane.destination in rule.to]
+    latest = [_latest(rule, lane.kind, now) for rule in config.rules if lane.destination in rule.targets]
     soonest = min((moment for moment in latest if moment is not None), default=None)
     if soonest is None:
         return
@@ -39,7 +39,7 @@ def _reschedule_lane(node: Node, lane: Lane) -> None:
             node.index.jobs.retry(late)
 
 
-def _latest(rule: Route, kind: str, now: datetime) -> datetime | None:
+def _latest(rule: Rule, kind: str, now: datetime) -> datetime | None:
     """Return when something that has not failed is due by a rule at the latest; None if that is at its hours."""
     wait_s = 0.0
     if kind != HOLD and not rule.hours.is_open(now):

@@ -7,6 +7,7 @@ Its kind is what has to be done next::
                          +-- not committed --+
     HOLD --complete--> NOTIFY --told--> (done)
                        FORWARD_STEP --reported--> (done)
+    HOLD --complete--> REQUEST --work item made--> (done)         of a rule by which it is processed, by this node
 
 *What* is sent is decided when the instance is received, by the rules as they are then: a version of the rule is noted,
 and named by its digest. *When* it is sent is what the rule says now: its hours, what completes a study.
@@ -19,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from medserver.config import Config, Route
+from medserver.config import Config, Processing, Rule
 from medserver.index import HIGH, LOW, MEDIUM, Job, NewJob
 from medserver.index.jobs.outcome import Outcome, changed
 from medserver.index.jobs.payloads import Payload
@@ -27,15 +28,16 @@ from medserver.index.jobs.records import IN_TURN, Delivered
 from medserver.index.rule_versions import RuleVersion, RuleVersions
 
 DELIVER, HOLD, CONFIRM, NOTIFY, FORWARD_STEP = "deliver", "hold", "confirm", "notify", "forward_step"
+REQUEST = "request_processing"
 
 REPORT, POLL = "commit_report", "poll"
 
 SENDING_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, CONFIRM, REPORT, POLL)
 """Those that open an association to the AE that is their destination: all wait while it cannot be reached."""
 
-OUTBOX_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, CONFIRM, HOLD)
+OUTBOX_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, CONFIRM, REQUEST, HOLD)
 
-ROUTED_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, HOLD)
+ROUTED_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, REQUEST, HOLD)
 """Those that do something by a rule. Without one that sends that to their destination they wait for a decision."""
 
 PRIORITIES: Mapping[str, int] = {"low": LOW, "medium": MEDIUM, "high": HIGH}
@@ -50,7 +52,7 @@ class Delivery(Payload):
     sop_instance_uid : str
         Of what: an instance, or a performed step.
     action : str
-        What it is in the end: `DELIVER`, `NOTIFY` or `FORWARD_STEP`.
+        What it is in the end: `DELIVER`, `NOTIFY`, `FORWARD_STEP` or `REQUEST`.
     route : str or None
         The name that the rule had; None: an administrator wants it sent whatever became of the rule.
     rule : str
@@ -127,29 +129,31 @@ def delivery_alike(job_kind: str, values: Sequence[str | None]) -> Delivery:
     return Delivery("", action or of_version_0 or DELIVER, route, rule or "")
 
 
-def kind_of(rule: Route) -> str:
+def kind_of(rule: Rule) -> str:
     """Return the job that does what a rule wants done with an instance."""
+    if isinstance(rule, Processing):
+        return REQUEST
     return NOTIFY if rule.send == "availability" else DELIVER
 
 
-def step_kind_of(rule: Route) -> str | None:
+def step_kind_of(rule: Rule) -> str | None:
     """Return the job that does what a rule wants done with a performed step, None if it wants none."""
-    return FORWARD_STEP if rule.send in ("conditions", "both") else None
+    return FORWARD_STEP if not isinstance(rule, Processing) and rule.send in ("conditions", "both") else None
 
 
-def version_of(rule: Route) -> RuleVersion:
+def version_of(rule: Rule) -> RuleVersion:
     """Return the version of a rule."""
     return RuleVersion(rule.digest, rule.name, rule.content())
 
 
-def noted(versions: RuleVersions, rule: Route) -> str:
+def noted(versions: RuleVersions, rule: Rule) -> str:
     """Note the version of a rule by which something is decided, and return its digest."""
     if not versions.has_noted(rule.digest):  # what a rule says is written out once, and not for each instance
         versions.note(version_of(rule))
     return rule.digest
 
 
-def present_rule(config: Config, delivery: Delivery, destination: str) -> Route | None:
+def present_rule(config: Config, delivery: Delivery, destination: str) -> Rule | None:
     """Return the rule that still wants something sent, by whatever name, or corrected; None if there is none.
 
     Parameters
@@ -161,14 +165,14 @@ def present_rule(config: Config, delivery: Delivery, destination: str) -> Route 
     destination : str
         The AE.
     """
-    of_version = [rule for rule in config.routes if rule.digest == delivery.rule]
-    of_name = [rule for rule in config.routes if rule.name == delivery.route]
+    of_version = [rule for rule in config.rules if rule.digest == delivery.rule]
+    of_name = [rule for rule in config.rules if rule.name == delivery.route]
     return next((rule for rule in (*of_version, *of_name) if sends(rule, delivery, destination)), None)
 
 
-def sends(rule: Route, delivery: Delivery, destination: str) -> bool:
+def sends(rule: Rule, delivery: Delivery, destination: str) -> bool:
     """Tell whether a rule does to a destination what is wanted, whatever its conditions are."""
-    return destination in rule.to and delivery.action in (kind_of(rule), step_kind_of(rule))
+    return destination in rule.targets and delivery.action in (kind_of(rule), step_kind_of(rule))
 
 
 def is_undecided(config: Config, delivery: Delivery, destination: str) -> bool:
@@ -176,7 +180,7 @@ def is_undecided(config: Config, delivery: Delivery, destination: str) -> bool:
     return delivery.route is not None and present_rule(config, delivery, destination) is None
 
 
-def due_by(rule: Route | None, now: datetime) -> datetime:
+def due_by(rule: Rule | None, now: datetime) -> datetime:
     """Return when something is due that waits for nothing but the hours of its rule.
 
     What is due in the same hours, or has no rule, is due at the same moment, so that its order is that of its numbers.
@@ -184,7 +188,7 @@ def due_by(rule: Route | None, now: datetime) -> datetime:
     return rule.hours.opening(now) or IN_TURN if rule else IN_TURN
 
 
-def wanted(delivery: Delivery, kind: str, destination: str, rule: Route, due_at: datetime) -> NewJob:
+def wanted(delivery: Delivery, kind: str, destination: str, rule: Rule, due_at: datetime) -> NewJob:
     """Return what sends something by a rule to one of its destinations, or holds it."""
     return NewJob(kind, delivery, destination=destination, priority=PRIORITIES[rule.priority], due_at=due_at)
 
@@ -203,6 +207,6 @@ def delivered(delivery: Delivery, destination: str, *, is_committed: bool) -> De
     return Delivered(delivery.sop_instance_uid, delivery.digest, destination, delivery.rule, is_committed)
 
 
-def sent_on(job: Job, delivery: Delivery, rule: Route | None, now: datetime, *follow_ups: NewJob) -> Outcome:
+def sent_on(job: Job, delivery: Delivery, rule: Rule | None, now: datetime, *follow_ups: NewJob) -> Outcome:
     """Return that something is held no longer: it is done at once, or when the hours of the rule begin."""
     return changed(job, delivery.action, replace(delivery, looks=0), due_by(rule, now), *follow_ups)

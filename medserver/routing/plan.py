@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from pydicom.dataset import Dataset
 
-from medserver.config import Config, Route
+from medserver.config import Config, Rule
 from medserver.index import NewJob
 from medserver.index.rule_versions import RuleVersions
 from medserver.routing.deliveries import HOLD, Delivery, due_by, kind_of, noted, wanted
-from medserver.routing.rules import wanted_by
+from medserver.routing.rules import processed_by, wanted_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,9 @@ def jobs_of(
     IndexFailure
         A version cannot be noted.
     """
-    for name, rule in wanted_by(config, header, arrival.calling_ae_title):
+    sent = list(wanted_by(config, header, arrival.calling_ae_title))
+    processed = processed_by(config, header, arrival.calling_ae_title, {name for name, _ in sent})
+    for name, rule in (*sent, *((target, rule) for rule in processed for target in rule.targets)):
         delivery = Delivery(
             arrival.sop_instance_uid,
             kind_of(rule),
@@ -78,7 +80,7 @@ def jobs_of(
         yield wanted(delivery, kind, name, rule, due_at)
 
 
-def first_job(rule: Route, now: datetime) -> tuple[str, datetime]:
+def first_job(rule: Rule, now: datetime) -> tuple[str, datetime]:
     """Return what is done first with an instance that a rule wants, the kind of a job, and when it is due."""
     if rule.when == "instance":
         return kind_of(rule), due_by(rule, now)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
-from medserver.config import CALLING_AE_TITLE, Config, Route
+from medserver.config import CALLING_AE_TITLE, Config, Processing, Route, Rule
 from medserver.dicom import uids
 from medserver.dicom.conditions import Condition
+from medserver.dicom.contributing_equipment import processing_type_of
 from medserver.dicom.dataset_values import value_of
 from medserver.dicom.matching import matches
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.routing.deliveries import kind_of
+
+CONTRIBUTING_EQUIPMENT = "ContributingEquipmentSequence"
 
 _CONDITIONS = (*uids.PERFORMED_PROCEDURE_PROTOCOLS, uids.MODALITY_PERFORMED_PROCEDURE_STEP)
 
@@ -37,12 +40,12 @@ class Check:
     is_fulfilled: bool
 
 
-def checks(rule: Route, header: Dataset, calling_ae_title: str) -> Iterator[Check]:
+def checks(rule: Rule, header: Dataset, calling_ae_title: str) -> Iterator[Check]:
     """Yield what each condition of a rule says of an instance.
 
     Parameters
     ----------
-    rule : Route
+    rule : Rule
         The rule.
     header : Dataset
         The attributes of the instance, at least those that `tags_of` names.
@@ -51,13 +54,27 @@ def checks(rule: Route, header: Dataset, calling_ae_title: str) -> Iterator[Chec
     """
     for keyword, wanted, condition in rule.conditions:
         yield Check(keyword, wanted, is_fulfilled(keyword, condition, header, calling_ae_title))
-    if rule.send == "conditions":
+    if isinstance(rule, Processing):
+        yield Check(CONTRIBUTING_EQUIPMENT, f"not made by {', '.join(rule.types)}", not _is_made_by(rule.types, header))
+    elif rule.send == "conditions":
         yield Check("SOPClassUID", "a performed protocol", _value(header, "SOPClassUID") in _CONDITIONS)
 
 
 def is_fulfilled(keyword: str, condition: Condition, header: Dataset, calling_ae_title: str) -> bool:
     """Tell whether an instance fulfils a condition; the parameters are those of `checks`."""
     return matches(condition, calling_ae_title if keyword == CALLING_AE_TITLE else _value(header, keyword))
+
+
+def _is_made_by(types: Iterable[str], header: Dataset) -> bool:
+    """Tell whether an instance, or what it was made from, is the result of one of the types of processing.
+
+    A rule is not applied to it again: its own results come back from those that they are sent to.
+    """
+    equipment = header.get(CONTRIBUTING_EQUIPMENT) or ()
+    try:
+        return any(processing_type_of(item) in types for item in equipment)
+    except PYDICOM_ERRORS:
+        return False
 
 
 def _value(header: Dataset, keyword: str) -> None | str | list[str] | list[dict]:
@@ -68,17 +85,19 @@ def _value(header: Dataset, keyword: str) -> None | str | list[str] | list[dict]
         return None
 
 
-def tags_of(rules: Iterable[Route]) -> frozenset[int]:
+def tags_of(rules: Iterable[Rule]) -> frozenset[int]:
     """Return the tags of the attributes by which rules decide, ``group << 16 | element``."""
     keywords = set()
     for rule in rules:
         keywords.update(keyword for keyword, _, _ in rule.conditions if keyword != CALLING_AE_TITLE)
-        if rule.send == "conditions":
+        if isinstance(rule, Processing):
+            keywords.add(CONTRIBUTING_EQUIPMENT)
+        elif rule.send == "conditions":
             keywords.add("SOPClassUID")
     return frozenset(filter(None, map(tag_for_keyword, keywords)))
 
 
-def wants(rule: Route, header: Dataset, calling_ae_title: str) -> bool:
+def wants(rule: Rule, header: Dataset, calling_ae_title: str) -> bool:
     """Tell whether an instance fulfils all conditions of a rule."""
     return all(check.is_fulfilled for check in checks(rule, header, calling_ae_title))
 
@@ -165,3 +184,25 @@ def wanted_by(
     for each in decisions(config, header, calling_ae_title, kind_of):
         if each.verdict is Verdict.SENDS:
             yield each.destination, each.rule
+
+
+def processed_by(
+    config: Config, header: Dataset, calling_ae_title: str, destinations: Collection[str]
+) -> Iterator[Processing]:
+    """Yield the rules by which an instance is processed: all that want it.
+
+    Parameters
+    ----------
+    config : Config
+        The rules.
+    header : Dataset
+        The attributes of the instance, at least those that `tags_of` names.
+    calling_ae_title : str
+        Who sent it; empty if nobody knows.
+    destinations : collection of str
+        The entries of the AEs to which it is sent.
+    """
+    for rule in config.processings:
+        is_sent = not rule.delivered_to or any(name in destinations for name in rule.delivered_to)
+        if is_sent and wants(rule, header, calling_ae_title):
+            yield rule

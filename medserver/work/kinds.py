@@ -192,12 +192,12 @@ _DAY_S = 24 * 3600.0
 def _hours_s(config: Config) -> float:
     """Return how long it is at most until the hours of a rule begin, or something is sent again."""
     longest_s = SEND_AGAIN_S * 2.0**SENDS_MAX
-    return longest_s if all(rule.hours == ALWAYS for rule in config.routes) else _DAY_S
+    return longest_s if all(rule.hours == ALWAYS for rule in config.rules) else _DAY_S
 
 
 def _quiet_s(config: Config) -> float:
     """Return how long something is held at most between two looks."""
-    return max((rule.quiet_s for rule in config.routes), default=0.0) + LOOK_AGAIN_LONGEST_S
+    return max((rule.quiet_s for rule in config.rules), default=0.0) + LOOK_AGAIN_LONGEST_S
 
 
 # A volume that is away is tried again for as long as it takes: only what has no good copy left ever is dead.
