@@ -35,6 +35,7 @@ The tree::
     ├── NotPart10                     a file is not in the DICOM file format
     ├── TransferSyntaxNotSupported    a transfer syntax that is not known here
     ├── CannotTranscode               pixel data that cannot be brought into another transfer syntax
+    ├── WorkStopped                   nobody wants any longer what is being worked out
     └── RemoteError                   a remote AE does not do its part
         ├── UnknownRemote             no such AE in config.ini
         ├── DestinationPaused         nothing is sent to it for a while
@@ -189,6 +190,10 @@ class TransferSyntaxNotSupported(MedserverError):
 
 class CannotTranscode(MedserverError):
     """Pixel data that cannot be brought into the transfer syntax that was asked for."""
+
+
+class WorkStopped(MedserverError):
+    """Nobody wants any longer what is being worked out."""
 
 
 class RemoteError(MedserverError):

@@ -10,16 +10,18 @@ import json
 import logging
 import os
 import queue
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from medserver.codecs.worker import MESSAGE_SIZE_MAX_BYTES
-from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotSupported
+from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotSupported, WorkStopped
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -28,6 +30,9 @@ WALL_TIME_FACTOR = 5
 
 START_TIME_MAX_S = 60.0
 END_TIME_MAX_S = 2.0
+LOOK_EVERY_S = 0.2
+"""How often is looked whether work is still wanted."""
+
 _ERRORS = {each.__name__: each for each in (CannotTranscode, OutOfResources, TransferSyntaxNotSupported)}
 
 
@@ -62,7 +67,13 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, function: Callable | str, *arguments: Any, files: Sequence[int] = ()) -> Any:
+    def run(
+        self,
+        function: Callable | str,
+        *arguments: Any,
+        files: Sequence[int] = (),
+        unless: Callable[[], bool] | None = None,
+    ) -> Any:
         """Call a function in a worker process and wait for it.
 
         Parameters
@@ -73,6 +84,8 @@ class Workers:
             What JSON can hold.
         files : sequence of int
             Open files, which become the first arguments as descriptors of the worker's own.
+        unless : callable, optional
+            Asked several times a second whether nobody wants it any longer; then the process is killed.
 
         Returns
         -------
@@ -87,6 +100,8 @@ class Workers:
             If there was no space on the disk, or no process could be started.
         TransferSyntaxNotSupported
             If the function raised it.
+        WorkStopped
+            Nobody wanted it any longer.
         """
         name = function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
         request = {
@@ -98,7 +113,7 @@ class Workers:
         try:
             if self._closed:
                 raise CannotTranscode("the worker processes are stopped")
-            answer = worker.ask(json.dumps(request).encode(), files, self._time_max_s)
+            answer = worker.ask(json.dumps(request).encode(), files, self._time_max_s, unless)
         finally:
             self._idle.put(worker)
         if "error" in answer:
@@ -134,8 +149,10 @@ class Worker:
         self._closed = False
         self._lock = threading.Lock()  # start and end of the process; not held while a job is done
 
-    def ask(self, message: bytes, files: Sequence[int], time_max_s: float) -> dict:
-        """Send a job to the process, starting one if need be, and return its answer.
+    def ask(
+        self, message: bytes, files: Sequence[int], time_max_s: float, unless: Callable[[], bool] | None = None
+    ) -> dict:
+        """Send a job to the process, starting one if need be, and return its answer; parameters as for `Workers.run`.
 
         Raises
         ------
@@ -143,16 +160,22 @@ class Worker:
             If the process dies or takes too long.
         OutOfResources
             If no process can be started.
+        WorkStopped
+            If nobody wanted it any longer.
         """
         connection = self._started()
         connection.settimeout(START_TIME_MAX_S + WALL_TIME_FACTOR * time_max_s)
         try:
             socket.send_fds(connection, [message], files)
+            if unless is not None:
+                _wait_for_answer(connection, unless)
             answer = connection.recv(MESSAGE_SIZE_MAX_BYTES)
-        except TimeoutError:
-            _LOGGER.warning("worker process %d does not answer and is stopped", self._process.pid)
+        except (TimeoutError, WorkStopped) as error:
+            _LOGGER.warning("worker process %d is stopped: %s", self._process.pid, error or "it does not answer")
             self._process.kill()
             self._end()
+            if isinstance(error, WorkStopped):
+                raise
             raise CannotTranscode("the work took too long") from None
         except OSError:  # its end is closed: it is dead
             answer = b""
@@ -226,6 +249,26 @@ class Worker:
     def _discard(self) -> None:
         self._connection.close()
         self._connection = self._process = None
+
+
+def _wait_for_answer(connection: socket.socket, unless: Callable[[], bool]) -> None:
+    """Return when something can be read from a socket, or its other end is closed.
+
+    Raises
+    ------
+    TimeoutError
+        That takes longer than the socket waits.
+    WorkStopped
+        Nobody wants it any longer.
+    """
+    deadline = time.monotonic() + (connection.gettimeout() or 0.0)
+    readable = select.poll()
+    readable.register(connection, select.POLLIN)
+    while not readable.poll(LOOK_EVERY_S * 1000):
+        if unless():
+            raise WorkStopped("nobody wants it any longer")
+        if time.monotonic() > deadline:
+            raise TimeoutError
 
 
 def _reason(code: int, time_max_s: float) -> str:

@@ -134,6 +134,8 @@ class JobKind:
     is_for_remote : bool
         Whether the destination is a remote AE, which may be slow or silent: the jobs run in threads of their own, one
         for each destination, as many as `concurrency` says. See `medserver.work.slots`.
+    own_threads : int
+        How many threads each worker has for this kind alone, because it takes long; 0: those of the work of the node.
     """
 
     name: str
@@ -148,6 +150,7 @@ class JobKind:
     first_wait_s: Callable[[Config], float] = lambda config: FIRST_WAIT_S
     is_for_volume: bool = False
     is_for_remote: bool = False
+    own_threads: int = 0
 
     def waits(self, config: Config) -> Waits:
         """Return the longest waits; a function may also say itself when a job is to be tried again."""

@@ -1,6 +1,7 @@
 """The worker: it claims jobs, runs them, and offers again what others have left.
 
-Some threads run the jobs of this node; what is done for remote AEs has threads of its own, see `slots`. One tends: it
+Some threads run the jobs of this node; what is done for remote AEs has threads of its own, see `slots`, and so has what
+computes for long. One tends: it
 extends leases, takes back those that have run out, adds what comes periodically and looks which lanes are due. One
 receives the messages of the queue, which make it quick: a job that was just added starts after milliseconds, and not
 with the next sweep.
@@ -82,6 +83,7 @@ class Runner:
         self._name = new_owner(self._process)
         self._claims = itertools.count(1)
         self._lanes = HotLanes()
+        self._own_lanes = {kind.name: HotLanes() for kind in self._kinds.values() if kind.own_threads}
         remote = [kind for kind in self._kinds.values() if kind.is_for_remote]
         self._slots = Slots(self._attempt, threads_max=sum(kind.concurrency for kind in remote))
         # Kind -> lanes that may be at a limit, in the order in which they were refused.
@@ -96,8 +98,12 @@ class Runner:
         self._cap_at = 0.0
         self._failing = False
         self._elsewhere: set[str] = set()
-        works: list[Callable[[], None]] = [*[self._work] * threads, self._tend, self._listen]
-        self._threads = [threading.Thread(target=work, name=f"jobs {work.__name__}", daemon=True) for work in works]
+        taken = [self._lanes] * threads
+        taken += [self._own_lanes[kind.name] for kind in self._kinds.values() for _ in range(kind.own_threads)]
+        self._threads = [
+            threading.Thread(target=work, args=arguments, name=f"jobs {work.__name__}", daemon=True)
+            for work, *arguments in [*((self._work, lanes) for lanes in taken), (self._tend,), (self._listen,)]
+        ]
 
     # Life
 
@@ -123,7 +129,8 @@ class Runner:
             How long to wait [s].
         """
         self._stopping.set()
-        self._lanes.close()
+        for lanes in self._all_lanes():
+            lanes.close()
         self._slots.close()
         self._node.idle.close()
         self._node.queue.stop_receiving()
@@ -140,14 +147,23 @@ class Runner:
         """Do in this thread everything that is due now, and return how many batches that were."""
         self._sweep()
         count = 0
-        while (lane := self._lanes.take_now() or self._slots.take_now()) is not None:
+        while (lane := self._take_now()) is not None:
             count += self._run(lane)
         return count
 
+    def _take_now(self) -> Lane | None:
+        for each in (*self._all_lanes(), self._slots):
+            if (lane := each.take_now()) is not None:
+                return lane
+        return None
+
+    def _all_lanes(self) -> Iterable[HotLanes]:
+        return (self._lanes, *self._own_lanes.values())
+
     # Running
 
-    def _work(self) -> None:
-        while (lane := self._lanes.take()) is not None:
+    def _work(self, lanes: HotLanes) -> None:
+        while (lane := lanes.take()) is not None:
             self._attempt(lane)
 
     def _attempt(self, lane: Lane) -> None:
@@ -202,8 +218,9 @@ class Runner:
 
     def _add(self, lanes: Iterable[Lane]) -> None:
         ours = [lane for lane in lanes if self._is_ours(lane)]
-        self._slots.add(lane for lane in ours if self._kinds[lane.kind].is_for_remote)
-        self._lanes.add(lane for lane in ours if not self._kinds[lane.kind].is_for_remote)
+        for lane in ours:
+            taker = self._slots if self._kinds[lane.kind].is_for_remote else self._own_lanes.get(lane.kind, self._lanes)
+            taker.add([lane])
 
     def _is_ours(self, lane: Lane) -> bool:
         kind = self._kinds.get(lane.kind)

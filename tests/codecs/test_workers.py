@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from medserver.codecs import Workers
-from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotSupported
+from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotSupported, WorkStopped
 from tests.codecs import jobs
 
 DEADLINE_S = 20.0
@@ -47,6 +47,18 @@ def test_nothing_is_started_before_the_first_job() -> None:
     before = _children()
     with Workers(2):
         assert _children() == before
+
+
+def test_work_that_nobody_wants_any_longer_is_stopped(one: Workers) -> None:
+    first = one.run(jobs.process_id)
+    asked = iter([False, False, True])
+    begun_at = time.monotonic()
+    with pytest.raises(WorkStopped):
+        one.run(jobs.work, 0.9, unless=lambda: next(asked))
+    assert time.monotonic() - begun_at < DEADLINE_S
+    assert not _lives(first)
+    assert one.run(jobs.process_id) != first
+    assert one.run(jobs.work, 0.3, unless=lambda: False) != first
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])

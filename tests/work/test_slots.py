@@ -171,6 +171,24 @@ def test_slow_destinations_hold_up_neither_others_nor_the_work_of_the_node(node:
         wait_until(lambda: len(sent) == 41, what="all")
 
 
+def test_what_computes_for_long_holds_up_nothing_else_and_runs_as_often_as_it_has_threads(node: Node) -> None:
+    gate, copied, computed = threading.Event(), list[str](), list[str]()
+
+    def compute(node: Node, batch: Batch) -> None:
+        assert gate.wait(PATIENCE_S)
+        computed.append(batch.destination)
+
+    long = JobKind("compute", compute, concurrency=64, destination_concurrency=64, own_threads=2)
+    with working(node, long, JobKind("copy", noting(copied))):
+        node.index.add_jobs([NewJob("compute", {}) for _ in range(5)])
+        wait_until(lambda: sum(job.state == "running" for job in node.index.jobs.list()) == 2, what="two of them")
+        node.index.add_jobs([NewJob("copy", {}, "second")])
+        wait_until(lambda: copied == ["second"], what="what is not long")
+        assert sum(job.state == "running" for job in node.index.jobs.list()) == 2
+        gate.set()
+        wait_until(lambda: len(computed) == 5, what="all")
+
+
 def test_beyond_the_limit_of_a_kind_each_has_its_turn(node: Node) -> None:
     order: list[str] = []
 
