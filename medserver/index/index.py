@@ -19,6 +19,7 @@ from medserver.index.database.dump import DumpContent, ShouldStop
 from medserver.index.database.opening import clock_of, migrate, open_backend
 from medserver.index.database.writer import Writer
 from medserver.index.delivered import DeliveredObjects
+from medserver.index.derivations import Derivations
 from medserver.index.find.find import Find
 from medserver.index.find.query import Query
 from medserver.index.find.selection import Pages, Selection
@@ -153,6 +154,8 @@ class Index:
         By what deliveries were decided.
     delivered : DeliveredObjects
         What is known to have been delivered.
+    derivations : Derivations
+        What was made from what.
     holdings : Holdings
         What is held, study by study, and what speaks against deleting it.
     acquisitions : Acquisitions
@@ -204,6 +207,7 @@ class Index:
         self.progress = Progress(access)
         self.rule_versions = RuleVersions(access)
         self.delivered = DeliveredObjects(access)
+        self.derivations = Derivations(access)
         self.holdings = Holdings(access)
         self._held = HeldCounts(access)
         self.volumes = Volumes(access)

@@ -235,6 +235,20 @@ Delivered = _model(
     key=("sop_instance_uid", "digest", "destination"),
 )
 
+Derivations = _model(
+    "derivations", {"id": BigAutoField(), **_texts(("workitem_uid", "request", "type", "made_at"))}
+)
+
+DerivationInstances = _model(
+    "derivation_instances",
+    {
+        "derivation": _reference(Derivations, "derivation"),
+        "is_output": IntegerField(),
+        **_texts(("sop_instance_uid", "sop_class_uid", "study_instance_uid", "series_instance_uid")),
+    },
+    key=("derivation", "is_output", "sop_instance_uid"),
+)
+
 JobSchedule = _model("job_schedule", {"name": TextField(primary_key=True), "due_at": TextField()})
 
 Nodes = _model(

@@ -96,6 +96,10 @@ TABLES: Mapping[str, Table] = {
     "delivered": Table(
         REMADE, "its job, which ends in the same transaction, is done again", "what is known to have been delivered"
     ),
+    "derivations": Table(
+        REMADE, "by the work item, which is completed behind it and is performed again", "what was made from what"
+    ),
+    "derivation_instances": Table(REMADE, "by the work item, which is completed behind it and is performed again"),
     "job_kinds": _PAUSES,
     # Made with the first job, hence flushed: so is the first row of a new archive, by which a start knows that there
     # was an index, and that what it adopts is to be routed.
