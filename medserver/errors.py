@@ -23,6 +23,20 @@ The tree::
     │   │   └── MissingAttributeValue     or one that is empty
     │   ├── InvalidAttributeValue     an attribute with a value that it cannot have now
     │   ├── NoLongerUpdatable         a performed procedure step that is final
+    │   ├── WorkitemRefused           what is not done to a work item as it is now
+    │   │   ├── WorkitemIsFinal           it is completed or cancelled
+    │   │   ├── WrongTransactionUID       the Transaction UID is not that of who has claimed it
+    │   │   ├── WorkitemInProgress        it is claimed already
+    │   │   ├── CannotBecomeScheduled     it is scheduled once, when it is created
+    │   │   ├── FinalStateUnmet           an attribute is missing that it must have in the end
+    │   │   ├── NoSuchWorkitem            there is none of this UID
+    │   │   ├── UnknownReceiver           the AE that is to receive events is not known
+    │   │   ├── NotScheduled              it was to be created in another state
+    │   │   ├── WorkitemNotInProgress     nobody has claimed it
+    │   │   ├── WorkitemIsCompleted       a request to cancel comes too late
+    │   │   ├── PerformerUnreachable      nobody would hear of a request to cancel
+    │   │   ├── PerformerContinues        who performs it does not cancel it
+    │   │   └── ActionNotAppropriate      an action on an instance for which it is not meant
     │   └── UnknownMoveDestination    a C-MOVE to an AE that is not configured
     ├── OutOfResources                no space, no memory, a limit reached
     ├── CannotCountMatches            the matches of a retrieve could not be determined
@@ -142,6 +156,62 @@ class InvalidAttributeValue(RequestError):
 
 class NoLongerUpdatable(RequestError):
     """A performed procedure step is completed or discontinued, and does not change any more."""
+
+
+class WorkitemRefused(RequestError):
+    """Something is not done to a work item as it is now."""
+
+
+class WorkitemIsFinal(WorkitemRefused):
+    """The work item is completed or cancelled, and does not change any more."""
+
+
+class WrongTransactionUID(WorkitemRefused):
+    """The Transaction UID of who has claimed the work item was not given."""
+
+
+class WorkitemInProgress(WorkitemRefused):
+    """The work item is claimed already."""
+
+
+class CannotBecomeScheduled(WorkitemRefused):
+    """A work item becomes SCHEDULED when it is created, and never again."""
+
+
+class FinalStateUnmet(WorkitemRefused):
+    """A work item lacks an attribute that it must have to become final."""
+
+
+class NoSuchWorkitem(WorkitemRefused):
+    """There is no work item of this UID."""
+
+
+class UnknownReceiver(WorkitemRefused):
+    """The AE that is to receive events is not configured with an address."""
+
+
+class NotScheduled(WorkitemRefused):
+    """A work item was to be created in another state than SCHEDULED, or claimed already."""
+
+
+class WorkitemNotInProgress(WorkitemRefused):
+    """The work item is not in progress: nobody has claimed it."""
+
+
+class WorkitemIsCompleted(WorkitemRefused):
+    """The work item that is to be cancelled is completed."""
+
+
+class PerformerUnreachable(WorkitemRefused):
+    """Nobody is subscribed to the work item who could be told that it is to be cancelled."""
+
+
+class PerformerContinues(WorkitemRefused):
+    """Who performs the work item does not cancel it."""
+
+
+class ActionNotAppropriate(WorkitemRefused):
+    """The action is not meant for this instance."""
 
 
 class UnknownMoveDestination(RequestError):

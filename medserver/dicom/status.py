@@ -1,7 +1,8 @@
 """DIMSE status codes: their names, what kind each is, and their meaning in words.
 
 The general codes are those of PS3.7 C; the others belong to the Storage (PS3.4 B.2.3) and Query/Retrieve
-services (PS3.4 C.4), and 0131 to the Failure Reason of Storage Commitment (PS3.3 C.14.1.1).
+services (PS3.4 C.4) or to that of work items (PS3.4 CC), and 0131 to the Failure Reason of Storage Commitment
+(PS3.3 C.14.1.1).
 Which error is answered with which code is in `services.responses`.
 """
 
@@ -39,6 +40,28 @@ RESOURCE_LIMITATION = 0x0213
 NO_LONGER_UPDATABLE = 0xA710
 """The Error ID, beside PROCESSING_FAILURE, of an N-SET of a final performed procedure step (PS3.4 F.7.2.2.4)."""
 
+OPTIONAL_ATTRIBUTES_NOT_SUPPORTED = 0x0001
+
+WORKITEM_CREATED_WITH_MODIFICATIONS = 0xB300
+DELETION_LOCK_NOT_GRANTED = 0xB301
+WORKITEM_ALREADY_CANCELED = 0xB304
+WORKITEM_VALUES_COERCED = 0xB305
+WORKITEM_ALREADY_COMPLETED = 0xB306
+WORKITEM_IS_FINAL = 0xC300
+WRONG_TRANSACTION_UID = 0xC301
+WORKITEM_IN_PROGRESS = 0xC302
+CANNOT_BECOME_SCHEDULED = 0xC303
+FINAL_STATE_UNMET = 0xC304
+NO_SUCH_WORKITEM = 0xC307
+UNKNOWN_RECEIVER = 0xC308
+NOT_SCHEDULED = 0xC309
+WORKITEM_NOT_IN_PROGRESS = 0xC310
+WORKITEM_IS_COMPLETED = 0xC311
+PERFORMER_UNREACHABLE = 0xC312
+PERFORMER_CONTINUES = 0xC313
+ACTION_NOT_APPROPRIATE = 0xC314
+"""Those of the Unified Procedure Step service (PS3.4 tables CC.2.1-2, CC.2.2-2, CC.2.3-3, CC.2.5-4, CC.2.6-1)."""
+
 OUT_OF_RESOURCES = 0xA700
 CANNOT_COUNT_MATCHES = 0xA701
 CANNOT_PERFORM_SUBOPERATIONS = 0xA702
@@ -55,11 +78,13 @@ CANCEL = 0xFE00
 PENDING = 0xFF00
 PENDING_WARNING = 0xFF01
 
-_WARNINGS_BELOW_A000 = frozenset({0x0001, ATTRIBUTE_LIST_ERROR, ATTRIBUTE_VALUE_OUT_OF_RANGE})
+_WARNINGS_BELOW_A000 = frozenset({
+    OPTIONAL_ATTRIBUTES_NOT_SUPPORTED, ATTRIBUTE_LIST_ERROR, ATTRIBUTE_VALUE_OUT_OF_RANGE,
+})  # fmt: skip
 
 _MEANINGS: Mapping[int, str] = MappingProxyType({
     SUCCESS: "success",
-    0x0001: "requested optional attributes are not supported",
+    OPTIONAL_ATTRIBUTES_NOT_SUPPORTED: "requested optional attributes are not supported",
     NO_SUCH_ATTRIBUTE: "no such attribute",
     INVALID_ATTRIBUTE_VALUE: "invalid attribute value",
     ATTRIBUTE_LIST_ERROR: "attribute list error",
@@ -89,6 +114,24 @@ _MEANINGS: Mapping[int, str] = MappingProxyType({
     0xB000: "coercion of data elements, or sub-operations with failures or warnings",
     ELEMENTS_DISCARDED: "elements discarded",
     DATA_SET_MISMATCH_WARNING: "the data set does not match the SOP class, but is stored",
+    WORKITEM_CREATED_WITH_MODIFICATIONS: "the work item was created with modifications",
+    DELETION_LOCK_NOT_GRANTED: "deletion lock not granted",
+    WORKITEM_ALREADY_CANCELED: "the work item is cancelled already",
+    WORKITEM_VALUES_COERCED: "invalid values were coerced to valid ones",
+    WORKITEM_ALREADY_COMPLETED: "the work item is completed already",
+    WORKITEM_IS_FINAL: "the work item may no longer be updated",
+    WRONG_TRANSACTION_UID: "the correct Transaction UID was not provided",
+    WORKITEM_IN_PROGRESS: "the work item is in progress already",
+    CANNOT_BECOME_SCHEDULED: "a work item becomes SCHEDULED only when it is created",
+    FINAL_STATE_UNMET: "the work item does not meet the requirements of its final state",
+    NO_SUCH_WORKITEM: "no such work item",
+    UNKNOWN_RECEIVER: "the receiving AE is not known",
+    NOT_SCHEDULED: "the state of a new work item was not SCHEDULED",
+    WORKITEM_NOT_IN_PROGRESS: "the work item is not in progress",
+    WORKITEM_IS_COMPLETED: "the work item is completed already",
+    PERFORMER_UNREACHABLE: "the performer cannot be contacted",
+    PERFORMER_CONTINUES: "the performer chooses not to cancel",
+    ACTION_NOT_APPROPRIATE: "the action is not appropriate for the instance",
     CANCEL: "cancelled",
     PENDING: "pending",
     PENDING_WARNING: "pending, optional keys are not supported",

@@ -48,6 +48,7 @@ from medserver.index.objects.tombstones import Tombstone
 from medserver.index.objects.versions import ObjectVersion
 from medserver.index.upkeep.records import Cursor, Tally, VolumeTally
 from medserver.index.volumes import RecordedVolume
+from medserver.index.workitems.records import NewWorkitem, Subscription, Workitem, WorkitemChange, WorkitemKeys
 
 __all__ = [
     "BAD",
@@ -77,6 +78,7 @@ __all__ = [
     "LaneState",
     "NewCommitment",
     "NewJob",
+    "NewWorkitem",
     "ObjectKey",
     "ObjectVersion",
     "PerformedStep",
@@ -89,11 +91,15 @@ __all__ = [
     "Staged",
     "StoredCommitment",
     "StoredCopy",
+    "Subscription",
     "Tally",
     "Tombstone",
     "UnknownCaller",
     "Verdict",
     "VolumeTally",
+    "Workitem",
+    "WorkitemChange",
+    "WorkitemKeys",
     "key_of_original",
     "known_migrations",
     "open_backend",

@@ -51,6 +51,7 @@ from medserver.index.progress import Progress
 from medserver.index.rule_versions import RuleVersions
 from medserver.index.upkeep.upkeep import Upkeep
 from medserver.index.volumes import Volumes
+from medserver.index.workitems.workitems import Workitems
 
 Clock = Callable[[], datetime]
 Item = TypeVar("Item")
@@ -146,6 +147,8 @@ class Index:
         What was removed from a volume, and stays on others.
     performed_steps : PerformedSteps
         What modalities have reported of their work.
+    workitems : Workitems
+        What is to be done with images, by whom, and who is told of it.
     completions : Completions
         When studies seemed complete.
     progress : Progress
@@ -203,6 +206,7 @@ class Index:
         self.commitments = Commitments(access, CommitmentTable(backend))
         self.upkeep = Upkeep(access)
         self.performed_steps = PerformedSteps(access)
+        self.workitems = Workitems(access)
         self.completions = Completions(access)
         self.progress = Progress(access)
         self.rule_versions = RuleVersions(access)

@@ -30,9 +30,9 @@ from medserver.index.rule_versions import RuleVersion, RuleVersions
 DELIVER, HOLD, CONFIRM, NOTIFY, FORWARD_STEP = "deliver", "hold", "confirm", "notify", "forward_step"
 REQUEST = "request_processing"
 
-REPORT, POLL = "commit_report", "poll"
+REPORT, POLL, UPS_EVENT = "commit_report", "poll", "ups-event"
 
-SENDING_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, CONFIRM, REPORT, POLL)
+SENDING_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, CONFIRM, REPORT, POLL, UPS_EVENT)
 """Those that open an association to the AE that is their destination: all wait while it cannot be reached."""
 
 OUTBOX_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, CONFIRM, REQUEST, HOLD)

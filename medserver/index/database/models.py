@@ -161,6 +161,29 @@ PerformedStepSeries = _model(
     key=("series_instance_uid", "sop_instance_uid"),
 )
 
+Workitems = _model(
+    "workitems",
+    {
+        "id": BigAutoField(),
+        **_texts(("sop_instance_uid", "state", "transaction_digest", "content", "created_by", "performer")),
+        **{name: IntegerField() for name in ("revision", "cancel_requested")},
+        **_texts(("created_at", "changed_at", "priority", "start_at", "label", "worklist_label")),
+        **_texts(("type_code", "type_scheme", "patient_id")),
+        "ended_at": TextField(null=True),
+    },
+)
+
+WorkitemSubscriptions = _model(
+    "workitem_subscriptions",
+    {**_texts(("sop_instance_uid", "receiver")), "has_lock": IntegerField()},
+    key=("sop_instance_uid", "receiver"),
+)
+
+WorkitemGlobalSubscriptions = _model(
+    "workitem_global_subscriptions",
+    {"receiver": TextField(primary_key=True), "has_lock": IntegerField()},
+)
+
 Commitments = _model(
     "commitments",
     {

@@ -13,6 +13,7 @@ All transactions lock in one order, so that none waits for another that waits fo
 its key:
 
 1. what the transaction is about: ``deletions``, ``commitments``, ``performed_steps``, ``job_schedule`` by their key;
+   who adds or subscribes to work items takes the lock of that first, then ``workitems``, then their subscriptions;
 2. instances that exist, by SOP Instance UID;
 3. patients, studies, series, in this order: rows above instances are changed, made and deleted from the top;
 4. instances, duplicates and locations that are made or deleted;

@@ -1,0 +1,133 @@
+"""The jobs that follow from work items: one is performed here, and AEs are told of changes.
+
+What performs items is in `medserver.processing`, what tells of them in `medserver.procedures`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from medserver.dicom.dates import normalise_date_time
+from medserver.index import HIGH, LOW, MEDIUM, NewJob, WorkitemKeys
+from medserver.index.jobs.payloads import Payload
+from medserver.index.jobs.records import IN_TURN, PAYLOAD_LENGTH_MAX, payload_text
+from medserver.log import Event as LogEvent
+from medserver.node import Node
+from medserver.routing.deliveries import UPS_EVENT
+from medserver.workitems.events import EVENT_NAMES, Event
+
+__all__ = [
+    "OUR_SCHEME", "PROCESS", "UPS_EVENT", "EventPayload", "WorkitemPayload", "event_jobs", "is_ours", "process_job",
+]  # fmt: skip
+
+PROCESS = "process"
+
+OUR_SCHEME = "99MEDSERVER"
+"""The Coding Scheme Designator of the types of processing of this archive, which performs items of these itself."""
+
+_PRIORITIES = {"HIGH": HIGH, "MEDIUM": MEDIUM, "LOW": LOW}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemPayload(Payload):
+    """A work item that is to be performed.
+
+    Parameters
+    ----------
+    sop_instance_uid : str
+        Which.
+    """
+
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventPayload(Payload):
+    """Something that an AE is to be told: not what is, but what was at that moment.
+
+    Parameters
+    ----------
+    sop_instance_uid : str
+        The work item; the well-known instance of subscriptions where it is about this node.
+    event_type_id : int
+        See `medserver.workitems.events`.
+    information : Mapping
+        The Event Information, as DICOM JSON.
+    """
+
+    sop_instance_uid: str
+    event_type_id: int
+    information: Mapping[str, Any]
+
+
+def is_ours(keys: WorkitemKeys) -> bool:
+    """Tell whether an item is performed by this archive; others wait for a performer that claims them."""
+    return keys.type_scheme == OUR_SCHEME
+
+
+def process_job(sop_instance_uid: str, keys: WorkitemKeys) -> NewJob:
+    """Return what performs an item of ours, when its time has come."""
+    return NewJob(
+        PROCESS,
+        WorkitemPayload(sop_instance_uid),
+        priority=_PRIORITIES.get(keys.priority, MEDIUM),
+        due_at=_moment(keys.start_at),
+    )
+
+
+def event_jobs(
+    node: Node, sop_instance_uid: str, events: Iterable[Event], receivers: Iterable[str]
+) -> Iterator[NewJob]:
+    """Yield what tells AEs of something, in its order.
+
+    Those of one AE are all due for ever, so that the lowest number is next.
+
+    Parameters
+    ----------
+    receivers : iterable of str
+        AE titles. One that is not configured any more, or has no address, is left out; it stays subscribed.
+    """
+    told = list(events)
+    for ae_title in receivers if told else ():
+        remote = node.config.current.destination(ae_title)
+        if remote is None:
+            logger.warning(LogEvent("event not sent", receiver=ae_title, reason="no entry with an address and a port"))
+            continue
+        for event in told:
+            yield NewJob(UPS_EVENT, _payload(sop_instance_uid, event), destination=remote.name, due_at=IN_TURN)
+
+
+def _payload(sop_instance_uid: str, event: Event) -> EventPayload:
+    """Return the payload, without what is too long for one: that can be asked for with an N-GET."""
+    payload = EventPayload(sop_instance_uid, event.event_type_id, event.information)
+    try:
+        payload_text(payload)
+    except ValueError:
+        logger.warning(
+            LogEvent("event cut", sop_instance_uid=sop_instance_uid, event=EVENT_NAMES[event.event_type_id],
+                     reason=f"more than {PAYLOAD_LENGTH_MAX} characters")
+        )  # fmt: skip
+        short = {tag: one if one["vr"] != "SQ" else {"vr": "SQ"} for tag, one in event.information.items()}
+        payload = EventPayload(sop_instance_uid, event.event_type_id, short)
+    return payload
+
+
+def _moment(text: str) -> datetime | None:
+    """Return when an item is to begin, by the time zone of this machine where it does not say (PS3.5 6.2).
+
+    None for at once, and for what is no moment.
+    """
+    normalised = normalise_date_time(text)
+    if normalised is None:
+        return None
+    try:
+        parsed = datetime.strptime(normalised, "%Y%m%d%H%M%S.%f")
+        return parsed.replace(tzinfo=UTC) if "+" in text or "-" in text else parsed.astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None

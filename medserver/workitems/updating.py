@@ -1,0 +1,68 @@
+"""The attributes of a work item are changed: by anybody while it is scheduled, then by who has claimed it."""
+
+from __future__ import annotations
+
+from medserver.dicom.json_model import JSON
+from medserver.errors import InvalidAttributeValue, MissingAttribute, MissingAttributeValue
+from medserver.node import Node
+from medserver.workitems.attributes import FIXED, REQUIRED
+from medserver.workitems.changing import Becoming, Present, change
+from medserver.workitems.content import TRANSACTION_UID, data_set, has, has_value, moment, tag_of, value
+from medserver.workitems.creating import check_values
+from medserver.workitems.outcomes import Operation, decide, given_for
+
+_STATE = "ProcedureStepState"
+
+
+def update(node: Node, sop_instance_uid: str, modification_list: JSON, transaction_uid: str = "") -> tuple[str, ...]:
+    """Change attributes of a work item; all of them or none, a sequence as a whole (PS3.4 CC.2.6).
+
+    Parameters
+    ----------
+    modification_list : Mapping
+        The attributes as they are to be; a Transaction UID among them is the same as `transaction_uid`.
+    transaction_uid : str
+        That of who has claimed it; empty while nobody has.
+
+    Returns
+    -------
+    tuple of str
+        The keywords of what was not changed, since nobody may.
+
+    Raises
+    ------
+    WorkitemRefused
+        As `outcomes.TABLE` says.
+    MissingAttribute, MissingAttributeValue, InvalidAttributeValue
+        There is nothing to change, an attribute must not be empty, or cannot have its value; or it is the state, which
+        is changed by an action only.
+    """
+    given_uid = transaction_uid or value(modification_list, "TransactionUID")
+    wanted = {tag: one for tag, one in modification_list.items() if tag != TRANSACTION_UID}
+    now = moment(node.clock())
+    ignored: list[str] = []
+
+    def decided(present: Present) -> Becoming:
+        row = present.row
+        decide(Operation.UPDATE, row.state, given_for(row.state, row.transaction_digest, given_uid))
+        _check(wanted, row.state)
+        fixed = {tag_of(keyword): keyword for keyword in FIXED}
+        kept = present.content | data_set(SOPInstanceUID=row.sop_instance_uid, ProcedureStepState=row.state)
+        ignored[:] = [fixed[tag] for tag, one in wanted.items() if tag in fixed and kept.get(tag) != one]
+        changed = {tag: one for tag, one in wanted.items() if tag not in fixed}
+        changed |= data_set(ScheduledProcedureStepModificationDateTime=now)
+        return Becoming(present.content | changed)
+
+    change(node, sop_instance_uid, decided)
+    return tuple(ignored)
+
+
+def _check(modification_list: JSON, state: str) -> None:
+    if not modification_list:
+        raise MissingAttribute("there is nothing to change")
+    if has(modification_list, _STATE) and value(modification_list, _STATE) != state:
+        raise InvalidAttributeValue("the Procedure Step State is changed by N-ACTION only")
+    for keyword in REQUIRED:
+        if has(modification_list, keyword) and not has_value(modification_list, keyword):
+            raise MissingAttributeValue(keyword)
+    check_values(modification_list)
