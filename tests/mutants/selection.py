@@ -24,6 +24,7 @@ FOLDERS = {
     "queue": "work services",
     "work": "work index safekeeping commitment delivery polling cli",
     "polling": "polling work cli",
+    "processing": "processing cli",
     "procedures": "procedures archive index services cli",
     "retention": "retention index cli safekeeping",
     "routing": "routing delivery config cli",
