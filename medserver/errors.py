@@ -50,6 +50,15 @@ The tree::
     ├── TransferSyntaxNotSupported    a transfer syntax that is not known here
     ├── CannotTranscode               pixel data that cannot be brought into another transfer syntax
     ├── WorkStopped                   nobody wants any longer what is being worked out
+    ├── CannotProcess                 objects that cannot be processed in the way that was asked for
+    │   ├── UnknownProcessingType         no type of processing has this name
+    │   ├── UnusableParameters            parameters that the type does not have, or cannot use
+    │   ├── IncompleteObjectSet           objects are missing: none at all, or one in between
+    │   ├── MixedObjectSet                objects that do not belong together
+    │   ├── ObjectTypeNotSupported        objects of a kind that the type does not process
+    │   ├── ObjectNotReadable             damaged objects, or such that lack what the type needs
+    │   ├── IrregularStack                slices that are no regular stack
+    │   └── TooLargeToProcess             it would need more memory or time, or more outputs, than is allowed
     └── RemoteError                   a remote AE does not do its part
         ├── UnknownRemote             no such AE in config.ini
         ├── DestinationPaused         nothing is sent to it for a while
@@ -264,6 +273,42 @@ class CannotTranscode(MedserverError):
 
 class WorkStopped(MedserverError):
     """Nobody wants any longer what is being worked out."""
+
+
+class CannotProcess(MedserverError):
+    """Objects cannot be processed in the way that was asked for."""
+
+
+class UnknownProcessingType(CannotProcess):
+    """There is no type of processing with this name."""
+
+
+class UnusableParameters(CannotProcess):
+    """The type of processing does not have such a parameter, or cannot use its value."""
+
+
+class IncompleteObjectSet(CannotProcess):
+    """Objects are missing: there is none, or not all that the processing needs."""
+
+
+class MixedObjectSet(CannotProcess):
+    """Objects that do not belong together: of several patients, series, kinds or moments."""
+
+
+class ObjectTypeNotSupported(CannotProcess):
+    """Objects of a kind that this type of processing does not take."""
+
+
+class ObjectNotReadable(CannotProcess):
+    """An object is damaged, or lacks what the processing needs of it."""
+
+
+class IrregularStack(CannotProcess):
+    """Slices that are not parallel, evenly spaced and in line."""
+
+
+class TooLargeToProcess(CannotProcess):
+    """The processing would need more memory, or make more, than is allowed."""
 
 
 class RemoteError(MedserverError):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from medserver.codecs.worker import MESSAGE_SIZE_MAX_BYTES
-from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotSupported, WorkStopped
+from medserver.errors import CannotProcess, CannotTranscode, OutOfResources, TransferSyntaxNotSupported, WorkStopped
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -33,7 +33,12 @@ END_TIME_MAX_S = 2.0
 LOOK_EVERY_S = 0.2
 """How often is looked whether work is still wanted."""
 
-_ERRORS = {each.__name__: each for each in (CannotTranscode, OutOfResources, TransferSyntaxNotSupported)}
+_ERRORS = {
+    each.__name__: each
+    for each in (
+        CannotTranscode, OutOfResources, TransferSyntaxNotSupported, CannotProcess, *CannotProcess.__subclasses__(),
+    )
+}  # fmt: skip
 
 
 class Workers:
@@ -95,11 +100,11 @@ class Workers:
         Raises
         ------
         CannotTranscode
-            If the function raised anything but the two below, broke a limit, or its process died.
+            If the function raised anything but the three below, broke a limit, or its process died.
         OutOfResources
             If there was no space on the disk, or no process could be started.
-        TransferSyntaxNotSupported
-            If the function raised it.
+        TransferSyntaxNotSupported, CannotProcess
+            If the function raised it, or a class of CannotProcess.
         WorkStopped
             Nobody wanted it any longer.
         """

@@ -37,8 +37,8 @@ def undecoded(scanned: ScannedElements, syntax: TransferSyntax) -> Dataset:
     return _with_codecs(Dataset(elements), raw, syntax.implicit_vr, syntax.little_endian)
 
 
-def read_undecoded(stream: BinaryIO, encoding: Encoding) -> Dataset:
-    """Read a whole data set, which is not damaged: pydicom takes one that is cut off for one that ends there.
+def read_undecoded(stream: BinaryIO, encoding: Encoding, before: int | None = None) -> Dataset:
+    """Read a data set, which is not damaged: pydicom takes one that is cut off for one that ends there.
 
     Parameters
     ----------
@@ -46,8 +46,11 @@ def read_undecoded(stream: BinaryIO, encoding: Encoding) -> Dataset:
         At its first byte.
     encoding : Encoding
         How it should be encoded; explicit VR in the place of implicit, or the other way, is read as it is.
+    before : int, optional
+        The tag at which reading ends, with the stream in front of it; without, the whole data set is read.
     """
-    dataset = read_dataset(stream, encoding.implicit_vr, encoding.little_endian)
+    stop_when = None if before is None else lambda tag, vr, length: tag >= before
+    dataset = read_dataset(stream, encoding.implicit_vr, encoding.little_endian, stop_when=stop_when)
     stated = dataset.get_item(SPECIFIC_CHARACTER_SET) if SPECIFIC_CHARACTER_SET in dataset else None
     raw = stated.value if isinstance(stated, RawDataElement) and stated.value else b""
     return _with_codecs(dataset, raw, *dataset.original_encoding)  # which pydicom has seen in its first element

@@ -25,6 +25,7 @@ FOLDERS = {
     "work": "work index safekeeping commitment delivery polling cli",
     "polling": "polling work cli",
     "workitems": "workitems index services cli",
+    "processing": "processing workitems cli",
     "procedures": "procedures archive index services cli",
     "retention": "retention index cli safekeeping",
     "routing": "routing delivery config cli",

@@ -1,0 +1,62 @@
+"""Files of what was made: Part 10 in Explicit VR Little Endian."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+
+from medserver.codecs.data_sets.writing import write_whole
+from medserver.dicom.encodings import EXPLICIT_LITTLE
+from medserver.dicom.part10 import FileMeta
+from medserver.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
+from medserver.errors import TooLargeToProcess
+from medserver.processing.images import PIXEL_DATA, text_of
+
+_VALUE_SIZE_MAX_BYTES = 0xFFFFFFFE  # PS3.5 7.1.1
+
+
+def write_instance(path: Path, dataset: Dataset, pixels: np.ndarray | None = None) -> None:
+    """Write an instance into a new file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which does not exist.
+    dataset : Dataset
+        Its elements; those that were read and not touched are written as they were. No element is behind Pixel Data.
+    pixels : ndarray, optional
+        The stored values of all frames, one after the other, little endian.
+
+    Raises
+    ------
+    TooLargeToProcess
+        They are more than a value can have.
+    """
+    meta = FileMeta(text_of(dataset, "SOPClassUID"), text_of(dataset, "SOPInstanceUID"), EXPLICIT_VR_LITTLE_ENDIAN)
+    header = DicomBytesIO()
+    write_whole(dataset, header, EXPLICIT_LITTLE)
+    parts = [meta.encode(), header.getvalue()]
+    if pixels is not None:
+        if pixels.nbytes > _VALUE_SIZE_MAX_BYTES:
+            raise TooLargeToProcess(f"an image of {pixels.nbytes} bytes is longer than Pixel Data can be")
+        vr = "OB" if pixels.itemsize == 1 else "OW"  # PS3.5 A.2
+        parts.append(EXPLICIT_LITTLE.header(PIXEL_DATA, vr, pixels.nbytes + pixels.nbytes % 2))
+        parts.append(memoryview(np.ascontiguousarray(_little_endian(pixels))).cast("B"))
+        parts.append(bytes(pixels.nbytes % 2))
+    with open(path, "xb", buffering=0) as file:
+        for part in parts:
+            _write(file, part)
+
+
+def _write(file, part) -> None:
+    left = memoryview(part)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _little_endian(pixels: np.ndarray) -> np.ndarray:
+    return pixels if sys.byteorder == "little" else pixels.astype(pixels.dtype.newbyteorder("<"))

@@ -1,0 +1,29 @@
+"""Why a work item is discontinued: from an exception class to the code of its reason (PS3.4 CC.2.5-3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from medserver import errors
+from medserver.processing.codes import SCHEME, Code
+
+REASONS: Mapping[type[errors.CannotProcess], Code] = MappingProxyType(
+    {
+        errors.CannotProcess: Code("110513", "DCM", "Discontinued for unspecified reason"),
+        errors.UnknownProcessingType: Code("UNKNOWN_TYPE", SCHEME, "Unknown type of processing"),
+        errors.UnusableParameters: Code("BAD_PARAMETERS", SCHEME, "Unusable processing parameters"),
+        errors.IncompleteObjectSet: Code("110523", "DCM", "Object Set incomplete"),
+        errors.MixedObjectSet: Code("MIXED_OBJECTS", SCHEME, "Objects do not belong together"),
+        errors.ObjectTypeNotSupported: Code("110522", "DCM", "Object Types not supported"),
+        errors.ObjectNotReadable: Code("110521", "DCM", "Objects incorrectly formatted"),
+        errors.IrregularStack: Code("IRREGULAR_STACK", SCHEME, "Slices are no regular stack"),
+        errors.TooLargeToProcess: Code("110527", "DCM", "Resource inadequate"),
+    }
+)
+"""PS3.16 CID 9300 where it has one; the context group is extensible."""
+
+
+def reason_for(error: Exception) -> Code:
+    """Return the reason that is given for an exception: that of its nearest class with a row."""
+    return next((REASONS[kind] for kind in type(error).__mro__ if kind in REASONS), REASONS[errors.CannotProcess])

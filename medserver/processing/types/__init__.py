@@ -1,0 +1,121 @@
+"""The table of the types of processing. Each row's function is in a module of this package with its name."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from typing import Literal
+
+from medserver.errors import UnknownProcessingType
+from medserver.processing.parameters import Parameter
+
+Scope = Literal["frame", "instance", "series", "study"]
+
+PLUG_INS = "medserver.processing"
+"""The group of entry points whose objects are further types."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessingType:
+    """One type of processing.
+
+    Parameters
+    ----------
+    name : str
+        The code value of its Scheduled Workitem Code, in the scheme 99MEDSERVER; at most 16 characters.
+    meaning : str
+        The code meaning; at most 64 characters.
+    version : str
+        Another one once the same request gives other pixels.
+    parameters : tuple of Parameter
+        What can be said of how it works.
+    scope : str
+        What is processed together: each ``frame`` or ``instance`` for itself, whatever series they are of; all images
+        of one ``series``; a ``study``.
+    modalities : tuple of str
+        Of the images that it takes; empty: any.
+    makes : str
+        What it makes, in words.
+    is_partial : bool
+        It computes only those outputs that are asked for, and can share them with other processes.
+    function : str
+        What does it, ``module:function``: called with a `task.Task` in a worker process.
+    """
+
+    name: str
+    meaning: str
+    version: str
+    parameters: tuple[Parameter, ...]
+    scope: Scope
+    modalities: tuple[str, ...]
+    makes: str
+    is_partial: bool
+    function: str
+
+
+
+TYPES: tuple[ProcessingType, ...] = (
+    ProcessingType(
+        name="copy",
+        meaning="Copy of images as a new series",
+        version="1",
+        parameters=(),
+        scope="instance",
+        modalities=(),
+        makes="an instance for each instance, with the same pixels: shows that rules, notification and delivery work",
+        is_partial=True,
+        function="medserver.processing.types.copy:copy",
+    ),
+    ProcessingType(
+        name="denoise",
+        meaning="Reduction of noise",
+        version="1",
+        parameters=(
+            Parameter(
+                "method", "Filter", "choice", default="gaussian",
+                choices=("gaussian", "median", "nl-means", "total-variation"),
+            ),
+            Parameter("sigma", "Standard deviation of the Gaussian", "number", "{pixels}", 1.0, 0.1, 20),
+            Parameter("size", "Side of the window of the median, odd", "integer", "{pixels}", 3, 3, 15),
+            Parameter(
+                "strength", "Strength of nl-means, total-variation: standard deviations", "number",
+                default=0.8, minimum=0.05, maximum=10,
+            ),
+            Parameter("patch", "Side of the patches that nl-means compares, odd", "integer", "{pixels}", 5, 3, 15),
+            Parameter("distance", "How far nl-means looks for like patches", "integer", "{pixels}", 6, 1, 21),
+        ),
+        scope="frame",
+        modalities=(),
+        makes="an instance for each grayscale instance, of the same SOP Class, with less noise",
+        is_partial=True,
+        function="medserver.processing.types.denoise:denoise",
+    ),
+)  # fmt: skip
+"""By name."""
+
+
+def find_type(name: str) -> ProcessingType:
+    """Return a type by its name, of ours or of a plug-in.
+
+    Raises
+    ------
+    UnknownProcessingType
+        There is none.
+    """
+    known = {kind.name: kind for kind in all_types()}
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name, known, 1)
+    guess = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+    raise UnknownProcessingType(f"there is no type of processing {name[:32]!r}: {guess}")
+
+
+@cache
+def all_types() -> tuple[ProcessingType, ...]:
+    """Return all types by name: those of `TYPES`, and those of plug-ins that are installed and have other names."""
+    own = {kind.name for kind in TYPES}
+    others = [point.load() for point in metadata.entry_points(group=PLUG_INS)]
+    added = [kind for kind in others if isinstance(kind, ProcessingType) and kind.name not in own]
+    return tuple(sorted((*TYPES, *added), key=lambda kind: kind.name))

@@ -1,0 +1,140 @@
+"""Images with known values, whole enough for a conformance checker, and such that lack or contradict something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+
+EXPLICIT, IMPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+
+CT, MR, PT = (f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("2", "4", "128"))
+CR, DX, MG = (f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("1", "1.1", "1.2"))
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+UID = "2.25.1700"
+
+
+def common(sop_class_uid: str, modality: str, number: int = 1, series: int = 1) -> Dataset:
+    """Return patient, study, series and equipment of an instance."""
+    one = Dataset()
+    one.SpecificCharacterSet = "ISO_IR 100"
+    one.SOPClassUID, one.SOPInstanceUID = sop_class_uid, f"{UID}.{series}.{number}"
+    one.StudyDate, one.StudyTime, one.AccessionNumber = "20260102", "030405", "A1"
+    one.ContentDate, one.ContentTime = "20260102", "030500"
+    one.AcquisitionDate, one.AcquisitionTime = "20260102", "030500"
+    one.Modality, one.Manufacturer, one.InstitutionName = modality, "Ünique Scanners", "Krankenhaus Süd"
+    one.ManufacturerModelName, one.DeviceSerialNumber, one.SoftwareVersions = "U1", "12345", "3.4"
+    one.StationName = "CT1"
+    one.ReferringPhysicianName = "House^Gregory"
+    one.StudyDescription, one.SeriesDescription = "Abdömen", f"Series {series}"
+    one.PatientName, one.PatientID, one.PatientBirthDate, one.PatientSex = "Müller^Jörg", "P1", "19500101", "M"
+    one.StudyInstanceUID, one.SeriesInstanceUID = f"{UID}.0", f"{UID}.{series}"
+    one.StudyID, one.SeriesNumber, one.InstanceNumber, one.AcquisitionNumber = "S1", series, number, 1
+    one.BodyPartExamined = "ABDOMEN"
+    one.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    return one
+
+
+def with_pixels(one: Dataset, pixels: np.ndarray, bits_stored: int = 0, interpretation: str = "MONOCHROME2") -> Dataset:
+    """Give an instance pixels: shape (rows, columns), (frames, rows, columns) or (rows, columns, 3) for RGB."""
+    colours = interpretation in ("RGB", "YBR_FULL")
+    one.SamplesPerPixel, one.PhotometricInterpretation = 3 if colours else 1, interpretation
+    shape = pixels.shape[:-1] if colours else pixels.shape
+    if len(shape) == 3:
+        one.NumberOfFrames = shape[0]
+    one.Rows, one.Columns = shape[-2:]
+    if colours:
+        one.PlanarConfiguration = 0
+    bits = 8 * pixels.itemsize
+    one.BitsAllocated, one.BitsStored = bits, bits_stored or bits
+    one.HighBit, one.PixelRepresentation = one.BitsStored - 1, int(pixels.dtype.kind == "i")
+    raw = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    one.PixelData = raw + bytes(len(raw) % 2)
+    one["PixelData"].VR = "OB" if bits == 8 else "OW"
+    return one
+
+
+def place(
+    one: Dataset,
+    position: Sequence[float],
+    orientation: Sequence[float] = AXIAL,
+    spacing: Sequence[float] = (1.0, 1.0),
+    thickness: float = 1.0,
+) -> Dataset:
+    """Say where the pixels are."""
+    one.ImagePositionPatient, one.ImageOrientationPatient = list(map(_text, position)), list(map(_text, orientation))
+    one.PixelSpacing, one.SliceThickness = list(map(_text, spacing)), _text(thickness)
+    one.FrameOfReferenceUID, one.PositionReferenceIndicator = f"{UID}.9", ""
+    return one
+
+
+def ct_slice(
+    pixels: np.ndarray, number: int = 1, z: float = 0.0, slope: float = 1.0, intercept: float = -1024.0, **others
+) -> Dataset:
+    """Return a CT slice."""
+    series = others.pop("series", 1)
+    where = {name: others.pop(name) for name in ("position", "orientation", "spacing", "thickness") if name in others}
+    one = common(CT, "CT", number, series)
+    place(one, where.pop("position", (-10.0, -20.0, z)), **where)
+    one.KVP, one.XRayTubeCurrent = "120", 200
+    one.PatientPosition = "HFS"
+    one.RescaleIntercept, one.RescaleSlope, one.RescaleType = _text(intercept), _text(slope), "HU"
+    one.WindowCenter, one.WindowWidth = "40", "400"
+    one.SmallestImagePixelValue = int(pixels.min()) if pixels.dtype.kind == "u" else 0
+    with_pixels(one, pixels, 12 if pixels.dtype == np.uint16 else 16)
+    return changed(one, others)
+
+
+def ct_series(volume: np.ndarray, spacing_mm: float = 1.0, **others) -> list[Dataset]:
+    """Return a stack of CT slices, shape (slices, rows, columns), from feet to head."""
+    return [
+        ct_slice(pixels, number, (number - 1) * spacing_mm, thickness=spacing_mm, **others)
+        for number, pixels in enumerate(volume, 1)
+    ]
+
+
+def changed(one: Dataset, values: dict) -> Dataset:
+    """Set elements by keyword; None takes one away."""
+    for keyword, value in values.items():
+        if value is not None:
+            setattr(one, keyword, value)
+        elif keyword in one:
+            del one[keyword]
+    return one
+
+
+def write(
+    folder: Path, instances: Iterable[Dataset], transfer_syntax_uid: str = EXPLICIT, name: str = "{:04d}.dcm"
+) -> Path:
+    """Write instances into a folder, as Part 10."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, one in enumerate(instances):
+        one.file_meta = FileMetaDataset()
+        one.file_meta.TransferSyntaxUID = EXPLICIT
+        if transfer_syntax_uid in (EXPLICIT, IMPLICIT, DEFLATED):
+            one.file_meta.TransferSyntaxUID = transfer_syntax_uid
+        else:
+            one.compress(transfer_syntax_uid, generate_instance_uid=False)
+        one.save_as(folder / name.format(index), enforce_file_format=True)
+    return folder
+
+
+def read(folder: Path) -> list[Dataset]:
+    """Return the instances that were made, in order of their numbers."""
+    return [pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))]
+
+
+def values(one: Dataset) -> np.ndarray:
+    """Return what the pixels of an instance mean, in its units."""
+    stored = pydicom.pixels.pixel_array(one, raw=True).astype(float)
+    return stored * float(one.get("RescaleSlope") or 1) + float(one.get("RescaleIntercept") or 0)
+
+
+def _text(number: float) -> str:
+    return f"{number:.10g}"
