@@ -6,6 +6,7 @@ What is done with it is in `archive` and above.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ class Node:
         Where it is stored, by name, in the order in which an object is looked for. The first is the primary volume.
     transcoder : Transcoder
         Encodes and decodes pixels, in processes of which each starts when it is first needed.
+    processors : Workers
+        Processes in which images are processed; each starts when it is first needed.
     queue : Queue
         Tells the workers that perform jobs of new ones; what is added to the index is told by itself.
     watch : VolumeWatch
@@ -66,6 +69,7 @@ class Node:
     index: Index
     volumes: Mapping[str, Volume]
     transcoder: Transcoder
+    processors: Workers
     queue: Queue
     watch: VolumeWatch
     clock: Callable[[], datetime] = utc_now
@@ -109,6 +113,7 @@ class Node:
         with ExitStack() as stack:
             stack.push(self.held)
             stack.callback(self.transcoder.workers.close)
+            stack.callback(self.processors.close)
             stack.callback(self.index.close)
             stack.callback(self.queue.close)
             for volume in self.volumes.values():
@@ -188,6 +193,7 @@ def open_node(
             index=index,
             volumes=volumes,
             transcoder=_transcoder(config),
+            processors=_processors(config),
             queue=queue,
             watch=watch,
             clock=index.clock,
@@ -212,6 +218,13 @@ def _transcoder(config: Config) -> Transcoder:
     size_max_bytes = config.store.transcoded_max_bytes
     cache = TranscodedCache(config.node.data / TRANSCODED, size_max_bytes) if size_max_bytes else None
     return Transcoder(Workers(), cache)
+
+
+def _processors(config: Config) -> Workers:
+    """Make the processes that images are processed in: one for each core, for small items and for large ones."""
+    limits = config.limits
+    count = 2 * len(os.sched_getaffinity(0))
+    return Workers(count, limits.processing_memory_max_bytes, limits.processing_time_max_s)
 
 
 def open_volumes(config: Config, *, receives: bool = False) -> list[Volume]:

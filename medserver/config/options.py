@@ -348,6 +348,22 @@ OPTIONS: tuple[Option, ...] = (
         "1000",
         "Requests for storage commitment of one AE that have not been reported on.",
     ),
+    Option(
+        "limits",
+        "processing_memory_max_bytes",
+        size(64 * _MIB, _TIB),
+        "3 GiB",
+        "Memory that the processing of one work item may use in a process.",
+        "bytes",
+    ),
+    Option(
+        "limits",
+        "processing_time_max_s",
+        seconds(1, 7 * 86_400),
+        "3600",
+        "CPU time that the processing of one work item may use in a process.",
+        "s",
+    ),
     Option("log", "level", choice(*LOG_LEVELS), "info", "The least important events that are logged."),
     Option("ae", "ae_title", AE_TITLE, None, "Its AE title, if it is not the name of the section."),
     Option(

@@ -105,6 +105,8 @@ class LimitOptions:
     query_results_max: int
     commitment_references_max: int
     commitments_pending_max: int
+    processing_memory_max_bytes: int
+    processing_time_max_s: float
 
 
 @dataclass(frozen=True, slots=True)

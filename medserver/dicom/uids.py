@@ -144,6 +144,14 @@ def uid_problem(name: str, text: str) -> str:
     return f"the {name} is not made of digits and points"
 
 
+_NAMESPACE = uuid.UUID("0b9f2f8c-6a55-4c8e-9d0e-3c1f5a7be002")
+
+
 def new_uid() -> str:
     """Return a UID that no one else has, derived from a random UUID (PS3.5 B.2)."""
     return f"2.25.{uuid.uuid4().int}"
+
+
+def uid_of(*what: str) -> str:
+    """Return the UID of what a description names, the same each time: a name-based UUID (PS3.5 B.2)."""
+    return f"2.25.{uuid.uuid5(_NAMESPACE, chr(0).join(what)).int}"

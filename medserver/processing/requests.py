@@ -13,14 +13,14 @@ from typing import Any
 
 from medserver.dicom.json_model import JSON
 from medserver.errors import UnusableParameters
-from medserver.processing.parameters import Values
+from medserver.processing.parameters import Values, check
 from medserver.processing.types import ProcessingType, find_type
 from medserver.workitems.content import code, code_of, data_set, element, first_item, items, moment, tag_of, value
 from medserver.workitems.follow_ups import OUR_SCHEME
 
 OUTPUTS, THEN = "outputs", "then"
-"""Parameters of every type: which of its outputs are wanted, from 1 (``10-20,25``); and the types that are applied to what
-it makes, with commas between them. A parameter of one of those has its name before it (``reformat.orientation``)."""
+"""Parameters of every type: which of its outputs are wanted, from 1 (``10-20,25``); and the types that are applied to
+what it makes, with commas between them. Parameters of those have their names before them (``reformat.orientation``)."""
 
 COMMON: Mapping[str, str] = {
     OUTPUTS: "Numbers of the outputs that are wanted, from 1",
@@ -107,8 +107,6 @@ def checked_type(request: ProcessingRequest) -> ProcessingType:
     UnknownProcessingType, UnusableParameters
         One is not.
     """
-    from medserver.processing.parameters import check
-
     kind = find_type(request.type_name)
     check(kind.parameters, request.own_parameters)
     if request.outputs is not None and not kind.is_partial:

@@ -5,6 +5,7 @@ A kind is a name, a function and its limits. The functions are operations, on th
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -49,10 +50,12 @@ from medserver.node import Node
 from medserver.polling.schedule import POLL, POLL_SURVEY, PollPayload, poll
 from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL_S
 from medserver.polling.schedule import survey as survey_polls
+from medserver.processing.performing import PROCESS_LARGE, process
+from medserver.processing.requesting import request_processing
 from medserver.retention.age import LOOK_EVERY_S as RETENTION_INTERVAL_S
 from medserver.retention.orders import delete
 from medserver.retention.walk import RETAIN, RETENTION, WalkPayload, retain, retention
-from medserver.routing.deliveries import CONFIRM, DELIVER, FORWARD_STEP, HOLD, NOTIFY, Delivery
+from medserver.routing.deliveries import CONFIRM, DELIVER, FORWARD_STEP, HOLD, NOTIFY, REQUEST, Delivery
 from medserver.safekeeping.adoption import ADOPT, AdoptionPayload, adopt
 from medserver.safekeeping.compression import compress, retire
 from medserver.safekeeping.decisions import note_decisions
@@ -62,6 +65,7 @@ from medserver.safekeeping.repair import repair
 from medserver.safekeeping.replication import replicate
 from medserver.safekeeping.schedule import SEEK, SEEK_AGAIN_S, SURVEY, SURVEY_INTERVAL_S, VERIFY, seek, survey
 from medserver.safekeeping.verification import verify
+from medserver.workitems.follow_ups import PROCESS, WorkitemPayload
 
 Function = Callable[[Node, Batch], Iterable[Outcome] | None]
 """Does the jobs of a batch, which are of one kind and destination.
@@ -206,6 +210,12 @@ def _quiet_s(config: Config) -> float:
 # A volume that is away is tried again for as long as it takes: only what has no good copy left ever is dead.
 _ENDLESS = 1_000_000
 _LEASE_S = 10.0
+_EVERYWHERE = 10_000
+"""As often as the threads of all workers allow."""
+
+PROCESSORS = len(os.sched_getaffinity(0))
+"""So many work items of a size are processed at a time by each worker."""
+
 _PATIENT = Backoff(first_s=5.0, longest_s=120.0)
 
 JOB_KINDS: tuple[JobKind, ...] = (
@@ -414,6 +424,28 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(CONDITIONS, index_conditions, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(POLL_SURVEY, survey_polls, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(POLL, poll, PollPayload, concurrency=POLLS_MAX, destination_concurrency=1, is_for_remote=True),
+    # Whoever requests it twice gets the same work item.
+    JobKind(
+        REQUEST, request_processing, Delivery, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=128
+    ),
+    JobKind(
+        PROCESS,
+        process,
+        WorkitemPayload,
+        concurrency=_EVERYWHERE,
+        destination_concurrency=_EVERYWHERE,
+        backoff=_PATIENT,
+        own_threads=PROCESSORS,
+    ),
+    JobKind(
+        PROCESS_LARGE,
+        process,
+        WorkitemPayload,
+        concurrency=_EVERYWHERE,
+        destination_concurrency=_EVERYWHERE,
+        backoff=_PATIENT,
+        own_threads=PROCESSORS,
+    ),
     JobKind(RETENTION, retention, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(RETAIN, retain, WalkPayload, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
     JobKind(BACKUP_SURVEY, survey_backups, NoPayload, concurrency=1, destination_concurrency=1),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medserver.errors import NoSuchWorkitem
-from medserver.index import Subscription, Workitem, WorkitemChange
+from medserver.index import NewJob, Subscription, Workitem, WorkitemChange
 from medserver.log import Event as LogEvent
 from medserver.node import Node
 from medserver.workitems import events
@@ -53,6 +53,8 @@ class Becoming:
         As in `Workitem`.
     told : tuple of Event
         What is told besides what follows from the change.
+    jobs : sequence of NewJob
+        What follows besides what is told.
     """
 
     content: dict[str, Any]
@@ -61,6 +63,7 @@ class Becoming:
     performer: str | None = None
     cancel_requested: bool | None = None
     told: tuple[Event, ...] = ()
+    jobs: Sequence[NewJob] = ()
 
 
 Decide = Callable[[Present], Becoming | None]
@@ -106,7 +109,7 @@ def change(node: Node, sop_instance_uid: str, decide: Decide) -> Workitem:
             cancel_requested=_either(becoming.cancel_requested, row.cancel_requested),
             is_final=state in FINAL,
             keys=keys_of(becoming.content),
-            jobs=list(event_jobs(node, sop_instance_uid, told, [one.receiver for one in subscriptions])),
+            jobs=[*event_jobs(node, sop_instance_uid, told, [one.receiver for one in subscriptions]), *becoming.jobs],
         )
 
     before = node.index.workitems.change(sop_instance_uid, decided)

@@ -6,12 +6,13 @@ job that was lost with its worker is claimed by another, which starts the same i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from medserver.dicom.json_model import JSON
 from medserver.dicom.uids import new_uid
 from medserver.errors import WorkitemIsFinal, WorkitemNotInProgress
-from medserver.index import Workitem
+from medserver.index import NewJob, Workitem
 from medserver.node import Node
 from medserver.workitems.changing import Becoming, Present, change
 from medserver.workitems.content import code, data_set, first_item, has_value, items, moment
@@ -100,7 +101,7 @@ def wants_cancel(node: Node, sop_instance_uid: str) -> bool:
     return not node.index.workitems.goes_on(sop_instance_uid)
 
 
-def finish(node: Node, sop_instance_uid: str, attributes: JSON) -> None:
+def finish(node: Node, sop_instance_uid: str, attributes: JSON, jobs: Sequence[NewJob] = ()) -> None:
     """Complete an item.
 
     Parameters
@@ -108,6 +109,8 @@ def finish(node: Node, sop_instance_uid: str, attributes: JSON) -> None:
     attributes : Mapping
         What the item of the Unified Procedure Step Performed Procedure Sequence says, at least the Output Information
         Sequence. What this node knows is filled in: station, start and end, type, parameters.
+    jobs : sequence of NewJob
+        What follows from its end, such as the deliveries of what was made.
 
     Raises
     ------
@@ -122,7 +125,7 @@ def finish(node: Node, sop_instance_uid: str, attributes: JSON) -> None:
         _check(present.row)
         performed = _performed(node, present.content, now) | dict(attributes)
         content = present.content | data_set(**{PERFORMED: [performed]})
-        return Becoming(ended(content, COMPLETED, now), (COMPLETED,))
+        return Becoming(ended(content, COMPLETED, now), (COMPLETED,), jobs=jobs)
 
     change(node, sop_instance_uid, decided)
 

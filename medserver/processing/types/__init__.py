@@ -55,7 +55,6 @@ class ProcessingType:
     function: str
 
 
-
 TYPES: tuple[ProcessingType, ...] = (
     ProcessingType(
         name="copy",

@@ -1,0 +1,133 @@
+"""What a worker process has made: checked, for it may be nonsense, and registered like any other instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO
+
+from medserver import archive
+from medserver.archive.header import Header, HeaderReader, check_identity
+from medserver.dicom.part10 import FileMeta, read_file_meta
+from medserver.dicom.transfer_syntaxes import transfer_syntax
+from medserver.errors import NotPart10, ObjectNotReadable, RequestError, TransferSyntaxNotSupported
+from medserver.index.derivations import DerivedInstance
+from medserver.node import Node
+from medserver.processing.requests import Reference
+
+BLOCK_BYTES = 1024 * 1024
+
+
+def register(node: Node, folder: Path, inputs: Iterable[DerivedInstance]) -> list[DerivedInstance]:
+    """Register every file of a folder, in the order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+        With Part 10 files; everything else that is in it is passed over.
+    inputs : iterable of DerivedInstance
+        What they were made of.
+
+    Returns
+    -------
+    list of DerivedInstance
+        What was registered, or was registered before.
+
+    Raises
+    ------
+    ObjectNotReadable
+        One is no instance of the same study with UIDs of its own. What was registered before stays.
+    OutOfResources, StoreFailure, IndexFailure
+        One could not be made durable, or entered.
+    """
+    check = _Check(inputs)
+    paths = sorted(path for path in folder.rglob("*.dcm") if path.is_file() and not path.is_symlink())
+    return [_register(node, path, check) for path in paths]
+
+
+class _Check:
+    """Finds what must not come in.
+
+    Parameters
+    ----------
+    inputs : iterable of DerivedInstance
+        What the outputs were made of.
+    """
+
+    def __init__(self, inputs: Iterable[DerivedInstance]) -> None:
+        inputs = list(inputs)
+        self._studies = {one.study_instance_uid for one in inputs}
+        self._taken = {uid for one in inputs for uid in (one.sop_instance_uid, one.series_instance_uid) if uid}
+        self._seen: set[str] = set()
+
+    def of(self, meta: FileMeta, header: Header) -> DerivedInstance:
+        """Return which instance something is.
+
+        Raises
+        ------
+        ObjectNotReadable
+            It cannot be a result.
+        """
+        study, series = (header.values[name] or "" for name in ("study_instance_uid", "series_instance_uid"))
+        made = DerivedInstance(meta.sop_instance_uid, meta.sop_class_uid, study, series)
+        if study not in self._studies:
+            raise ObjectNotReadable(f"output {made.sop_instance_uid} is of another study than the inputs")
+        if {made.sop_instance_uid, series} & self._taken:
+            raise ObjectNotReadable(f"output {made.sop_instance_uid} has the UID of an input, or of its series")
+        if made.sop_instance_uid in self._seen:
+            raise ObjectNotReadable(f"two outputs have the UID {made.sop_instance_uid}")
+        self._seen.add(made.sop_instance_uid)
+        return made
+
+
+def _register(node: Node, path: Path, check: _Check) -> DerivedInstance:
+    config = node.config.current
+    ae_title = config.node.ae_title
+    try:
+        with path.open("rb") as file:
+            meta, header = _read(file)
+            made = check.of(meta, header)
+            file.seek(meta.data_set_offset)
+            with archive.receive(
+                node,
+                sop_class_uid=meta.sop_class_uid,
+                sop_instance_uid=meta.sop_instance_uid,
+                transfer_syntax_uid=meta.transfer_syntax_uid,
+                calling_ae_title=ae_title,
+                compress_to=config.compress_to_of(ae_title),
+            ) as reception:
+                outcome = reception.take(iter(lambda: file.read(BLOCK_BYTES), b""))
+    except (NotPart10, RequestError, TransferSyntaxNotSupported) as error:
+        raise ObjectNotReadable(f"output {path.name}: {error}") from error
+    if outcome == "kept":  # and not found under its UID, for something else is
+        raise ObjectNotReadable(f"output {made.sop_instance_uid}: another instance has its UID")
+    return made
+
+
+def _read(file: BinaryIO) -> tuple[FileMeta, Header]:
+    meta = read_file_meta(file)
+    reader = HeaderReader(transfer_syntax(meta.transfer_syntax_uid))
+    file.seek(meta.data_set_offset)
+    while not reader.has_enough and (block := file.read(BLOCK_BYTES)):
+        reader.feed(block)
+    header = reader.header()
+    check_identity(header, meta.sop_class_uid, meta.sop_instance_uid)
+    return meta, header
+
+
+def references_to(made: Iterable[DerivedInstance], retrieve_ae_title: str) -> Iterator[Reference]:
+    """Yield what was made, by series, as Output Information tells it.
+
+    Parameters
+    ----------
+    retrieve_ae_title : str
+        Where it can be fetched from: this node.
+    """
+
+    def series_of(one: DerivedInstance) -> tuple[str, str]:
+        return one.study_instance_uid, one.series_instance_uid
+
+    for (study, series), instances in groupby(sorted(made, key=series_of), series_of):
+        uids = tuple((one.sop_class_uid, one.sop_instance_uid) for one in instances)
+        yield Reference(study, series, uids, retrieve_ae_title)

@@ -1,0 +1,304 @@
+"""Work items of this archive are performed: the jobs ``process`` and ``process_large``.
+
+====================  ================================================================================================
+the item is           what is done
+====================  ================================================================================================
+SCHEDULED             it becomes IN PROGRESS, its objects are processed, the results registered, and it is COMPLETED
+IN PROGRESS, by us    the same: the worker that had it is lost, and what it has made is made again, with the same UIDs
+IN PROGRESS, by       nothing
+others; final; gone
+====================  ================================================================================================
+
+What was registered is noted, and follow-ups are created, before the item is COMPLETED; the deliveries of the results
+are added with that. A request that cannot be fulfilled, or is cancelled meanwhile, ends CANCELED with a coded reason. A
+failure of this node (no space, a volume away) is tried again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from medserver.dicom.uids import uid_of
+from medserver.errors import (
+    CannotProcess,
+    CannotTranscode,
+    DuplicateInstance,
+    NoSuchWorkitem,
+    UnusableParameters,
+    WorkitemIsFinal,
+    WorkitemNotInProgress,
+    WorkStopped,
+)
+from medserver.index import Job, NewJob, Workitem
+from medserver.index.derivations import Derivation, DerivedInstance
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, changed, done, failed
+from medserver.index.jobs.records import IN_TURN
+from medserver.log import Event
+from medserver.node import Node
+from medserver.processing.inputs import Input, find_inputs, request_digest
+from medserver.processing.outputs import references_to, register
+from medserver.processing.reasons import reason_for
+from medserver.processing.requests import (
+    ProcessingRequest,
+    attribute_list_of,
+    checked_type,
+    output_information,
+    request_of,
+)
+from medserver.processing.staging import staged, write_inputs
+from medserver.processing.types import ProcessingType
+from medserver.routing.deliveries import DELIVER, Delivery
+from medserver.workitems import performing
+from medserver.workitems.content import content_of, first_item, only, value
+from medserver.workitems.creating import create
+from medserver.workitems.follow_ups import PROCESS, WorkitemPayload
+
+PROCESS_LARGE = "process_large"
+LARGE_INSTANCES = 64
+"""An item of more instances is done beside others of its size, so that it does not hold up small ones."""
+
+SHARED_INSTANCES = 8
+"""What is made of so many instances is shared by several processes, if the type allows it."""
+
+PERFORM = "medserver.processing.task:perform"
+DIED_MAX = 3
+"""After so many attempts at which the process that computes has died, the item is given up."""
+
+PATIENT = (
+    "PatientName", "PatientID", "IssuerOfPatientID", "OtherPatientIDsSequence", "PatientBirthDate", "PatientSex",
+    "SpecificCharacterSet",
+)  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+
+def process(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Perform work items, one after the other."""
+    for job in batch:
+        if batch.should_stop:
+            return
+        outcome = _Performance(node, batch, job).outcome()
+        if outcome is not None:
+            yield outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What came of a request: the instances, and whether they had been made before."""
+
+    outputs: Sequence[DerivedInstance]
+    was_known: bool = False
+
+
+class _Performance:
+    """One work item on its way to its end.
+
+    Parameters
+    ----------
+    node : Node
+        Where it is performed.
+    batch : Batch
+        Tells whether the worker is asked to end.
+    job : Job
+        The job of the item.
+    """
+
+    def __init__(self, node: Node, batch: Batch, job: Job) -> None:
+        self._node = node
+        self._batch = batch
+        self._job = job
+        self._uid = WorkitemPayload.of(job).sop_instance_uid
+
+    def outcome(self) -> Outcome | None:
+        """Perform the item; None if the worker has to end and somebody else will."""
+        try:
+            return self._started()
+        except (NoSuchWorkitem, WorkitemIsFinal, WorkitemNotInProgress) as error:
+            logger.info(Event("work item left", sop_instance_uid=self._uid, reason=str(error)))
+            return done(self._job)
+
+    def _started(self) -> Outcome | None:
+        row = self._node.index.workitems.get(self._uid)
+        if row is None or not performing.is_performed_here(row):
+            return done(self._job)
+        try:
+            request = request_of(content_of(row.content))
+            kind, inputs = checked_type(request), find_inputs(self._node, request.inputs)
+            self._check_destinations(request)
+        except CannotProcess as error:
+            return self._refused(error)
+        if self._job.kind == PROCESS and len(inputs) > LARGE_INSTANCES:
+            return changed(self._job, PROCESS_LARGE, WorkitemPayload(self._uid), IN_TURN)
+        before = performing.start(self._node, self._uid, self._job.owner or "")
+        if before is None:
+            return done(self._job)
+        return self._performed(row, request, kind, inputs)
+
+    def _performed(
+        self, row: Workitem, request: ProcessingRequest, kind: ProcessingType, inputs: Sequence[Input]
+    ) -> Outcome | None:
+        try:
+            made = self._made_before(kind, request, inputs) or self._make(kind, request, inputs)
+        except WorkStopped:
+            return self._stopped()
+        except CannotTranscode as error:  # the process has died, or broke a limit
+            return self._died(error)
+        except CannotProcess as error:
+            return self._refused(error)
+        self._finish(row, request, made.outputs)
+        logger.info(
+            Event(
+                "processed",
+                sop_instance_uid=self._uid,
+                type=kind.name,
+                inputs=len(inputs),
+                outputs=len(made.outputs),
+                known=made.was_known or None,
+            )
+        )
+        return done(self._job)
+
+    # What is made
+
+    def _made_before(
+        self, kind: ProcessingType, request: ProcessingRequest, inputs: Sequence[Input]
+    ) -> _Made | None:
+        """Return what the same request of the same objects has made, if all of it is still stored."""
+        derivations = self._node.index.derivations
+        found = derivations.of_item(self._uid) or derivations.of_request(request_digest(kind, request, inputs))
+        if found is None or not found.outputs:
+            return None
+        stored = self._node.index.instances([one.sop_instance_uid for one in found.outputs])
+        if any(one.sop_instance_uid not in stored for one in found.outputs):
+            return None
+        return _Made(found.outputs, was_known=True)
+
+    def _make(self, kind: ProcessingType, request: ProcessingRequest, inputs: Sequence[Input]) -> _Made:
+        instances = [one.instance for one in inputs]
+        with staged(self._node) as (before, after):
+            write_inputs(self._node, inputs, before, self._is_unwanted)
+            self._compute(kind, request, before, after, len(inputs))
+            self._check_wanted()
+            outputs = register(self._node, after, instances)
+        if not outputs:
+            raise CannotProcess(f"{kind.name} has made nothing")
+        digest = request_digest(kind, request, inputs)
+        now = self._node.clock()
+        inner = tuple(instances)
+        self._node.index.derivations.note(Derivation(self._uid, digest, kind.name, now, inner, tuple(outputs)))
+        return _Made(outputs)
+
+    def _compute(
+        self, kind: ProcessingType, request: ProcessingRequest, before: Path, after: Path, count: int
+    ) -> None:
+        parts = len(os.sched_getaffinity(0)) if kind.is_partial and count >= SHARED_INSTANCES else 1
+        compute = partial(self._compute_part, kind, request, before, after, parts)
+        if parts == 1:
+            compute(0)
+            return
+        with ThreadPoolExecutor(parts) as pool:
+            for each in [pool.submit(compute, index) for index in range(parts)]:
+                each.result()
+
+    def _compute_part(
+        self, kind: ProcessingType, request: ProcessingRequest, before: Path, after: Path, parts: int, index: int
+    ) -> None:
+        self._node.processors.run(
+            PERFORM,
+            kind.name,
+            str(before),
+            str(after),
+            request.own_parameters,
+            self._uid,
+            None if request.outputs is None else list(request.outputs),
+            [index, parts],
+            self._moment(),
+            unless=self._is_unwanted,
+        )
+
+    def _moment(self) -> str:
+        """Return when the item was started, which a second attempt says again: it makes the same bytes."""
+        row = self._node.index.workitems.get(self._uid)
+        content = content_of(row.content) if row is not None else {}
+        performed = first_item(content, "UnifiedProcedureStepPerformedProcedureSequence")
+        return value(performed, "PerformedProcedureStepStartDateTime")[:14]
+
+    def _is_unwanted(self) -> bool:
+        return self._batch.should_stop or performing.wants_cancel(self._node, self._uid)
+
+    def _check_wanted(self) -> None:
+        if self._is_unwanted():
+            raise WorkStopped("nobody wants it any longer")
+
+    # How it ends
+
+    def _finish(self, row: Workitem, request: ProcessingRequest, outputs: Sequence[DerivedInstance]) -> None:
+        made = tuple(references_to(outputs, self._node.config.current.node.ae_title))
+        following = request.following(made)
+        if following is None:
+            jobs = list(self._deliveries(request, outputs))
+        else:
+            jobs = []
+            self._create_following(row, following)
+        performing.finish(self._node, self._uid, output_information(made), jobs)
+
+    def _create_following(self, row: Workitem, following: ProcessingRequest) -> None:
+        """Create the item that goes on with what this one has made; it is there if this was done before."""
+        content = content_of(row.content)
+        attributes = attribute_list_of(
+            following, self._node.clock(), priority=row.keys.priority or "MEDIUM", patient=only(content, PATIENT)
+        )
+        try:
+            create(self._node, uid_of("following", self._uid), attributes, row.created_by)
+        except DuplicateInstance:
+            logger.debug("work item %s: what follows was created before", self._uid)
+
+    def _deliveries(self, request: ProcessingRequest, outputs: Sequence[DerivedInstance]) -> Iterator[NewJob]:
+        config, now = self._node.config.current, self._node.clock()
+        for ae_title in request.destinations:
+            remote = config.destination(ae_title)
+            if remote is None:
+                logger.warning(Event("not sent", sop_instance_uid=self._uid, destination=ae_title, reason="no such AE"))
+                continue
+            for one in outputs:
+                delivery = Delivery(
+                    one.sop_instance_uid,
+                    DELIVER,
+                    None,
+                    study_instance_uid=one.study_instance_uid,
+                    series_instance_uid=one.series_instance_uid,
+                    sender=config.node.ae_title,
+                    received_at=now.isoformat(),
+                )
+                yield NewJob(DELIVER, delivery, destination=remote.name, due_at=IN_TURN)
+
+    def _check_destinations(self, request: ProcessingRequest) -> None:
+        for ae_title in request.destinations:
+            if self._node.config.current.destination(ae_title) is None:
+                raise UnusableParameters(f"there is no AE {ae_title} with an address to which results could be sent")
+
+    def _refused(self, error: CannotProcess) -> Outcome:
+        reason = reason_for(error)
+        logger.warning(Event("not processed", sop_instance_uid=self._uid, reason=str(error)))
+        code = (reason.value, reason.scheme, reason.meaning)
+        performing.discontinue(self._node, self._uid, code, str(error))
+        return done(self._job)
+
+    def _stopped(self) -> Outcome | None:
+        if not performing.wants_cancel(self._node, self._uid):  # the worker ends: somebody else does it again
+            return None
+        performing.discontinue(self._node, self._uid)
+        logger.info(Event("cancelled", sop_instance_uid=self._uid))
+        return done(self._job)
+
+    def _died(self, error: CannotTranscode) -> Outcome:
+        if self._job.attempts < DIED_MAX and "died" in str(error):
+            return failed(self._job, str(error))
+        return self._refused(CannotProcess(str(error)))

@@ -1,0 +1,99 @@
+"""The folders between this process and the one that computes: files of what goes in, and of what comes out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from medserver import modes
+from medserver.archive.fetch import open_object
+from medserver.errors import DamagedObject, ObjectNotReadable, WorkStopped
+from medserver.index import StoredCopy
+from medserver.node import Node
+from medserver.processing.inputs import Input
+
+FOLDER = "processing"
+"""Below the data folder: a folder for each item that is being processed."""
+
+COPY_BYTES = 1024 * 1024
+
+
+@contextmanager
+def staged(node: Node) -> Iterator[tuple[Path, Path]]:
+    """Give two empty folders, for what goes in and for what comes out.
+
+    A folder is locked while it is used: one that is not was left by a process that was killed, and is removed.
+    """
+    root = node.config.current.node.data / FOLDER
+    modes.make_directories(root)
+    _clean(root)
+    folder, descriptor = _locked_folder(root)
+    try:
+        inputs, outputs = folder / "in", folder / "out"
+        inputs.mkdir()
+        outputs.mkdir()
+        yield inputs, outputs
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _locked_folder(root: Path) -> tuple[Path, int]:
+    """Make a folder; another process may remove it before it is locked."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=root))
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder, descriptor
+        os.close(descriptor)
+
+
+def _clean(root: Path) -> None:
+    for entry in root.iterdir():
+        with suppress(OSError):  # it is gone
+            descriptor = os.open(entry, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(entry, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def write_inputs(node: Node, inputs: Iterable[Input], folder: Path, unless: Callable[[], bool]) -> None:
+    """Write each object into a folder, as a Part 10 file, compared with its digest.
+
+    Parameters
+    ----------
+    unless : callable
+        Tells whether nobody wants it any longer.
+
+    Raises
+    ------
+    ObjectNotReadable
+        No copy of one is what was stored.
+    StoreFailure
+        A volume cannot be read now.
+    WorkStopped
+        Nobody wants it any longer.
+    """
+    for number, one in enumerate(inputs, 1):
+        if unless():
+            raise WorkStopped("nobody wants it any longer")
+        try:
+            _write(node, one.copy, folder / f"{number:06d}.dcm")
+        except DamagedObject as error:
+            raise ObjectNotReadable(f"instance {one.copy.sop_instance_uid}: {error}") from error
+
+
+def _write(node: Node, stored: StoredCopy, path: Path) -> None:
+    opened = open_object(node, stored)
+    with opened.data_set, path.open("xb") as file:
+        file.write(opened.file_meta)
+        while chunk := opened.data_set.read(COPY_BYTES):
+            file.write(chunk)
