@@ -24,7 +24,8 @@ MakeNode = Callable[..., Node]
 @pytest.fixture
 def series(tmp_path: Path) -> Path:
     """Give the folder of a small series of a phantom."""
-    return phantoms.write(tmp_path / "made", phantoms.ct_series(np.random.default_rng(7).integers(0, 2000, (SLICES, 32, 32)).astype(np.uint16)))
+    volume = np.random.default_rng(7).integers(0, 2000, (SLICES, 32, 32)).astype(np.uint16)
+    return phantoms.write(tmp_path / "made", phantoms.ct_series(volume))
 
 
 @pytest.fixture
