@@ -35,6 +35,7 @@ The tree::
     ├── NotPart10                     a file is not in the DICOM file format
     ├── TransferSyntaxNotSupported    a transfer syntax that is not known here
     ├── CannotTranscode               pixel data that cannot be brought into another transfer syntax
+    ├── CannotRender                  an object that cannot be shown as an image, or not as was asked for
     └── RemoteError                   a remote AE does not do its part
         ├── UnknownRemote             no such AE in config.ini
         ├── DestinationPaused         nothing is sent to it for a while
@@ -189,6 +190,10 @@ class TransferSyntaxNotSupported(MedserverError):
 
 class CannotTranscode(MedserverError):
     """Pixel data that cannot be brought into the transfer syntax that was asked for."""
+
+
+class CannotRender(MedserverError):
+    """An object that cannot be shown as an image, or not in the way that was asked for."""
 
 
 class RemoteError(MedserverError):

@@ -55,6 +55,7 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.NotPart10: DATA_ERROR,
         errors.TransferSyntaxNotSupported: DATA_ERROR,
         errors.CannotTranscode: DATA_ERROR,
+        errors.CannotRender: DATA_ERROR,
         errors.RemoteError: UNAVAILABLE,
         errors.UnknownRemote: UNAVAILABLE,
         errors.DestinationPaused: UNAVAILABLE,

@@ -194,7 +194,7 @@ def clone(folder: Path, commit: str) -> Path:
         _run(["git", "clone", "--quiet", Path(__file__).parents[2], checkout], folder)
     _run(["git", "fetch", "--quiet", "origin"], checkout)
     _run(["git", "checkout", "--quiet", "--force", "--detach", commit], checkout)
-    _run(["scripts/environment", "test,postgres,s3,codecs"], checkout)
+    _run(["scripts/environment", "test,postgres,s3,codecs,imaging"], checkout)
     return checkout
 
 
