@@ -5,7 +5,8 @@ gives an `Image`: P-values of 8 or 16 bits, or red, green and blue. The steps ar
 `pixels` (the cells of a frame), `gray` (modality LUT, VOI LUT, presentation LUT, padding), `colour` (palettes, YBR),
 `graphics` (shutters, overlays, annotations), `view` (displayed area, rotation, scale).
 
-Nothing is decoded here: that is `codecs`. Who renders what comes from peers does it in a worker process.
+Nothing is decoded here: that is `codecs`. What comes from peers is rendered in a worker process: `render_picture` has
+it decoded, rendered and written as PNG or JPEG.
 What is offered here is imported when it is asked for: it brings numpy and pydicom.
 """
 
@@ -15,6 +16,7 @@ from medserver.imports import on_demand
 
 _MODULES = {
     "Image": "image",
+    "Picture": "pictures",
     "PixelRange": "options",
     "Rendering": "options",
     "StoredLut": "options",
@@ -22,6 +24,7 @@ _MODULES = {
     "Text": "options",
     "Window": "options",
     "render": "rendering",
+    "render_picture": "pictures",
 }
 
 __all__ = list(_MODULES)

@@ -5,7 +5,9 @@ What is encapsulated is decoded first: `codecs.transcode` brings it into Explici
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from io import BufferedIOBase
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -166,8 +168,9 @@ def _read_floats(dataset: Dataset, keyword: str, dtype: str, frame_index: int) -
 
 
 def _bytes(dataset: Dataset, keyword: str, start: int, size_bytes: int, frame_index: int) -> bytes:
+    """Return a part of a value, which may be a stream."""
     value = value_of(dataset, keyword)
-    if not isinstance(value, bytes):
+    if not isinstance(value, bytes | BufferedIOBase):
         raise CannotRender("the object has no Pixel Data")
     if size_bytes < 1:
         raise CannotRender("the image has no rows or no columns")
@@ -175,10 +178,14 @@ def _bytes(dataset: Dataset, keyword: str, start: int, size_bytes: int, frame_in
     syntax = getattr(meta, "TransferSyntaxUID", None)
     if syntax is not None and not syntax.is_private and syntax.is_transfer_syntax and syntax.is_encapsulated:
         raise CannotRender(f"the Pixel Data are encapsulated: {syntax.name}")
-    if len(value) < start + size_bytes:
-        end = start + size_bytes
-        raise CannotRender(f"the Pixel Data have {len(value)} bytes, and frame {frame_index + 1} ends at {end}")
-    return value[start : start + size_bytes]
+    there = len(value) if isinstance(value, bytes) else value.seek(0, os.SEEK_END)
+    end = start + size_bytes
+    if there < end:
+        raise CannotRender(f"the Pixel Data have {there} bytes, and frame {frame_index + 1} ends at {end}")
+    if isinstance(value, bytes):
+        return value[start:end]
+    value.seek(start)
+    return value.read(size_bytes)
 
 
 def _stored_words(dataset: Dataset, layout: Layout, frame_index: int) -> np.ndarray:

@@ -13,6 +13,29 @@ from medserver.errors import CannotRender
 from medserver.imaging.values import items, numbers, text
 
 
+FOLLOWED = (
+    "1.2.840.10008.5.1.4.1.1.11.1",  # Grayscale Softcopy Presentation State
+    "1.2.840.10008.5.1.4.1.1.11.2",  # Color: the same without gray values
+    "1.2.840.10008.5.1.4.1.1.11.5",  # XA/XRF Grayscale
+    "",
+)
+"""The SOP classes whose transformations are those of PS3.4 N.2.1; others map values to colours, or blend images."""
+
+
+def check_state(state: Dataset, dataset: Dataset, frame_index: int) -> None:
+    """Refuse what is no presentation state that can be followed, or is for other images.
+
+    Raises
+    ------
+    CannotRender
+        It is of another SOP class, or does not refer to the frame.
+    """
+    sop_class_uid = text(state, "SOPClassUID")
+    if sop_class_uid not in FOLLOWED:
+        raise CannotRender(f"an object of SOP class {sop_class_uid[:64]} is no presentation state that is followed")
+    check_reference(state, dataset, frame_index)
+
+
 def check_reference(state: Dataset, dataset: Dataset, frame_index: int) -> None:
     """Refuse a presentation state that is for other images.
 

@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from medserver.errors import CannotRender
 from medserver.imaging.colour.palettes import coloured, has_supplemental_palette, palette_of
 from medserver.imaging.colour.spaces import to_rgb
+from medserver.imaging.extra import need_pillow
 from medserver.imaging.functional_groups import functional_group
 from medserver.imaging.graphics.layers import WHITE, Layer, draw, layers_of
 from medserver.imaging.graphics.orientation import edges_of
@@ -22,7 +23,7 @@ from medserver.imaging.gray.pipeline import render_grays
 from medserver.imaging.image import Image
 from medserver.imaging.options import Rendering
 from medserver.imaging.pixels import Frame, read_frame
-from medserver.imaging.presentation_states import check_reference
+from medserver.imaging.presentation_states import check_state
 from medserver.imaging.values import items, text
 from medserver.imaging.view import View, pixel_aspect_ratio, view_of
 
@@ -49,7 +50,7 @@ def render(dataset: Dataset, frame_index: int = 0, options: Rendering | None = N
     """
     options = options or Rendering()
     if options.presentation_state is not None:
-        check_reference(options.presentation_state, dataset, frame_index)
+        check_state(options.presentation_state, dataset, frame_index)
     frame = read_frame(dataset, frame_index)
     pixels = _pixels(dataset, frame_index, frame, options)
     if options.shutters:
@@ -115,7 +116,8 @@ def _draw_layers(
         masks = activated_masks(state, dataset, frame_index, frame)
         drawn += [(name, _shown_mask(mask, view, options)) for name, mask in masks]
     if options.annotations and items(state, "GraphicAnnotationSequence"):
-        from medserver.imaging.graphics.annotations import annotation_masks  # which need Pillow
+        need_pillow("drawing of annotations")
+        from medserver.imaging.graphics.annotations import annotation_masks
 
         drawn += annotation_masks(state, dataset, frame_index, view)
     for layer, coverage in sorted(((layers.get(name, Layer(name)), mask) for name, mask in drawn), key=_order):
@@ -136,7 +138,8 @@ def _write(shown: np.ndarray, dataset: Dataset, frame_index: int, view: View, op
     edges = edges_of(dataset, frame_index, view) if options.markers else None
     if edges is None and not options.texts:
         return
-    from medserver.imaging.graphics.corners import draw_corners, draw_markers  # which need Pillow
+    need_pillow("writing over an image")
+    from medserver.imaging.graphics.corners import draw_corners, draw_markers
 
     if edges is not None:
         draw_markers(shown, edges)

@@ -13,6 +13,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from medserver.errors import CannotRender
+from medserver.imaging.extra import need_pillow
 from medserver.imaging.functional_groups import functional_group
 from medserver.imaging.options import Interpolation, Rendering
 from medserver.imaging.presentation_states import applicable_items
@@ -204,6 +205,7 @@ def _cut(pixels: np.ndarray, area: Area) -> np.ndarray:
 def _resized(pixels: np.ndarray, rows: int, columns: int, interpolation: Interpolation) -> np.ndarray:
     if pixels.shape[:2] == (rows, columns):
         return pixels
+    need_pillow("scaling")
     from PIL import Image
 
     resampling = {

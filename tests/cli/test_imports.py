@@ -116,6 +116,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "poll status": ("index", ""),
     "procedures list": ("index", ""),
     "procedures show": ("index", UID),
+    "render": ("all", f"{UID} -o picture.png"),
     "retention run": ("index", "--really"),
     "retention show": ("index", ""),
     "route list": ("configuration", ""),

@@ -89,6 +89,35 @@ def test_a_presentation_table_gives_p_values() -> None:
     assert pixels(dataset, one)[0].tolist() == [255, 128, 25, 0]
 
 
+def test_a_mask_is_subtracted() -> None:
+    frames = np.stack([RAMP * 10, RAMP * 20, RAMP * 10 + 200])
+    dataset = image(frames)
+    operation = item(MaskOperation="AVG_SUB", MaskFrameNumbers=[1, 2], ApplicableFrameRange=[3, 3])
+    windows = {"SoftcopyVOILUTSequence": [item(WindowCenter=165, WindowWidth=70, VOILUTFunction="LINEAR_EXACT")]}
+    one = state(dataset, MaskSubtractionSequence=[operation], **windows)
+    expected = np.clip((200 - 5 * RAMP[0] - 165) / 70 + 0.5, 0, 1) * 255
+    assert np.array_equal(pixels(dataset, one, 2)[0], np.rint(expected))
+    assert pixels(dataset, one, 1)[0].tolist() == pixels(dataset, state(dataset, **windows), 1)[0].tolist()
+    one.RescaleSlope, one.RescaleIntercept = 2, 7  # the intercept goes away, the slope stays
+    one.SoftcopyVOILUTSequence[0].WindowCenter, one.SoftcopyVOILUTSequence[0].WindowWidth = 330, 140
+    assert np.array_equal(pixels(dataset, one, 2)[0], np.rint(expected))
+    for keyword, value in (("MaskOperation", "TID"), ("MaskSubPixelShift", [0.5, 0]), ("MaskFrameNumbers", [9])):
+        before = operation.get(keyword)
+        setattr(operation, keyword, value)
+        with pytest.raises(CannotRender):
+            pixels(dataset, one, 2)
+        setattr(operation, keyword, before)
+
+
+def test_other_objects_are_no_presentation_states() -> None:
+    one = state(BLANK)
+    one.SOPClassUID = "1.2.840.10008.5.1.4.1.1.11.4"  # blending
+    with pytest.raises(CannotRender, match="no presentation state that is followed"):
+        pixels(BLANK, one)
+    with pytest.raises(CannotRender, match="no presentation state"):
+        pixels(BLANK, BLANK)
+
+
 def test_an_area_beyond_the_image_is_black_there() -> None:
     one = state(BLANK, DisplayedAreaSelectionSequence=[area((-9, -4), (90, 70))])
     shown = pixels(BLANK, one)

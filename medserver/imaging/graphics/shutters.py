@@ -11,6 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from medserver.errors import CannotRender
+from medserver.imaging.extra import need_pillow
 from medserver.imaging.graphics.layers import BLACK, WHITE
 from medserver.imaging.graphics.overlays import overlay_plane
 from medserver.imaging.pixels import Frame
@@ -87,6 +88,7 @@ def _outside_circle(source: Dataset, shape: tuple[int, int], aspect: float) -> n
 
 
 def _outside_polygon(source: Dataset, shape: tuple[int, int]) -> np.ndarray:
+    need_pillow("a polygonal shutter")
     from PIL import Image, ImageDraw
 
     vertices = numbers(source, "VerticesOfThePolygonalShutter")

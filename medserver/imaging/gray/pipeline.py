@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 
 from medserver.errors import CannotRender
 from medserver.imaging.functional_groups import functional_group
+from medserver.imaging.gray.mask import subtract_mask
 from medserver.imaging.gray.modality import Stage, modality_stage
 from medserver.imaging.gray.padding import padding_mask
 from medserver.imaging.gray.presentation import inverted, is_inverse, presentation_stage
@@ -73,6 +74,9 @@ def render_grays(dataset: Dataset, frame_index: int, frame: Frame, options: Rend
     source = functional_group(dataset, frame_index, "PixelValueTransformationSequence") if state is None else state
     modality = modality_stage(source, frame.low < 0)
     padding = padding_mask(dataset, frame)
+    difference = None if state is None else subtract_mask(state, dataset, frame_index, frame, modality)
+    if difference is not None:
+        frame, modality = difference, _same
     visible = _voi(dataset, frame_index, frame, options, modality, padding)
     shown = _presentation(dataset, options)
     greatest = (1 << options.bits) - 1
