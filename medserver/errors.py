@@ -59,6 +59,7 @@ The tree::
     │   ├── ObjectNotReadable             damaged objects, or such that lack what the type needs
     │   ├── IrregularStack                slices that are no regular stack
     │   └── TooLargeToProcess             it would need more memory or time, or more outputs, than is allowed
+    ├── CannotRender                  an object that cannot be shown as an image, or not as was asked for
     └── RemoteError                   a remote AE does not do its part
         ├── UnknownRemote             no such AE in config.ini
         ├── DestinationPaused         nothing is sent to it for a while
@@ -309,6 +310,10 @@ class IrregularStack(CannotProcess):
 
 class TooLargeToProcess(CannotProcess):
     """The processing would need more memory, or make more, than is allowed."""
+
+
+class CannotRender(MedserverError):
+    """An object that cannot be shown as an image, or not in the way that was asked for."""
 
 
 class RemoteError(MedserverError):

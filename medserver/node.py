@@ -188,17 +188,9 @@ def open_node(
             index.close()
             raise
         index.jobs.listener = queue.wake
-        return Node(
-            config=config_file,
-            index=index,
-            volumes=volumes,
-            transcoder=_transcoder(config),
-            processors=_processors(config),
-            queue=queue,
-            watch=watch,
-            clock=index.clock,
-            held=stack.pop_all(),
-        )
+        processes = {"transcoder": _transcoder(config), "processors": _processors(config)}
+        held = stack.pop_all()
+        return Node(config_file, index, volumes, **processes, queue=queue, watch=watch, clock=index.clock, held=held)
 
 
 @contextmanager

@@ -79,6 +79,7 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.ObjectNotReadable: DATA_ERROR,
         errors.IrregularStack: DATA_ERROR,
         errors.TooLargeToProcess: TEMPORARY_FAILURE,
+        errors.CannotRender: DATA_ERROR,
         errors.RemoteError: UNAVAILABLE,
         errors.UnknownRemote: UNAVAILABLE,
         errors.DestinationPaused: UNAVAILABLE,

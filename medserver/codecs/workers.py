@@ -21,7 +21,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from medserver.codecs.worker import MESSAGE_SIZE_MAX_BYTES
-from medserver.errors import CannotProcess, CannotTranscode, OutOfResources, TransferSyntaxNotSupported, WorkStopped
+from medserver.errors import (
+    CannotProcess,
+    CannotRender,
+    CannotTranscode,
+    OutOfResources,
+    TransferSyntaxNotSupported,
+    WorkStopped,
+)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -36,7 +43,8 @@ LOOK_EVERY_S = 0.2
 _ERRORS = {
     each.__name__: each
     for each in (
-        CannotTranscode, OutOfResources, TransferSyntaxNotSupported, CannotProcess, *CannotProcess.__subclasses__(),
+        CannotProcess, *CannotProcess.__subclasses__(), CannotRender, CannotTranscode, OutOfResources,
+        TransferSyntaxNotSupported,
     )
 }  # fmt: skip
 
@@ -100,10 +108,10 @@ class Workers:
         Raises
         ------
         CannotTranscode
-            If the function raised anything but the three below, broke a limit, or its process died.
+            If the function raised anything but those below, broke a limit, or its process died.
         OutOfResources
             If there was no space on the disk, or no process could be started.
-        TransferSyntaxNotSupported, CannotProcess
+        CannotProcess, CannotRender, TransferSyntaxNotSupported
             If the function raised it, or a class of CannotProcess.
         WorkStopped
             Nobody wanted it any longer.

@@ -42,9 +42,10 @@ SLOW = frozenset({"asyncio", "email", "http", "multiprocessing", "ssl", "subproc
 """The modules of Python itself that take long to import."""
 
 DATABASE = {"apsw", "peewee", "playhouse", "subprocess"}
-# pydicom imports numpy, Pillow, its plug-ins, and what downloads its examples, which takes requests if that is installed.
+# pydicom imports numpy, its plug-ins, and what downloads its examples, which takes requests if that is installed; and
+# Pillow, if that is.
 DATA_SETS = {
-    "numpy", "PIL", "pydicom", "jpeg_ls", "openjpeg", "pylibjpeg", "email", "http", "ssl", "subprocess", "zipfile",
+    "numpy", "pydicom", "PIL", "jpeg_ls", "openjpeg", "pylibjpeg", "email", "http", "ssl", "subprocess", "zipfile",
     "certifi", "chardet", "charset_normalizer", "idna", "requests", "tqdm", "urllib3",
 }  # fmt: skip
 
@@ -115,6 +116,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "poll status": ("index", ""),
     "procedures list": ("index", ""),
     "procedures show": ("index", UID),
+    "render": ("all", f"{UID} -o picture.png"),
     "retention run": ("index", "--really"),
     "retention show": ("index", ""),
     "route list": ("configuration", ""),

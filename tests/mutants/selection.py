@@ -20,6 +20,7 @@ FOLDERS = {
     "config": "config routing cli delivery services",
     "delivery": "delivery work routing cli services",
     "dicom": "dicom index archive codecs conditions scu cli services",
+    "imaging": "imaging cli",
     "index": "index archive work safekeeping backups commitment conditions procedures delivery cli services",
     "queue": "work services",
     "work": "work index safekeeping commitment delivery polling cli",
