@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
 
-from medserver.codecs.data_sets.writing import write_whole
-from medserver.dicom.encodings import EXPLICIT_LITTLE
+from medserver.dicom.data_sets import write_element
+from medserver.dicom.encodings import EXPLICIT_LITTLE, padded
+from medserver.dicom.nesting import UNDEFINED_LENGTH
 from medserver.dicom.part10 import FileMeta
 from medserver.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import TooLargeToProcess
@@ -37,9 +40,7 @@ def write_instance(path: Path, dataset: Dataset, pixels: np.ndarray | None = Non
         They are more than a value can have.
     """
     meta = FileMeta(text_of(dataset, "SOPClassUID"), text_of(dataset, "SOPInstanceUID"), EXPLICIT_VR_LITTLE_ENDIAN)
-    header = DicomBytesIO()
-    write_whole(dataset, header, EXPLICIT_LITTLE)
-    parts = [meta.encode(), header.getvalue()]
+    parts = [meta.encode(), b"".join(encoded_elements(dataset))]
     if pixels is not None:
         if pixels.nbytes > _VALUE_SIZE_MAX_BYTES:
             raise TooLargeToProcess(f"an image of {pixels.nbytes} bytes is longer than Pixel Data can be")
@@ -52,7 +53,21 @@ def write_instance(path: Path, dataset: Dataset, pixels: np.ndarray | None = Non
             _write(file, part)
 
 
-def _write(file, part) -> None:
+def encoded_elements(dataset: Dataset) -> Iterator[bytes]:
+    """Yield the elements as they are encoded; those that were not touched without being looked at."""
+    codecs = dataset.original_character_set
+    for tag in sorted(dataset.keys()):
+        element = dataset.get_item(tag)
+        if tag.element == 0:  # group lengths are retired (PS3.5 7.2), and may be wrong now
+            continue
+        is_encoded = isinstance(element, RawDataElement) and element.VR and not element.is_implicit_VR
+        if is_encoded and element.length != UNDEFINED_LENGTH:
+            yield EXPLICIT_LITTLE.element(tag, element.VR, padded(element.value or b"", element.VR))
+        else:
+            yield write_element(dataset[tag], EXPLICIT_LITTLE, [codecs] if isinstance(codecs, str) else codecs)
+
+
+def _write(file: FileIO, part: bytes | memoryview) -> None:
     left = memoryview(part)
     while left:
         left = left[file.write(left) :]

@@ -12,28 +12,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
 
 from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.tag import Tag
 
 from medserver import __version__
+from medserver.dicom.data_sets import write_element
+from medserver.dicom.encodings import EXPLICIT_LITTLE
 from medserver.dicom.transfer_syntaxes import TransferSyntax, transfer_syntax
 from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID
+from medserver.dicom.undecoded import read_undecoded
 from medserver.processing.codes import ACQUISITION_EQUIPMENT, PROCESSING_EQUIPMENT, SOURCE_IMAGE, Code
+from medserver.processing.files import encoded_elements
 from medserver.processing.images import Image, Source, integer_of, number_of, text_of, texts_of
 from medserver.processing.task import Task
 
 MANUFACTURER = "medserver"
 
 _LONG_STRING_MAX, _SHORT_TEXT_MAX = 64, 1024
+_SHORT_HEADER_BYTES, _SEQUENCE_HEADER_BYTES = 8, 12  # PS3.5 7.1.2
+_MANUFACTURER = 0x00080070
 _INTEGER_STRING_MAX = 2**31 - 1
 
-_EQUIPMENT = (
-    "Manufacturer", "InstitutionName", "InstitutionAddress", "StationName", "InstitutionalDepartmentName",
-    "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions", "DeviceUID", "SpatialResolution",
-    "DateOfLastCalibration", "TimeOfLastCalibration",
+_EQUIPMENT = tuple(
+    int(tag_for_keyword(keyword) or 0)
+    for keyword in (
+        "Manufacturer", "InstitutionName", "InstitutionAddress", "StationName", "InstitutionalDepartmentName",
+        "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions", "DeviceUID", "SpatialResolution",
+        "DateOfLastCalibration", "TimeOfLastCalibration",
+    )
 )  # fmt: skip
 """What General Equipment and an item of the Contributing Equipment Sequence both have."""
 
@@ -46,8 +60,8 @@ _INVALID_NOW = (
     "MACParametersSequence", "SmallestImagePixelValue", "LargestImagePixelValue", "SmallestPixelValueInSeries",
     "LargestPixelValueInSeries", "IconImageSequence", "PixelDataProviderURL", "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths", "SOPInstanceStatus", "SOPAuthorizationDateTime", "SOPAuthorizationComment",
-    "AuthorizationEquipmentCertificationNumber", "InstanceCreationDate", "InstanceCreationTime", "SeriesDate",
-    "SeriesTime", "ReferencedPerformedProcedureStepSequence", "PerformedProcedureStepID",
+    "AuthorizationEquipmentCertificationNumber", "InstanceCreationDate", "InstanceCreationTime",
+    "ReferencedPerformedProcedureStepSequence", "PerformedProcedureStepID",
     "PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime", "PerformedProcedureStepEndDate",
     "PerformedProcedureStepEndTime", "PerformedProcedureStepDescription", "PerformedProtocolCodeSequence",
     "ReferencedImageEvidenceSequence", "SourceImageEvidenceSequence",
@@ -102,54 +116,92 @@ def derived_image(task: Task, number: int, image: Image, derivation: Derivation)
     if frame_count:
         _reference_frames(dataset, image.source, frame_count, derivation)
     else:
-        dataset.SourceImageSequence = [reference(image.source, SOURCE_IMAGE, keeps_grid=True)]
+        set_sequence(dataset, "SourceImageSequence", [reference(image.source, SOURCE_IMAGE, keeps_grid=True)])
     return dataset
 
 
-def derived_stack(
-    task: Task, number: int, dataset: Dataset, derivation: Derivation, sources: Sequence[Source]
-) -> Dataset:
-    """Make the header of one slice the header of what was made of many.
+def derived_series(task: Task, dataset: Dataset, derivation: Derivation, sources: Sequence[Source]) -> Dataset:
+    """Make the header of one slice what all outputs have in common that are made of a whole series.
 
     Private attributes, overlays and what was said of that slice alone go.
 
     Parameters
     ----------
-    task, number, derivation
+    task, derivation
         As for `derived_image`.
     dataset : Dataset
-        The header of a slice, which is changed and returned.
+        The header of a slice, which is changed.
     sources : sequence of Source
-        What it was made of, all of one series.
+        What it was made of, all of one series. Their purpose is not said: there may be thousands, in each output.
+
+    Returns
+    -------
+    Dataset
+        For `numbered`. Its elements are encoded: to write them again and again costs little.
     """
     for tag in [tag for tag in dataset.keys() if tag.is_private or tag.group >> 8 == 0x60]:
         del dataset[tag]
     for keyword in ("ImageComments", "ReferencedImageSequence", "SliceLocation", "TemporalPositionIndex"):
         if keyword in dataset:
             del dataset[keyword]
-    _derive(task, number, dataset, derivation, sources[0].series_instance_uid)
+    _derive(task, 1, dataset, derivation, sources[0].series_instance_uid)
+    set_sequence(dataset, "SourceImageSequence", [reference(source) for source in sources])
+    return read_undecoded(BytesIO(b"".join(encoded_elements(dataset))), EXPLICIT_LITTLE)
+
+
+def numbered(task: Task, common: Dataset, number: int) -> Dataset:
+    """Return the header of an output, from what it has in common with the others of its series."""
+    dataset = Dataset({tag: common.get_item(tag) for tag in common.keys()})
+    dataset.set_original_encoding(*common.original_encoding, common.original_character_set)
+    dataset.SOPInstanceUID = task.uid("instance", number)
     dataset.InstanceNumber = number
-    dataset.SourceImageSequence = [reference(source) for source in sources]
     return dataset
 
 
-def reference(source: Source, purpose: Code | None = None, *, keeps_grid: bool | None = None) -> Dataset:
-    """Return an item of the Source Image Sequence (PS3.3 C.7.6.1)."""
-    item = Dataset()
-    item.ReferencedSOPClassUID = source.sop_class_uid
-    item.ReferencedSOPInstanceUID = source.sop_instance_uid
+def reference(
+    source: Source, purpose: Code | None = None, *, keeps_grid: bool | None = None, frame_number: int = 0
+) -> bytes:
+    """Return an item of the Source Image Sequence, encoded (PS3.3 C.7.6.1).
+
+    Parameters
+    ----------
+    source : Source
+        What is referred to.
+    purpose : Code, optional
+        What it is to the image that refers to it.
+    keeps_grid : bool, optional
+        Whether the pixels of both lie in the same places.
+    frame_number : int
+        Which frame of it; 0: all.
+    """
+    encode = EXPLICIT_LITTLE
+    item = encode.text(0x00081150, "UI", source.sop_class_uid) + encode.text(0x00081155, "UI", source.sop_instance_uid)
+    if frame_number:
+        item += encode.text(0x00081160, "IS", str(frame_number))
     if keeps_grid is not None:
-        item.SpatialLocationsPreserved = "YES" if keeps_grid else "NO"
+        item += encode.text(0x0028135A, "CS", "YES" if keeps_grid else "NO")
     if purpose is not None:
-        item.PurposeOfReferenceCodeSequence = [code_item(purpose)]
+        item += encode.sequence(0x0040A170, [code_item(purpose)])
     return item
 
 
-def code_item(code: Code) -> Dataset:
-    """Return a code as an item (PS3.3 8.8)."""
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme, code.meaning
-    return item
+@cache
+def code_item(code: Code) -> bytes:
+    """Return a code as an encoded item (PS3.3 8.8)."""
+    elements = ((0x00080100, "SH", code.value), (0x00080102, "SH", code.scheme), (0x00080104, "LO", code.meaning))
+    return b"".join(EXPLICIT_LITTLE.text(*element) for element in elements)
+
+
+def set_sequence(dataset: Dataset, keyword: str, items: Iterable[bytes]) -> None:
+    """Put a sequence of encoded items into a data set, which is written as it is: thousands of items cost nothing."""
+    tag = Tag(tag_for_keyword(keyword))
+    value = EXPLICIT_LITTLE.sequence(tag, items)[_SEQUENCE_HEADER_BYTES:]
+    dataset[tag] = RawDataElement(tag, "SQ", len(value), value, 0, False, True)
+
+
+def items_of(dataset: Dataset, keyword: str) -> list[bytes]:
+    """Return the items of a sequence, encoded."""
+    return [_encoded(item, dataset.original_character_set) for item in dataset.get(keyword) or ()]
 
 
 def note_lossy_compression(dataset: Dataset, image: Image) -> None:
@@ -170,7 +222,7 @@ def _method(syntax: TransferSyntax) -> str:
 
 def _derive(task: Task, number: int, dataset: Dataset, derivation: Derivation, series_instance_uid: str) -> None:
     """Make another instance in another series of it, which says how it was made and by whom."""
-    contributors = [*(dataset.get("ContributingEquipmentSequence") or ()), _acquisition_equipment(dataset)]
+    contributors = [*items_of(dataset, "ContributingEquipmentSequence"), _acquisition_equipment(dataset)]
     for keyword in (*_INVALID_NOW, *_OF_OTHER_EQUIPMENT):
         if keyword in dataset:
             del dataset[keyword]
@@ -181,11 +233,10 @@ def _derive(task: Task, number: int, dataset: Dataset, derivation: Derivation, s
     if "InstanceNumber" not in dataset:
         dataset.InstanceNumber = number
     _describe(dataset, derivation)
-    dataset.ContributingEquipmentSequence = [*contributors, _processing_equipment(task)]
+    set_sequence(dataset, "ContributingEquipmentSequence", [*contributors, _processing_equipment(task)])
     _equip(dataset)
     if task.moment:
         date, time = task.moment[:8], task.moment[8:]
-        dataset.SeriesDate, dataset.SeriesTime = date, time
         dataset.InstanceCreationDate, dataset.InstanceCreationTime = date, time
     dataset.InstanceCreatorUID = IMPLEMENTATION_CLASS_UID
 
@@ -195,9 +246,9 @@ def _describe(dataset: Dataset, derivation: Derivation) -> None:
     dataset.ImageType = ["DERIVED", *image_type]
     before = text_of(dataset, "DerivationDescription")
     dataset.DerivationDescription = "; ".join(filter(None, (before, derivation.description)))[-_SHORT_TEXT_MAX:]
-    codes = [*(dataset.get("DerivationCodeSequence") or ()), *map(code_item, derivation.codes)]
+    codes = [*items_of(dataset, "DerivationCodeSequence"), *map(code_item, derivation.codes)]
     if codes:
-        dataset.DerivationCodeSequence = codes
+        set_sequence(dataset, "DerivationCodeSequence", codes)
 
 
 def _equip(dataset: Dataset) -> None:
@@ -208,30 +259,47 @@ def _equip(dataset: Dataset) -> None:
         dataset.DeviceSerialNumber = __version__  # PS3.3 C.7.5.2: Type 1, and software has none
 
 
-def _acquisition_equipment(dataset: Dataset) -> Dataset:
+def _acquisition_equipment(dataset: Dataset) -> bytes:
     """Return what General Equipment says of who made the source, as it is encoded."""
-    item = Dataset()
-    for keyword in _EQUIPMENT:
-        if keyword in dataset:
-            tag = tag_for_keyword(keyword)
-            item[tag] = deepcopy(dataset.get_item(tag))
-    if "Manufacturer" not in item:
-        item.Manufacturer = ""
-    made_here = text_of(item, "Manufacturer") == MANUFACTURER
-    item.PurposeOfReferenceCodeSequence = [code_item(PROCESSING_EQUIPMENT if made_here else ACQUISITION_EQUIPMENT)]
-    return item
+    elements = []
+    for tag in _EQUIPMENT:
+        if tag in dataset:
+            element = dataset.get_item(tag)
+            if not isinstance(element, RawDataElement) or element.VR is None:
+                element = dataset[tag]
+            elements.append((tag, element.VR, _encoded_value(element, dataset.original_character_set)))
+    if not any(tag == _MANUFACTURER for tag, _, _ in elements):
+        elements.insert(0, (_MANUFACTURER, "LO", b""))
+    made_here = dict((tag, value) for tag, _, value in elements)[_MANUFACTURER].strip() == MANUFACTURER.encode()
+    purpose = PROCESSING_EQUIPMENT if made_here else ACQUISITION_EQUIPMENT
+    item = b"".join(EXPLICIT_LITTLE.element(*element) for element in sorted(elements))
+    return item + EXPLICIT_LITTLE.sequence(0x0040A170, [code_item(purpose)])
 
 
-def _processing_equipment(task: Task) -> Dataset:
-    item = Dataset()
-    item.PurposeOfReferenceCodeSequence = [code_item(PROCESSING_EQUIPMENT)]
-    item.Manufacturer, item.ManufacturerModelName = MANUFACTURER, MANUFACTURER
-    item.SoftwareVersions = [__version__, f"{task.kind.name} {task.kind.version}"]
+def _processing_equipment(task: Task) -> bytes:
     parameters = json.dumps(task.parameters, separators=(",", ":"))
-    item.ContributionDescription = f"{task.kind.name} {parameters}"[:_SHORT_TEXT_MAX]
+    software = f"{__version__}\\{task.kind.name} {task.kind.version}"
+    encode = EXPLICIT_LITTLE
+    item = encode.text(_MANUFACTURER, "LO", MANUFACTURER) + encode.text(0x00081090, "LO", MANUFACTURER)
+    item += encode.text(0x00181020, "LO", software)
     if task.moment:
-        item.ContributionDateTime = task.moment
-    return item
+        item += encode.text(0x0018A002, "DT", task.moment)
+    item += encode.text(0x0018A003, "ST", f"{task.kind.name} {parameters}"[:_SHORT_TEXT_MAX])
+    return item + encode.sequence(0x0040A170, [code_item(PROCESSING_EQUIPMENT)])
+
+
+def _encoded(item: Dataset, codecs: str | list[str]) -> bytes:
+    file = DicomBytesIO()
+    file.is_implicit_VR, file.is_little_endian = False, True
+    write_dataset(file, item, codecs)
+    return file.getvalue()
+
+
+def _encoded_value(element: RawDataElement | DataElement, codecs: str | list[str]) -> bytes:
+    if isinstance(element, RawDataElement):
+        return element.value or b""
+    whole = write_element(element, EXPLICIT_LITTLE, [codecs] if isinstance(codecs, str) else codecs)
+    return whole[_SHORT_HEADER_BYTES:]
 
 
 def _series_number(dataset: Dataset) -> int:
@@ -258,13 +326,11 @@ def _reference_frames(dataset: Dataset, source: Source, frame_count: int, deriva
         del shared["DerivationImageSequence"]
     groups = dataset.PerFrameFunctionalGroupsSequence
     for frame_number, group in enumerate(groups[:frame_count], 1):
-        item = reference(source, SOURCE_IMAGE, keeps_grid=True)
-        item.ReferencedFrameNumber = frame_number
-        derivation_image = Dataset()
-        derivation_image.DerivationDescription = derivation.description
-        derivation_image.DerivationCodeSequence = [*map(code_item, derivation.codes)]
-        derivation_image.SourceImageSequence = [item]
-        group.DerivationImageSequence = [derivation_image]
+        source_image = reference(source, SOURCE_IMAGE, keeps_grid=True, frame_number=frame_number)
+        derivation_image = EXPLICIT_LITTLE.text(0x00082111, "ST", derivation.description)
+        derivation_image += EXPLICIT_LITTLE.sequence(0x00082112, [source_image])
+        derivation_image += EXPLICIT_LITTLE.sequence(0x00089215, map(code_item, derivation.codes))
+        set_sequence(group, "DerivationImageSequence", [derivation_image])
     for frame_type in _frame_types([shared, *groups]):
         frame_type.FrameType = ["DERIVED", *(texts_of(frame_type, "FrameType")[1:] or ["PRIMARY"])]
 

@@ -99,6 +99,44 @@ def ct_series(volume: np.ndarray, spacing_mm: float = 1.0, **others) -> list[Dat
     ]
 
 
+def mr_slice(pixels: np.ndarray, number: int = 1, z: float = 0.0, **others) -> Dataset:
+    """Return an MR slice."""
+    one = place(common(MR, "MR", number), others.pop("position", (-10.0, -20.0, z)), others.pop("orientation", AXIAL))
+    one.ImageType = ["ORIGINAL", "PRIMARY", "M"]
+    one.ScanningSequence, one.SequenceVariant, one.ScanOptions, one.MRAcquisitionType = "SE", "NONE", "", "3D"
+    one.RepetitionTime, one.EchoTime, one.EchoTrainLength = "500", "15", 1
+    one.PatientPosition, one.WindowCenter, one.WindowWidth = "HFS", _text(200 + number), "400"
+    return changed(with_pixels(one, pixels, 12), others)
+
+
+def pet_slice(pixels: np.ndarray, number: int = 1, z: float = 0.0, slope: float = 1.0, **others) -> Dataset:
+    """Return a PET slice; each has a slope of its own, as scanners write them."""
+    one = place(common(PT, "PT", number), (-10.0, -20.0, z), AXIAL, (4.0, 4.0), 4.0)
+    one.ImageType, one.SeriesDate, one.SeriesTime = ["ORIGINAL", "PRIMARY"], "20260102", "030500"
+    one.Units, one.CountsSource, one.SeriesType, one.NumberOfSlices = "BQML", "EMISSION", ["WHOLE BODY", "IMAGE"], 5
+    one.CorrectedImage, one.DecayCorrection, one.CollimatorType = ["DECY", "ATTN"], "START", "NONE"
+    one.RescaleSlope, one.RescaleIntercept, one.FrameReferenceTime = _text(slope), "0", _text(1000 * number)
+    one.ActualFrameDuration, one.DecayFactor, one.ImageIndex = 180000, _text(1 + number / 100), number
+    one.AcquisitionTime, one.PatientWeight, one.PatientSize = f"0305{number:02d}", "80", "1.8"
+    isotope = Dataset()
+    isotope.RadionuclideCodeSequence = [_code("21613005", "SCT", "^18^Fluorine")]
+    isotope.RadionuclideTotalDose, isotope.RadionuclideHalfLife = "350000000", "6586.2"
+    isotope.RadiopharmaceuticalStartTime, isotope.Radiopharmaceutical = "020500", "FDG"
+    one.RadiopharmaceuticalInformationSequence = [isotope]
+    one.PatientOrientationCodeSequence = [_code("102538003", "SCT", "recumbent")]
+    one.PatientOrientationCodeSequence[0].PatientOrientationModifierCodeSequence = [
+        _code("40199007", "SCT", "supine")
+    ]
+    one.PatientGantryRelationshipCodeSequence = [_code("102540008", "SCT", "headfirst")]
+    return changed(with_pixels(one, pixels), others)
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
+    return code
+
+
 def changed(one: Dataset, values: dict) -> Dataset:
     """Set elements by keyword; None takes one away."""
     for keyword, value in values.items():

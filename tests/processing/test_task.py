@@ -90,7 +90,7 @@ def test_provenance(process: Process):
     assert made.OriginalAttributesSequence == source.OriginalAttributesSequence
     assert str(made.PatientName) == "Müller^Jörg" and made.StudyDescription == "Abdömen"
     assert "SmallestImagePixelValue" not in made
-    assert made.SeriesDate == made.InstanceCreationDate == "20260203" and made.SeriesTime == "040506"
+    assert made.InstanceCreationDate == "20260203" and made.InstanceCreationTime == "040506"
     acquired, processed = made.ContributingEquipmentSequence
     assert acquired.PurposeOfReferenceCodeSequence[0].CodeValue == "109101"
     assert (acquired.Manufacturer, acquired.DeviceSerialNumber) == ("Ünique Scanners", "12345")

@@ -91,6 +91,31 @@ TYPES: tuple[ProcessingType, ...] = (
         is_partial=True,
         function="medserver.processing.types.denoise:denoise",
     ),
+    ProcessingType(
+        name="reformat",
+        meaning="Multiplanar reformatting",
+        version="1",
+        parameters=(
+            Parameter(
+                "plane", "Plane", "choice", default="coronal", choices=("axial", "coronal", "sagittal", "oblique"),
+            ),
+            Parameter(
+                "directions", "Cosines of rows, then columns, of oblique planes", "number", count=6,
+                minimum=-1, maximum=1,
+            ),
+            Parameter("interval", "Distance of planes; else of pixels", "number", "mm", None, 0.05, 500),
+            Parameter("thickness", "Thickness of slabs; else thin planes", "number", "mm", None, 0.05, 500),
+            Parameter("projection", "Projection of slabs", "choice", default="mean", choices=("mean", "max", "min")),
+            Parameter("pixel_spacing", "Distance of pixels; else the source's", "number", "mm", None, 0.05, 50),
+            Parameter("interpolation", "Interpolation", "choice", default="linear", choices=("linear", "nearest")),
+            Parameter("window", "Window Center and Width, else of the source", "number", count=2),
+        ),
+        scope="series",
+        modalities=("CT", "MR", "PT"),
+        makes="a series of planes through the volume, of the same SOP Class, in the same Frame of Reference",
+        is_partial=True,
+        function="medserver.processing.types.reformat:reformat",
+    ),
 )  # fmt: skip
 """By name."""
 

@@ -6,7 +6,6 @@ units stay right. What is padding (PS3.3 C.7.5.1.1.2) stays, and nothing of it f
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 
@@ -154,6 +153,4 @@ def _rounded(values: np.ndarray, image: Image) -> np.ndarray:
     if values.dtype == image.dtype:
         return values
     low, high = image.limits
-    if not math.isfinite(float(values.sum())):
-        values = np.nan_to_num(values)
-    return np.clip(np.rint(values), low, high).astype(image.dtype)
+    return np.clip(np.rint(values, out=values), low, high, out=values).astype(image.dtype)
