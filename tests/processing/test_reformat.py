@@ -256,6 +256,8 @@ def test_other_objects_are_refused(process: Process):
 
 MEASURE = """
 import sys, json
+from medserver.processing.task import perform
+
 made = perform("reformat", sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), "2.25.1")
 with open("/proc/self/status") as status:
     peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
