@@ -141,6 +141,17 @@ def test_colours_of_sixteen_bits() -> None:
     assert render(dataset, 0, Rendering(bits=16)).pixels[0, 0].tolist() == [0, 0x8080, 0xFFFF]
 
 
+def test_colours_of_other_bits() -> None:
+    assert render(image(np.array([[[0, 2**31, 2**32 - 1]]], "u4"), "RGB")).pixels[0, 0].tolist() == [0, 128, 255]
+    twelve = image(np.array([[[0, 2048, 4095]]], "u2"), "RGB", BitsStored=12)
+    assert render(twelve).pixels[0, 0].tolist() == [0, 128, 255]
+    gray = image(np.array([[[2000, 2048, 2048]]], "u2"), "YBR_FULL", BitsStored=12)
+    assert render(gray).pixels[0, 0].tolist() == [125, 125, 125]
+    signed = image(np.array([[[0, 1, 2]]], "u1"), "RGB", PixelRepresentation=1)
+    with pytest.raises(CannotRender, match="signed"):
+        render(signed)
+
+
 def test_inverted_colours() -> None:
     dataset = image(np.array([[[0, 10, 255]]], "u1"), "RGB")
     assert render(dataset, 0, Rendering(is_inverted=True)).pixels[0, 0].tolist() == [255, 245, 0]
