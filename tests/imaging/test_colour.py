@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
@@ -48,6 +50,22 @@ def test_a_palette_of_words() -> None:
 def test_a_palette_of_bytes_that_have_a_word_each() -> None:
     assert reds(with_palette(indices(0, 1, 2), [3, 0, 8], np.array([5, 6, 7], "<u2").tobytes())) == [5, 6, 7]
     assert reds(with_palette(indices(0, 1, 2), [3, 0, 8], np.array([5, 6, 7], ">u2").tobytes())) == [5, 6, 7]
+
+
+def test_palettes_that_lie() -> None:
+    dataset = with_palette(indices(0, 1), [2, 0, 8], b"\x05\x06")
+    for keyword, vr, value, complaint in (
+        ("RedPaletteColorLookupTableDescriptor", "US", [1, 0, 8], "not of one length"),
+        ("RedPaletteColorLookupTableDescriptor", "US", [2, 1, 8], "not of one length"),
+        ("RedPaletteColorLookupTableDescriptor", "US", [2, 0, 12], "12 bits"),
+        ("RedPaletteColorLookupTableDescriptor", "US", [0, 0, 8], "2 of 65536 entries"),
+        ("GreenPaletteColorLookupTableData", "OW", b"", "0 of 2 entries"),
+        ("SegmentedBluePaletteColorLookupTableData", "OW", b"\x00\x09\x01\x01", "cut off"),
+    ):
+        lying = copy.deepcopy(dataset)
+        lying.add_new(keyword, vr, value)
+        with pytest.raises(CannotRender, match=complaint):
+            render(lying)
 
 
 def test_a_palette_of_signed_values() -> None:

@@ -274,8 +274,13 @@ def test_a_curve_goes_through_its_points() -> None:
     points = [(0.0, 0.0), (10.0, 5.0), (20.0, -5.0), (30.0, 0.0)]
     curve = interpolated(points)
     assert set(points) <= set(curve) and len(curve) == 49
-    closed = interpolated([*points, points[0]])
-    assert closed[0] == closed[-1]
+    assert curve[8] == pytest.approx((4.375, 2.8125 + 0.3125))  # (-p + 9 q + 9 r - s) / 16, and p is q at an end
+
+
+def test_a_closed_curve_has_no_corner() -> None:
+    curve = interpolated([(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0), (0.0, 0.0)])
+    middles = [curve[index] for index in (8, 24, 40, 56)]
+    assert middles == [(5.0, -1.25), (11.25, 5.0), (5.0, 11.25), (-1.25, 5.0)]
 
 
 def text_object(value: str, **attributes: object) -> Dataset:
