@@ -146,6 +146,15 @@ def test_an_area_that_is_huge_or_none_is_refused() -> None:
     one = state(BLANK, DisplayedAreaSelectionSequence=[item(PresentationSizeMode="SCALE TO FIT")])
     with pytest.raises(CannotRender, match="corners"):
         pixels(BLANK, one)
+    tiled = image(np.zeros((60, 80), "u1"), TotalPixelMatrixColumns=800, TotalPixelMatrixRows=600)
+    for dataset, is_refused in ((BLANK, False), (tiled, True)):
+        one = state(dataset)
+        one.DisplayedAreaSelectionSequence[0].PixelOriginInterpretation = "VOLUME"
+        if is_refused:
+            with pytest.raises(CannotRender, match="Total Pixel Matrix"):
+                pixels(dataset, one)
+        else:
+            assert pixels(dataset, one).shape == (60, 80)
     with pytest.raises(CannotRender, match="no right angle"):
         pixels(BLANK, state(BLANK, ImageRotation=45))
 
@@ -329,6 +338,7 @@ def test_a_text_with_an_anchor() -> None:
         (annotated(graphic("POLYLINE", 1, 1, 2)), "3 numbers"),
         (annotated(graphic("POINT")), "POINT has 0 points"),
         (annotated(graphic("POINT", float("nan"), 1)), "not a number"),
+        (annotated(graphic("POINT", 1, 1, units="MATRIX")), "Graphic Annotation Units is 'MATRIX'"),
         (annotated(texts=(text_object("x"),)), "neither"),
         (state(BLANK, PresentationLUTShape="CURVED"), "Presentation LUT Shape is 'CURVED'"),
         (state(BLANK, PresentationLUTSequence=[lut(0, [1], 10, count=256)]), "1 of 256 entries"),

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from medserver.errors import CannotRender
 from medserver.imaging.graphics.shapes import Point, ellipse, interpolated
 from medserver.imaging.graphics.text import coverage_of_text, font_size, printable_lines, text_size
-from medserver.imaging.values import items, numbers, text
+from medserver.imaging.values import items, name_of, numbers, text
 from medserver.imaging.view import View
 
 POINTS_MAX = 100_000
@@ -119,7 +119,10 @@ class _Drawing:
         if len(values) % 2 or len(values) > 2 * POINTS_MAX:
             raise CannotRender(f"a graphic has {len(values)} numbers for its points")
         pairs = list(zip(values[::2], values[1::2], strict=True))
-        if text(item, units_key) == "DISPLAY":
+        units = text(item, units_key)
+        if units not in ("PIXEL", "DISPLAY", ""):
+            raise CannotRender(f"{name_of(units_key)} is {units[:20]!r}, which is not followed")
+        if units == "DISPLAY":
             shown = [(column * self._view.columns, row * self._view.rows) for column, row in pairs]
         else:
             shown = [self._view.position(column, row) for column, row in pairs]
