@@ -5,7 +5,7 @@ equal; one that is not calibrated takes them as its driving levels.
 
 References
 ----------
-PS3.14 7, PS3.14 B.2
+PS3.14 7, PS3.14 D.2.2, PS3.14 7.3
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def luminances(count: int, least: float, greatest: float) -> np.ndarray:
 
 
 def densities(count: int, density_min: float, density_max: float, illumination: float, ambient: float) -> np.ndarray:
-    """Return the optical density of each P-value of a film or paper (PS3.14 B.2).
+    """Return the optical density of each P-value of a film (PS3.14 D.2.2) or paper (PS3.14 7.3).
 
     Parameters
     ----------

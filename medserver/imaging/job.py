@@ -76,6 +76,6 @@ def encoded(picture: Image, name: str, quality: int = 90) -> bytes:
     if picture.bits == 16 and (picture.is_colour or name == "jpeg"):
         raise CannotRender(f"16 bits of {'colour' if picture.is_colour else 'gray'} are not written as {name}")
     file = io.BytesIO()
-    options = {"quality": quality} if name == "jpeg" else {}
+    options = {"quality": quality, "subsampling": 0} if name == "jpeg" else {}  # text over colours stays readable
     Pillow.fromarray(picture.pixels).save(file, _FORMATS[name], **options)
     return file.getvalue()

@@ -16,7 +16,6 @@ from medserver.imaging.values import items, numbers, text
 FOLLOWED = (
     "1.2.840.10008.5.1.4.1.1.11.1",  # Grayscale Softcopy Presentation State
     "1.2.840.10008.5.1.4.1.1.11.2",  # Color: the same without gray values
-    "1.2.840.10008.5.1.4.1.1.11.5",  # XA/XRF Grayscale
     "",
 )
 """The SOP classes whose transformations are those of PS3.4 N.2.1; others map values to colours, or blend images."""

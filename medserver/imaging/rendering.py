@@ -7,6 +7,9 @@ PS3.4 N.2
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from pydicom.dataset import Dataset
 
@@ -17,14 +20,14 @@ from medserver.imaging.extra import need_pillow
 from medserver.imaging.functional_groups import functional_group
 from medserver.imaging.graphics.layers import WHITE, Layer, draw, layers_of
 from medserver.imaging.graphics.orientation import edges_of
-from medserver.imaging.graphics.overlays import activated_masks, overlay_mask
+from medserver.imaging.graphics.overlays import activated_groups, activated_plane, overlay_mask
 from medserver.imaging.graphics.shutters import shutter_gray, shutter_mask
 from medserver.imaging.gray.pipeline import render_grays
 from medserver.imaging.image import Image
 from medserver.imaging.options import Rendering
 from medserver.imaging.pixels import Frame, read_frame
-from medserver.imaging.presentation_states import check_state
-from medserver.imaging.values import items, text
+from medserver.imaging.presentation_states import applicable_items, check_state
+from medserver.imaging.values import text
 from medserver.imaging.view import View, pixel_aspect_ratio, view_of
 
 _GRAY = ("MONOCHROME1", "MONOCHROME2", "")
@@ -69,8 +72,8 @@ def _pixels(dataset: Dataset, frame_index: int, frame: Frame, options: Rendering
     photometric_interpretation = text(dataset, "PhotometricInterpretation")
     if frame.cells.ndim == 3:
         bits_stored = int(frame.high - frame.low + 1).bit_length() - 1
-        if bits_stored > 16 or frame.low < 0:
-            raise CannotRender(f"the samples of the colours have {bits_stored} bits")
+        if frame.low < 0:
+            raise CannotRender("the samples of the colours are signed")
         rgb = to_rgb(frame.cells, photometric_interpretation, bits_stored, options.bits)
         return _reversed(rgb) if options.is_inverted else np.array(rgb)
     if photometric_interpretation == "PALETTE COLOR":
@@ -111,21 +114,37 @@ def _draw_layers(
             draw(shown, _shown_mask(mask, view, options), WHITE)
         return
     layers = layers_of(state)
-    drawn: list[tuple[str, np.ndarray]] = []
-    if options.overlays:
-        masks = activated_masks(state, dataset, frame_index, frame)
-        drawn += [(name, _shown_mask(mask, view, options)) for name, mask in masks]
-    if options.annotations and items(state, "GraphicAnnotationSequence"):
+    drawn: list[tuple[Layer, Callable[[], np.ndarray | None]]] = []
+    for group, name in activated_groups(state) if options.overlays else ():
+        cover = partial(_overlay, dataset, group, frame_index, frame, view, options)
+        drawn.append((layers.get(name, Layer(name)), cover))
+    for item in _annotations(dataset, frame_index, options):
+        from medserver.imaging.graphics.annotations import annotation_coverage  # which needs Pillow
+
+        name = text(item, "GraphicLayer")
+        drawn.append((layers.get(name, Layer(name)), partial(annotation_coverage, item, view)))
+    for layer, cover in sorted(drawn, key=lambda each: each[0].order):
+        coverage = cover()
+        if coverage is not None:
+            draw(shown, coverage, layer.gray)
+
+
+def _overlay(
+    dataset: Dataset, group: int, frame_index: int, frame: Frame, view: View, options: Rendering
+) -> np.ndarray | None:
+    """Return how much of each pixel that is shown an overlay of a presentation state covers."""
+    plane = activated_plane(options.presentation_state, dataset, group, frame_index, frame)
+    return None if plane is None else _shown_mask(plane, view, options)
+
+
+def _annotations(dataset: Dataset, frame_index: int, options: Rendering) -> tuple[Dataset, ...]:
+    """Return the items of the Graphic Annotation Sequence that are for a frame."""
+    if not options.annotations:
+        return ()
+    found = applicable_items(options.presentation_state, "GraphicAnnotationSequence", dataset, frame_index)
+    if found:
         need_pillow("drawing of annotations")
-        from medserver.imaging.graphics.annotations import annotation_masks
-
-        drawn += annotation_masks(state, dataset, frame_index, view)
-    for layer, coverage in sorted(((layers.get(name, Layer(name)), mask) for name, mask in drawn), key=_order):
-        draw(shown, coverage, layer.gray)
-
-
-def _order(drawn: tuple[Layer, np.ndarray]) -> int:
-    return drawn[0].order
+    return found
 
 
 def _shown_mask(mask: np.ndarray, view: View, options: Rendering) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 References
 ----------
-PS3.3 C.10.4, PS3.3 C.10.6, PS3.3 C.7.6.3.1.7, PS3.4 N.2.6
+PS3.3 C.10.4, PS3.3 C.10.6, PS3.3 C.7.6.3.1.7, PS3.4 N.2.3.3
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from medserver.imaging.extra import need_pillow
 from medserver.imaging.functional_groups import functional_group
 from medserver.imaging.options import Interpolation, Rendering
 from medserver.imaging.presentation_states import applicable_items
-from medserver.imaging.values import integer, number, numbers, text
+from medserver.imaging.values import integer, number, numbers, text, value_of
 
 PIXELS_MAX = 1 << 29
 LENGTH_MAX = 65535
@@ -133,6 +133,9 @@ def view_of(dataset: Dataset, frame_index: int, shape: tuple[int, ...], options:
         is_flipped = text(state, "ImageHorizontalFlip") == "Y"
         shown = next(iter(applicable_items(state, "DisplayedAreaSelectionSequence", dataset, frame_index)), None)
         if shown is not None:
+            is_tiled = value_of(dataset, "TotalPixelMatrixColumns") is not None  # highdicom says VOLUME of all images
+            if is_tiled and text(shown, "PixelOriginInterpretation") == "VOLUME":
+                raise CannotRender("a Displayed Area of the Total Pixel Matrix is not followed")
             area = _displayed_area(shown)
             aspect = _ratio(shown, ("PresentationPixelSpacing", "PresentationPixelAspectRatio"))
             if text(shown, "PresentationSizeMode") == "MAGNIFY":

@@ -15,6 +15,8 @@ from PIL import Image
 from medserver.imaging import Rendering, Text, Window, render
 from tests.imaging.images import image, item
 from tests.imaging.states import state
+from tests.peers.dcmtk import Dcmtk
+from tests.peers.node import Node
 
 Render = Callable[..., Result]
 
@@ -133,3 +135,26 @@ def test_what_is_no_image_says_why(path: Path, tmp_path: Path, run: Render) -> N
         (tmp_path / "two" / name).write_bytes(path.read_bytes())
     result = run(tmp_path / "two", "-o", tmp_path / "a.png")
     assert result.exit_code == 2 and "has 2 instances" in result.stderr
+
+
+def test_what_is_stored_is_named_by_its_uid(
+    path: Path, tmp_path: Path, make_node: Callable[..., Node], dcmtk: Dcmtk
+) -> None:
+    dataset = pydicom.dcmread(path)
+    one = state(dataset, SoftcopyVOILUTSequence=[item(WindowCenter=0, WindowWidth=900)], ImageRotation=90)
+    one.save_as(tmp_path / "state.dcm", enforce_file_format=True)
+    node = make_node().start()
+    dcmtk.store(node.address, path, tmp_path / "state.dcm").check()
+    for source, more in ((path, ["--state", one.SOPInstanceUID]), (dataset.SOPInstanceUID, ["--state", "state.dcm"])):
+        output = tmp_path / f"{len(more)}.png"
+        arguments = [str(tmp_path / each) if each == "state.dcm" else each for each in more]
+        node.cli("render", str(source), "-o", str(output), "--overwrite", *arguments).check()
+        assert np.array_equal(shown(output), render(dataset, 0, Rendering(presentation_state=one)).pixels)
+    node.cli("render", dataset.SOPInstanceUID, "-o", str(tmp_path / "a.png"), "--state", one.SOPInstanceUID).check()
+    assert shown(tmp_path / "a.png").shape == (60, 40)
+    for uid, message in (
+        (dataset.StudyInstanceUID, "has 2 instances"),
+        ("2.25.99", "there is no study, series or instance"),
+        (one.SOPInstanceUID, "no Pixel Data"),
+    ):
+        assert message in node.cli("render", uid, "-o", str(tmp_path / "b.png")).output

@@ -116,7 +116,12 @@ def by_dcm2pnm(dataset: Dataset, folder: Path, *options: str) -> np.ndarray:
     ndarray, shape (rows, columns) or (rows, columns, 3), uint8
     """
     dataset.save_as(folder / "image.dcm", enforce_file_format=True)
-    run(["dcm2pnm", "--write-raw-pnm", *options, folder / "image.dcm", folder / "image.pnm"]).check()
+    return by_program("dcm2pnm", folder / "image.dcm", folder, *options)
+
+
+def by_program(program: str, path: Path, folder: Path, *options: str) -> np.ndarray:
+    """Return the pixels that a program with the options of dcm2pnm makes of a file."""
+    run([program, "--write-raw-pnm", *options, path, folder / "image.pnm"]).check()
     return read_pnm(folder / "image.pnm")
 
 

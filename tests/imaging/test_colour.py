@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
@@ -48,6 +50,22 @@ def test_a_palette_of_words() -> None:
 def test_a_palette_of_bytes_that_have_a_word_each() -> None:
     assert reds(with_palette(indices(0, 1, 2), [3, 0, 8], np.array([5, 6, 7], "<u2").tobytes())) == [5, 6, 7]
     assert reds(with_palette(indices(0, 1, 2), [3, 0, 8], np.array([5, 6, 7], ">u2").tobytes())) == [5, 6, 7]
+
+
+def test_palettes_that_lie() -> None:
+    dataset = with_palette(indices(0, 1), [2, 0, 8], b"\x05\x06")
+    for keyword, vr, value, complaint in (
+        ("RedPaletteColorLookupTableDescriptor", "US", [1, 0, 8], "not of one length"),
+        ("RedPaletteColorLookupTableDescriptor", "US", [2, 1, 8], "not of one length"),
+        ("RedPaletteColorLookupTableDescriptor", "US", [2, 0, 12], "12 bits"),
+        ("RedPaletteColorLookupTableDescriptor", "US", [0, 0, 8], "2 of 65536 entries"),
+        ("GreenPaletteColorLookupTableData", "OW", b"", "0 of 2 entries"),
+        ("SegmentedBluePaletteColorLookupTableData", "OW", b"\x00\x09\x01\x01", "cut off"),
+    ):
+        lying = copy.deepcopy(dataset)
+        lying.add_new(keyword, vr, value)
+        with pytest.raises(CannotRender, match=complaint):
+            render(lying)
 
 
 def test_a_palette_of_signed_values() -> None:
@@ -139,6 +157,17 @@ def test_colours_of_sixteen_bits() -> None:
     dataset = image(np.array([[[0, 0x8080, 0xFFFF]]], "u2"), "RGB")
     assert render(dataset).pixels[0, 0].tolist() == [0, 128, 255]
     assert render(dataset, 0, Rendering(bits=16)).pixels[0, 0].tolist() == [0, 0x8080, 0xFFFF]
+
+
+def test_colours_of_other_bits() -> None:
+    assert render(image(np.array([[[0, 2**31, 2**32 - 1]]], "u4"), "RGB")).pixels[0, 0].tolist() == [0, 128, 255]
+    twelve = image(np.array([[[0, 2048, 4095]]], "u2"), "RGB", BitsStored=12)
+    assert render(twelve).pixels[0, 0].tolist() == [0, 128, 255]
+    gray = image(np.array([[[2000, 2048, 2048]]], "u2"), "YBR_FULL", BitsStored=12)
+    assert render(gray).pixels[0, 0].tolist() == [125, 125, 125]
+    signed = image(np.array([[[0, 1, 2]]], "u1"), "RGB", PixelRepresentation=1)
+    with pytest.raises(CannotRender, match="signed"):
+        render(signed)
 
 
 def test_inverted_colours() -> None:

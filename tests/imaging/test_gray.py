@@ -109,6 +109,15 @@ def test_eight_bits_without_a_window_are_as_they_are() -> None:
     assert shown(image(np.array([[1, 3]], "u1"), BitsStored=2)) == [85, 255]
 
 
+def test_p_values_are_not_spread() -> None:
+    cells = np.array([[0, 1024, 2048]], "u2")
+    assert shown(image(cells, BitsStored=12)) == [0, 128, 255]
+    assert shown(image(cells, BitsStored=12, PresentationLUTShape="IDENTITY")) == [0, 64, 128]
+    assert shown(image(cells, "MONOCHROME1", BitsStored=12, PresentationLUTShape="INVERSE")) == [255, 191, 127]
+    windowed = image(cells, BitsStored=12, PresentationLUTShape="IDENTITY", WindowCenter=1000, WindowWidth=1)
+    assert shown(windowed) == [0, 255, 255]
+
+
 @pytest.mark.parametrize(
     ("photometric_interpretation", "shape", "is_inverse"),
     [
@@ -194,6 +203,7 @@ def test_values_of_floating_point() -> None:
     dataset.BitsAllocated = 32
     dataset.FloatPixelData = np.array([-0.5, math.nan, 0.5, math.inf], "<f4").tobytes()
     assert shown(dataset) == [0, 0, 255, 0]
+    assert shown(dataset, voi=Window(-1, 0.1, "LINEAR_EXACT"), is_inverted=True) == [0, 0, 0, 0]
     assert shown(dataset, voi=Window(0, 2, "LINEAR_EXACT")) == [64, 0, 191, 0]
     dataset.FloatPixelPaddingValue = -0.5
     assert shown(dataset, voi=Window(0, 2, "LINEAR_EXACT")) == [0, 0, 191, 0]

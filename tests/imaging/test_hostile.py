@@ -31,6 +31,8 @@ RANDOM = np.random.default_rng(3)
         ({"BitsStored": 17, "HighBit": 16}, "do not fit"),
         ({"HighBit": 200}, "do not fit"),
         ({"SamplesPerPixel": 4}, "Samples per Pixel is 4"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "YBR_FULL_422", "Columns": 7}, "odd number of columns"),
+        ({"PhotometricInterpretation": "YBR_FULL_422"}, "Samples per Pixel is 1"),
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "CMYK", "Rows": 1, "Columns": 2}, "CMYK"),
         ({"PhotometricInterpretation": "RGB"}, "one sample per pixel"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "Red Palette Color Lookup Table Descriptor has 0 values"),

@@ -32,6 +32,7 @@ from medserver.imaging import (
     render_picture,
 )
 from medserver.imaging.messages import as_json, from_json
+from medserver.imaging.pictures import _checked
 from tests.imaging.images import add_overlay, image, item
 from tests.imaging.states import state
 from tests.samples import paths
@@ -186,6 +187,22 @@ def test_damaged_data_sets(workers: Workers) -> None:
     for length in (0, 1, 7, 50, len(whole.data_set) - 10):
         with pytest.raises(CannotRender):
             pixels(Stored(whole.transfer_syntax_uid, whole.data_set[:length]), workers)
+
+
+@pytest.mark.parametrize("transfer_syntax_uid", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_what_stands_behind_the_pixels_is_none_of_them(transfer_syntax_uid: str, workers: Workers) -> None:
+    dataset = image(np.zeros((8, 8), "u1"), Rows=9)
+    dataset.DataSetTrailingPadding = bytes(1000)
+    with pytest.raises(CannotRender, match="64 bytes, and frame 1 ends at 72"):
+        pixels(stored(dataset, transfer_syntax_uid), workers)
+    dataset.Rows = 8
+    assert pixels(stored(dataset, transfer_syntax_uid), workers).shape == (8, 8)
+
+
+@pytest.mark.parametrize("answer", [None, [1, 2, 3], [1, 2, 3, "8"], [1, 2, 3, True], {"rows": 1}])
+def test_a_worker_that_was_taken_over_is_not_believed(answer: object) -> None:
+    with pytest.raises(CannotRender, match="no proper answer"):
+        _checked(answer)
 
 
 def test_without_pillow_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

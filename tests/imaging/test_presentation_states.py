@@ -146,6 +146,15 @@ def test_an_area_that_is_huge_or_none_is_refused() -> None:
     one = state(BLANK, DisplayedAreaSelectionSequence=[item(PresentationSizeMode="SCALE TO FIT")])
     with pytest.raises(CannotRender, match="corners"):
         pixels(BLANK, one)
+    tiled = image(np.zeros((60, 80), "u1"), TotalPixelMatrixColumns=800, TotalPixelMatrixRows=600)
+    for dataset, is_refused in ((BLANK, False), (tiled, True)):
+        one = state(dataset)
+        one.DisplayedAreaSelectionSequence[0].PixelOriginInterpretation = "VOLUME"
+        if is_refused:
+            with pytest.raises(CannotRender, match="Total Pixel Matrix"):
+                pixels(dataset, one)
+        else:
+            assert pixels(dataset, one).shape == (60, 80)
     with pytest.raises(CannotRender, match="no right angle"):
         pixels(BLANK, state(BLANK, ImageRotation=45))
 
@@ -274,8 +283,13 @@ def test_a_curve_goes_through_its_points() -> None:
     points = [(0.0, 0.0), (10.0, 5.0), (20.0, -5.0), (30.0, 0.0)]
     curve = interpolated(points)
     assert set(points) <= set(curve) and len(curve) == 49
-    closed = interpolated([*points, points[0]])
-    assert closed[0] == closed[-1]
+    assert curve[8] == pytest.approx((4.375, 2.8125 + 0.3125))  # (-p + 9 q + 9 r - s) / 16, and p is q at an end
+
+
+def test_a_closed_curve_has_no_corner() -> None:
+    curve = interpolated([(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0), (0.0, 0.0)])
+    middles = [curve[index] for index in (8, 24, 40, 56)]
+    assert middles == [(5.0, -1.25), (11.25, 5.0), (5.0, 11.25), (-1.25, 5.0)]
 
 
 def text_object(value: str, **attributes: object) -> Dataset:
@@ -324,6 +338,7 @@ def test_a_text_with_an_anchor() -> None:
         (annotated(graphic("POLYLINE", 1, 1, 2)), "3 numbers"),
         (annotated(graphic("POINT")), "POINT has 0 points"),
         (annotated(graphic("POINT", float("nan"), 1)), "not a number"),
+        (annotated(graphic("POINT", 1, 1, units="MATRIX")), "Graphic Annotation Units is 'MATRIX'"),
         (annotated(texts=(text_object("x"),)), "neither"),
         (state(BLANK, PresentationLUTShape="CURVED"), "Presentation LUT Shape is 'CURVED'"),
         (state(BLANK, PresentationLUTSequence=[lut(0, [1], 10, count=256)]), "1 of 256 entries"),

@@ -118,11 +118,27 @@ def test_markers_and_texts_are_drawn_where_they_belong() -> None:
     shown = render(dataset, 0, Rendering(markers=True)).pixels != 100
     thirds = [[bool(part.any()) for part in np.array_split(row, 3, axis=1)] for row in np.array_split(shown, 3)]
     assert thirds == [[False, True, False], [True, False, True], [False, True, False]]
+    rows, columns = np.nonzero(shown)
+    assert abs(rows.min() - (199 - rows.max())) < 8 and abs(columns.min() - (299 - columns.max())) < 8
+    for half in (shown[:60, 100:200], shown[-60:, 100:200]):  # A and P are in the middle
+        assert abs(np.nonzero(half)[1].mean() - 49.5) < 3
     texts = (Text("top left", ("Doe^Jane", "1")), Text("bottom right", ("W 400",)))
     shown = render(dataset, 0, Rendering(texts=texts)).pixels
     drawn = [[bool(part.any()) for part in np.array_split(row, 2, axis=1)] for row in np.array_split(shown != 100, 2)]
     assert drawn == [[True, False], [False, True]]
     assert shown.min() < 10 and shown.max() > 200  # white with a black rim
+
+
+def test_the_four_corners_are_alike() -> None:
+    dataset = image(np.full((300, 400), 100, "u1"))
+    sizes, margins = set(), {}
+    for corner in ("top left", "top right", "bottom left", "bottom right"):
+        drawn = np.argwhere(render(dataset, 0, Rendering(texts=(Text(corner, ("HIH", "HOH")),))).pixels != 100)
+        (top, left), (bottom, right) = drawn.min(axis=0), drawn.max(axis=0)
+        sizes.add((int(bottom - top), int(right - left)))
+        margins[corner] = int(top if "top" in corner else 299 - bottom), int(left if "left" in corner else 399 - right)
+    assert len(sizes) == 1
+    assert all(1 <= margin <= 10 for pair in margins.values() for margin in pair), margins
 
 
 def test_texts_over_sixteen_bits_and_colours() -> None:

@@ -69,7 +69,7 @@ def _partial(samples: np.ndarray, bits_stored: int) -> np.ndarray:
 
 def _multiplied(samples: np.ndarray, matrix: np.ndarray, offsets: tuple[float, ...], greatest: int) -> np.ndarray:
     """Return the product for each row of pixels: the steps between need much memory."""
-    rgb = np.empty(samples.shape, np.uint8 if greatest <= 0xFF else np.uint16)
+    rgb = np.empty(samples.shape, samples.dtype)
     for row, pixels in enumerate(samples):
         rgb[row] = np.clip(np.rint((pixels - np.array(offsets)) @ matrix.T), 0, greatest)
     return rgb

@@ -8,7 +8,6 @@ PS3.3 C.10.5
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -17,47 +16,38 @@ from pydicom.dataset import Dataset
 from medserver.errors import CannotRender
 from medserver.imaging.graphics.shapes import Point, ellipse, interpolated
 from medserver.imaging.graphics.text import coverage_of_text, font_size, printable_lines, text_size
-from medserver.imaging.presentation_states import applicable_items
-from medserver.imaging.values import items, numbers, text
+from medserver.imaging.values import items, name_of, numbers, text
 from medserver.imaging.view import View
 
 POINTS_MAX = 100_000
 _ALIGN = {"LEFT": "left", "CENTER": "center", "RIGHT": "right"}
 
 
-def annotation_masks(
-    state: Dataset, dataset: Dataset, frame_index: int, view: View
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield what the annotations of a frame cover, each item with its graphic layer.
+def annotation_coverage(item: Dataset, view: View) -> np.ndarray:
+    """Return how much of each pixel that is shown an item of the Graphic Annotation Sequence covers.
 
     Parameters
     ----------
-    state : Dataset
-        A presentation state.
-    dataset : Dataset
-        The image.
-    frame_index : int
-        From 0.
+    item : Dataset
+        The item: graphics and texts of one layer.
     view : View
         How the image is shown: graphics in PIXEL units move with it, those in DISPLAY units lie over it.
 
-    Yields
-    ------
-    tuple of (str, ndarray of shape (rows, columns), uint8)
-        Name of the layer, and how much of each pixel is covered.
+    Returns
+    -------
+    ndarray, shape (rows, columns), uint8
 
     Raises
     ------
     CannotRender
         A graphic contradicts itself.
     """
-    for item in applicable_items(state, "GraphicAnnotationSequence", dataset, frame_index):
-        drawing = _Drawing(view)
-        for each in items(item, "GraphicObjectSequence"):
-            drawing.draw_graphic(each)
-        for each in items(item, "TextObjectSequence"):
-            drawing.draw_text(each)
-        yield text(item, "GraphicLayer"), drawing.coverage
+    drawing = _Drawing(view)
+    for each in items(item, "GraphicObjectSequence"):
+        drawing.draw_graphic(each)
+    for each in items(item, "TextObjectSequence"):
+        drawing.draw_text(each)
+    return drawing.coverage
 
 
 class _Drawing:
@@ -129,7 +119,10 @@ class _Drawing:
         if len(values) % 2 or len(values) > 2 * POINTS_MAX:
             raise CannotRender(f"a graphic has {len(values)} numbers for its points")
         pairs = list(zip(values[::2], values[1::2], strict=True))
-        if text(item, units_key) == "DISPLAY":
+        units = text(item, units_key)
+        if units not in ("PIXEL", "DISPLAY", ""):
+            raise CannotRender(f"{name_of(units_key)} is {units[:20]!r}, which is not followed")
+        if units == "DISPLAY":
             shown = [(column * self._view.columns, row * self._view.rows) for column, row in pairs]
         else:
             shown = [self._view.position(column, row) for column, row in pairs]

@@ -7,8 +7,6 @@ PS3.3 C.9.2, PS3.3 C.9.3, PS3.5 8.1.2
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from pydicom.dataset import Dataset
 
@@ -37,21 +35,22 @@ def overlay_mask(dataset: Dataset, frame_index: int, frame: Frame) -> np.ndarray
     return np.logical_or.reduce(planes) if planes else None
 
 
-def activated_masks(
-    state: Dataset, dataset: Dataset, frame_index: int, frame: Frame
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the overlays that a presentation state shows, each with its graphic layer (PS3.3 C.11.7).
+def activated_groups(state: Dataset) -> tuple[tuple[int, str], ...]:
+    """Return the groups of the overlays that a presentation state shows, each with its graphic layer (PS3.3 C.11.7).
 
-    They are those of the state, else those of the image. The overlay of a bitmap shutter is none of them.
+    The overlay of a bitmap shutter is none of them.
     """
     shutter = integer(state, "ShutterOverlayGroup", 0)
-    for group in GROUPS:
-        layer = text(state, (group, _ACTIVATION_LAYER))
-        if layer and group != shutter:
-            source = state if value_of(state, (group, _DATA)) is not None else dataset
-            plane = overlay_plane(source, group, frame_index, frame)
-            if plane is not None:
-                yield layer, plane
+    found = ((group, text(state, (group, _ACTIVATION_LAYER))) for group in GROUPS if group != shutter)
+    return tuple((group, layer) for group, layer in found if layer)
+
+
+def activated_plane(
+    state: Dataset, dataset: Dataset, group: int, frame_index: int, frame: Frame
+) -> np.ndarray | None:
+    """Return an overlay that a presentation state shows: its own, else that of the image; None if there is none."""
+    source = state if value_of(state, (group, _DATA)) is not None else dataset
+    return overlay_plane(source, group, frame_index, frame)
 
 
 def overlay_plane(dataset: Dataset, group: int, frame_index: int, frame: Frame) -> np.ndarray | None:

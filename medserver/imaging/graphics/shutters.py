@@ -2,7 +2,7 @@
 
 References
 ----------
-PS3.3 C.7.6.11, PS3.3 C.7.6.15, PS3.3 C.7.6.16.2.11
+PS3.3 C.7.6.11, PS3.3 C.7.6.15, PS3.3 C.7.6.16.2
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 References
 ----------
-PS3.3 C.7.6.10, PS3.3 C.11.13
+PS3.3 C.7.6.10, PS3.3 C.11.13, PS3.4 N.2.1.2
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def subtract_mask(state: Dataset, dataset: Dataset, frame_index: int, frame: Fra
 
 
 def _applies(operation: Dataset, frame_index: int) -> bool:
-    """Tell whether an operation is for a frame: its ranges are pairs of first and last number (PS3.3 C.7.6.10.1.2)."""
+    """Tell whether an operation is for a frame: its ranges are pairs of first and last number (PS3.3 C.7.6.10)."""
     ranges = numbers(operation, "ApplicableFrameRange")
     pairs = zip(ranges[::2], ranges[1::2], strict=False)
     return not ranges or any(first <= frame_index + 1 <= last for first, last in pairs)

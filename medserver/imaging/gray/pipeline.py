@@ -21,7 +21,7 @@ from medserver.imaging.functional_groups import functional_group
 from medserver.imaging.gray.mask import subtract_mask
 from medserver.imaging.gray.modality import Stage, modality_stage
 from medserver.imaging.gray.padding import padding_mask
-from medserver.imaging.gray.presentation import inverted, is_inverse, presentation_stage
+from medserver.imaging.gray.presentation import has_p_values, inverted, is_inverse, presentation_stage
 from medserver.imaging.gray.voi import range_stage, stored_stage, window_stage
 from medserver.imaging.options import PixelRange, Rendering, Window
 from medserver.imaging.pixels import Frame
@@ -127,12 +127,12 @@ def _voi(
     if options.presentation_state is not None and options.voi is None:
         item = voi_item(options.presentation_state, dataset, frame_index)
         stage = None if item is None else stored_stage(item, is_signed)
-        return stage or range_stage(*bounds)  # identity (PS3.4 N.2.1.2)
+        return stage or range_stage(*bounds)  # identity (PS3.4 N.2.1.3)
     source = functional_group(dataset, frame_index, "FrameVOILUTSequence")
     stage = stored_stage(source, is_signed, options.voi)
     if stage is not None:
         return stage
-    if frame.is_integer and frame.high - frame.low < 1 << _IDENTITY_BITS:
+    if frame.is_integer and (frame.high - frame.low < 1 << _IDENTITY_BITS or has_p_values(dataset)):
         return range_stage(*bounds)
     return range_stage(*_range_of_pixels(frame, modality, padding))
 

@@ -27,6 +27,16 @@ def is_inverse(dataset: Dataset) -> bool:
     return shape == "INVERSE" if shape in _SHAPES else text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
 
 
+def has_p_values(dataset: Dataset) -> bool:
+    """Tell whether an image says that its values are P-values, where it has no VOI LUT.
+
+    References
+    ----------
+    PS3.3 C.7.6.1
+    """
+    return text(dataset, "PresentationLUTShape") in _SHAPES
+
+
 def presentation_stage(state: Dataset) -> Stage:
     """Return the function that the Presentation LUT of a presentation state is, from 0 to 1 and to that.
 
