@@ -10,6 +10,9 @@ The tree::
     │   │   └── DataSetTooLarge           a data set with more in it than the service reads
     │   ├── DataSetMismatch           the data set is not what the command announced
     │   ├── IdentifierMismatch        the identifier does not fit the information model
+    │   ├── InvalidFrameRequest       frames are asked for in a way that has no meaning
+    │   ├── NoSuchFrames              the instance has none of the frames
+    │   ├── NoFrameTimes              frames are asked for by time, and theirs are not known
     │   ├── InvalidObjectInstance     a SOP Instance UID that breaks PS3.5 9.1
     │   ├── SOPClassNotSupported      a SOP class that is not served here
     │   ├── DuplicateInstance         the instance exists with other content
@@ -35,6 +38,7 @@ The tree::
     ├── NotPart10                     a file is not in the DICOM file format
     ├── TransferSyntaxNotSupported    a transfer syntax that is not known here
     ├── CannotTranscode               pixel data that cannot be brought into another transfer syntax
+    ├── NotMultiFrame                 an object whose frames make no new instance
     └── RemoteError                   a remote AE does not do its part
         ├── UnknownRemote             no such AE in config.ini
         ├── DestinationPaused         nothing is sent to it for a while
@@ -89,6 +93,18 @@ class DataSetMismatch(RequestError):
 
 class IdentifierMismatch(RequestError):
     """The identifier does not match the information model of the SOP class."""
+
+
+class InvalidFrameRequest(RequestError):
+    """None or several Frame Range Keys, or one that breaks its rules (PS3.4 Y.3.2)."""
+
+
+class NoSuchFrames(RequestError):
+    """None of the requested frames is in the SOP Instance."""
+
+
+class NoFrameTimes(RequestError):
+    """Frames are requested by time, and the SOP Instance does not tell their times."""
 
 
 class InvalidObjectInstance(RequestError):
@@ -189,6 +205,10 @@ class TransferSyntaxNotSupported(MedserverError):
 
 class CannotTranscode(MedserverError):
     """Pixel data that cannot be brought into the transfer syntax that was asked for."""
+
+
+class NotMultiFrame(MedserverError):
+    """The object has no frames of which a new SOP Instance of its SOP class could be made."""
 
 
 class RemoteError(MedserverError):

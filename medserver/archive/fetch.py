@@ -115,6 +115,38 @@ def open_object(node: Node, stored: Copy) -> OpenedObject:
     return OpenedObject(used[0], file_meta, stream)
 
 
+def open_parts(node: Node, stored: Copy) -> BinaryIO:
+    """Open a stored object of which only some parts will be read: its first copy that is what was stored.
+
+    What is never read whole cannot be compared while it is read. A copy that has not been verified for long is read
+    once beforehand, as `open_object` does for a larger one.
+
+    Parameters
+    ----------
+    node, stored
+        As for `open_data_set`.
+
+    Returns
+    -------
+    BinaryIO
+        A seekable file that stands at the first byte of the data set, to be closed.
+
+    Raises
+    ------
+    DamagedObject, StoreFailure
+        As for `open_data_set`.
+    """
+    if stored.file_size_bytes <= READ_AT_ONCE_MAX_BYTES:
+        return open_data_set(node, stored)
+
+    def open_trusted(copy: Copy) -> BinaryIO:
+        if not _is_trusted(node, copy):
+            _verify(node, copy)
+        return _open_at(node, copy, 0)[1]
+
+    return Copies(node, stored, certain=True).next(open_trusted)
+
+
 def read_header(node: Node, stored: Copy, *, verified: bool = False) -> Dataset:
     """Read the attributes of a stored object that stand before its pixel data.
 

@@ -19,7 +19,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from medserver.codecs.worker import MESSAGE_SIZE_MAX_BYTES
-from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotSupported
+from medserver.errors import (
+    CannotTranscode,
+    NoFrameTimes,
+    NoSuchFrames,
+    NotMultiFrame,
+    OutOfResources,
+    TransferSyntaxNotSupported,
+)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -28,7 +35,12 @@ WALL_TIME_FACTOR = 5
 
 START_TIME_MAX_S = 60.0
 END_TIME_MAX_S = 2.0
-_ERRORS = {each.__name__: each for each in (CannotTranscode, OutOfResources, TransferSyntaxNotSupported)}
+_ERRORS = {
+    each.__name__: each
+    for each in (
+        CannotTranscode, NoFrameTimes, NoSuchFrames, NotMultiFrame, OutOfResources, TransferSyntaxNotSupported
+    )
+}
 
 
 class Workers:
@@ -82,10 +94,10 @@ class Workers:
         Raises
         ------
         CannotTranscode
-            If the function raised anything but the two below, broke a limit, or its process died.
+            If the function raised anything but those below, broke a limit, or its process died.
         OutOfResources
             If there was no space on the disk, or no process could be started.
-        TransferSyntaxNotSupported
+        TransferSyntaxNotSupported, NotMultiFrame, NoSuchFrames, NoFrameTimes
             If the function raised it.
         """
         name = function if isinstance(function, str) else f"{function.__module__}:{function.__qualname__}"
