@@ -1,4 +1,4 @@
-"""Multi-frame objects of several SOP classes, which dciodvfy has nothing against but what is said beside them."""
+"""Multi-frame objects of several SOP classes, in which dciodvfy finds no error."""
 
 from __future__ import annotations
 
@@ -101,7 +101,9 @@ def dimensions(*pointers: tuple[str, str]) -> dict[str, list[Dataset]]:
 def enhanced_ct(frames: int = 8, rows: int = 6, columns: int = 5, **attributes: object) -> Dataset:
     """Return an Enhanced CT image: one plane a second, 2.5 mm apart; with private attributes for each frame."""
     dataset = image(EnhancedCTImageStorage, pixels_of(frames, rows, columns), **attributes)
-    dataset.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    dataset.ImageType = ["DERIVED", "PRIMARY", "VOLUME", "NONE"]  # the macros of acquisition are for ORIGINAL
+    dataset.PatientPosition = "HFS"
+    del dataset.Laterality
     dataset.update(
         {
             element.tag: element
@@ -141,15 +143,12 @@ def enhanced_ct(frames: int = 8, rows: int = 6, columns: int = 5, **attributes: 
     shared.FrameVOILUTSequence = one(WindowCenter="40", WindowWidth="400")
     shared.PixelValueTransformationSequence = one(RescaleIntercept="-1024", RescaleSlope="1", RescaleType="HU")
     shared.CTImageFrameTypeSequence = one(
-        FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"],
+        FrameType=["DERIVED", "PRIMARY", "VOLUME", "NONE"],
         PixelPresentation="MONOCHROME",
         VolumetricProperties="VOLUME",
         VolumeBasedCalculationTechnique="NONE",
     )
     shared.IrradiationEventIdentificationSequence = one(IrradiationEventUID=uids.new_uid())
-    shared.CTAcquisitionTypeSequence = one(
-        AcquisitionType="SPIRAL", TubeAngle=0.0, ConstantVolumeFlag="NO", FluoroscopyFlag="NO"
-    )
     dataset.SharedFunctionalGroupsSequence = [shared]
     groups = []
     for index in range(frames):
@@ -197,7 +196,17 @@ def cine(frames: int = 10, **attributes: object) -> Dataset:
 def bits(frames: int = 7, rows: int = 3, columns: int = 5, **attributes: object) -> tuple[Dataset, np.ndarray]:
     """Return an image of one bit a pixel, whose frames do not begin at bytes; and its pixels."""
     pixels = pixels_of(frames, rows, columns, "u1") % 2
-    dataset = image(MultiFrameSingleBitSecondaryCaptureImageStorage, pixels, BurnedInAnnotation="NO", **attributes)
+    dataset = image(
+        MultiFrameSingleBitSecondaryCaptureImageStorage,
+        pixels,
+        **{
+            "BurnedInAnnotation": "NO",
+            "ConversionType": "WSD",
+            "FrameIncrementPointer": Tag("PageNumberVector"),
+            "PageNumberVector": list(range(1, frames + 1)),
+            **attributes,
+        },
+    )
     dataset.BitsAllocated = dataset.BitsStored = 1
     dataset.HighBit = 0
     packed = np.packbits(pixels.reshape(-1), bitorder="little").tobytes()
@@ -232,6 +241,13 @@ def angiography(frames: int = 6, **attributes: object) -> Dataset:
         pixels_of(frames, 4, 4, "u1"),
         **{
             "Modality": "XA",
+            "ImageType": ["ORIGINAL", "PRIMARY", "SINGLE PLANE"],
+            "PixelIntensityRelationship": "LIN",
+            "KVP": "80",
+            "RadiationSetting": "GR",
+            "XRayTubeCurrent": 100,
+            "ExposureTime": 10,
+            "Exposure": 1,
             "FrameIncrementPointer": Tag("FrameTimeVector"),
             "FrameTimeVector": ["0", *("100",) * (frames - 1)],
             "FrameDelay": "50",
@@ -257,7 +273,21 @@ def nuclear(**attributes: object) -> Dataset:
         pixels_of(8, 4, 4),
         **{
             "Modality": "NM",
-            "FrameIncrementPointer": [Tag("PhaseVector"), Tag("TimeSliceVector")],
+            "ImageType": ["ORIGINAL", "PRIMARY", "DYNAMIC", "EMISSION"],
+            "PatientOrientationCodeSequence": [],
+            "PatientGantryRelationshipCodeSequence": [],
+            "PixelSpacing": ["1", "1"],
+            "EnergyWindowVector": [1] * 8,
+            "DetectorVector": [1] * 8,
+            "NumberOfEnergyWindows": 1,
+            "NumberOfDetectors": 1,
+            "CountsAccumulated": 1000,
+            "EnergyWindowInformationSequence": [],
+            "RadiopharmaceuticalInformationSequence": [],
+            "DetectorInformationSequence": [],
+            "FrameIncrementPointer": [
+                Tag(f"{name}Vector") for name in ("EnergyWindow", "Detector", "Phase", "TimeSlice")
+            ],
             "PhaseVector": phases,
             "TimeSliceVector": [1, 2, 3, 4, 5, 1, 2, 3],
             "NumberOfPhases": 2,
@@ -288,12 +318,47 @@ def slide(**attributes: object) -> Dataset:
             ),
             "ImageOrientationSlide": ["0", "-1", "0", "-1", "0", "0"],
             "NumberOfOpticalPaths": 1,
-            "OpticalPathSequence": one(OpticalPathIdentifier="1"),
+            "OpticalPathSequence": one(
+                OpticalPathIdentifier="1",
+                IlluminationTypeCodeSequence=[code("111744", "DCM", "Brightfield illumination")],
+                IlluminationColorCodeSequence=[code("414298005", "SCT", "Full Spectrum")],
+            ),
+            "ImageType": ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"],
+            "ManufacturerModelName": "Scanner",
+            "DeviceSerialNumber": "1",
+            "SoftwareVersions": "1",
+            "AcquisitionContextSequence": [],
+            "ContainerIdentifier": "C1",
+            "IssuerOfTheContainerIdentifierSequence": [],
+            "ContainerTypeCodeSequence": [],
+            "SpecimenDescriptionSequence": one(
+                SpecimenIdentifier="S1",
+                SpecimenUID=uids.new_uid(),
+                IssuerOfTheSpecimenIdentifierSequence=[],
+                SpecimenPreparationSequence=[],
+            ),
+            "PresentationLUTShape": "IDENTITY",
+            "RescaleSlope": "1",
+            "RescaleIntercept": "0",
+            "VolumetricProperties": "VOLUME",
+            "SpecimenLabelInImage": "NO",
+            "BurnedInAnnotation": "NO",
+            "FocusMethod": "AUTO",
+            "ExtendedDepthOfField": "NO",
+            "FrameOfReferenceUID": uids.new_uid(),
+            "PositionReferenceIndicator": "SLIDE_CORNER",
+            "ImagedVolumeWidth": 1.0,
+            "ImagedVolumeHeight": 1.0,
+            "ImagedVolumeDepth": 1.0,
             **attributes,
         },
     )
     shared = Dataset()
     shared.PixelMeasuresSequence = one(SliceThickness="0.01", PixelSpacing=["0.002", "0.001"])
+    shared.WholeSlideMicroscopyImageFrameTypeSequence = one(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"])
+    if dataset.NumberOfOpticalPaths == 1:
+        shared.OpticalPathIdentificationSequence = one(OpticalPathIdentifier="1")
+    del dataset.Laterality
     dataset.SharedFunctionalGroupsSequence = [shared]
     return dataset
 

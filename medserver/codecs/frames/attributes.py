@@ -25,13 +25,13 @@ VECTORS = (
     "PageNumberVector", "FrameLabelVector", "FramePrimaryAngleVector", "FrameSecondaryAngleVector",
     "SliceLocationVector", "DisplayWindowLabelVector",
 )  # fmt: skip
-"""One value for each frame: those of the chosen ones are kept. So are those of what Frame Increment Pointer names."""
+"""One value for each frame: those of the chosen ones are kept, also of what else Frame Increment Pointer names."""
 
 FRAME_NUMBERS = (
     # PS3.3 C.7.6.9, C.7.6.6, C.8.4.8
     "RepresentativeFrameNumber", "RWavePointer",
 )  # fmt: skip
-"""Numbers of frames: renumbered; those of frames that are not there are left out, and so is an attribute without any."""
+"""One value for each frame: those of the chosen ones are kept, also of what else Frame Increment Pointer has."""
 
 FRAMES_OF_INTEREST = ("FrameNumbersOfInterest", "FrameOfInterestDescription", "FrameOfInterestType")
 """Numbers of frames, with what is said of each (PS3.3 C.7.6.9)."""
@@ -50,6 +50,7 @@ ITEMS_OF_FRAMES = {
 }
 """Sequence -> the numbers of the frames that an item is about: those without any are left out."""
 
+_ELSEWHERE = ("FrameTime", "FrameTimeVector", "GridFrameOffsetVector")  # in `cine` and `nuclear`
 _TYPE_2 = "AcquisitionContextSequence"  # in which there need be no item
 
 CONCATENATION = (
@@ -67,6 +68,9 @@ LEFT_OUT = (
     "DigitalSignaturesSequence", "MACParametersSequence", "DataSetTrailingPadding",
 )  # fmt: skip
 """What would not be true of the new instance."""
+
+SECONDARY_CAPTURES = frozenset(f"1.2.840.10008.5.1.4.1.1.7.{number}" for number in range(1, 5))
+"""Of a single frame they have no Frame Increment Pointer (PS3.3 C.8.6.3), and nothing that it would name."""
 
 NO_NEW_INSTANCE = {
     "SelectedFrameFunctionalGroupsSequence": "functional groups of selected frames",
@@ -97,6 +101,8 @@ def reduce(dataset: Dataset, chosen: Chosen) -> None:
     for tag in _other_vectors(dataset):
         if len(values_of(dataset, tag)) > 1:
             _pick(dataset, tag, chosen)
+    if chosen.count == 1 and dataset.get("SOPClassUID") in SECONDARY_CAPTURES:
+        drop(dataset, "FrameIncrementPointer", "FrameTime", "FrameTimeVector", *VECTORS)
     for keyword in FRAME_NUMBERS:
         if keyword in dataset:
             put(dataset, keyword, chosen.renumbered(map(int, values_of(dataset, keyword))))
@@ -126,9 +132,9 @@ def drop(dataset: Dataset, *keywords: str | int) -> None:
 
 
 def reduce_items(dataset: Dataset, keyword: str, numbers: str, chosen: Chosen) -> None:
-    """Renumber the frames of the items of a sequence; those of none of the chosen frames go, and an empty one.
+    """Renumber the frames of the items of a sequence; those of none of the chosen frames go.
 
-    An item that names no frame is about all of them.
+    An item that names no frame is about all of them. Without any item the sequence goes, unless it may be empty.
     """
     if keyword not in dataset:
         return
@@ -154,7 +160,7 @@ def text_of(number: float) -> str:
 
 def _other_vectors(dataset: Dataset) -> Iterator[int]:
     """Yield what Frame Increment Pointer names and no other function knows."""
-    known = {tag_for_keyword(keyword) for keyword in (*VECTORS, "FrameTime", "FrameTimeVector", "GridFrameOffsetVector")}
+    known = {tag_for_keyword(keyword) for keyword in (*VECTORS, *_ELSEWHERE)}
     for tag in pointers(dataset):
         if tag not in known and tag in dataset and dataset[tag].VR != "SQ":
             yield tag

@@ -35,7 +35,7 @@ from medserver.region import open_region
 PURPOSE = ("109105", "DCM", "Frame Extracting Equipment")
 """PS3.4 Y.3.3, PS3.16 CID 7005."""
 
-BUFFER_SIZE_BYTES = 8 * 1024
+BUFFER_SIZE_BYTES = 1024
 """Between two fragments, which are passed over, a header is read: more would be read in vain."""
 
 _NOT_BY_FRAME = ("1.2.840.10008.1.2.4.92", "1.2.840.10008.1.2.4.93")
@@ -206,6 +206,7 @@ def _reduce(dataset: Dataset, layout: Layout, chosen: Chosen) -> dict[int, Itera
     nuclear.reduce_offsets(dataset, chosen)
     attributes.reduce(dataset, chosen)
     nuclear.reduce_counts(dataset, chosen)
+    nuclear.reduce_numbers(dataset)
     masks.reduce(dataset, chosen)
     attributes.drop(dataset, *attributes.LEFT_OUT)
     return elements

@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 
 from medserver.codecs.frames.attributes import put, text_of
 from medserver.codecs.frames.chosen import Chosen
-from medserver.codecs.frames.times import numbers_of, values_of
+from medserver.codecs.frames.times import number_of, numbers_of, values_of
 from medserver.errors import CannotTranscode
 
 _COUNTS = (
@@ -14,11 +14,21 @@ _COUNTS = (
     ("PhaseInformationSequence", "NumberOfFramesInPhase", "PhaseVector", "TimeSliceVector"),
     ("RotationInformationSequence", "NumberOfFramesInRotation", "RotationVector", "AngularViewVector"),
 )
+_NUMBERS = (
+    # the vector, how many of them there are, and the sequence that describes each, if there is one
+    ("EnergyWindowVector", "NumberOfEnergyWindows", "EnergyWindowInformationSequence"),
+    ("DetectorVector", "NumberOfDetectors", "DetectorInformationSequence"),
+    ("PhaseVector", "NumberOfPhases", "PhaseInformationSequence"),
+    ("RotationVector", "NumberOfRotations", "RotationInformationSequence"),
+    ("RRIntervalVector", "NumberOfRRIntervals", ""),
+    ("TimeSlotVector", "NumberOfTimeSlots", ""),
+    ("SliceVector", "NumberOfSlices", ""),
+)
 _OFFSETS = "GridFrameOffsetVector"
 _ALONG_Z = ([1, 0, 0, 0, 1, 0], [-1, 0, 0, 0, -1, 0])
 
 WANTED = (
-    *(row[0] for row in _COUNTS), *(row[2] for row in _COUNTS), *(row[3] for row in _COUNTS),
+    *(keyword for row in (*_COUNTS, *_NUMBERS) for keyword in row if keyword),
     _OFFSETS, "ImagePositionPatient", "ImageOrientationPatient",
 )  # fmt: skip
 """What is read here."""
@@ -36,6 +46,21 @@ def reduce_counts(dataset: Dataset, chosen: Chosen) -> None:
         for number, item in enumerate(dataset[sequence].value or (), 1):
             if count in item:
                 put(item, count, [len({each for of, each in zip(numbers, inner, strict=True) if of == number})])
+
+
+def reduce_numbers(dataset: Dataset) -> None:
+    """Count windows, detectors, phases and so on no further than the chosen frames go; after the vectors.
+
+    They keep their numbers, by which positions and angles are computed. So those in front stay, with or without frames,
+    and those behind the last go (PS3.3 C.8.4.8).
+    """
+    for vector, count, sequence in _NUMBERS:
+        used = max(map(int, values_of(dataset, vector)), default=0)
+        if not used or used >= (number_of(dataset, count) or 0):
+            continue
+        put(dataset, count, [used])
+        if sequence and sequence in dataset:
+            dataset[sequence].value = (dataset[sequence].value or [])[:used]
 
 
 def reduce_offsets(dataset: Dataset, chosen: Chosen) -> None:
