@@ -7,6 +7,7 @@ import io
 import json
 import warnings
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -257,6 +258,39 @@ def test_functional_groups_of_any_length(extract, undefined: bool, transfer_synt
     ]
 
 
+def test_functional_groups_that_nobody_can_take_apart(extract) -> None:
+    """As UN, of defined or undefined length, the items are not those of the data set (PS3.5 6.2.2)."""
+    items = bytes.fromhex("feff00e000000000") * 8
+    for length, value in ((len(items), items), (0xFFFFFFFF, items + bytes.fromhex("feffdde000000000"))):
+        source = multiframe.enhanced_ct()
+        pixels = source.PixelData
+        del source.PerFrameFunctionalGroupsSequence, source.PixelData
+        encoded = corpus.encoded(source).encoded
+        explicit = encoding_of(EXPLICIT)
+        encoded += explicit.header(0x52009230, "UN", length) + value + explicit.element(0x7FE00010, "OW", pixels)
+        with pytest.raises(CannotTranscode, match="encoded as UN"):
+            extract(corpus.Object(source.SOPClassUID, source.SOPInstanceUID, EXPLICIT, encoded, source), "2")
+
+
+@pytest.mark.parametrize("transfer_syntax_uid", [EXPLICIT, IMPLICIT])
+def test_values_too_long_for_a_short_length(extract, transfer_syntax_uid: str) -> None:
+    """30,000 increments take more than 16 bits can count: they are UN in explicit VR (PS3.5 6.2.2)."""
+    source = multiframe.cine(30_000, FrameIncrementPointer=Tag("FrameTimeVector"))
+    del source.FrameTime
+    source.FrameTimeVector = ["0", *(f"{40 + number % 7}" for number in range(29_999))]
+    before = relative_times(source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        stored = corpus.encoded(source, transfer_syntax_uid)
+    made = extract(stored, "1-10,12-29000").dataset()
+    vector = made["FrameTimeVector"]
+    assert vector.VR == ("UN" if transfer_syntax_uid == EXPLICIT else "DS")
+    if vector.VR == "UN":  # as pydicom leaves it
+        made.FrameTimeVector = vector.value.decode("ascii").split("\\")
+    after = relative_times(made)
+    assert after == pytest.approx(before[:10] + before[11:29_000])
+
+
 def test_extracted_again(extract) -> None:
     """An extraction of an extraction tells both; what had contributed is told too."""
     source = multiframe.enhanced_ct()
@@ -386,7 +420,7 @@ def relative_times(dataset: Dataset) -> list[float]:
         return [delay + float(dataset.FrameTime) * index for index in range(dataset.NumberOfFrames)]
     vector = dataset.FrameTimeVector
     vector = [vector] if dataset.NumberOfFrames == 1 else vector
-    return [delay + sum(map(float, vector[: index + 1])) for index in range(dataset.NumberOfFrames)]
+    return [delay + time for time in accumulate(map(float, vector))]
 
 
 @pytest.mark.parametrize("kind", ["frame time", "vector"])

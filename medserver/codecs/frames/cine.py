@@ -25,10 +25,10 @@ _ANGLES = {
 }
 _TABLE = ("TableVerticalIncrement", "TableLongitudinalIncrement", "TableLateralIncrement")
 _MOTIONS = {"PositionerMotion": (*_ANGLES,), "TableMotion": _TABLE}
-_RATES = ("CineRate", "RecommendedDisplayFrameRate")
+_RATES = ("CineRate", "RecommendedDisplayFrameRate", "RecommendedDisplayFrameRateInFloat")
 
 WANTED = (
-    "FrameTime", "FrameTimeVector", "FrameDelay", "ImageTriggerDelay", *_RATES, *_MOTIONS, *_ANGLES,
+    "FrameTime", "FrameTimeVector", "FrameDelay", "ImageTriggerDelay", "RWaveTimeVector", *_RATES, *_MOTIONS, *_ANGLES,
     *_ANGLES.values(), *_TABLE,
 )  # fmt: skip
 """What `reduce` reads, with Frame Increment Pointer."""
@@ -53,6 +53,8 @@ def reduce(dataset: Dataset, chosen: Chosen) -> None:
 def _reduce_times(dataset: Dataset, chosen: Chosen) -> None:
     if chosen.count > 1 and chosen.step != 1:
         drop(dataset, *_RATES)  # Type 3, and whole numbers
+    if chosen.numbers[0] != 1:
+        drop(dataset, "RWaveTimeVector")  # Type 3: times from the first frame
     vector = values_of(dataset, "FrameTimeVector")
     if vector and len(vector) != chosen.of and FRAME_TIME_VECTOR in pointers(dataset):
         raise CannotTranscode(f"Frame Time Vector has {len(vector)} values for {chosen.of} frames")

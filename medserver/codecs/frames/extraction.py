@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 
 from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from medserver.codecs.conversion import limit_file_size
@@ -28,6 +29,7 @@ from medserver.codecs.frames.times import frame_times_s, number_of, pointers
 from medserver.dicom.character_sets import SPECIFIC_CHARACTER_SET
 from medserver.dicom.encodings import encoding_of
 from medserver.dicom.frame_lists import FrameKeys
+from medserver.dicom.representations import STRING_VRS, representation_of
 from medserver.dicom.uids import transfer_syntax
 from medserver.errors import CannotTranscode, NotMultiFrame
 from medserver.region import open_region
@@ -110,10 +112,10 @@ def extract(
             size_bytes = inflate(stream, size_bytes, plain, size_max_bytes)
             stream = plain
         layout = Layout(stream, size_bytes, encoding, syntax.encapsulated)
-        dataset = layout.read(_WANTED)
+        dataset = _read(layout, _WANTED)
         others = set(pointers(dataset)) - _WANTED
         if others:
-            dataset = layout.read(_WANTED | others)
+            dataset = _read(layout, _WANTED | others)
         chosen = _choose(dataset, layout, keys)
         elements = dict(pixels_of(layout, dataset, chosen, transfer_syntax_uid))
         _identify(dataset, keys, request["digest"], request["equipment"])
@@ -125,6 +127,16 @@ def extract(
         if deflater:
             deflater.finish()
     return str(dataset.SOPInstanceUID)
+
+
+def _read(layout: Layout, tags: frozenset[int]) -> Dataset:
+    """Read elements; a text as UN, which is too long for the 16-bit length of its VR, as what it is (PS3.5 6.2.2)."""
+    dataset = layout.read(tags)
+    for tag in list(dataset.keys()):
+        raw = dataset.get_item(tag)
+        if raw.VR == "UN" and isinstance(raw, RawDataElement) and representation_of(int(tag)) in STRING_VRS:
+            dataset[tag] = raw._replace(VR=representation_of(int(tag)))
+    return dataset
 
 
 class _Left:
@@ -167,6 +179,8 @@ def _choose(dataset: Dataset, layout: Layout, keys: FrameKeys) -> Chosen:
         raise CannotTranscode(
             f"Number of Frames is {number_of_frames}, but {len(layout.groups)} by the functional groups"
         )
+    if PER_FRAME_GROUPS in layout.values:
+        raise CannotTranscode("the functional groups of the frames are encoded as UN")
     times = frame_times_s(dataset, number_of_frames, layout.date_times) if keys.is_by_time else None
     return Chosen(keys.numbers(number_of_frames, times), number_of_frames)
 
