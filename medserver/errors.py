@@ -10,6 +10,9 @@ The tree::
     │   │   └── DataSetTooLarge           a data set with more in it than the service reads
     │   ├── DataSetMismatch           the data set is not what the command announced
     │   ├── IdentifierMismatch        the identifier does not fit the information model
+    │   ├── InvalidFrameRequest       frames are asked for in a way that has no meaning
+    │   ├── NoSuchFrames              the instance has none of the frames
+    │   ├── NoFrameTimes              frames are asked for by time, and theirs are not known
     │   ├── InvalidObjectInstance     a SOP Instance UID that breaks PS3.5 9.1
     │   ├── SOPClassNotSupported      a SOP class that is not served here
     │   ├── DuplicateInstance         the instance exists with other content
@@ -60,6 +63,7 @@ The tree::
     │   ├── IrregularStack                slices that are no regular stack
     │   └── TooLargeToProcess             it would need more memory or time, or more outputs, than is allowed
     ├── CannotRender                  an object that cannot be shown as an image, or not as was asked for
+    ├── NotMultiFrame                 an object whose frames make no new instance
     └── RemoteError                   a remote AE does not do its part
         ├── UnknownRemote             no such AE in config.ini
         ├── DestinationPaused         nothing is sent to it for a while
@@ -114,6 +118,18 @@ class DataSetMismatch(RequestError):
 
 class IdentifierMismatch(RequestError):
     """The identifier does not match the information model of the SOP class."""
+
+
+class InvalidFrameRequest(RequestError):
+    """None or several Frame Range Keys, or one that breaks its rules (PS3.4 Y.3.2)."""
+
+
+class NoSuchFrames(RequestError):
+    """None of the requested frames is in the SOP Instance."""
+
+
+class NoFrameTimes(RequestError):
+    """Frames are requested by time, and the SOP Instance does not tell their times."""
 
 
 class InvalidObjectInstance(RequestError):
@@ -314,6 +330,10 @@ class TooLargeToProcess(CannotProcess):
 
 class CannotRender(MedserverError):
     """An object that cannot be shown as an image, or not in the way that was asked for."""
+
+
+class NotMultiFrame(MedserverError):
+    """The object has no frames of which a new SOP Instance of its SOP class could be made."""
 
 
 class RemoteError(MedserverError):

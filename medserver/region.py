@@ -64,6 +64,16 @@ class Region(io.RawIOBase):
         super().close()
 
 
-def open_region(descriptor: int, offset: int, size_bytes: int) -> io.BufferedReader:
-    """Return a buffered stream over a region of the file `descriptor`, which stays open for others."""
-    return io.BufferedReader(Region(os.dup(descriptor), offset, size_bytes), BUFFER_SIZE_BYTES)
+def open_region(
+    descriptor: int, offset: int, size_bytes: int, buffer_size_bytes: int = BUFFER_SIZE_BYTES
+) -> io.BufferedReader:
+    """Return a buffered stream over a region of the file `descriptor`, which stays open for others.
+
+    Parameters
+    ----------
+    descriptor, offset, size_bytes
+        As for `Region`, but for the descriptor, which is not closed.
+    buffer_size_bytes : int
+        How much is read at once: little, for who passes over most of the region.
+    """
+    return io.BufferedReader(Region(os.dup(descriptor), offset, size_bytes), buffer_size_bytes)

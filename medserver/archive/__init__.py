@@ -1,9 +1,9 @@
 """What is stored and what is known of it: the only package that writes store and index.
 
-Start with `ingest` (an instance comes in) and `fetch` (it goes out). `replication` makes further copies.
-`header` reads what the index is to know. After a crash `reconciling` brings both sides together, `checking` compares
-them, `rebuilding` makes the index anew from the volumes. `promotion` has a person decide between objects, `decisions`
-notes that on the volumes.
+Start with `ingest` (an instance comes in) and `fetch` (it goes out; some frames of it: `frames`). `replication` makes
+further copies. `header` reads what the index is to know. After a crash `reconciling` brings both sides together,
+`checking` compares them, `rebuilding` makes the index anew from the volumes. `promotion` has a person decide between
+objects, `decisions` notes that on the volumes.
 
 What is offered here is imported when it is asked for: what reads data sets brings pydicom, and what sends them
 pynetdicom, which a look into the index does without.
@@ -17,6 +17,7 @@ _MODULES = {
     "Copy": "copies",
     "Difference": "comparison",
     "HEADER_DEPTH_MAX": "fetch",
+    "ExtractedFrames": "frames",
     "Finding": "findings",
     "Mark": "marks",
     "PixelCheck": "findings",
@@ -35,9 +36,11 @@ _MODULES = {
     "copy_objects": "replication",
     "count_objects": "rebuilding",
     "differences": "comparison",
+    "extract_frames": "frames",
     "interrupted_check": "checking",
     "interrupted_rebuild": "rebuilding",
     "open_data_set": "fetch",
+    "open_parts": "fetch",
     "promote": "promotion",
     "read_header": "fetch",
     "rebuild": "rebuilding",

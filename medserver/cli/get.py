@@ -11,7 +11,7 @@ import click
 
 from medserver import codecs
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
-from medserver.cli.model import Target, target_options
+from medserver.cli.model import Target, frames_option, target_options
 from medserver.cli.outcome import Outcome, outcome_of
 from medserver.cli.parameters import NamedPath
 from medserver.cli.peer import Peer, failure, peer_argument
@@ -21,6 +21,7 @@ from medserver.cli.responses import FAILURE
 from medserver.cli.text import count_in_words, printable, size_in_words
 from medserver.dicom import status
 from medserver.dicom.attributes import LEVELS, UNIQUE_KEYS
+from medserver.dicom.frame_lists import FrameKeys
 from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, transfer_syntax
 from medserver.errors import AssociationAborted, AssociationRejected
 from medserver.scu import query, retrieve
@@ -36,6 +37,7 @@ from medserver.wire.requestor import Proposal
 @click.argument("directory", type=NamedPath(file_okay=False))
 @click.option("--decompress", is_flag=True, help="Write compressed images uncompressed, as they once were.")
 @target_options
+@frames_option
 @json_option
 @pass_invocation
 @click.pass_context
@@ -46,6 +48,7 @@ def command(
     directory: Path,
     decompress: bool,
     target: Target,
+    frames: FrameKeys | None,
     as_json: bool,
 ) -> None:
     """Fetch patients, studies, series or images from PEER into DIRECTORY.
@@ -56,13 +59,14 @@ def command(
     For example: medserver get PACS images -k StudyInstanceUID=1.2.3
     """
     target.check_unique_key()
+    wanted = target if frames is None else target.of_frames(frames)
     directory.mkdir(parents=True, exist_ok=True)
     started_at = time.monotonic()
     with progress("fetching", not as_json) as bar:
         size_max_bytes = invocation.config.limits.object_size_max_bytes
         files = ReceivedFiles(directory, peer.address.ae_title, size_max_bytes, lambda _: bar.advance())
         try:
-            outcome = _get(peer, target, files, bar)
+            outcome = _get(peer, target, wanted, files, bar)
         finally:  # whatever the remote AE makes of it: it may abort, or say nothing of the reason
             for sop_instance_uid, problem in files.problems.items():
                 bar.echo(f"not received: {sop_instance_uid}: {problem}")
@@ -85,12 +89,17 @@ def command(
     ctx.exit(0 if outcome.succeeded else FAILURE)
 
 
-def _get(peer: Peer, target: Target, files: ReceivedFiles, bar: Progress) -> Outcome:
+def _get(peer: Peer, target: Target, wanted: Target, files: ReceivedFiles, bar: Progress) -> Outcome:
     """Fetch over as many associations as it takes until nothing is missing.
 
     An association has room for 128 presentation contexts. What finds no context of its SOP class in the first one is
     reported as failed by the remote AE; the next association proposes other SOP classes and nothing of what is here,
     so that no instance comes twice.
+
+    Parameters
+    ----------
+    target, wanted : Target
+        What the instances are looked up by, and what is fetched: the same, or frames of the one.
 
     Raises
     ------
@@ -98,8 +107,8 @@ def _get(peer: Peer, target: Target, files: ReceivedFiles, bar: Progress) -> Out
         The remote AE cannot be reached, or performs no sub-operation at all.
     """
     outcomes = []
-    for contexts in storage_groups(_sop_classes(peer, target)):
-        outcomes.append(_get_in(peer, target, contexts, files, bar))
+    for contexts in storage_groups(_sop_classes(peer, target, of_frames=wanted is not target)):
+        outcomes.append(_get_in(peer, wanted, contexts, files, bar))
         if outcomes[-1].code == status.SUCCESS or outcomes[-1].code == status.CANCEL:
             break
     return _joined(outcomes, files)
@@ -118,15 +127,21 @@ def _decompress(paths: list[Path]) -> None:
                 click.echo(f"{printable(one.name)}: still compressed, {printable(one.kept or one.problem)}", err=True)
 
 
-def _sop_classes(peer: Peer, target: Target) -> set[str] | None:
-    """Ask which SOP classes will come; None if the remote AE does not tell."""
+def _sop_classes(peer: Peer, target: Target, of_frames: bool) -> set[str] | None:
+    """Ask which SOP classes will come; None if the remote AE does not tell.
+
+    Frames are asked for without study and series (PS3.4 Y.3.1): then their instance is looked up relationally.
+    """
     if target.model.storage_sop_classes:
         return set(target.model.storage_sop_classes)
     unique = [UNIQUE_KEYS[level] for level in LEVELS]
     keys = {key: target.identifier[key].value for key in unique if target.identifier.get(key)}
     find = target.model.find
     try:
-        with peer.associated([query.proposal(find)]) as association:
+        with peer.associated([query.proposal(find)], {find: query.RELATIONAL} if of_frames else {}) as association:
+            has_all_keys = all(UNIQUE_KEYS[level] in keys for level in target.model.levels)
+            if of_frames and not has_all_keys and not query.relational_agreed(association, find):
+                return None
             return sop_classes_of(association, find, target.level, keys)
     except (AssociationRejected, AssociationAborted):
         return None  # not every AE that may be fetched from may be queried

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +15,7 @@ from pydicom.tag import BaseTag, Tag
 from medserver.cli.keys import key_option, parse_keys
 from medserver.dicom import uids
 from medserver.dicom.attributes import LEVELS, UNIQUE_KEYS
+from medserver.dicom.frame_lists import FrameKeys, parse_frames
 from medserver.dicom.non_patient import NON_PATIENT_MODELS
 from medserver.errors import BadUsage
 from medserver.scu.query import RELATIONAL
@@ -69,6 +70,16 @@ MODELS: Mapping[str, Model] = MappingProxyType(
 )
 
 
+COMPOSITE_INSTANCE_ROOT = Model(
+    "composite",
+    ("IMAGE", "FRAME"),
+    "",
+    uids.COMPOSITE_INSTANCE_ROOT_RETRIEVE_MOVE,
+    uids.COMPOSITE_INSTANCE_ROOT_RETRIEVE_GET,
+)
+"""The model of frames (PS3.4 Y.3.1), which cannot be queried."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What a query or a retrieve is about.
@@ -105,6 +116,40 @@ class Target:
         keyword = UNIQUE_KEYS[self.level]
         if not self.identifier.get(keyword):
             raise BadUsage(f"what is to be retrieved? Give -k {keyword}=VALUE, or another --level")
+
+    def of_frames(self, frames: FrameKeys) -> Target:
+        """Return some frames of the image as what is to be retrieved (PS3.4 Y.4.1.1.3.1).
+
+        Raises
+        ------
+        BadUsage
+            It is not one image.
+        """
+        uid = self.identifier.get(UNIQUE_KEYS["IMAGE"])
+        if self.level != "IMAGE" or self.model.storage_sop_classes or not uid or not isinstance(uid, str):
+            raise BadUsage("frames of which image? Give -k SOPInstanceUID=UID with --frames")
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel = "FRAME"
+        identifier.SOPInstanceUID = uid
+        setattr(identifier, frames.keyword, list(frames.values))
+        return replace(self, model=COMPOSITE_INSTANCE_ROOT, identifier=identifier, relational=False)
+
+
+def frames_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command ``--frames``; it receives `FrameKeys` or None as `frames`."""
+
+    def parse(_: click.Context, __: click.Parameter, text: str | None) -> FrameKeys | None:
+        try:
+            return parse_frames(text) if text is not None else None
+        except ValueError as error:
+            raise BadUsage(f"--frames: {error}") from None
+
+    return click.option(
+        "--frames",
+        metavar="LIST",
+        callback=parse,
+        help="Only these frames of one image, as a new instance: 1,5-9 or 20- to the end.",
+    )(function)
 
 
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ import time
 import click
 
 from medserver.cli.invocation import echo_json, json_option
-from medserver.cli.model import Target, target_options
+from medserver.cli.model import Target, frames_option, target_options
 from medserver.cli.outcome import Outcome, outcome_of
 from medserver.cli.peer import Peer, failure, peer_argument
 from medserver.cli.progress import progress
@@ -15,6 +15,7 @@ from medserver.cli.responses import FAILURE
 from medserver.cli.text import count_in_words
 from medserver.config.values import parse_ae_title
 from medserver.dicom import status
+from medserver.dicom.frame_lists import FrameKeys
 from medserver.errors import BadUsage
 from medserver.scu import query, retrieve
 
@@ -30,9 +31,12 @@ from medserver.scu import query, retrieve
     help="The AE title to send to, as PEER knows it.",
 )
 @target_options
+@frames_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, peer: Peer, destination: str, target: Target, as_json: bool) -> None:
+def command(
+    ctx: click.Context, peer: Peer, destination: str, target: Target, frames: FrameKeys | None, as_json: bool
+) -> None:
     """Have PEER send patients, studies, series or images to another AE.
 
     PEER is the name of an [ae NAME] entry or AE@host:port.
@@ -44,6 +48,8 @@ def command(ctx: click.Context, peer: Peer, destination: str, target: Target, as
     except ValueError as error:
         raise BadUsage(str(error)) from None
     target.check_unique_key()
+    if frames is not None:
+        target = target.of_frames(frames)
     started_at = time.monotonic()
     outcome = _move(peer, destination, target, not as_json)
     seconds = time.monotonic() - started_at

@@ -1,6 +1,7 @@
 """Transcoding: from what an object is stored in to what a peer accepts.
 
 Here: `targets` and `compressions` (what is possible), `transcode` (do it), `leave_out_bulk_data` (the header alone),
+`extract_frames` (some frames as a new instance),
 `Workers` (where it is done), `Transcoder` (remembers what was made, and makes ahead what will be wanted). Start with
 `transcoding`, then `conversion`, which a worker runs. `table` says which codecs there
 are. What only workers need (numpy, pydicom) is not imported here.
@@ -10,7 +11,13 @@ from medserver.codecs.cache import TranscodedCache
 from medserver.codecs.syntaxes import compressions, targets
 from medserver.codecs.transcoded import Transcoded
 from medserver.codecs.transcoder import TranscodeAhead, Transcoder
-from medserver.codecs.transcoding import change_attributes, compress_with_loss, leave_out_bulk_data, transcode
+from medserver.codecs.transcoding import (
+    change_attributes,
+    compress_with_loss,
+    extract_frames,
+    leave_out_bulk_data,
+    transcode,
+)
 from medserver.codecs.workers import Workers
 
 __all__ = [
@@ -22,6 +29,7 @@ __all__ = [
     "change_attributes",
     "compress_with_loss",
     "compressions",
+    "extract_frames",
     "leave_out_bulk_data",
     "targets",
     "transcode",

@@ -1,4 +1,4 @@
-"""Bring a stored object into a transfer syntax that a peer accepts, or leave its bulk data out."""
+"""Bring a stored object into a transfer syntax that a peer accepts, leave its bulk data out, or take frames of it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from medserver.codecs.syntaxes import compressions, targets
 from medserver.codecs.transcoded import Transcoded
 from medserver.codecs.worker import NO_SPACE
 from medserver.codecs.workers import Workers
+from medserver.dicom.frame_lists import FrameKeys
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotSupported
 from medserver.region import BUFFER_SIZE_BYTES
@@ -27,6 +28,7 @@ CHANGES_SIZE_MAX_BYTES = 16 * 2**20
 # What a worker does, by name: their modules bring pydicom and numpy, which only the worker needs.
 _COERCE = "medserver.codecs.coercion:coerce"
 _CONVERT = "medserver.codecs.conversion:convert"
+_EXTRACT = "medserver.codecs.frames.extraction:extract"
 _DERIVE_LOSSY = "medserver.codecs.lossy:derive_lossy"
 
 
@@ -211,6 +213,60 @@ def leave_out_bulk_data(
         source, size_bytes, from_uid, to_uid, workers, directory, size_max_bytes, without_bulk_data=True
     ) as header:
         yield header
+
+
+@contextmanager
+def extract_frames(
+    source: BinaryIO,
+    size_bytes: int,
+    transfer_syntax_uid: str,
+    keys: FrameKeys,
+    digest: str,
+    equipment: Mapping[str, str],
+    workers: Workers,
+    directory: str | Path,
+    *,
+    size_max_bytes: int = SIZE_MAX_BYTES,
+) -> Iterator[tuple[Transcoded, str]]:
+    """Make a new instance of some frames of an image, in a worker process (PS3.4 Y.3.3).
+
+    Parameters
+    ----------
+    keys : FrameKeys
+        The frames.
+    digest : str
+        The SHA-256 of the data set, hexadecimal. Of it, of the UID of the source, of what is asked for and of who makes
+        the instance comes its UID.
+    equipment : Mapping of str to str
+        Who makes it: keyword -> value of the item of Contributing Equipment Sequence.
+    source, size_bytes, transfer_syntax_uid, workers, directory, size_max_bytes
+        As for `transcode`. Of a source that is a file only what is needed is read.
+
+    Yields
+    ------
+    tuple of (Transcoded, str)
+        The new instance, in the same transfer syntax, which is gone when the context is left; and its SOP Instance UID.
+
+    Raises
+    ------
+    NotMultiFrame
+        The object is no multi-frame image, or of a SOP class of which no new instance can be made.
+    NoSuchFrames, NoFrameTimes
+        It has none of the frames, or does not tell their times.
+    CannotTranscode
+        The data set is damaged, its parts contradict each other, or its frames depend on each other.
+    TransferSyntaxNotSupported, OutOfResources
+        As for `transcode`.
+    """
+    how = (transfer_syntax_uid, os.fspath(directory), size_max_bytes)
+    request = {"keyword": keys.keyword, "values": keys.values, "digest": digest, "equipment": dict(equipment)}
+    with tempfile.TemporaryFile(dir=directory) as written:  # a list of frames may be too long for a message
+        _write(written, json.dumps(request).encode())
+        descriptors = (written.fileno(),)
+        with _worked(source, size_bytes, workers, directory, _EXTRACT, how, descriptors) as (descriptor, uid):
+            if not is_valid_uid(uid):
+                raise CannotTranscode("the worker process gave no proper answer")
+            yield Transcoded(descriptor), uid
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def main(descriptor: int, memory_max_bytes: int) -> None:
         signal.signal(number, signal.SIG_IGN)  # the parent drains, and says when to stop
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    for name in ("coercion", "conversion", "lossy"):  # what jobs need does not count as theirs
+    for name in ("coercion", "conversion", "frames.extraction", "lossy"):  # what jobs need does not count as theirs
         importlib.import_module(f"medserver.codecs.{name}")
     importlib.import_module("medserver.codecs.pixels.encoders").preload()
     connection = socket.socket(fileno=descriptor)

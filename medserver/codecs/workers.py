@@ -25,6 +25,9 @@ from medserver.errors import (
     CannotProcess,
     CannotRender,
     CannotTranscode,
+    NoFrameTimes,
+    NoSuchFrames,
+    NotMultiFrame,
     OutOfResources,
     TransferSyntaxNotSupported,
     WorkStopped,
@@ -43,8 +46,8 @@ LOOK_EVERY_S = 0.2
 _ERRORS = {
     each.__name__: each
     for each in (
-        CannotProcess, *CannotProcess.__subclasses__(), CannotRender, CannotTranscode, OutOfResources,
-        TransferSyntaxNotSupported,
+        CannotProcess, *CannotProcess.__subclasses__(), CannotRender, CannotTranscode, NoFrameTimes,
+        NoSuchFrames, NotMultiFrame, OutOfResources, TransferSyntaxNotSupported,
     )
 }  # fmt: skip
 
@@ -111,7 +114,7 @@ class Workers:
             If the function raised anything but those below, broke a limit, or its process died.
         OutOfResources
             If there was no space on the disk, or no process could be started.
-        CannotProcess, CannotRender, TransferSyntaxNotSupported
+        CannotProcess, CannotRender, NoFrameTimes, NoSuchFrames, NotMultiFrame, TransferSyntaxNotSupported
             If the function raised it, or a class of CannotProcess.
         WorkStopped
             Nobody wanted it any longer.

@@ -118,8 +118,18 @@ RETRIEVE = (
     "at its own level. What has more is refused with A900. In the models with a PATIENT level Issuer of Patient ID "
     "counts at every level, and has one value too; other keys are ignored. A retrieve at the PATIENT level is refused "
     "with A900 when several patients have the Patient ID (and issuer): nothing is sent of any of them.",
-    "Composite Instance Root Retrieve works on whole instances: frames cannot be selected. Composite "
-    "Instance Retrieve Without Bulk Data leaves out the attributes of PS3.4 Z.1.3 and nothing else: private "
+    "Composite Instance Root Retrieve has the levels IMAGE and FRAME. At the level FRAME an identifier has one SOP "
+    "Instance UID and one of Simple Frame List, Calculated Frame List and Time Range (PS3.4 Y.3.2); relational "
+    "retrieval changes nothing there. Frames that the instance does not have are left out. The new instance (PS3.4 "
+    "Y.3.3) is in the transfer syntax of the stored one, its frames not decoded; it is transcoded for a receiver as "
+    "any other, and not stored. The same request gives the same SOP Instance UID and the same data set as long as the"
+    " stored object, the AE title and the version of the node stay. Frame Time, Frame Time Vector, Frame Delay, "
+    "vectors that Frame Increment Pointer names, numbers of frames, increments of positioners and tables, planes of "
+    "overlays and doses and the Per-Frame Functional Groups Sequence are those of its frames; TILED_FULL becomes "
+    "TILED_SPARSE. Private attributes of the outermost data set, curves, icons, digital signatures and attributes of "
+    "concatenations are left out. Videos and JPEG 2000 Part 2 multi-component are refused with AA02. Query/Retrieve "
+    "View is not supported.",
+    "Composite Instance Retrieve Without Bulk Data leaves out the attributes of PS3.4 Z.1.3 and nothing else: private "
     "attributes are sent. It takes any transfer syntax of the SOP class, Deflated too; an instance that cannot be "
     "read to its end is a failed sub-operation. An AE that may get can propose itself as the SCP of any private SOP "
     "class (a UID outside 1.2.840.10008), to receive what others have stored of it.",

@@ -1,7 +1,7 @@
 """DIMSE status codes: their names, what kind each is, and their meaning in words.
 
 The general codes are those of PS3.7 C; the others belong to the Storage (PS3.4 B.2.3) and Query/Retrieve
-services (PS3.4 C.4) or to that of work items (PS3.4 CC), and 0131 to the Failure Reason of Storage Commitment
+services (PS3.4 C.4, Y.4) or to that of work items (PS3.4 CC), and 0131 to the Failure Reason of Storage Commitment
 (PS3.3 C.14.1.1).
 Which error is answered with which code is in `services.responses`.
 """
@@ -67,6 +67,11 @@ CANNOT_COUNT_MATCHES = 0xA701
 CANNOT_PERFORM_SUBOPERATIONS = 0xA702
 MOVE_DESTINATION_UNKNOWN = 0xA801
 DATA_SET_MISMATCH = 0xA900
+NO_SUCH_FRAMES = 0xAA00
+CANNOT_CREATE_INSTANCE = 0xAA01
+CANNOT_EXTRACT_FRAMES = 0xAA02
+NO_FRAME_TIMES = 0xAA03
+INVALID_FRAME_REQUEST = 0xAA04
 CANNOT_UNDERSTAND = 0xC000
 
 COERCION_OF_DATA_ELEMENTS = 0xB000
@@ -111,6 +116,11 @@ _MEANINGS: Mapping[int, str] = MappingProxyType({
     CANNOT_COUNT_MATCHES: "out of resources: the number of matches cannot be calculated",
     CANNOT_PERFORM_SUBOPERATIONS: "out of resources: sub-operations cannot be performed",
     MOVE_DESTINATION_UNKNOWN: "move destination unknown",
+    NO_SUCH_FRAMES: "none of the frames requested were found in the SOP instance",
+    CANNOT_CREATE_INSTANCE: "unable to create new object for this SOP class",
+    CANNOT_EXTRACT_FRAMES: "unable to extract frames",
+    NO_FRAME_TIMES: "time-based request for a SOP instance that is not time-based",
+    INVALID_FRAME_REQUEST: "invalid request for frames",
     0xB000: "coercion of data elements, or sub-operations with failures or warnings",
     ELEMENTS_DISCARDED: "elements discarded",
     DATA_SET_MISMATCH_WARNING: "the data set does not match the SOP class, but is stored",

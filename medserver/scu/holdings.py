@@ -12,7 +12,7 @@ from medserver.dicom import status, uids
 from medserver.dicom.attributes import LEVELS, UNIQUE_KEYS
 from medserver.errors import CannotUnderstand
 from medserver.log import Event
-from medserver.scu.query import find
+from medserver.scu.query import find, relational_agreed
 from medserver.wire.association import Association
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,10 @@ def sop_classes_of(
                 return _valid(uid for classes in told for uid in classes)
         if find_sop_class_uid == uids.PATIENT_STUDY_ONLY_FIND:
             return None
-        images = _below(association, find_sop_class_uid, "STUDY", dict(keys))
+        if level == "IMAGE" and relational_agreed(association, find_sop_class_uid):
+            images = _matches(association, find_sop_class_uid, level, keys, "SOPClassUID")
+        else:
+            images = _below(association, find_sop_class_uid, "STUDY", dict(keys))
         return _valid(uid for image in images for uid in _values(image, "SOPClassUID"))
     except (_Refused, CannotUnderstand) as error:
         logger.info(Event("SOP classes not told", reason=str(error)))

@@ -81,7 +81,9 @@ class InformationModel:
 PATIENT_ROOT = InformationModel("Patient Root", ("PATIENT", "STUDY", "SERIES", "IMAGE"))
 STUDY_ROOT = InformationModel("Study Root", ("STUDY", "SERIES", "IMAGE"))
 PATIENT_STUDY_ONLY = InformationModel("Patient/Study Only", ("PATIENT", "STUDY"))
-COMPOSITE_INSTANCE_ROOT = InformationModel("Composite Instance Root", ("IMAGE",))
+COMPOSITE_INSTANCE_ROOT = InformationModel("Composite Instance Root", ("IMAGE", "FRAME"))
+WITHOUT_BULK_DATA = InformationModel("Composite Instance Root", ("IMAGE",))
+"""PS3.4 Z.3: the level IMAGE alone."""
 
 _MODELS_OF_NO_PATIENT = {
     uid: InformationModel(model.name, ("IMAGE",), tuple(model.storage))
@@ -102,7 +104,7 @@ _MODELS = {
     uids.PATIENT_STUDY_ONLY_GET: PATIENT_STUDY_ONLY,
     uids.COMPOSITE_INSTANCE_ROOT_RETRIEVE_MOVE: COMPOSITE_INSTANCE_ROOT,
     uids.COMPOSITE_INSTANCE_ROOT_RETRIEVE_GET: COMPOSITE_INSTANCE_ROOT,
-    uids.COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET: COMPOSITE_INSTANCE_ROOT,
+    uids.COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET: WITHOUT_BULK_DATA,
 }
 
 

@@ -101,6 +101,18 @@ ANSWERS = (
     Answer(status.MOVE_DESTINATION_UNKNOWN, _MOVE, errors=(errors.UnknownMoveDestination,)),
     Answer(status.DATA_SET_MISMATCH, _STORE, errors=(errors.DataSetMismatch, errors.TransferSyntaxNotSupported)),
     Answer(status.DATA_SET_MISMATCH, _FIND | _RETRIEVE, errors=(errors.IdentifierMismatch,)),
+    # PS3.4 Y.4.1.1.4
+    Answer(status.NO_SUCH_FRAMES, _RETRIEVE, errors=(errors.NoSuchFrames,)),
+    Answer(status.CANNOT_CREATE_INSTANCE, _RETRIEVE, errors=(errors.NotMultiFrame,)),
+    Answer(
+        status.CANNOT_EXTRACT_FRAMES,
+        _RETRIEVE,
+        "The frames cannot be taken out of the object: a video, pixel data or attributes that contradict each other, "
+        "or it cannot be read.",
+        (errors.CannotTranscode, errors.TransferSyntaxNotSupported, errors.StoreFailure),
+    ),
+    Answer(status.NO_FRAME_TIMES, _RETRIEVE, errors=(errors.NoFrameTimes,)),
+    Answer(status.INVALID_FRAME_REQUEST, _RETRIEVE, errors=(errors.InvalidFrameRequest,)),
     Answer(status.SUBOPERATIONS_WARNING, _RETRIEVE, "The end; some sub-operations failed or had a warning."),
     Answer(status.CANNOT_UNDERSTAND, _STORE | _FIND | _RETRIEVE, errors=(errors.CannotUnderstand,)),
     # PS3.4 tables CC.2.1-2, CC.2.2-2, CC.2.3-3, CC.2.5-4, CC.2.6-1, CC.2.7-1

@@ -16,6 +16,7 @@ from medserver.dicom import status, uids
 from medserver.dicom.attributes import UNIQUE_KEYS
 from medserver.dicom.conditions import Condition, SingleValue
 from medserver.dicom.dataset_values import value_of
+from medserver.dicom.frame_lists import FrameKeys, frame_keys_of
 from medserver.dicom.keys import parse_key
 from medserver.errors import (
     CannotCountMatches,
@@ -43,6 +44,9 @@ from medserver.services.suboperations import BackgroundOperation, perform
 from medserver.services.without_bulk_data import send_without_bulk_data
 from medserver.wire.command_set import CommandField
 
+FRAME = "FRAME"
+"""The level below the instance, of Composite Instance Root alone (PS3.4 Y.3.1)."""
+
 LISTENS_WITHIN_S = 1.0
 """How soon after its request the Move Destination must listen: GDCM's C-MOVE SCU listens only once it has sent it."""
 
@@ -56,9 +60,10 @@ def move(request: Request, node: Node) -> Iterator[Response]:
     ------
     UnknownMoveDestination
         The destination is not configured, or without an address to connect to.
-    IdentifierMismatch, CannotUnderstand, CannotCountMatches
+    IdentifierMismatch, InvalidFrameRequest, CannotUnderstand, CannotCountMatches
+        The identifier cannot be served.
     """
-    selection = _select(request, node)
+    selection, frames = _select(request, node)
     destination = _destination(request, node)
     sender = sender_to(
         node,
@@ -71,7 +76,7 @@ def move(request: Request, node: Node) -> Iterator[Response]:
 
     def perform_all(operation: BackgroundOperation) -> str:
         problem = ""
-        with archive.ReadAhead(node, selection) as instances, sender:
+        with _instances(node, selection, frames) as instances, sender:
             try:
                 sender.open()
                 for instance in operation.wanted(instances):
@@ -96,9 +101,12 @@ def get(request: Request, node: Node) -> Iterator[Response]:
 
     Raises
     ------
-    IdentifierMismatch, CannotUnderstand, CannotCountMatches
+    IdentifierMismatch, InvalidFrameRequest, CannotUnderstand, CannotCountMatches
+        The identifier cannot be served.
+    NotMultiFrame, NoSuchFrames, NoFrameTimes, CannotTranscode, StoreFailure
+        At the level FRAME: the new instance cannot be made.
     """
-    selection = _select(request, node)
+    selection, frames = _select(request, node)
     logger.info(Event("C-GET", instances=selection.count))
     without_bulk_data = request.sop_class_uid == uids.COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET
     if without_bulk_data:
@@ -109,7 +117,7 @@ def get(request: Request, node: Node) -> Iterator[Response]:
             lambda instance: _answer(request, send_without_bulk_data(request.association, instance, node)),
         )
         return
-    with archive.ReadAhead(node, selection) as instances, TranscodeAhead(node.transcoder) as transcoding:
+    with _instances(node, selection, frames) as instances, TranscodeAhead(node.transcoder) as transcoding:
         yield from perform(
             request,
             selection.count,
@@ -142,19 +150,29 @@ def _destination(request: Request, node: Node) -> Remote:
     return remote
 
 
-def _select(request: Request, node: Node) -> Selection:
-    """Return the instances that the identifier names."""
+def _instances(
+    node: Node, selection: Selection, frames: FrameKeys | None
+) -> archive.ReadAhead | archive.ExtractedFrames:
+    """Return what is sent: the instances as they are stored, or a new one of some frames."""
+    return archive.ReadAhead(node, selection) if frames is None else archive.ExtractedFrames(node, selection, frames)
+
+
+def _select(request: Request, node: Node) -> tuple[Selection, FrameKeys | None]:
+    """Return the instances that the identifier names; and which frames of one, at the level FRAME."""
     identifier = read_identifier(request, node)
     model = model_of(request.sop_class_uid)
     level = model.level_of(identifier)
     if model.has_patient_level:
         check_patient_keys(identifier)
-    check_unique_keys_above(model, level, identifier, required=not negotiated(request.extended, RELATIONAL))
+    # PS3.4 Y.4.1.2.2: there are no relational retrieves of frames
+    required = level == FRAME or not negotiated(request.extended, RELATIONAL)
+    check_unique_keys_above(model, level, identifier, required=required)
+    frames = frame_keys_of(identifier) if level == FRAME else None
     conditions = _conditions(identifier, model, level)
     try:
         if level == "PATIENT":
             _check_one_patient(node, conditions)
-        return node.index.select(conditions, patients_only=model.is_of_patients)
+        return node.index.select(conditions, patients_only=model.is_of_patients), frames
     except IndexFailure as error:
         raise CannotCountMatches(str(error)) from error
 
@@ -169,9 +187,9 @@ def _conditions(identifier: Dataset, model: InformationModel, level: str) -> tup
     IdentifierMismatch
         The unique key of the level is missing, empty or a pattern.
     """
-    own = UNIQUE_KEYS[level]
+    own = UNIQUE_KEYS.get(level)  # a frame has none: it is one of those of the instance above
     conditions = list(model.scope())
-    for keyword in (*model.unique_keys_above(level), own):
+    for keyword in filter(None, (*model.unique_keys_above(level), own)):
         value = value_of(identifier, keyword)
         if keyword == own and (not value or (isinstance(value, str) and set(value) & set("*?"))):
             raise IdentifierMismatch(f"{keyword} must be given for a retrieve at {level} level")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import time
 
@@ -84,3 +85,25 @@ def be_a_parent(job: str) -> None:
         os.read(read_end, 1)
     workers.run(announce_and_wait, files=(sys.stdout.fileno(), read_end))
     os.close(write_end)
+
+
+def extract_measured(*arguments: object) -> list:
+    """Extract frames; return the UID, how many bytes were read for it, and by how much the peak of memory grew."""
+    from medserver.codecs.frames.extraction import extract
+
+    read, memory = _read_bytes(), _memory_peak_bytes()
+    uid = extract(*arguments)
+    return [uid, _read_bytes() - read, _memory_peak_bytes() - memory]
+
+
+def _read_bytes() -> int:
+    with open("/proc/self/io", encoding="ascii") as counters:
+        lines = list(counters)
+    for line in lines:
+        if line.startswith("rchar"):
+            return int(line.split()[1])
+    raise LookupError("rchar")
+
+
+def _memory_peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

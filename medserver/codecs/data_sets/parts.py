@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from io import BytesIO
 from typing import BinaryIO
 
@@ -77,7 +77,7 @@ class Parts(Survey):
         chosen = b"".join(b"".join(self._chunks(start, end)) for tag, start, end in self._parts if tag in tags)
         return read_undecoded(BytesIO(chosen), self.encoding)
 
-    def write(self, output: Output, tags: Container[int], elements: Mapping[int, bytes]) -> None:
+    def write(self, output: Output, tags: Container[int], elements: Mapping[int, bytes | Iterable[bytes]]) -> None:
         """Write the data set with other elements in the place of those with the tags that were read.
 
         Group lengths, which would change, are left out (they are retired: PS3.5 7.2).
@@ -88,18 +88,18 @@ class Parts(Survey):
             Where to write.
         tags : container of int
             What is not copied.
-        elements : mapping of int to bytes
-            Tag -> the element as it is encoded.
+        elements : mapping of int to bytes, or to an iterable of them
+            Tag -> the element as it is encoded, or its chunks, which may come of the same stream.
         """
         left = sorted(elements, reverse=True)
         for tag, start, end in self._parts:
             while left and left[-1] <= tag:
-                output.write(elements[left.pop()])
+                _put(output, elements[left.pop()])
             if tag not in tags and tag & 0xFFFF:
                 for chunk in self._chunks(start, end):
                     output.write(chunk)
         for tag in reversed(left):
-            output.write(elements[tag])
+            _put(output, elements[tag])
 
     def _is_outermost(self) -> bool:
         return len(self._offsets) == 1
@@ -117,3 +117,8 @@ class Parts(Survey):
                 raise CannotTranscode("the data set ends within a value")
             start += len(chunk)
             yield chunk
+
+
+def _put(output: Output, element: bytes | Iterable[bytes]) -> None:
+    for chunk in (element,) if isinstance(element, bytes) else element:
+        output.write(chunk)

@@ -50,7 +50,7 @@ def check_frame_count(
     basic_offsets = len(parse_basic_offsets(stream)) or None
     count, offsets = parse_fragments(stream)
     if transfer_syntax_uid != RLE_LOSSLESS:  # which has each frame in one fragment (PS3.5 A.4.2)
-        begun = sum(_begins_frame(stream, offset) for offset in offsets)
+        begun = sum(begins_frame(stream, offset) for offset in offsets)
         count = number_of_frames if begun <= number_of_frames else begun
     stream.seek(position)
     counts = {"Basic Offset Table": basic_offsets, "Extended Offset Table": extended_offsets, "fragments": count}
@@ -94,7 +94,8 @@ def frames_of(number_of_frames: int, stream: BinaryIO) -> Iterator[bytes]:
     return generate_frames(stream, number_of_frames=number_of_frames)
 
 
-def _begins_frame(stream: BinaryIO, offset: int) -> bool:
+def begins_frame(stream: BinaryIO, offset: int) -> bool:
+    """Tell whether the fragment whose item is there begins as the code streams of frames do."""
     stream.seek(offset + ITEM_HEADER.size)
     return stream.read(max(map(len, _STARTS))).startswith(_STARTS)
 
