@@ -18,6 +18,7 @@ from medserver.config.records import (
     NodeOptions,
     StoreOptions,
     VolumeOptions,
+    WorkitemOptions,
 )
 from medserver.config.remote import SERVICES, Remote
 from medserver.config.retention import Retention, Watermark
@@ -46,4 +47,5 @@ __all__ = [
     "VolumeOptions",
     "Watermark",
     "read_config",
+    "WorkitemOptions",
 ]

@@ -217,6 +217,27 @@ OPTIONS: tuple[Option, ...] = (
         "The volume that gets the backups of the index; auto is the first replica, or the primary if there is none.",
     ),
     Option("backup", "keep", integer(1, 10_000), "14", "How many backups are kept; the oldest beyond are removed."),
+    Option(
+        "workitems",
+        "keep",
+        duration(0, 3660 * 86_400),
+        "7 d",
+        "How long a work item is kept when it is completed or cancelled, and no subscriber has locked it.",
+    ),
+    Option(
+        "workitems",
+        "keep_locked",
+        duration_or_never(60, 3660 * 86_400),
+        "90 d",
+        "After which time a lock on such an item is taken away from a subscriber that has not; 0 is never.",
+    ),
+    Option(
+        "workitems",
+        "status_to",
+        NAME_LIST,
+        None,
+        "The [ae NAME] entries that are told when the node starts and stops, besides those that are subscribed.",
+    ),
     Option("volume", "path", PATH, None, "The directory of the volume; or it has a url."),
     Option(
         "volume",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from medserver.config.addresses import IPAddress, IPNetwork, is_ip_address
 
-SERVICES = ("echo", "store", "find", "move", "get", "commit", "mpps")
+SERVICES = ("echo", "store", "find", "move", "get", "commit", "mpps", "process")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,10 @@ EVENT_NAMES = {
 
 _PROGRESS = "ProcedureStepProgressInformationSequence"
 _ASSIGNMENT = ("ScheduledStationNameCodeSequence", "ScheduledHumanPerformersSequence")
-_REASON = ("ReasonForCancellation", "ProcedureStepDiscontinuationReasonCodeSequence")
-OF_CANCEL_REQUEST = (*_REASON, "ContactURI", "ContactDisplayName")
+OF_REASON = ("ReasonForCancellation", "ProcedureStepDiscontinuationReasonCodeSequence")
+"""Why an item is cancelled: in its progress, and in a request to cancel."""
+
+OF_CANCEL_REQUEST = (*OF_REASON, "ContactURI", "ContactDisplayName")
 """What a request to cancel may say, and is passed on (PS3.4 tables CC.2.2-1 and CC.2.4-1)."""
 
 
@@ -52,7 +54,7 @@ def state_report(content: JSON, state: str) -> Event:
     readiness = value(content, "InputReadinessState")
     information = data_set(ProcedureStepState=state, InputReadinessState=readiness or None)
     if state == CANCELED:
-        information |= only(first_item(content, _PROGRESS), _REASON)
+        information |= only(first_item(content, _PROGRESS), OF_REASON)
     return Event(STATE_REPORT, information)
 
 
@@ -61,10 +63,10 @@ def cancel_requested(requesting_ae_title: str, request: JSON) -> Event:
     return Event(CANCEL_REQUESTED, data_set(RequestingAE=requesting_ae_title) | only(request, OF_CANCEL_REQUEST))
 
 
-def scp_status_change(status: str, subscription_list: str, instance_list: str) -> Event:
-    """Return that this node begins or ends (PS3.4 CC.2.4.3)."""
-    lists = {"SubscriptionListStatus": subscription_list, "UnifiedProcedureStepListStatus": instance_list}
-    return Event(SCP_STATUS_CHANGE, data_set(SCPStatus=status, **lists))
+def scp_status_change(status: str, lists: str = "") -> Event:
+    """Return that this node begins or ends, and in the first case whether it has what it had (PS3.4 CC.2.4.3)."""
+    known = {"SubscriptionListStatus": lists, "UnifiedProcedureStepListStatus": lists} if lists else {}
+    return Event(SCP_STATUS_CHANGE, data_set(SCPStatus=status, **known))
 
 
 def of_new(content: JSON, state: str) -> list[Event]:
@@ -98,9 +100,7 @@ def _progress(old: JSON, new: JSON) -> Iterator[Event]:
         yield Event(PROGRESS_REPORT, {tag: element(_PROGRESS, told)})
 
 
-_NOT_TOLD = frozenset(
-    map(tag_of, ("ProcedureStepCancellationDateTime", *_REASON))
-)
+_NOT_TOLD = frozenset(map(tag_of, ("ProcedureStepCancellationDateTime", *OF_REASON)))
 """Of the progress: the state report tells it (PS3.4 table CC.2.4-1)."""
 
 
