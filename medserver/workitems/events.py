@@ -93,11 +93,10 @@ def of_change(old: JSON, new: JSON, old_state: str, states: Sequence[str]) -> li
 
 
 def _progress(old: JSON, new: JSON) -> Iterator[Event]:
-    tag = tag_of(_PROGRESS)
-    if has_value(new, _PROGRESS) and old.get(tag) != new[tag]:
-        [item, *_] = new[tag]["Value"]
-        told = {tag: one for tag, one in item.items() if tag not in _NOT_TOLD}
-        yield Event(PROGRESS_REPORT, {tag: element(_PROGRESS, told)})
+    was, told = ({tag: one for tag, one in first_item(each, _PROGRESS).items() if tag not in _NOT_TOLD}
+                 for each in (old, new))  # fmt: skip
+    if told and told != was:
+        yield Event(PROGRESS_REPORT, {tag_of(_PROGRESS): element(_PROGRESS, told)})
 
 
 _NOT_TOLD = frozenset(map(tag_of, ("ProcedureStepCancellationDateTime", *OF_REASON)))

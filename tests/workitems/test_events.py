@@ -16,7 +16,7 @@ from tests.peers.node import Node
 from tests.peers.ports import free_port
 from tests.peers.process import wait_until
 from tests.peers.watcher import Watcher
-from tests.workitems.peer import ALL, PUSH, associated, dataset, done
+from tests.workitems.peer import ALL, PUSH, associated, dataset
 from tests.workitems.samples import new_item
 
 MINE = "1.2.3.99"
@@ -193,7 +193,10 @@ def test_it_is_told_when_the_node_begins_and_ends(
 
 
 def test_what_was_answered_is_there_after_a_kill(make_node: Callable[..., Node], watch: Callable[..., Watcher]) -> None:
-    """The node is killed while a client changes items as fast as it can, again and again."""
+    """The node is killed while a client changes items as fast as it can, again and again.
+
+    Slow: three starts after a kill, and pynetdicom notices late that its peer is gone.
+    """
     watcher = watch("WATCHER")
     node = serving(make_node, watcher)
     answered: dict[str, str] = {}
@@ -252,4 +255,3 @@ def test_events_are_quick(make_node: Callable[..., Node], watch: Callable[..., W
     delays = sorted(arrived[uid] - at for uid, at in begun.items())
     print(f"median {delays[50] * 1000:.0f} ms, 95th {delays[94] * 1000:.0f} ms, last {delays[-1] * 1000:.0f} ms")
     assert delays[94] < 2.0  # generous: the machine may be busy
-    assert done()
