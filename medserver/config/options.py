@@ -23,6 +23,7 @@ from medserver.config.values import (
     INDEX_URL,
     JOBS_URL,
     NAME_LIST,
+    NAME_LIST_OR_NONE,
     NETWORKS,
     PATH,
     PROCESSES,
@@ -234,8 +235,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "workitems",
         "status_to",
-        NAME_LIST,
-        None,
+        NAME_LIST_OR_NONE,
+        "",
         "The [ae NAME] entries that are told when the node starts and stops, besides those that are subscribed.",
     ),
     Option("volume", "path", PATH, None, "The directory of the volume; or it has a url."),

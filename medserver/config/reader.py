@@ -126,7 +126,7 @@ class _Reader:
             limits=LimitOptions(**single["limits"]),
             log=LogOptions(**single["log"]),
             backup=BackupOptions(**single["backup"]),
-            workitems=WorkitemOptions(**{**single["workitems"], "status_to": single["workitems"]["status_to"] or ()}),
+            workitems=WorkitemOptions(**single["workitems"]),
             remotes=tuple(remote for remote in remotes if remote is not None),
             routes=tuple(route for route in routes if route is not None),
             polls=tuple(poll for poll in polls if poll is not None),
