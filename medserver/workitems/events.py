@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medserver.dicom.json_model import JSON
-from medserver.workitems.content import data_set, element, first_item, has_value, only, tag_of, value
+from medserver.workitems.content import data_set, element, first_item, has_value, items, only, tag_of, value
 from medserver.workitems.outcomes import CANCELED
 
 STATE_REPORT, CANCEL_REQUESTED, PROGRESS_REPORT, SCP_STATUS_CHANGE, ASSIGNED = 1, 2, 3, 4, 5
@@ -25,7 +25,8 @@ EVENT_NAMES = {
 """Event Type ID -> Event Type Name (PS3.4 table CC.2.4-1)."""
 
 _PROGRESS = "ProcedureStepProgressInformationSequence"
-_ASSIGNMENT = ("ScheduledStationNameCodeSequence", "ScheduledHumanPerformersSequence")
+_STATION, _PERFORMERS = "ScheduledStationNameCodeSequence", "ScheduledHumanPerformersSequence"
+_OF_PERFORMER = ("HumanPerformerCodeSequence", "HumanPerformerOrganization")
 OF_REASON = ("ReasonForCancellation", "ProcedureStepDiscontinuationReasonCodeSequence")
 """Why an item is cancelled: in its progress, and in a request to cancel."""
 
@@ -104,7 +105,11 @@ _NOT_TOLD = frozenset(map(tag_of, ("ProcedureStepCancellationDateTime", *OF_REAS
 
 
 def _assigned(old: JSON, new: JSON) -> Iterator[Event]:
-    """Yield that an item is assigned, with all that is populated, not only with what was just set."""
-    populated = [keyword for keyword in _ASSIGNMENT if has_value(new, keyword)]
-    if populated and only(old, _ASSIGNMENT) != only(new, _ASSIGNMENT):
-        yield Event(ASSIGNED, only(new, populated))
+    """Yield that an item is assigned, for each human performer; with all that is populated, not only what was set."""
+    if only(old, (_STATION, _PERFORMERS)) == only(new, (_STATION, _PERFORMERS)):
+        return
+    station = only(new, [_STATION]) if has_value(new, _STATION) else {}
+    performers = [only(item, _OF_PERFORMER) for item in items(new, _PERFORMERS) if item]
+    for performer in performers or [{}]:
+        if station or performer:
+            yield Event(ASSIGNED, station | performer)
