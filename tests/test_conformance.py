@@ -26,11 +26,13 @@ from medserver.dicom.matching import (
     parse_key,
 )
 from medserver.errors import IdentifierMismatch
+from medserver.scu import workitems
 from medserver.services.registry import SERVICES
 from medserver.services.responses import ANSWERS
 from tests.documents import parse, sections, tables
 from tests.failures import Failures
 from tests.peers.command_line import invoke
+from tests.workitems.test_outcomes import CELLS
 
 CHAPTERS = {
     "1 Overview": [
@@ -140,6 +142,7 @@ def test_what_commands_and_rules_use_is_stated() -> None:
     used = {uid for model in MODELS.values() for uid in (model.find, model.move, model.get)}
     used |= {uids.VERIFICATION, uids.STORAGE_COMMITMENT_PUSH_MODEL}
     used |= {performed_steps.SOP_CLASS_UID, notifying.SOP_CLASS_UID}
+    used |= {one.abstract_syntax for one in (workitems.PUSH, workitems.PULL, workitems.WATCH, workitems.EVENT_PROPOSAL)}
     assert USED_SOP_CLASSES == used | uids.STORAGE_SOP_CLASSES.keys()
 
 
@@ -199,6 +202,15 @@ def test_every_status_is_stated(document: nodes.document, facts: dict) -> None:
     assert all(column(document, "Status codes returned", "When"))
     final = [one for one in facts["statuses"] if one["error_id"]]
     assert [(one["code"], one["operations"], one["error_id"]) for one in final] == [("0x0110", ["N-SET"], "0xA710")]
+
+
+def test_every_outcome_of_work_items_is_stated(document: nodes.document) -> None:
+    header, *rows = tables(document)["What is answered, by the state of the item"]
+    stated = {(word, given, state): code for word, given, *codes in rows for state, code in zip(header[2:], codes)}
+    words = {"update": "N-SET", "request cancel": "request cancel"}
+    for wanted, state, given, code in CELLS:
+        assert stated[words.get(wanted, f"to {wanted}"), given.value, state] == f"{code:04X}"
+    assert sum(code != "-" for code in stated.values()) == len(CELLS)
 
 
 def test_every_option_is_stated(document: nodes.document, facts: dict) -> None:

@@ -47,6 +47,7 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("store", "See how safe the objects are; copy, verify, repair and delete them."),
     ("transcode", "Transcode IN, a file or a folder, into another transfer syntax, and write it to OUT."),
     ("worker", "Perform jobs until it gets SIGTERM or SIGINT."),
+    ("workitem", "Create, list, show, cancel and watch work items (UPS); say who is told of them."),
 )
 
 

@@ -70,15 +70,21 @@ def failure(peer: Peer, operation: str, response: Response) -> RemoteError:
 
 def peer_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the argument PEER with its options; it receives a `Peer` as `peer`."""
-    return click.argument("peer", metavar="PEER")(_with_peer(function))
+    return click.argument("peer", metavar="PEER")(with_peer(function))
 
 
 def optional_peer_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """Do the same where PEER may be left out; the command then receives None."""
-    return click.argument("peer", metavar="[PEER]", required=False)(_with_peer(function))
+    return click.argument("peer", metavar="[PEER]", required=False)(with_peer(function))
 
 
-def _with_peer(function: Callable[..., Any]) -> Callable[..., Any]:
+def at_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option ``--at PEER``; without it the command receives None, and is about this node."""
+    option = click.option("--at", "peer", metavar="PEER", help="At this AE, and not in the index of this node.")
+    return option(with_peer(function))
+
+
+def with_peer(function: Callable[..., Any]) -> Callable[..., Any]:
     """Replace the text PEER and its options by a `Peer`."""
 
     @click.option(

@@ -20,6 +20,7 @@ from medserver.config.records import (
     Rule,
     StoreOptions,
     VolumeOptions,
+    WorkitemOptions,
 )
 from medserver.config.remote import NOT_INFORMED, SERVICES, UPS_EVENT, Remote
 from medserver.config.retention import Retention, Watermark
@@ -53,4 +54,5 @@ __all__ = [
     "VolumeOptions",
     "Watermark",
     "read_config",
+    "WorkitemOptions",
 ]

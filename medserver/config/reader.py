@@ -30,6 +30,7 @@ from medserver.config.records import (
     NodeOptions,
     StoreOptions,
     VolumeOptions,
+    WorkitemOptions,
 )
 from medserver.config.remote import Remote
 from medserver.config.resolver import HostResolver
@@ -114,6 +115,7 @@ class _Reader:
         polls = [self._poll(name) for name in self._names("poll")]
         retentions = [self._retention(name, volumes, remotes, routes) for name in self._names("retention")]
         self._check_destinations([remote for remote in remotes if remote is not None])
+        self._check_told(single["workitems"]["status_to"] or ())
         if self._problems:
             raise ConfigError(self._problems)
         data = Path(self._base, single["node"]["data"]).absolute()
@@ -126,6 +128,7 @@ class _Reader:
             limits=LimitOptions(**single["limits"]),
             log=LogOptions(**single["log"]),
             backup=BackupOptions(**single["backup"]),
+            workitems=WorkitemOptions(**single["workitems"]),
             remotes=tuple(remote for remote in remotes if remote is not None),
             routes=tuple(route for route in routes if route is not None),
             processings=tuple(rule for rule in processings if rule is not None),
@@ -431,6 +434,13 @@ class _Reader:
                 f"{self._settings.origins[section]}: [{section}] ae_title is needed: {error}"
             )
             return None
+
+    def _check_told(self, names: Iterable[str]) -> None:
+        """Find who is to be told that the node starts and stops, and is no entry."""
+        known = self._names("ae")
+        for name in names:
+            if name not in known:
+                self._problems.append(f"[workitems] status_to: no entry [ae {name}]{closest(name, known)}")
 
     def _check_destinations(self, remotes: list[Remote]) -> None:
         """Find destinations of the same AE title: a C-MOVE names its destination by nothing else."""

@@ -72,6 +72,15 @@ class BackupOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkitemOptions:
+    """``[workitems]``. `keep` and `keep_locked` are in seconds, `keep_locked` 0 for ever; `status_to` names entries."""
+
+    keep: float = 7 * 86_400.0
+    keep_locked: float = 90 * 86_400.0
+    status_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeOptions:
     """One ``[volume NAME]``: in a directory or in a bucket. `path` and `credentials` are absolute."""
 
@@ -129,6 +138,7 @@ class Config:
     log: LogOptions
     remotes: tuple[Remote, ...]
     backup: BackupOptions = BackupOptions()
+    workitems: WorkitemOptions = WorkitemOptions()
     routes: tuple[Route, ...] = ()
     processings: tuple[Processing, ...] = ()
     polls: tuple[Poll, ...] = ()

@@ -301,6 +301,7 @@ CHANGES = {
 }
 HOURS = ValueType("hours", parse_hours)
 NAME_LIST = ValueType("names", parse_names)
+NAME_LIST_OR_NONE = ValueType("names", lambda text: parse_names(text) if text.strip() else ())
 TEXT = ValueType("text", parse_text)
 SERVICE_LIST = ValueType("services", parse_services)
 UIDS = ValueType("UIDs", parse_uids)

@@ -31,6 +31,10 @@ USED_SOP_CLASSES: frozenset[str] = frozenset({
     uids.PATIENT_STUDY_ONLY_GET,
     uids.MODALITY_PERFORMED_PROCEDURE_STEP,
     uids.INSTANCE_AVAILABILITY_NOTIFICATION,
+    uids.UNIFIED_PROCEDURE_STEP_PUSH,
+    uids.UNIFIED_PROCEDURE_STEP_PULL,
+    uids.UNIFIED_PROCEDURE_STEP_WATCH,
+    uids.UNIFIED_PROCEDURE_STEP_EVENT,
     *(uid for model in NON_PATIENT_MODELS for uid in (model.find, model.move, model.get)),
     *uids.STORAGE_SOP_CLASSES,
 })

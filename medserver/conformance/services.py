@@ -7,6 +7,7 @@ from medserver.conformance.document import Section, Table
 from medserver.conformance.matching_keys import keys_tables
 from medserver.conformance.overview import NOT_SUPPORTED
 from medserver.conformance.roles import operations_of, sop_classes_table
+from medserver.conformance.workitems import workitem_section
 from medserver.dicom.character_sets import SINGLE_BYTE_CHARACTER_SETS, UNICODE_UTF_8
 from medserver.services.answer import DEFAULT_CHARACTER_SET
 from medserver.services.registry import SERVICES
@@ -166,7 +167,7 @@ def service_description() -> Section:
                 (
                     Section("5.2.1", "Basic Worklist Management Service", (NOT_SUPPORTED,)),
                     Section("5.2.2", "Modality Performed Procedure Step Service", PERFORMED_STEPS),
-                    Section("5.2.3", "Unified Worklist and Procedure Step Service", (NOT_SUPPORTED,)),
+                    workitem_section(),
                     Section("5.2.4", "Instance Availability Notification Service", AVAILABILITY),
                     _storage(),
                     commitment_section(),

@@ -18,6 +18,7 @@ from medserver.errors import MedserverError, StoreFailure
 from medserver.imports import import_all
 from medserver.log import Event
 from medserver.node import Node, open_node
+from medserver.procedures import workitem_farewell
 from medserver.queue import messages, storages  # noqa: F401 - as `import_all` below
 from medserver.server import acceptor_process, placer_process, worker_process
 from medserver.server.acceptor_process import DRAIN_S
@@ -29,6 +30,7 @@ from medserver.server.stop_request import StopRequest
 from medserver.wire.acceptor import bind, listen
 from medserver.wire.admission import AdmissionLimits
 from medserver.wire.roster import Roster
+from medserver.workitems import announcing
 
 INTERVAL_S = 0.25
 RESTART_DELAY_S = 1.0
@@ -121,6 +123,7 @@ class Supervisor:
             register(node, "serve", self._stop_request.wait)
             narrow_data(self._config_file.current)
             archive.reconcile(node)
+            announcing.restarted(node)
             # So that the first objects find the journal ready.
             placer_process.Placer(list(node.volumes.values()), self._config_file.current.node.processes).place()
         finally:
@@ -148,7 +151,9 @@ class Supervisor:
                 self._read_again()
         logger.info("stopping")
         self._listener.close()
+        announcer = self._start_announcer()
         self._stop()
+        self._wait_for(announcer)
         logger.info("stopped")
 
     def _read_again(self) -> None:
@@ -217,6 +222,37 @@ class Supervisor:
                 if exit_code != 0:
                     logger.error(Event("process", ended=process_id, exit_code=exit_code))
         return places
+
+    def _start_announcer(self) -> int | None:
+        """Start a process that tells who watches work items that the node ends; None if that is not possible."""
+        try:
+            process_id = os.fork()
+        except OSError:
+            return None
+        if process_id == 0:
+            try:
+                workitem_farewell.tell_going_down(self._config_file)
+            except MedserverError as error:  # nobody has to be told (PS3.4 CC.2.4.3)
+                logger.warning(Event("end not announced", reason=str(error)))
+            except BaseException:
+                logger.exception("the end could not be announced")
+            finally:
+                logging.shutdown()
+                os._exit(0)
+        return process_id
+
+    @staticmethod
+    def _wait_for(announcer: int | None) -> None:
+        """Wait until the announcer has ended, which limits itself."""
+        if announcer is None:
+            return
+        deadline = time.monotonic() + KILL_AFTER_S
+        while not os.waitpid(announcer, os.WNOHANG)[0]:
+            if time.monotonic() > deadline:
+                os.kill(announcer, signal.SIGKILL)
+                os.waitpid(announcer, 0)
+                return
+            signal.sigtimedwait({signal.SIGCHLD}, INTERVAL_S / 10)
 
     def _stop(self) -> None:
         """Stop the acceptors and workers, then the placer, which places what they have received."""

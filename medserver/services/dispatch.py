@@ -126,8 +126,7 @@ def _find_handler(
     if service is None:
         raise SOPClassNotSupported("the SOP class is no longer served for the calling AE")
     handler = _handler_of(message.command_field, service, context, remote)
-    if sop_class_uid != context.abstract_syntax and service.right != "store":
-        raise SOPClassNotSupported("the SOP class is not that of the presentation context")
+    _check_sop_class(association, str(sop_class_uid), service, context)
     extended = association.acceptor.extended.get(context.abstract_syntax, b"")
     request = Request(
         association=association,
@@ -140,6 +139,26 @@ def _find_handler(
         counts=counts,
     )
     return request, handler
+
+
+def _check_sop_class(
+    association: AcceptedAssociation, sop_class_uid: str, service: Service, context: AcceptedContext
+) -> None:
+    """Check the SOP class that a command names.
+
+    Raises
+    ------
+    SOPClassNotSupported
+        It is not that of the presentation context, nor what commands of the service name.
+    """
+    named = service.command_sop_class_uid
+    if named and sop_class_uid == named:
+        return
+    if sop_class_uid != context.abstract_syntax and service.right != "store":
+        raise SOPClassNotSupported("the SOP class is not that of the presentation context")
+    if named and association.failures.allows((service.name, sop_class_uid)):
+        # pynetdicom before 2.0 (its issue 509) and fo-dicom (1322) name the class of the presentation context.
+        logger.info(Event("SOP class understood", service=service.name, named=sop_class_uid, expected=named))
 
 
 def _handler_of(command_field: int, service: Service, context: AcceptedContext, remote: Remote) -> Handler:

@@ -64,7 +64,7 @@ def find(request: Request, node: Node) -> Iterator[Response | None]:
         plan.level if model.is_of_patients else "",
         request.context.transfer_syntax_uid,
         node.config.current.node.ae_title,
-        _requested_character_sets(identifier),
+        requested_character_sets(identifier),
     )
     pending = status.PENDING if plan.supported else status.PENDING_WARNING
     limit = node.config.current.limits.query_results_max
@@ -126,7 +126,8 @@ def _items(value: object) -> list[Dataset] | None:
     return [dataset_of(item) if isinstance(item, dict) else item for item in value]
 
 
-def _requested_character_sets(identifier: Dataset) -> tuple[str, ...]:
+def requested_character_sets(identifier: Dataset) -> tuple[str, ...]:
+    """Return the Specific Character Set of an identifier."""
     value = identifier.get("SpecificCharacterSet")
     if not value:
         return ()

@@ -14,7 +14,16 @@ from pydicom.uid import UID
 from medserver.config import Remote
 from medserver.dicom import uids
 from medserver.dicom.non_patient import NON_PATIENT_MODELS
-from medserver.services import commitment, performed_step, query, retrieve, storage, verification
+from medserver.services import (
+    commitment,
+    performed_step,
+    query,
+    retrieve,
+    storage,
+    verification,
+    workitem,
+    workitem_query,
+)
 from medserver.services.request import Handler
 from medserver.services.responses import operation_name
 from medserver.wire.command_set import CommandField
@@ -45,6 +54,8 @@ class Service:
         What an AE's `allow` must list so that it may be the SCP on an association that it opens; empty if none may.
     reverse_operations : mapping of CommandField to handler
         What it can invoke then.
+    command_sop_class_uid : str
+        What commands name, whichever of the SOP classes their presentation context is of; empty: that one.
     """
 
     name: str
@@ -55,6 +66,7 @@ class Service:
     transfer_syntaxes: tuple[str, ...]
     reverse_right: str = ""
     reverse_operations: Mapping[CommandField, Handler] = field(default_factory=dict)
+    command_sop_class_uid: str = ""
 
     @property
     def operation_names(self) -> tuple[str, ...]:
@@ -181,6 +193,66 @@ SERVICES: tuple[Service, ...] = (
         _names(uids.MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE),
         {CommandField.N_GET: performed_step.retrieve},
         UNCOMPRESSED,
+    ),
+    # Every instance is one of Push, and commands name that, whichever class was negotiated (PS3.4 CC.3.1).
+    Service(
+        "Unified Procedure Step - Push",
+        "PS3.4 CC",
+        "process",
+        _names(uids.UNIFIED_PROCEDURE_STEP_PUSH),
+        {
+            CommandField.N_CREATE: workitem.create,
+            CommandField.N_ACTION: workitem.act,
+            CommandField.N_GET: workitem.retrieve,
+        },
+        UNCOMPRESSED,
+    ),
+    Service(
+        "Unified Procedure Step - Pull",
+        "PS3.4 CC",
+        "process",
+        _names(uids.UNIFIED_PROCEDURE_STEP_PULL),
+        {
+            CommandField.C_FIND: workitem_query.find,
+            CommandField.N_GET: workitem.retrieve,
+            CommandField.N_SET: workitem.modify,
+            CommandField.N_ACTION: workitem.act,
+        },
+        UNCOMPRESSED,
+        command_sop_class_uid=uids.UNIFIED_PROCEDURE_STEP_PUSH,
+    ),
+    Service(
+        "Unified Procedure Step - Watch",
+        "PS3.4 CC",
+        "process",
+        _names(uids.UNIFIED_PROCEDURE_STEP_WATCH),
+        {
+            CommandField.C_FIND: workitem_query.find,
+            CommandField.N_GET: workitem.retrieve,
+            CommandField.N_ACTION: workitem.act,
+        },
+        UNCOMPRESSED,
+        command_sop_class_uid=uids.UNIFIED_PROCEDURE_STEP_PUSH,
+    ),
+    Service(
+        "Unified Procedure Step - Query",
+        "PS3.4 CC",
+        "process",
+        _names(uids.UNIFIED_PROCEDURE_STEP_QUERY),
+        {CommandField.C_FIND: workitem_query.find, CommandField.N_GET: workitem.retrieve},
+        UNCOMPRESSED,
+        command_sop_class_uid=uids.UNIFIED_PROCEDURE_STEP_PUSH,
+    ),
+    Service(
+        "Unified Procedure Step - Event",
+        "PS3.4 CC",
+        "process",
+        _names(uids.UNIFIED_PROCEDURE_STEP_EVENT),
+        {},
+        UNCOMPRESSED,
+        reverse_right="process",
+        reverse_operations={CommandField.N_EVENT_REPORT: workitem.receive_event},
+        command_sop_class_uid=uids.UNIFIED_PROCEDURE_STEP_PUSH,
     ),
 )
 

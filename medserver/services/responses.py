@@ -56,6 +56,7 @@ class Answer:
 
 ANSWERS = (
     Answer(status.SUCCESS, _EVERY, "The operation was performed."),
+    Answer(status.OPTIONAL_ATTRIBUTES_NOT_SUPPORTED, _SET, "Some attributes of a work item are never changed."),
     Answer(status.INVALID_ATTRIBUTE_VALUE, _CREATE | _SET, errors=(errors.InvalidAttributeValue,)),
     Answer(
         status.ATTRIBUTE_LIST_ERROR, _SET, "Some attributes must not be changed, and were not; the others were changed."
@@ -64,7 +65,12 @@ ANSWERS = (
     Answer(status.PROCESSING_FAILURE, _SET, errors=(errors.NoLongerUpdatable,), error_id=status.NO_LONGER_UPDATABLE),
     Answer(status.PROCESSING_FAILURE, _EVERY, "Any other failure.", (errors.MedserverError,)),
     Answer(status.DUPLICATE, _STORE, errors=(errors.DuplicateInstance,)),
-    Answer(status.DUPLICATE, _CREATE, "There is a performed procedure step of this UID.", (errors.DuplicateInstance,)),
+    Answer(
+        status.DUPLICATE,
+        _CREATE,
+        "There is a performed procedure step, or a work item, of this UID.",
+        (errors.DuplicateInstance,),
+    ),
     Answer(
         status.NO_SUCH_INSTANCE,
         _READ | _SET | _ACTION | _EVENT,
@@ -114,6 +120,12 @@ ANSWERS = (
     Answer(status.NO_FRAME_TIMES, _RETRIEVE, errors=(errors.NoFrameTimes,)),
     Answer(status.INVALID_FRAME_REQUEST, _RETRIEVE, errors=(errors.InvalidFrameRequest,)),
     Answer(status.SUBOPERATIONS_WARNING, _RETRIEVE, "The end; some sub-operations failed or had a warning."),
+    # PS3.4 tables CC.2.1-2, CC.2.2-2, CC.2.5-4
+    Answer(
+        status.WORKITEM_CREATED_WITH_MODIFICATIONS, _CREATE, "The work item was to be created as performed, and is not."
+    ),
+    Answer(status.WORKITEM_ALREADY_CANCELED, _ACTION, "The work item is cancelled already."),
+    Answer(status.WORKITEM_ALREADY_COMPLETED, _ACTION, "The work item is completed already."),
     Answer(status.CANNOT_UNDERSTAND, _STORE | _FIND | _RETRIEVE, errors=(errors.CannotUnderstand,)),
     # PS3.4 tables CC.2.1-2, CC.2.2-2, CC.2.3-3, CC.2.5-4, CC.2.6-1, CC.2.7-1
     Answer(status.WORKITEM_IS_FINAL, _SET | _ACTION, errors=(errors.WorkitemIsFinal,)),

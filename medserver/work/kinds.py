@@ -52,6 +52,7 @@ from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL
 from medserver.polling.schedule import survey as survey_polls
 from medserver.processing.performing import PROCESS_LARGE, process
 from medserver.processing.requesting import request_processing
+from medserver.procedures.workitem_events import tell
 from medserver.retention.age import LOOK_EVERY_S as RETENTION_INTERVAL_S
 from medserver.retention.orders import delete
 from medserver.retention.walk import RETAIN, RETENTION, WalkPayload, retain, retention
@@ -65,7 +66,10 @@ from medserver.safekeeping.repair import repair
 from medserver.safekeeping.replication import replicate
 from medserver.safekeeping.schedule import SEEK, SEEK_AGAIN_S, SURVEY, SURVEY_INTERVAL_S, VERIFY, seek, survey
 from medserver.safekeeping.verification import verify
-from medserver.workitems.follow_ups import PROCESS, WorkitemPayload
+from medserver.workitems.follow_ups import PROCESS, UPS_EVENT, EventPayload, WorkitemPayload
+from medserver.workitems.pruning import INTERVAL_S as WORKITEM_PRUNE_INTERVAL_S
+from medserver.workitems.pruning import PRUNE as WORKITEM_PRUNE
+from medserver.workitems.pruning import prune as prune_workitems
 
 Function = Callable[[Node, Batch], Iterable[Outcome] | None]
 """Does the jobs of a batch, which are of one kind and destination.
@@ -420,6 +424,20 @@ JOB_KINDS: tuple[JobKind, ...] = (
         backoff=Backoff(first_s=2.0, longest_s=1800.0),
         is_for_remote=True,
     ),
+    # One batch at a time for a receiver, and what has no due time of its own, so that events come in their order.
+    JobKind(
+        UPS_EVENT,
+        tell,
+        EventPayload,
+        attempts_max=20,
+        lease_s=15.0,
+        concurrency=DESTINATIONS_MAX,
+        destination_concurrency=1,
+        batch_max=64,
+        backoff=Backoff(first_s=2.0, longest_s=600.0),
+        is_for_remote=True,
+    ),
+    JobKind(WORKITEM_PRUNE, prune_workitems, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(PRUNE, prune_commitments, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(CONDITIONS, index_conditions, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(POLL_SURVEY, survey_polls, NoPayload, concurrency=1, destination_concurrency=1),
@@ -456,6 +474,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
 PERIODIC: tuple[Periodic, ...] = (
     Periodic(SURVEY, SURVEY, SURVEY_INTERVAL_S),
     Periodic(PRUNE, PRUNE, 24 * 3600.0),
+    Periodic(WORKITEM_PRUNE, WORKITEM_PRUNE, WORKITEM_PRUNE_INTERVAL_S),
     Periodic(CONDITIONS, CONDITIONS, CONDITIONS_INTERVAL_S),
     Periodic(DECIDE, DECIDE, DECIDE_INTERVAL_S),
     Periodic(POLL_SURVEY, POLL_SURVEY, POLL_SURVEY_INTERVAL_S),

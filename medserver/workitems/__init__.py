@@ -7,6 +7,10 @@ The operations know nothing of DIMSE or HTTP, which end in them alike:
 `retrieving`       `retrieve`
 `updating`         `update`
 `states`           `change_state`: a performer claims an item and ends it
+`cancelling`       `request_cancel`, by who does not perform it
+`subscribing`      `subscribe`, `unsubscribe`, `suspend`
+`searching`        `search`
+`pruning`          final items are forgotten when nobody needs them
 `performing`       `start`, `report`, `finish`, `discontinue`: our own performer
 `changing`         the one function through which every change goes, with its events
 `events`           what follows from a change for those who watch

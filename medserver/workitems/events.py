@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medserver.dicom.json_model import JSON
-from medserver.workitems.content import data_set, element, first_item, has_value, only, tag_of, value
+from medserver.workitems.content import data_set, element, first_item, has_value, items, only, tag_of, value
 from medserver.workitems.outcomes import CANCELED
 
 STATE_REPORT, CANCEL_REQUESTED, PROGRESS_REPORT, SCP_STATUS_CHANGE, ASSIGNED = 1, 2, 3, 4, 5
@@ -25,9 +25,12 @@ EVENT_NAMES = {
 """Event Type ID -> Event Type Name (PS3.4 table CC.2.4-1)."""
 
 _PROGRESS = "ProcedureStepProgressInformationSequence"
-_ASSIGNMENT = ("ScheduledStationNameCodeSequence", "ScheduledHumanPerformersSequence")
-_REASON = ("ReasonForCancellation", "ProcedureStepDiscontinuationReasonCodeSequence")
-OF_CANCEL_REQUEST = (*_REASON, "ContactURI", "ContactDisplayName")
+_STATION, _PERFORMERS = "ScheduledStationNameCodeSequence", "ScheduledHumanPerformersSequence"
+_OF_PERFORMER = ("HumanPerformerCodeSequence", "HumanPerformerOrganization")
+OF_REASON = ("ReasonForCancellation", "ProcedureStepDiscontinuationReasonCodeSequence")
+"""Why an item is cancelled: in its progress, and in a request to cancel."""
+
+OF_CANCEL_REQUEST = (*OF_REASON, "ContactURI", "ContactDisplayName")
 """What a request to cancel may say, and is passed on (PS3.4 tables CC.2.2-1 and CC.2.4-1)."""
 
 
@@ -52,7 +55,7 @@ def state_report(content: JSON, state: str) -> Event:
     readiness = value(content, "InputReadinessState")
     information = data_set(ProcedureStepState=state, InputReadinessState=readiness or None)
     if state == CANCELED:
-        information |= only(first_item(content, _PROGRESS), _REASON)
+        information |= only(first_item(content, _PROGRESS), OF_REASON)
     return Event(STATE_REPORT, information)
 
 
@@ -61,10 +64,10 @@ def cancel_requested(requesting_ae_title: str, request: JSON) -> Event:
     return Event(CANCEL_REQUESTED, data_set(RequestingAE=requesting_ae_title) | only(request, OF_CANCEL_REQUEST))
 
 
-def scp_status_change(status: str, subscription_list: str, instance_list: str) -> Event:
-    """Return that this node begins or ends (PS3.4 CC.2.4.3)."""
-    lists = {"SubscriptionListStatus": subscription_list, "UnifiedProcedureStepListStatus": instance_list}
-    return Event(SCP_STATUS_CHANGE, data_set(SCPStatus=status, **lists))
+def scp_status_change(status: str, lists: str = "") -> Event:
+    """Return that this node begins or ends, and in the first case whether it has what it had (PS3.4 CC.2.4.3)."""
+    known = {"SubscriptionListStatus": lists, "UnifiedProcedureStepListStatus": lists} if lists else {}
+    return Event(SCP_STATUS_CHANGE, data_set(SCPStatus=status, **known))
 
 
 def of_new(content: JSON, state: str) -> list[Event]:
@@ -91,21 +94,22 @@ def of_change(old: JSON, new: JSON, old_state: str, states: Sequence[str]) -> li
 
 
 def _progress(old: JSON, new: JSON) -> Iterator[Event]:
-    tag = tag_of(_PROGRESS)
-    if has_value(new, _PROGRESS) and old.get(tag) != new[tag]:
-        [item, *_] = new[tag]["Value"]
-        told = {tag: one for tag, one in item.items() if tag not in _NOT_TOLD}
-        yield Event(PROGRESS_REPORT, {tag: element(_PROGRESS, told)})
+    was, told = ({tag: one for tag, one in first_item(each, _PROGRESS).items() if tag not in _NOT_TOLD}
+                 for each in (old, new))  # fmt: skip
+    if told and told != was:
+        yield Event(PROGRESS_REPORT, {tag_of(_PROGRESS): element(_PROGRESS, told)})
 
 
-_NOT_TOLD = frozenset(
-    map(tag_of, ("ProcedureStepCancellationDateTime", *_REASON))
-)
+_NOT_TOLD = frozenset(map(tag_of, ("ProcedureStepCancellationDateTime", *OF_REASON)))
 """Of the progress: the state report tells it (PS3.4 table CC.2.4-1)."""
 
 
 def _assigned(old: JSON, new: JSON) -> Iterator[Event]:
-    """Yield that an item is assigned, with all that is populated, not only with what was just set."""
-    populated = [keyword for keyword in _ASSIGNMENT if has_value(new, keyword)]
-    if populated and only(old, _ASSIGNMENT) != only(new, _ASSIGNMENT):
-        yield Event(ASSIGNED, only(new, populated))
+    """Yield that an item is assigned, for each human performer; with all that is populated, not only what was set."""
+    if only(old, (_STATION, _PERFORMERS)) == only(new, (_STATION, _PERFORMERS)):
+        return
+    station = only(new, [_STATION]) if has_value(new, _STATION) else {}
+    performers = [only(item, _OF_PERFORMER) for item in items(new, _PERFORMERS) if item]
+    for performer in performers or [{}]:
+        if station or performer:
+            yield Event(ASSIGNED, station | performer)

@@ -135,6 +135,15 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "store verify": ("index", ""),
     "transcode": ("network", "config.ini out --to explicit"),
     "worker": ("node", "--help"),
+    "workitem cancel": ("all", UID),
+    "workitem create": ("all", "--label Test"),
+    "workitem list": ("all", ""),
+    "workitem show": ("all", UID),
+    "workitem subscribe": ("all", "--receiver WS"),
+    "workitem subscribers": ("all", ""),
+    "workitem suspend": ("all", "--receiver WS"),
+    "workitem unsubscribe": ("all", "--receiver WS"),
+    "workitem watch": ("all", UID),
 }
 """Command -> its kind, and the arguments with which it runs here; many of them end with a message."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from medserver.dicom.data_sets import write_data_set
-from medserver.services.performed_step import ATTRIBUTE_LIST_ELEMENTS_MAX
+from medserver.services.attribute_list import ATTRIBUTE_LIST_ELEMENTS_MAX
 from medserver.wire.command_set import NO_DATA_SET, CommandField, encode_command_set
 from medserver.wire.requestor import Proposal
 from pydicom.dataset import Dataset

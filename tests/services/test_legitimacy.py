@@ -15,6 +15,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
+    UnifiedProcedureStepPull,
     Verification,
 )
 
@@ -39,6 +40,7 @@ SOP_CLASSES = {
     "get": StudyRootQueryRetrieveInformationModelGet,
     "commit": StorageCommitmentPushModel,
     "mpps": ModalityPerformedProcedureStep,
+    "process": UnifiedProcedureStepPull,
 }
 
 

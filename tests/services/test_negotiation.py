@@ -44,6 +44,11 @@ PERMISSIONS = {
     "1.2.840.10008.1.20.1": ("commit", "commit"),
     "1.2.840.10008.3.1.2.3.3": ("mpps", None),
     "1.2.840.10008.3.1.2.3.4": ("mpps", None),
+    "1.2.840.10008.5.1.4.34.6.1": ("process", None),
+    "1.2.840.10008.5.1.4.34.6.2": ("process", None),
+    "1.2.840.10008.5.1.4.34.6.3": ("process", None),
+    "1.2.840.10008.5.1.4.34.6.4": ("process", "process"),
+    "1.2.840.10008.5.1.4.34.6.5": ("process", None),
     OF_OTHERS: (None, "get"),
     UNKNOWN: (None, None),
     NO_UID: (None, None),
@@ -85,7 +90,7 @@ def expected_roles(uid: str, rights, asked) -> tuple[int, tuple[bool, bool]]:
 
 @pytest.mark.parametrize("asked", ROLES)
 def test_every_right_and_role(asked):
-    """All 128 sets of rights, with every kind of SOP class: among them `get` alone, and CT without role selection."""
+    """All 256 sets of rights, with every kind of SOP class: among them `get` alone, and CT without role selection."""
     proposals = dict.fromkeys(PERMISSIONS, (IMPLICIT,))
     for rights in RIGHT_SETS:
         for uid, (result, roles, syntax) in answers(entry(rights), asked, proposals).items():

@@ -9,6 +9,7 @@ import pytest
 
 from medserver.config import ConfigFile
 from medserver.node import Node, open_node
+from tests.clock import Clock
 
 CONFIG = """[node]
 [ae REQUESTER]
@@ -20,14 +21,31 @@ address = 127.0.0.1:10403
 """
 
 
+def opened(directory: Path, url: str | None = None, clock: Clock | None = None) -> Node:
+    """Open the node of a directory."""
+    (directory / "config.ini").write_text(CONFIG)
+    (directory / "data").mkdir(exist_ok=True)
+    overrides = [f"node.data={directory / 'data'}", *([f"index.url={url}"] if url else [])]
+    return open_node(ConfigFile(directory / "config.ini", tuple(overrides)), clock=clock)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
+def url(request: pytest.FixtureRequest) -> str | None:
+    """Give the URL of an empty database; None for SQLite."""
+    return None if request.param == "sqlite" else request.getfixturevalue("new_database")()
+
+
+@pytest.fixture
+def node(url: str | None, tmp_path: Path) -> Iterator[Node]:
     """Give a node on an empty index."""
-    (tmp_path / "config.ini").write_text(CONFIG)
-    (tmp_path / "data").mkdir()
-    overrides = [f"node.data={tmp_path / 'data'}"]
-    if request.param == "postgresql":
-        overrides.append(f"index.url={request.getfixturevalue('new_database')()}")
-    opened = open_node(ConfigFile(tmp_path / "config.ini", tuple(overrides)))
-    yield opened
-    opened.close()
+    one = opened(tmp_path, url)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def timed(url: str | None, tmp_path: Path, clock: Clock) -> Iterator[Node]:
+    """Give a node on an empty index, of which the test sets the clock."""
+    one = opened(tmp_path, url, clock)
+    yield one
+    one.close()

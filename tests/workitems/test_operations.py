@@ -155,14 +155,15 @@ def test_who_is_assigned_is_told_with_all_that_is_populated(node: Node) -> None:
     station = [code("AI1", "99X", "AI 1")]
     create(node, UID, new_item(ScheduledStationNameCodeSequence=station), "REQUESTER")
     watched(node, UID)
-    person = data_set(HumanPerformerName=[{"Alphabetic": "Roe^Jim"}])
+    person = data_set(HumanPerformerCodeSequence=[code("1", "99X", "Jim")], HumanPerformerOrganization="Radiology")
     update(node, UID, data_set(ScheduledHumanPerformersSequence=[person]))
     update(node, UID, data_set(WorklistLabel="other"))
     update(node, UID, data_set(InputReadinessState="INCOMPLETE"))
     assert told(node) == [(ASSIGNED, ""), (STATE_REPORT, SCHEDULED)]
     [job, *_] = [job for job in node.index.jobs.list() if job.kind == UPS_EVENT]
     assert EventPayload.of(job).information.keys() == {
-        tag_of("ScheduledStationNameCodeSequence"), tag_of("ScheduledHumanPerformersSequence"),
+        tag_of("ScheduledStationNameCodeSequence"), tag_of("HumanPerformerCodeSequence"),
+        tag_of("HumanPerformerOrganization"),
     }  # fmt: skip
 
 

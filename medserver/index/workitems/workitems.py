@@ -97,6 +97,20 @@ class Workitems:
         return self._backend.locked(ended.order_by(Rows.ended_at).limit(PRUNE_ROWS), skips=True)
 
     @statement
+    def _locks(self) -> Query:
+        """The locks on items that became final before a moment."""
+        ended = Rows.select(Rows.sop_instance_uid).where(Rows.ended_at.is_null(False) & (Rows.ended_at < PARAMETER))
+        locks = Subscribed.select(Subscribed.sop_instance_uid, Subscribed.receiver).where(
+            Subscribed.sop_instance_uid.in_(ended) & (Subscribed.has_lock == SQL("1"))
+        )
+        return self._backend.locked(locks.limit(PRUNE_ROWS), skips=True)
+
+    @statement
+    def _unlock(self) -> Query:
+        of_item = (Subscribed.sop_instance_uid == PARAMETER) & (Subscribed.receiver == PARAMETER)
+        return Subscribed.update({Subscribed.has_lock: SQL("0")}).where(of_item)
+
+    @statement
     def _delete(self) -> Query:
         return Rows.delete().where(Rows.id == PARAMETER)
 
@@ -214,6 +228,17 @@ class Workitems:
     def counts(self) -> dict[str, int]:
         """Count the items by their state."""
         return dict(self._access.rows(self._count))
+
+    def unlock(self, before: datetime) -> int:
+        """Take some of the locks away on items that became final before a moment; 0 if there are none."""
+
+        def perform(connection: Any) -> int:
+            rows = connection.execute(self._locks, (to_text(before),)).fetchall()
+            for row in rows:
+                connection.execute(self._unlock, tuple(row))
+            return len(rows)
+
+        return self._access.writer.run(perform)
 
     def prune(self, before: datetime) -> int:
         """Forget some of the items that became final before a moment and that nobody has locked.

@@ -1,0 +1,102 @@
+"""The job `ups-event`: an AE is told of changes of work items, in their order, on an association that we open.
+
+An event that the receiver refuses is not sent again, and does not hold up those behind it: nothing has to be kept for
+who does not want it (PS3.4 CC.2.4.3). While it cannot be reached all wait, and are given up after `GIVE_UP_AFTER`; its
+subscriptions and locks stay.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+
+from medserver.config import Remote
+from medserver.destinations import destination_of, given_up, no_destination, standing_of
+from medserver.dicom import status
+from medserver.errors import MedserverError, NoContextAccepted, RemoteError
+from medserver.index import Job
+from medserver.index.jobs.batch import Batch
+from medserver.index.jobs.outcome import Outcome, done, failed
+from medserver.log import Event
+from medserver.node import Node
+from medserver.scu import workitems as scu
+from medserver.scu.session import Session
+from medserver.wire.association import Association
+from medserver.wire.limits import WireLimits
+from medserver.wire.requestor import Address
+from medserver.workitems.events import EVENT_NAMES
+from medserver.workitems.follow_ups import EventPayload
+
+GIVE_UP_AFTER = timedelta(days=1)
+"""So long an event is kept for a receiver that cannot be reached."""
+
+logger = logging.getLogger(__name__)
+
+
+def tell(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Tell the AE `batch.destination` what has happened."""
+    remote = destination_of(node, batch)
+    if remote is None:
+        yield from no_destination(batch)
+        return
+    jobs = list(batch)
+    with _session(node, remote) as session:
+        for index, job in enumerate(jobs):
+            if batch.should_stop:
+                return
+            outcome = _tell(session, job)
+            if outcome is None:
+                yield from given_up(node, session.standing, jobs[index:], GIVE_UP_AFTER)
+                return
+            yield outcome
+
+
+def _session(node: Node, remote: Remote) -> Session:
+    """Return a session whose association stays open for the next events."""
+    config = node.config.current
+
+    def is_current() -> bool:
+        now = node.config.current
+        return now.remote_by_name(remote.name) == remote and now.node.ae_title == config.node.ae_title
+
+    limits = WireLimits.from_options(config.limits)
+    return Session(
+        Address.of(remote),
+        [scu.EVENT_PROPOSAL],
+        config.node.ae_title,
+        limits,
+        standing_of(node, remote),
+        idle=node.idle,
+        keeps_while=is_current,
+    )
+
+
+def _tell(session: Session, job: Job) -> Outcome | None:
+    """Tell one thing; None if the receiver cannot be reached, and it waits in its place."""
+    payload = EventPayload.of(job)
+    while True:
+        try:
+            code = session.perform(partial(_send, payload))
+        except NoContextAccepted as error:
+            return failed(job, str(error), final=True)
+        except RemoteError:
+            if session.is_paused:
+                return None  # else it is tried again: what breaks too often in a row pauses the session
+        except MedserverError as error:
+            return failed(job, str(error))
+        else:
+            break
+    if not status.is_performed(code):
+        logger.warning(
+            Event("event refused", receiver=job.destination, sop_instance_uid=payload.sop_instance_uid,
+                  event=EVENT_NAMES.get(payload.event_type_id), status=status.describe(code))
+        )  # fmt: skip
+    return done(job)
+
+
+def _send(payload: EventPayload, association: Association) -> int:
+    return scu.report_event(
+        association, payload.sop_instance_uid, payload.event_type_id, payload.information
+    ).code
