@@ -20,6 +20,7 @@ from medserver.config.values import (
     ENDPOINT_URL,
     HOST,
     HOST_AND_PORT,
+    HOST_AND_PORT_OR_NONE,
     HOURS,
     INDEX_URL,
     JOBS_URL,
@@ -386,6 +387,14 @@ OPTIONS: tuple[Option, ...] = (
         "CPU time that the processing of one work item may use in a process.",
         "s",
     ),
+    Option(
+        "mail",
+        "server",
+        HOST_AND_PORT_OR_NONE,
+        "none",
+        "The mail server that takes messages for those who are informed by mail: host:port, 25 without a port.",
+    ),
+    Option("mail", "sender", TEXT, "medserver@localhost", "The address that these messages are from."),
     Option("log", "level", choice(*LOG_LEVELS), "info", "The least important events that are logged."),
     Option("ae", "ae_title", AE_TITLE, None, "Its AE title, if it is not the name of the section."),
     Option(

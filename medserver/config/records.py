@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -119,6 +120,14 @@ class LimitOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class MailOptions:
+    """``[mail]``."""
+
+    server: tuple[str, int | None] | None = None
+    sender: str = "medserver@localhost"
+
+
+@dataclass(frozen=True, slots=True)
 class LogOptions:
     """``[log]``."""
 
@@ -139,6 +148,7 @@ class Config:
     remotes: tuple[Remote, ...]
     backup: BackupOptions = BackupOptions()
     workitems: WorkitemOptions = WorkitemOptions()
+    mail: MailOptions = MailOptions()
     routes: tuple[Route, ...] = ()
     processings: tuple[Processing, ...] = ()
     polls: tuple[Poll, ...] = ()
@@ -210,6 +220,10 @@ class Config:
     def remote_by_name(self, name: str) -> Remote | None:
         """Return the entry of this name, which need not be its AE title."""
         return self._remotes_by_name.get(name)
+
+    def remotes_by_ae_title(self, ae_title: str) -> Sequence[Remote]:
+        """Return the entries with this AE title."""
+        return self._remotes_by_ae_title.get(ae_title, ())
 
     def destination(self, ae_title: str) -> Remote | None:
         """Return the entry with this AE title to which a C-MOVE may send: one with a port (PS3.4 C.4.2)."""

@@ -295,6 +295,9 @@ YES_OR_NO = ValueType("yes | no", lambda text: _parse_choice(text, ("yes", "no")
 AE_TITLE = ValueType("AE title", parse_ae_title)
 HOST = ValueType("host", parse_host)
 HOST_AND_PORT = ValueType("host:port", parse_host_and_port)
+HOST_AND_PORT_OR_NONE = ValueType(
+    "host:port or none", lambda text: None if text.lower() == "none" else parse_host_and_port(text)
+)
 NETWORKS = ValueType("networks", parse_networks)
 CHANGES = {
     name: ValueType(LINES, lambda text, name=name: _parse_changes(name, text)) for name in ("set", "remove", "map")

@@ -20,7 +20,8 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -38,10 +39,11 @@ from medserver.errors import (
 from medserver.index import Job, NewJob, Workitem
 from medserver.index.derivations import Derivation, DerivedInstance
 from medserver.index.jobs.batch import Batch
-from medserver.index.jobs.outcome import Outcome, changed, done, failed
+from medserver.index.jobs.outcome import Outcome, changed, done, failed, held
 from medserver.index.jobs.records import IN_TURN
 from medserver.log import Event
 from medserver.node import Node
+from medserver.processing.informing import begin, is_awaited, parties
 from medserver.processing.inputs import Input, find_inputs, request_digest
 from medserver.processing.outputs import references_to, register
 from medserver.processing.reasons import reason_for
@@ -66,6 +68,9 @@ LARGE_INSTANCES = 64
 
 SHARED_INSTANCES = 8
 """What is made of so many instances is shared by several processes, if the type allows it."""
+
+LOOK_AGAIN_S = 0.1
+"""How often is looked whether sender and receivers have been told [s]."""
 
 PERFORM = "medserver.processing.task:perform"
 DIED_MAX = 3
@@ -114,7 +119,8 @@ class _Performance:
         self._node = node
         self._batch = batch
         self._job = job
-        self._uid = WorkitemPayload.of(job).sop_instance_uid
+        self._payload = WorkitemPayload.of(job)
+        self._uid = self._payload.sop_instance_uid
 
     def outcome(self) -> Outcome | None:
         """Perform the item; None if the worker has to end and somebody else will."""
@@ -135,7 +141,14 @@ class _Performance:
         except CannotProcess as error:
             return self._refused(error)
         if self._job.kind == PROCESS and len(inputs) > LARGE_INSTANCES:
-            return changed(self._job, PROCESS_LARGE, WorkitemPayload(self._uid), IN_TURN)
+            return changed(self._job, PROCESS_LARGE, self._payload, IN_TURN)
+        told = parties(self._node, request, inputs) if request.informs else {}
+        if told and not self._payload.informed_at:
+            informed = replace(self._payload, informed_at=self._node.clock().isoformat())
+            jobs = begin(self._node, self._uid, kind, request, told)
+            return changed(self._job, self._job.kind, informed, IN_TURN, *jobs)
+        if told and is_awaited(self._node, self._uid, told, datetime.fromisoformat(self._payload.informed_at)):
+            return held(self._job, "sender and receivers are being told", LOOK_AGAIN_S)
         before = performing.start(self._node, self._uid, self._job.owner or "")
         if before is None:
             return done(self._job)

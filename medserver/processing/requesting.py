@@ -121,6 +121,7 @@ def _request(
         (reference,),
         tuple(dict.fromkeys(_destinations(node, subject, rule))),
         tuple(types[1:]),
+        informs=bool(rule["inform"]),
     )
 
 

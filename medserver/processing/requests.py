@@ -18,13 +18,15 @@ from medserver.processing.types import ProcessingType, find_type
 from medserver.workitems.content import code, code_of, data_set, element, first_item, items, moment, tag_of, value
 from medserver.workitems.follow_ups import OUR_SCHEME
 
-OUTPUTS, THEN = "outputs", "then"
-"""Parameters of every type: which of its outputs are wanted, from 1 (``10-20,25``); and the types that are applied to
-what it makes, with commas between them. Parameters of those have their names before them (``reformat.orientation``)."""
+OUTPUTS, THEN, INFORM = "outputs", "then", "inform"
+"""Parameters of every type: which of its outputs are wanted, from 1 (``10-20,25``); the types that are applied to what it
+makes, with commas between them; and whether sender and receivers are told (``no``: they are not). Parameters of those
+types have their names before them (``reformat.orientation``)."""
 
 COMMON: Mapping[str, str] = {
     OUTPUTS: "Numbers of the outputs that are wanted, from 1",
     THEN: "Types that are applied to what this one makes",
+    INFORM: "Whether sender and receivers are told before",
 }
 """Their meanings."""
 
@@ -72,6 +74,8 @@ class ProcessingRequest:
         The types that are applied afterwards, in this order.
     outputs : tuple of int or None
         The numbers of the outputs that are wanted, from 1; None: all.
+    informs : bool
+        Whether sender and receivers are told before anything is done.
     """
 
     type_name: str
@@ -80,6 +84,7 @@ class ProcessingRequest:
     destinations: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
     outputs: tuple[int, ...] | None = None
+    informs: bool = True
 
     @property
     def own_parameters(self) -> dict[str, Values]:
@@ -96,7 +101,9 @@ class ProcessingRequest:
         if not self.then:
             return None
         later = {name: given for name, given in self.parameters.items() if "." in name}
-        return ProcessingRequest(self.then[0], later, tuple(made), self.destinations, self.then[1:])
+        return ProcessingRequest(
+            self.then[0], later, tuple(made), self.destinations, self.then[1:], informs=self.informs
+        )
 
 
 def checked_type(request: ProcessingRequest) -> ProcessingType:
@@ -224,6 +231,8 @@ def _parameter_items(request: ProcessingRequest, kind: ProcessingType) -> Iterat
     given = dict(request.parameters)
     if request.outputs is not None:
         given[OUTPUTS] = outputs_in_words(request.outputs)
+    if not request.informs:
+        given[INFORM] = "no"
     if request.then:
         given[THEN] = ",".join(request.then)
     for name, values in given.items():
@@ -256,7 +265,9 @@ def request_of(content: JSON) -> ProcessingRequest:
     """
     type_name, _ = code_of(first_item(content, "ScheduledWorkitemCodeSequence"))
     given = dict(_parameters_in(content))
-    outputs, then = given.pop(OUTPUTS, None), given.pop(THEN, "")
+    outputs, then, informs = given.pop(OUTPUTS, None), given.pop(THEN, ""), given.pop(INFORM, "yes")
+    if informs not in ("yes", "no"):
+        raise UnusableParameters(f"{INFORM} is yes or no")
     return ProcessingRequest(
         type_name,
         given,
@@ -264,6 +275,7 @@ def request_of(content: JSON) -> ProcessingRequest:
         tuple(dict.fromkeys(_destinations_in(content))),
         tuple(filter(None, (name.strip() for name in str(then).split(",")))),
         None if outputs is None else parse_outputs(_as_text(outputs)),
+        informs == "yes",
     )
 
 

@@ -50,6 +50,7 @@ from medserver.node import Node
 from medserver.polling.schedule import POLL, POLL_SURVEY, PollPayload, poll
 from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL_S
 from medserver.polling.schedule import survey as survey_polls
+from medserver.processing.informing import INFORM, InformPayload, inform
 from medserver.processing.performing import PROCESS_LARGE, process
 from medserver.processing.requesting import request_processing
 from medserver.procedures.workitem_events import tell
@@ -442,6 +443,10 @@ JOB_KINDS: tuple[JobKind, ...] = (
     JobKind(CONDITIONS, index_conditions, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(POLL_SURVEY, survey_polls, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(POLL, poll, PollPayload, concurrency=POLLS_MAX, destination_concurrency=1, is_for_remote=True),
+    JobKind(
+        INFORM, inform, InformPayload, attempts_max=20, concurrency=16, destination_concurrency=1,
+        backoff=Backoff(first_s=10.0, longest_s=3600.0), own_threads=4,
+    ),  # fmt: skip
     # Whoever requests it twice gets the same work item.
     JobKind(
         REQUEST, request_processing, Delivery, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=128

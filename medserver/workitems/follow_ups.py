@@ -42,9 +42,12 @@ class WorkitemPayload(Payload):
     ----------
     sop_instance_uid : str
         Which.
+    informed_at : str
+        When it was begun to tell sender and receivers, ISO 8601; empty before that.
     """
 
     sop_instance_uid: str
+    informed_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
