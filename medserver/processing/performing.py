@@ -148,7 +148,7 @@ class _Performance:
             jobs = begin(self._node, self._uid, kind, request, told)
             return changed(self._job, self._job.kind, informed, IN_TURN, *jobs)
         if told and is_awaited(self._node, self._uid, told, datetime.fromisoformat(self._payload.informed_at)):
-            return held(self._job, "sender and receivers are being told", LOOK_AGAIN_S)
+            return replace(held(self._job, "sender and receivers are told", LOOK_AGAIN_S), is_expected=True)
         before = performing.start(self._node, self._uid, self._job.owner or "")
         if before is None:
             return done(self._job)

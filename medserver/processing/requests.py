@@ -19,9 +19,9 @@ from medserver.workitems.content import code, code_of, data_set, element, first_
 from medserver.workitems.follow_ups import OUR_SCHEME
 
 OUTPUTS, THEN, INFORM = "outputs", "then", "inform"
-"""Parameters of every type: which of its outputs are wanted, from 1 (``10-20,25``); the types that are applied to what it
-makes, with commas between them; and whether sender and receivers are told (``no``: they are not). Parameters of those
-types have their names before them (``reformat.orientation``)."""
+"""Parameters of every type: which of its outputs are wanted, from 1 (``10-20,25``); the types that are applied to what
+it makes, with commas between them; and whether sender and receivers are told (``no``: they are not). Parameters of
+those types have their names before them (``reformat.orientation``)."""
 
 COMMON: Mapping[str, str] = {
     OUTPUTS: "Numbers of the outputs that are wanted, from 1",

@@ -84,9 +84,9 @@ def modality(dcmtk: Dcmtk) -> StoreSCP:
     return dcmtk.start_storescp("CT1")
 
 
-def started(make_node: MakeNode, modality: StoreSCP, inform: str, **rule: object) -> Node:
+def started(make_node: MakeNode, modality: StoreSCP, told_by: str, **rule: object) -> Node:
     node = make_node(options={})
-    node.add_remote(modality.address, options={"inform": inform})
+    node.add_remote(modality.address, options={"inform": told_by})
     section = {"type": "copy", "quiet": "0.2 s", "calling_ae_title": "CT1", "to": "sender"} | rule
     node.set_section("processing all", section)
     node.start()
@@ -98,7 +98,8 @@ def store(dcmtk: Dcmtk, node: Node, series: Path) -> None:
 
 
 def states(node: Node) -> list[str]:
-    return [one["state"] for one in json.loads(node.cli("workitem", "list", "--json").output)]
+    found = json.loads(node.cli("workitem", "list", "--json").output)
+    return [one["00741000"]["Value"][0] for one in found]
 
 
 def test_nothing_is_done_before_a_webhook_has_answered(
@@ -157,9 +158,11 @@ def test_who_takes_events_is_subscribed(
     make_node: MakeNode, dcmtk: Dcmtk, modality: StoreSCP, series: Path
 ) -> None:
     events: list[tuple[int, str]] = []
-    node = started(make_node, modality, "none", to="sender, WS1")
     with listening("WS1", events) as workstation:
+        node = started(make_node, modality, "none")
         node.add_remote(workstation, options={"inform": "ups-event"})
+        rule = {"type": "copy", "quiet": "0.2 s", "calling_ae_title": "CT1", "to": "sender, WS1"}
+        node.set_section("processing all", rule)
         store(dcmtk, node, series)
         wait_until(lambda: (1, "COMPLETED") in events, deadline_s=PATIENCE_S, what="the events")
     assert [state for number, state in events if number == 1] == ["SCHEDULED", "IN PROGRESS", "COMPLETED"]
