@@ -4,5 +4,5 @@ Start with `types` (the table of what there is) and `task` (how one is applied: 
 files into another). Then `parameters`, `reasons` (why something cannot be processed, as a code), `pixels` (what types
 are made of). `requests` reads what a work item asks for, and `performing` performs it.
 
-What needs numpy, pydicom or more is imported by `task`, `pixels` and the modules of types: they run in worker processes.
+What needs numpy, pydicom or more is imported by `task`, `pixels` and the modules of types: workers run them.
 """
