@@ -1,8 +1,8 @@
 """Types of image processing, and their application to images.
 
 Start with `types` (the table of what there is) and `task` (how one is applied: in a worker process, from a folder of
-files into another). Then `parameters`, `images` (inputs, decoded by `medserver.codecs`), `geometry` (stacks of slices),
-`results` (what stands in the header of what was made), `reasons` (why something cannot be processed, as a code).
+files into another). Then `parameters`, `reasons` (why something cannot be processed, as a code), `pixels` (what types
+are made of). `requests` reads what a work item asks for, and `performing` performs it.
 
-What needs numpy, pydicom or more is imported by the modules that run in worker processes.
+What needs numpy, pydicom or more is imported by `task`, `pixels` and the modules of types: workers run them.
 """

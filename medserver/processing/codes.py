@@ -42,6 +42,8 @@ GAUSSIAN_BLUR = Code("113088", "DCM", "Gaussian blur")
 UNSHARP_MASK = Code("113089", "DCM", "Unsharp mask")
 DIFFUSION_IMAGE_ANALYSIS = Code("129105", "DCM", "Diffusion image analysis")
 
+CONTRAST_ENHANCEMENT = Code("CONTRAST", SCHEME, "Contrast enhancement")  # CID 7203 is extensible, and has none
+
 # PS3.16 CID 7202
 MASK_IMAGE = Code("121321", "DCM", "Mask image for image processing operation")
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")

@@ -81,6 +81,20 @@ class Parameter:
             return " | ".join(self.choices)
         return " to ".join(f"{bound:g}" for bound in (self.minimum, self.maximum) if bound is not None)
 
+    def default_text(self) -> str:
+        """Return the default as it would be given, "" if there is none."""
+        if self.default is None:
+            return ""
+        return ", ".join(map(str, self.default)) if isinstance(self.default, tuple) else str(self.default)
+
+    def values_text(self) -> str:
+        """Return in words what can be given: how many values, of what kind, within which bounds, in which unit."""
+        unit = "" if self.unit == "1" else self.unit.strip("{}")
+        kind = "" if self.choices else {"integer": "whole number", "number": "number", "text": "text"}[self.kind]
+        count = {0: "any number of", 1: ""}.get(self.count, str(self.count))
+        kind += "s" if count and kind else ""
+        return " ".join(filter(None, (count, kind, self.bounds(), unit)))
+
     def _parts(self, given: object) -> Sequence[object]:
         if isinstance(given, str):
             return given.split(",") if self.count != 1 else [given]

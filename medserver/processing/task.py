@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import (
+    CannotRender,
     CannotTranscode,
     IncompleteObjectSet,
     MixedObjectSet,
@@ -26,9 +27,9 @@ from medserver.errors import (
     TransferSyntaxNotSupported,
     UnusableParameters,
 )
-from medserver.processing.files import write_instance
-from medserver.processing.images import Source, read_sources
 from medserver.processing.parameters import Values, check
+from medserver.processing.pixels.files import write_instance
+from medserver.processing.pixels.images import Source, read_sources
 from medserver.processing.types import ProcessingType, find_type
 
 OUTPUTS_MAX = 20_000
@@ -197,7 +198,7 @@ def _refusing(kind: ProcessingType) -> Iterator[None]:
         yield
     except MemoryError:
         raise TooLargeToProcess(f"{kind.name} needs more memory for these objects than is allowed") from None
-    except CannotTranscode as error:
+    except (CannotRender, CannotTranscode) as error:
         raise ObjectNotReadable(str(error)) from error
     except TransferSyntaxNotSupported as error:
         raise ObjectTypeNotSupported(str(error)) from error

@@ -51,6 +51,7 @@ DATA_SETS = {
 
 KINDS: Mapping[str, Kind] = {
     "configuration": Kind(frozenset({"click"})),
+    "types": Kind(frozenset({"click", "email", "zipfile"})),  # which importlib.metadata needs, that finds plug-ins
     "index": Kind(frozenset({"click", *DATABASE})),
     "network": Kind(frozenset({"click", *DATA_SETS, "pynetdicom"})),
     "objects": Kind(frozenset({"click", *DATABASE, *DATA_SETS})),
@@ -117,6 +118,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "procedures list": ("index", ""),
     "procedures show": ("index", UID),
     "render": ("all", f"{UID} -o picture.png"),
+    "processing show": ("types", "denoise"),
+    "processing types": ("types", ""),
     "retention run": ("index", "--really"),
     "retention show": ("index", ""),
     "route list": ("configuration", ""),

@@ -131,6 +131,35 @@ def pet_slice(pixels: np.ndarray, number: int = 1, z: float = 0.0, slope: float 
     return changed(with_pixels(one, pixels), others)
 
 
+def radiograph(pixels: np.ndarray, sop_class_uid: str = CR, interpretation: str = "MONOCHROME1", **others) -> Dataset:
+    """Return a radiograph: CR, DX or MG for presentation."""
+    one = common(sop_class_uid, {CR: "CR", DX: "DX", MG: "MG"}[sop_class_uid])
+    one.BodyPartExamined = "BREAST" if sop_class_uid == MG else "CHEST"
+    one.PatientOrientation, one.ImageType = ["A", "F"], ["ORIGINAL", "PRIMARY"]
+    if sop_class_uid == CR:
+        one.ViewPosition = ""
+    if sop_class_uid != CR:
+        one.ImageType = ["ORIGINAL", "PRIMARY", ""]
+        one.PresentationIntentType, one.ImageLaterality = "FOR PRESENTATION", "U" if sop_class_uid == DX else "L"
+        one.AnatomicRegionSequence = [_code("51185008", "SCT", "Chest")]
+        one.PixelIntensityRelationship, one.PixelIntensityRelationshipSign = "LOG", 1
+        one.RescaleIntercept, one.RescaleSlope, one.RescaleType = "0", "1", "US"
+        one.PresentationLUTShape = "INVERSE" if interpretation == "MONOCHROME1" else "IDENTITY"
+        one.LossyImageCompression, one.BurnedInAnnotation, one.DetectorType = "00", "NO", "DIRECT"
+        one.ImagerPixelSpacing, one.AcquisitionDeviceProcessingDescription = ["0.1", "0.1"], "x"
+        one.ViewCodeSequence = [_code("399348003", "SCT", "antero-posterior")]
+        one.ViewCodeSequence[0].ViewModifierCodeSequence = []
+        one.PositionerType, one.AcquisitionContextSequence = "", []
+        one.WindowCenter, one.WindowWidth = "2048", "4096"
+    if sop_class_uid == MG:
+        one.AnatomicRegionSequence = [_code("76752008", "SCT", "Breast")]
+        one.ViewCodeSequence = [_code("399162004", "SCT", "cranio-caudal")]
+        one.ViewCodeSequence[0].ViewModifierCodeSequence = []
+        one.OrganExposed, one.PositionerType, one.BreastImplantPresent = "BREAST", "MAMMOGRAPHIC", "NO"
+        one.PartialView = "NO"
+    return changed(with_pixels(one, pixels, 12, interpretation), others)
+
+
 def _code(value: str, scheme: str, meaning: str) -> Dataset:
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning

@@ -9,8 +9,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from medserver import errors
-from medserver.processing.geometry import Stack, stack_of
-from medserver.processing.images import read_sources
+from medserver.processing.pixels.geometry import Stack, stack_of
+from medserver.processing.pixels.images import read_sources
 from tests.processing import phantoms
 
 PIXELS = np.zeros((6, 8), np.uint16)

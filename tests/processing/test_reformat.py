@@ -155,7 +155,7 @@ def test_only_the_planes_that_are_asked_for_and_the_same_ones(process: Process, 
 
 def test_blocks_that_fit_in_memory_make_the_same(process: Process, monkeypatch: pytest.MonkeyPatch):
     whole = process("reformat", volume(NOISE))
-    for module in ("volume", "types.reformat"):
+    for module in ("pixels.volume", "pixels.planes"):
         monkeypatch.setattr(f"medserver.processing.{module}.VOXELS_MAX", 3 * SHAPE[0] * SHAPE[2])
     assert process("reformat", volume(NOISE)) == whole
     with pytest.raises(errors.TooLargeToProcess, match="voxels"):
@@ -284,3 +284,25 @@ def test_memory_of_a_thousand_slices(tmp_path: Path, parameters: str):
     written, peak_mb = map(int, done.stdout.split())
     assert written > 5 and peak_mb < 1500
     assert complaints(tmp_path / "out" / "000002.dcm") == []
+
+
+def test_resampled_to_cubes(process: Process):
+    made = process("resample", gradient())
+    assert (made[0].Rows, made[0].Columns, len(made)) == (20, 20, 17)
+    assert list(made[0].PixelSpacing) == [1, 1] and made[0].SpacingBetweenSlices == 1 and made[0].SliceThickness == 2
+    for one in made:
+        np.testing.assert_allclose(phantoms.values(one), places(one) @ (10, 20, 30), atol=0.51)
+    assert made[0].ImageType[2] == "RESAMPLED"
+    assert [code.CodeValue for code in made[0].DerivationCodeSequence] == ["113085"]
+
+
+def test_resampled_as_asked_for_against_simpleitk(process: Process):
+    made = process("resample", volume(NOISE), spacing=1.2, interval=3, selection=[1, 2, 3, 4, 5])
+    found = np.array([one.pixel_array for one in made]).astype(float)
+    assert np.abs(found - resampled(made, NOISE, "sitkLinear")).max() <= 0.51
+    sagittal = process("reformat", volume(NOISE), plane="sagittal", interval=2, pixel_spacing=1)
+    for one in sagittal:
+        one.file_meta = None
+    again = process("resample", sagittal, spacing=1, interval=2)  # what was made here is taken again
+    assert [list(one.ImageOrientationPatient) for one in again[:1]] == [[0, 1, 0, 0, 0, -1]]
+    np.testing.assert_array_equal([one.pixel_array for one in again], [one.pixel_array for one in sagittal])

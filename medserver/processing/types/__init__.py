@@ -55,7 +55,46 @@ class ProcessingType:
     function: str
 
 
+_PROJECTIONS = ("CR", "DX", "MG", "RG", "IO", "PX", "OT")
+"""Radiographs and digitized film."""
+
+YES_OR_NO = ("yes", "no")
+_WINDOW = Parameter("window", "Window Center and Width; else the source's", "number", count=2)
+
 TYPES: tuple[ProcessingType, ...] = (
+    ProcessingType(
+        name="capture",
+        meaning="Secondary capture",
+        version="1",
+        parameters=(
+            _WINDOW,
+            Parameter("size", "Rows and columns at most; else the source's", "integer", "{pixels}", None, 16, 8192),
+            Parameter("patient", "Patient, study and series are written in", "choice", default="no", choices=YES_OR_NO),
+            Parameter("text", "Lines that are written in, with | between them", "text"),
+            Parameter("markers", "Letters of the directions are written in", "choice", default="no", choices=YES_OR_NO),
+        ),
+        scope="frame",
+        modalities=(),
+        makes="a secondary capture of each frame, 8 bits or RGB, as it is seen, with annotations burned in",
+        is_partial=True,
+        function="medserver.processing.types.capture:capture",
+    ),
+    ProcessingType(
+        name="contrast",
+        meaning="Contrast enhancement of radiographs",
+        version="1",
+        parameters=(
+            Parameter("method", "Method", "choice", default="multiscale", choices=("multiscale", "clahe")),
+            Parameter("strength", "How much multiscale amplifies weak details", "number", "1", 0.5, 0, 1),
+            Parameter("clip", "Clip limit of CLAHE", "number", "1", 0.01, 0.0001, 1),
+            Parameter("tiles", "Tiles of CLAHE along each side", "integer", "1", 8, 1, 64),
+        ),
+        scope="frame",
+        modalities=_PROJECTIONS,
+        makes="an instance for each grayscale instance, of the same SOP Class, with more visible contrast",
+        is_partial=True,
+        function="medserver.processing.types.contrast:contrast",
+    ),
     ProcessingType(
         name="copy",
         meaning="Copy of images as a new series",
@@ -92,6 +131,24 @@ TYPES: tuple[ProcessingType, ...] = (
         function="medserver.processing.types.denoise:denoise",
     ),
     ProcessingType(
+        name="montage",
+        meaning="Montage",
+        version="1",
+        parameters=(
+            _WINDOW,
+            Parameter("rows", "Pictures below each other", "integer", "1", 4, 1, 20),
+            Parameter("columns", "Pictures beside each other", "integer", "1", 5, 1, 20),
+            Parameter("size", "Rows and columns of a picture", "integer", "{pixels}", 256, 32, 2048),
+            Parameter("step", "Every which frame is shown", "integer", "1", 1, 1, 1000),
+            Parameter("markers", "Letters of the directions are written in", "choice", default="no", choices=YES_OR_NO),
+        ),
+        scope="series",
+        modalities=(),
+        makes="secondary captures that each show many frames of a series",
+        is_partial=True,
+        function="medserver.processing.types.montage:montage",
+    ),
+    ProcessingType(
         name="reformat",
         meaning="Multiplanar reformatting",
         version="1",
@@ -108,13 +165,43 @@ TYPES: tuple[ProcessingType, ...] = (
             Parameter("projection", "Projection of slabs", "choice", default="mean", choices=("mean", "max", "min")),
             Parameter("pixel_spacing", "Distance of pixels; else the source's", "number", "mm", None, 0.05, 50),
             Parameter("interpolation", "Interpolation", "choice", default="linear", choices=("linear", "nearest")),
-            Parameter("window", "Window Center and Width, else of the source", "number", count=2),
+            _WINDOW,
         ),
         scope="series",
         modalities=("CT", "MR", "PT"),
         makes="a series of planes through the volume, of the same SOP Class, in the same Frame of Reference",
         is_partial=True,
         function="medserver.processing.types.reformat:reformat",
+    ),
+    ProcessingType(
+        name="resample",
+        meaning="Spatial resampling",
+        version="1",
+        parameters=(
+            Parameter("spacing", "Distance of pixels; else the least of the source", "number", "mm", None, 0.05, 50),
+            Parameter("interval", "Distance of slices; else of pixels", "number", "mm", None, 0.05, 500),
+            _WINDOW,
+        ),
+        scope="series",
+        modalities=("CT", "MR", "PT"),
+        makes="a series of parallel slices of the same volume, with voxels that are cubes or of the size asked for",
+        is_partial=True,
+        function="medserver.processing.types.resample:resample",
+    ),
+    ProcessingType(
+        name="sharpen",
+        meaning="Edge enhancement",
+        version="1",
+        parameters=(
+            Parameter("radius", "Standard deviation of the Gaussian", "number", "{pixels}", 2.0, 0.3, 50),
+            Parameter("amount", "How much is added", "number", "1", 1.0, 0.05, 10),
+            Parameter("threshold", "Details below it are left out", "number", "1", 0, 0, 65535),
+        ),
+        scope="frame",
+        modalities=(),
+        makes="an instance for each grayscale instance, of the same SOP Class, with sharper edges",
+        is_partial=True,
+        function="medserver.processing.types.sharpen:sharpen",
     ),
 )  # fmt: skip
 """By name."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from medserver.processing.images import open_image
-from medserver.processing.results import Derivation, derived_image
+from medserver.processing.pixels.images import open_image
+from medserver.processing.pixels.results import Derivation, derived_image
 from medserver.processing.task import Task
 
 _COPY = Derivation("Copy", (), "copy")

@@ -1,25 +1,21 @@
 """Reduction of noise, a frame at a time: Gaussian, median, non-local means, total variation.
 
 The filters work on stored values: all of them commute with a linear Modality LUT, so that window, rescale slope and
-units stay right. What is padding (PS3.3 C.7.5.1.1.2) stays, and nothing of it flows into what is beside it.
+units stay right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from scipy import ndimage
 
-from medserver.errors import ObjectTypeNotSupported, UnusableParameters
+from medserver.errors import UnusableParameters
 from medserver.processing.codes import GAUSSIAN_BLUR, SMOOTHING, Code
-from medserver.processing.images import Image, open_image
-from medserver.processing.padding import Padding
-from medserver.processing.results import Derivation, derived_image
+from medserver.processing.pixels.frames import Filter, filter_frames
+from medserver.processing.pixels.results import Derivation
 from medserver.processing.task import Task
-
-Filter = Callable[[np.ndarray], np.ndarray]
 
 _MAD_OF_NORMAL = 0.6744897501960817
 """The median absolute deviation of a normal distribution with standard deviation 1."""
@@ -28,28 +24,7 @@ _MAD_OF_NORMAL = 0.6744897501960817
 def denoise(task: Task) -> None:
     """Write each image with less noise."""
     smooth, derivation = _method(task)
-    padding = Padding()
-    for number in task.numbers(len(task.sources)):
-        with open_image(task.sources[number - 1], task.outputs) as image:
-            check_grayscale(image, task.kind.name)
-            pixels = np.empty(image.shape[:3], image.dtype)
-            for index in range(image.shape[0]):
-                frame = image.frame(index)
-                pixels[index] = padding.kept(image, frame, lambda one, image=image: _rounded(smooth(one), image))
-            task.write(number, derived_image(task, number, image, derivation), pixels)
-
-
-def check_grayscale(image: Image, name: str) -> None:
-    """Refuse colours, and indices of a palette.
-
-    Raises
-    ------
-    ObjectTypeNotSupported
-        It has such.
-    """
-    interpretation = str(image.dataset.get("PhotometricInterpretation", "")).strip()
-    if image.shape[3] != 1 or interpretation not in ("MONOCHROME1", "MONOCHROME2"):
-        raise ObjectTypeNotSupported(f"{name} takes grayscale images, and {image.source.name} is {interpretation}")
+    filter_frames(task, lambda image: smooth, derivation)
 
 
 def noise_of(frame: np.ndarray) -> float:
@@ -146,11 +121,3 @@ def _total_variation(frame: np.ndarray, strength: float) -> np.ndarray:
     if not noise:
         return frame
     return denoise_tv_chambolle(frame.astype(np.float32), weight=strength * noise)
-
-
-def _rounded(values: np.ndarray, image: Image) -> np.ndarray:
-    """Return values as they are stored: whole numbers within Bits Stored."""
-    if values.dtype == image.dtype:
-        return values
-    low, high = image.limits
-    return np.clip(np.rint(values, out=values), low, high, out=values).astype(image.dtype)

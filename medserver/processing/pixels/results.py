@@ -30,8 +30,8 @@ from medserver.dicom.transfer_syntaxes import TransferSyntax, transfer_syntax
 from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID
 from medserver.dicom.undecoded import read_undecoded
 from medserver.processing.codes import ACQUISITION_EQUIPMENT, PROCESSING_EQUIPMENT, SOURCE_IMAGE, Code
-from medserver.processing.files import encoded_elements
-from medserver.processing.images import Image, Source, integer_of, number_of, text_of, texts_of
+from medserver.processing.pixels.files import encoded_elements
+from medserver.processing.pixels.images import Image, Source, integer_of, number_of, text_of, texts_of
 from medserver.processing.task import Task
 
 MANUFACTURER = "medserver"
@@ -147,6 +147,28 @@ def derived_series(task: Task, dataset: Dataset, derivation: Derivation, sources
     _derive(task, 1, dataset, derivation, sources[0].series_instance_uid)
     set_sequence(dataset, "SourceImageSequence", [reference(source) for source in sources])
     return read_undecoded(BytesIO(b"".join(encoded_elements(dataset))), EXPLICIT_LITTLE)
+
+
+def derived_capture(
+    task: Task, number: int, dataset: Dataset, derivation: Derivation, sources: Sequence[bytes], series: str
+) -> Dataset:
+    """Make the header of another object out of what `captures.capture_header` takes from its source.
+
+    Parameters
+    ----------
+    task, number, derivation
+        As for `derived_image`.
+    dataset : Dataset
+        The header, which is changed and returned.
+    sources : sequence of bytes
+        Items of the Source Image Sequence: see `reference`.
+    series : str
+        The Series Instance UID of the source.
+    """
+    _derive(task, number, dataset, derivation, series)
+    dataset.InstanceNumber = number
+    set_sequence(dataset, "SourceImageSequence", sources)
+    return dataset
 
 
 def numbered(task: Task, common: Dataset, number: int) -> Dataset:

@@ -11,9 +11,9 @@ from pydicom.dataset import Dataset
 
 from medserver.dicom.type_2 import TYPE_2
 from medserver.errors import MixedObjectSet, ObjectTypeNotSupported, TooLargeToProcess
-from medserver.processing.geometry import Stack
-from medserver.processing.images import Image, number_of, open_image, texts_of
-from medserver.processing.padding import is_padding
+from medserver.processing.pixels.geometry import Stack
+from medserver.processing.pixels.images import Image, number_of, open_image, texts_of
+from medserver.processing.pixels.padding import is_padding
 
 VOXELS_MAX = 320_000_000
 """The most voxels that are in memory at once: 640 MB where they have 16 bits."""
@@ -268,7 +268,7 @@ class _Aligned:
             layer = layer + np.float32(weight) * (self._layer(low + 1) - layer)
         if self._is_turned:
             layer = layer.T
-        return _interpolated(_interpolated(layer, 0, *self._rows), 1, *self._columns)
+        return interpolated(interpolated(layer, 0, *self._rows), 1, *self._columns)
 
     def _layer(self, index: int) -> np.ndarray:
         index = min(index, self._volume.voxels.shape[self._axis] - 1)
@@ -286,7 +286,18 @@ class _Aligned:
         return low, (at - low).astype(np.float32)
 
 
-def _interpolated(values: np.ndarray, axis: int, low: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def interpolated(values: np.ndarray, axis: int, low: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return values between those of rows (axis 0) or columns (axis 1).
+
+    Parameters
+    ----------
+    values : ndarray, shape (rows, columns), float32
+        What there is.
+    low : ndarray of int
+        For each row or column that is wanted the one before it.
+    weights : ndarray of float32
+        How far behind that it is.
+    """
     if not weights.any() and len(low) == values.shape[axis] and (np.diff(low) == 1).all():
         return values
     before = values.take(low, axis)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from medserver.codecs.conversion import convert
@@ -163,6 +164,15 @@ class Image:
                 raise ObjectNotReadable(f"the Pixel Data of {self.source.name} ends too early")
         values = self._without_overlays(values)
         return values[..., 0] if samples == 1 else values
+
+    def with_pixels(self) -> Dataset:
+        """Return the elements with Pixel Data, which is a stream that is read from where it is needed."""
+        dataset = Dataset({tag: self.dataset.get_item(tag) for tag in self.dataset.keys()})
+        dataset.set_original_encoding(*self.dataset.original_encoding, self.dataset.original_character_set)
+        frames, rows, columns, samples = self.shape
+        length = frames * rows * columns * samples * self.dtype.itemsize
+        dataset.add(DataElement(PIXEL_DATA, "OW", open_region(self._file.fileno(), self._offset, length)))
+        return dataset
 
     @property
     def limits(self) -> tuple[int, int]:

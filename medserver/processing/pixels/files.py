@@ -17,7 +17,7 @@ from medserver.dicom.nesting import UNDEFINED_LENGTH
 from medserver.dicom.part10 import FileMeta
 from medserver.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import TooLargeToProcess
-from medserver.processing.images import PIXEL_DATA, text_of
+from medserver.processing.pixels.images import PIXEL_DATA, text_of
 
 _VALUE_SIZE_MAX_BYTES = 0xFFFFFFFE  # PS3.5 7.1.1
 

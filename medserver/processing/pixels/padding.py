@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from pydicom.dataset import Dataset
 
-from medserver.processing.images import integer_of
+from medserver.processing.pixels.images import integer_of
 
 
 def padding_range(dataset: Dataset, dtype: np.dtype) -> tuple[int, int] | None:
@@ -46,10 +46,10 @@ class Padding:
         self._nearest: np.ndarray | None = None
 
     def kept(
-        self, image, frame: np.ndarray, change: Callable[[np.ndarray], np.ndarray]
+        self, dataset: Dataset, frame: np.ndarray, change: Callable[[np.ndarray], np.ndarray]
     ) -> np.ndarray:
         """Return the changed frame with its padding; what is changed has the nearest pixel in the place of padding."""
-        padded = is_padding(image.dataset, frame)
+        padded = is_padding(dataset, frame)
         if padded is None:
             return change(frame)
         if padded.all():

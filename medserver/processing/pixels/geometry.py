@@ -19,7 +19,7 @@ from medserver.errors import (
     ObjectNotReadable,
     ObjectTypeNotSupported,
 )
-from medserver.processing.images import Source, integer_of, numbers_of, text_of
+from medserver.processing.pixels.images import Source, integer_of, numbers_of, text_of
 
 COSINE_TOLERANCE = 1e-3
 """How far direction cosines may be off: devices write few digits."""

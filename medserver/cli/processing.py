@@ -1,0 +1,83 @@
+"""``medserver processing``: which types of image processing there are."""
+
+from __future__ import annotations
+
+import click
+
+from medserver.cli.invocation import echo_json, echo_table, json_option
+from medserver.processing.parameters import Parameter
+from medserver.processing.types import ProcessingType, all_types, find_type
+
+
+@click.group()
+def command() -> None:
+    """See which types of image processing there are, and what can be said of each."""
+
+
+@command.command("types")
+@json_option
+def list_types(as_json: bool) -> None:
+    """List the types of processing."""
+    if as_json:
+        echo_json([_described(kind) for kind in all_types()])
+        return
+    header = ("TYPE", "VERSION", "OF EACH", "IMAGES", "WHAT")
+    echo_table(header, [_row(kind) for kind in all_types()], shrinks=True)
+
+
+@command.command()
+@click.argument("type_name", metavar="TYPE")
+@json_option
+def show(type_name: str, as_json: bool) -> None:
+    """Show what TYPE makes, and its parameters with units, bounds and defaults."""
+    kind = find_type(type_name)
+    if as_json:
+        echo_json(_described(kind))
+        return
+    click.echo(f"{kind.name} {kind.version}: {kind.meaning}")
+    click.echo(f"takes: {_images(kind)}, each {kind.scope} for itself")
+    click.echo(f"makes: {kind.makes}")
+    click.echo(f"a part of the result alone: {'yes' if kind.is_partial else 'no'}")
+    if kind.parameters:
+        click.echo()
+        header = ("PARAMETER", "DEFAULT", "VALUES", "MEANING")
+        echo_table(header, [_parameter_row(parameter) for parameter in kind.parameters], shrinks=True)
+
+
+def _row(kind: ProcessingType) -> tuple[str, ...]:
+    return (kind.name, kind.version, kind.scope, _images(kind), kind.meaning)
+
+
+def _images(kind: ProcessingType) -> str:
+    return ", ".join(kind.modalities) or "any"
+
+
+def _parameter_row(parameter: Parameter) -> tuple[str, ...]:
+    return (parameter.name, parameter.default_text(), parameter.values_text(), parameter.meaning)
+
+
+def _described(kind: ProcessingType) -> dict[str, object]:
+    return {
+        "name": kind.name,
+        "meaning": kind.meaning,
+        "version": kind.version,
+        "scope": kind.scope,
+        "modalities": list(kind.modalities),
+        "makes": kind.makes,
+        "is_partial": kind.is_partial,
+        "parameters": [_described_parameter(parameter) for parameter in kind.parameters],
+    }
+
+
+def _described_parameter(parameter: Parameter) -> dict[str, object]:
+    return {
+        "name": parameter.name,
+        "meaning": parameter.meaning,
+        "kind": parameter.kind,
+        "unit": parameter.unit,
+        "count": parameter.count,
+        "default": parameter.default,
+        "minimum": parameter.minimum,
+        "maximum": parameter.maximum,
+        "choices": list(parameter.choices),
+    }

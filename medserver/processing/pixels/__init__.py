@@ -1,0 +1,6 @@
+"""What types of processing are made of; runs in worker processes only.
+
+Start with `images` (inputs: headers and stored values) and `results` (what the header of an output says). Then `frames`
+(filters of one frame after the other) with `padding`; `geometry` (stacks), `volume` (their voxels) and `planes` (series
+of planes through them); `captures` (pictures); `files` (how outputs are written).
+"""
