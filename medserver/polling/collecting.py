@@ -11,32 +11,19 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from types import MappingProxyType
 
-from pydicom.dataset import Dataset
-
-from medserver import archive
 from medserver.config import Poll, Remote
-from medserver.destinations import session_with, standing_of
-from medserver.dicom import status, uids
-from medserver.errors import DataSetMismatch, MedserverError, RemoteError, RequestError, UnknownRemote
+from medserver.destinations import standing_of
+from medserver.dicom import status
+from medserver.errors import RemoteError, RequestError, UnknownRemote
+from medserver.fetching import UIDS_PER_REQUEST, Source, identifier_of
 from medserver.log import Event, Whole
 from medserver.node import Node
 from medserver.polling.inventory import Inventory
 from medserver.polling.runs import Run
-from medserver.scu import query, retrieve
-from medserver.scu.acceptance import storage_groups
-from medserver.scu.counts import Counts, counted
-from medserver.scu.exchange import Response
-from medserver.scu.session import Session, Standing
-from medserver.wire.association import AcceptedContext
-from medserver.wire.message import Message
-from medserver.wire.requestor import Proposal
-
-UIDS_PER_REQUEST = 200
-"""So many instances are asked for by one retrieve: peers have limits for the length of an identifier."""
+from medserver.scu.session import Standing
 
 BROKEN_MAX = 10
 """After so many studies in a row at which an AE has failed, the rest is left for the next time."""
@@ -184,77 +171,17 @@ class _Collection:
         RemoteError, RequestError
             The association broke, or no presentation context was accepted.
         """
-        identifier = Dataset()
-        identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "IMAGE", study
-        identifier.SeriesInstanceUID, identifier.SOPInstanceUID = series, list(missing)
+        identifier = identifier_of(study, series, missing)
+        source = Source(self._node, self._remote, standing)
         try:
             if self._poll.retrieve == "move":
-                code = self._move(standing, identifier)
+                code = source.move(identifier)
             else:
                 sop_classes = {sop_class for sop_class in missing.values() if sop_class}
-                code = self._get(standing, identifier, sop_classes or None)
+                code = source.get(identifier, sop_classes or None)
         finally:
             arrived = len(self._node.index.instances(list(missing)))
             self._run = replace(self._run, fetched=self._run.fetched + arrived)
         if arrived < len(missing):
             not_sent = f"{len(missing) - arrived} instances of series {series} were not sent"
             self._skip(study, f"{not_sent}; {status.describe(code)}")
-
-    def _move(self, standing: Standing, identifier: Dataset) -> int:
-        ours = self._config.node.ae_title
-        with self._session(standing, [query.proposal(uids.STUDY_ROOT_MOVE)]) as session:
-            return session.perform(
-                lambda association: _last_code(
-                    retrieve.move(association, uids.STUDY_ROOT_MOVE, identifier, ours)
-                )
-            )
-
-    def _get(self, standing: Standing, identifier: Dataset, sop_classes: set[str] | None) -> int:
-        code = status.SUCCESS
-        for contexts in storage_groups(sop_classes):
-            with (
-                self._session(standing, [query.proposal(uids.STUDY_ROOT_GET), *contexts]) as session,
-                counted(remote=self._remote.name) as counts,
-            ):
-                receive = partial(self._receive, counts)
-                code = session.perform(
-                    lambda association: _last_code(
-                        retrieve.get(association, uids.STUDY_ROOT_GET, identifier, receive)
-                    )
-                )
-            if code == status.SUCCESS:
-                break
-        return code
-
-    def _receive(self, counts: Counts, context: AcceptedContext, message: Message) -> int:
-        """Register what comes with a C-GET, as if it had been sent, and count it."""
-        try:
-            self._register(context, message)
-        except (MedserverError, OSError):
-            counts.add(context.abstract_syntax, "refused")
-            raise
-        counts.add(context.abstract_syntax, "stored")
-        return status.SUCCESS
-
-    def _register(self, context: AcceptedContext, message: Message) -> None:
-        command_set = message.command_set
-        if command_set.get("AffectedSOPClassUID") != context.abstract_syntax:
-            raise DataSetMismatch("the SOP class is not that of the presentation context")
-        with archive.receive(
-            self._node,
-            sop_class_uid=context.abstract_syntax,
-            sop_instance_uid=command_set.get("AffectedSOPInstanceUID", ""),
-            transfer_syntax_uid=context.transfer_syntax_uid,
-            calling_ae_title=self._remote.ae_title,
-            compress_to=self._config.compress_to(self._remote),
-        ) as reception:
-            reception.take(message.fragments())
-
-    def _session(self, standing: Standing, proposals: list[Proposal]) -> Session:
-        return session_with(self._node, self._remote, proposals, standing=standing)
-
-
-def _last_code(responses: Iterable[Response]) -> int:
-    """Return the status with which an operation ended."""
-    *_, last = responses
-    return last.code

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from medserver.destinations import standing_of
 from medserver.dicom.conditions import SingleValue
-from medserver.errors import IncompleteObjectSet
+from medserver.errors import IncompleteObjectSet, WorkStopped
+from medserver.fetching import UIDS_PER_REQUEST, Source, identifier_of
 from medserver.index import StoredCopy
 from medserver.index.derivations import DerivedInstance
 from medserver.node import Node
@@ -68,6 +70,50 @@ def missing(node: Node, reference: Reference) -> list[str]:
     return [uid for uid in uids if uid not in found]
 
 
+def fetch_missing(node: Node, references: Iterable[Reference], unless: Callable[[], bool]) -> None:
+    """Fetch what is not stored here from where it can be had: the AE that a reference names, if it is another one.
+
+    Parameters
+    ----------
+    unless : callable
+        Tells whether nobody wants it any longer.
+
+    Raises
+    ------
+    IncompleteObjectSet
+        The AE is not in the configuration, with an address and a port.
+    RemoteError, RequestError
+        It cannot be reached, or does not do what is asked.
+    WorkStopped
+        Nobody wants it any longer.
+    """
+    for reference in references:
+        if not reference.retrieve_ae_title or reference.retrieve_ae_title == node.config.current.node.ae_title:
+            continue
+        lacking = missing(node, reference)
+        if not lacking and (reference.instances or _is_stored(node, reference)):
+            continue
+        remote = node.config.current.destination(reference.retrieve_ae_title)
+        if remote is None:
+            raise IncompleteObjectSet(f"no entry has the Retrieve AE Title {reference.retrieve_ae_title}")
+        source = Source(node, remote, standing_of(node, remote))
+        sop_classes = {sop_class for sop_class, _ in reference.instances if sop_class}
+        for some in batched(lacking, UIDS_PER_REQUEST) or [()]:
+            if unless():
+                raise WorkStopped("nobody wants it any longer")
+            identifier = identifier_of(reference.study_instance_uid, reference.series_instance_uid, some)
+            source.get(identifier, sop_classes or None)
+
+
+def batched(uids: Sequence[str], count: int) -> list[Sequence[str]]:
+    """Return pages of so many at most."""
+    return [uids[start : start + count] for start in range(0, len(uids), count)]
+
+
+def _is_stored(node: Node, reference: Reference) -> bool:
+    return bool(node.index.select(_conditions(reference)).count)
+
+
 def _of(node: Node, reference: Reference) -> Iterator[Input]:
     if not reference.instances:
         yield from _whole(node, reference)
@@ -82,15 +128,19 @@ def _of(node: Node, reference: Reference) -> Iterator[Input]:
 
 def _whole(node: Node, reference: Reference) -> Iterator[Input]:
     """Yield all objects of a series, or of each series of a study."""
-    conditions = [SingleValue("StudyInstanceUID", reference.study_instance_uid)]
-    if reference.series_instance_uid:
-        conditions.append(SingleValue("SeriesInstanceUID", reference.series_instance_uid))
-    selection = node.index.select(conditions)
+    selection = node.index.select(_conditions(reference))
     if not selection.count:
         what = reference.series_instance_uid or reference.study_instance_uid or "a study without a UID"
         raise IncompleteObjectSet(f"nothing of {what} is stored here")
     for copy in selection:
         yield Input(copy, reference.series_instance_uid)
+
+
+def _conditions(reference: Reference) -> list[SingleValue]:
+    conditions = [SingleValue("StudyInstanceUID", reference.study_instance_uid)]
+    if reference.series_instance_uid:
+        conditions.append(SingleValue("SeriesInstanceUID", reference.series_instance_uid))
+    return conditions
 
 
 def request_digest(kind: ProcessingType, request: ProcessingRequest, inputs: Iterable[Input]) -> str:

@@ -30,7 +30,11 @@ from medserver.errors import (
     CannotProcess,
     CannotTranscode,
     DuplicateInstance,
+    IncompleteObjectSet,
+    MedserverError,
     NoSuchWorkitem,
+    RemoteError,
+    RequestError,
     UnusableParameters,
     WorkitemIsFinal,
     WorkitemNotInProgress,
@@ -44,7 +48,7 @@ from medserver.index.jobs.records import IN_TURN
 from medserver.log import Event
 from medserver.node import Node
 from medserver.processing.informing import begin, is_awaited, parties
-from medserver.processing.inputs import Input, find_inputs, request_digest
+from medserver.processing.inputs import Input, fetch_missing, find_inputs, request_digest
 from medserver.processing.outputs import references_to, register
 from medserver.processing.reasons import reason_for
 from medserver.processing.requests import (
@@ -73,6 +77,10 @@ LOOK_AGAIN_S = 0.1
 """How often is looked whether sender and receivers have been told [s]."""
 
 PERFORM = "medserver.processing.task:perform"
+FETCHES_MAX, FETCH_AGAIN_S = 6, 10.0
+"""So often objects are asked for that are to be fetched from another AE, and after what time again [s], longer each
+time."""
+
 DIED_MAX = 3
 """After so many attempts at which the process that computes has died, the item is given up."""
 
@@ -136,10 +144,16 @@ class _Performance:
             return done(self._job)
         try:
             request = request_of(content_of(row.content))
-            kind, inputs = checked_type(request), find_inputs(self._node, request.inputs)
+            kind = checked_type(request)
             self._check_destinations(request)
+            fetch_missing(self._node, request.inputs, self._is_unwanted)
+            inputs = find_inputs(self._node, request.inputs)
         except CannotProcess as error:
             return self._refused(error)
+        except WorkStopped:
+            return self._stopped()
+        except (RemoteError, RequestError) as error:
+            return self._not_fetched(error)
         if self._job.kind == PROCESS and len(inputs) > LARGE_INSTANCES:
             return changed(self._job, PROCESS_LARGE, self._payload, IN_TURN)
         told = parties(self._node, request, inputs) if request.informs else {}
@@ -310,6 +324,11 @@ class _Performance:
         performing.discontinue(self._node, self._uid)
         logger.info(Event("cancelled", sop_instance_uid=self._uid))
         return done(self._job)
+
+    def _not_fetched(self, error: MedserverError) -> Outcome:
+        if self._job.attempts < FETCHES_MAX:
+            return failed(self._job, str(error), delay_s=FETCH_AGAIN_S * self._job.attempts)
+        return self._refused(IncompleteObjectSet(str(error)))
 
     def _died(self, error: CannotTranscode) -> Outcome:
         if self._job.attempts < DIED_MAX and "died" in str(error):
