@@ -149,6 +149,17 @@ TYPES: tuple[ProcessingType, ...] = (
         function="medserver.processing.types.montage:montage",
     ),
     ProcessingType(
+        name="multiframe",
+        meaning="Enhanced multi-frame conversion",
+        version="1",
+        parameters=(),
+        scope="series",
+        modalities=("CT", "MR", "PT"),
+        makes="one Legacy Converted Enhanced object with all slices of a series as its frames",
+        is_partial=False,
+        function="medserver.processing.types.multiframe:multiframe",
+    ),
+    ProcessingType(
         name="reformat",
         meaning="Multiplanar reformatting",
         version="1",
