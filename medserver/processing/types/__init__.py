@@ -60,6 +60,7 @@ _PROJECTIONS = ("CR", "DX", "MG", "RG", "IO", "PX", "OT")
 
 YES_OR_NO = ("yes", "no")
 _WINDOW = Parameter("window", "Window Center and Width; else the source's", "number", count=2)
+_WINDOW_OF_RESULT = Parameter("window", "Window Center and Width of the result", "number", count=2)
 
 TYPES: tuple[ProcessingType, ...] = (
     ProcessingType(
@@ -213,6 +214,42 @@ TYPES: tuple[ProcessingType, ...] = (
         makes="an instance for each grayscale instance, of the same SOP Class, with sharper edges",
         is_partial=True,
         function="medserver.processing.types.sharpen:sharpen",
+    ),
+    ProcessingType(
+        name="subtract",
+        meaning="Subtraction",
+        version="1",
+        parameters=(
+            Parameter("mask_frames", "Frames whose mean is the mask", "integer", "1", (1,), 1, 100_000, count=0),
+            Parameter("mask", "Series that is the mask; else the earlier one", "text"),
+            _WINDOW_OF_RESULT,
+        ),
+        scope="study",
+        modalities=("XA", "XRF", "RF", "CT", "MR"),
+        makes="angiographies without their mask, or the slices of one series minus those of another one",
+        is_partial=True,
+        function="medserver.processing.types.subtract:subtract",
+    ),
+    ProcessingType(
+        name="suv",
+        meaning="Standardized uptake values",
+        version="1",
+        parameters=(
+            Parameter(
+                "by", "What the uptake is related to", "choice", default="body-weight",
+                choices=("body-weight", "lean-janma", "lean-james", "body-surface"),
+            ),
+            Parameter("weight", "Weight; else that in the header", "number", "kg", None, 0.3, 700),
+            Parameter("height", "Height; else that in the header", "number", "m", None, 0.3, 2.8),
+            Parameter("sex", "Sex; else that in the header", "choice", choices=("M", "F")),
+            Parameter("dose", "Activity that was given; else that in the header", "number", "Bq", None, 1, 1e12),
+            _WINDOW_OF_RESULT,
+        ),
+        scope="series",
+        modalities=("PT",),
+        makes="a PET slice for each, with the same stored values, in g/ml or cm2/ml",
+        is_partial=True,
+        function="medserver.processing.types.suv:suv",
     ),
 )  # fmt: skip
 """By name."""
