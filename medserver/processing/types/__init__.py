@@ -64,6 +64,17 @@ _WINDOW_OF_RESULT = Parameter("window", "Window Center and Width of the result",
 
 TYPES: tuple[ProcessingType, ...] = (
     ProcessingType(
+        name="adc",
+        meaning="Apparent diffusion coefficients",
+        version="1",
+        parameters=(_WINDOW_OF_RESULT,),
+        scope="series",
+        modalities=("MR",),
+        makes="a map in 10^-6 mm2/s for each slice that was acquired with two b-values or more",
+        is_partial=True,
+        function="medserver.processing.types.adc:adc",
+    ),
+    ProcessingType(
         name="capture",
         meaning="Secondary capture",
         version="1",
@@ -199,6 +210,27 @@ TYPES: tuple[ProcessingType, ...] = (
         makes="a series of parallel slices of the same volume, with voxels that are cubes or of the size asked for",
         is_partial=True,
         function="medserver.processing.types.resample:resample",
+    ),
+    ProcessingType(
+        name="segment",
+        meaning="Segmentation",
+        version="1",
+        parameters=(
+            Parameter("method", "Method", "choice", default="threshold", choices=("threshold", "region")),
+            Parameter("lower", "Lower threshold, in the unit of the modality", "number"),
+            Parameter("upper", "Upper threshold, in the unit of the modality", "number"),
+            Parameter("seed", "Place in the region, in the patient's coordinates", "number", "mm", count=3),
+            Parameter("label", "Name of the segment", "text", default="Segment"),
+            Parameter(
+                "property", "What the segment is", "choice", default="tissue",
+                choices=("tissue", "bone", "lung", "mass"),
+            ),
+        ),
+        scope="series",
+        modalities=("CT", "MR", "PT"),
+        makes="a segmentation (SEG) with one segment",
+        is_partial=False,
+        function="medserver.processing.types.segment:segment",
     ),
     ProcessingType(
         name="sharpen",
