@@ -52,3 +52,4 @@ SOURCE_OF_MONTAGE = Code("121329", "DCM", "Source image for montage")
 # PS3.16 CID 7005
 ACQUISITION_EQUIPMENT = Code("109101", "DCM", "Acquisition Equipment")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+CONVERSION_EQUIPMENT = Code("109106", "DCM", "Enhanced Multi-frame Conversion Equipment")

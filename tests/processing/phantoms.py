@@ -160,6 +160,19 @@ def radiograph(pixels: np.ndarray, sop_class_uid: str = CR, interpretation: str 
     return changed(with_pixels(one, pixels, 12, interpretation), others)
 
 
+def angiography(frames: np.ndarray, relationship: str = "DISP", **others) -> Dataset:
+    """Return a run of an angiography, shape (frames, rows, columns)."""
+    one = common("1.2.840.10008.5.1.4.1.1.12.1", "XA")
+    one.ImageType, one.PatientOrientation = ["ORIGINAL", "PRIMARY", "SINGLE PLANE"], ["L", "F"]
+    one.PixelIntensityRelationship, one.FrameIncrementPointer, one.FrameTime = relationship, 0x00181063, "100"
+    one.KVP, one.XRayTubeCurrent, one.RadiationSetting, one.ExposureTime = "80", 300, "GR", 10
+    one.PositionerMotion, one.PositionerPrimaryAngle, one.PositionerSecondaryAngle = "STATIC", "0", "0"
+    one.RecommendedViewingMode, one.MaskSubtractionSequence = "SUB", [Dataset()]
+    one.MaskSubtractionSequence[0].MaskOperation, one.MaskSubtractionSequence[0].MaskFrameNumbers = "AVG_SUB", 1
+    one.WindowCenter, one.WindowWidth = "512", "1024"
+    return changed(with_pixels(one, frames, 10), others)
+
+
 def _code(value: str, scheme: str, meaning: str) -> Dataset:
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning

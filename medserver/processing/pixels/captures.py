@@ -47,6 +47,8 @@ def capture_header(image: Image) -> Dataset:
     dataset.ConversionType = "WSD"  # PS3.3 C.8.6.1: made by a workstation
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     dataset.PatientOrientation = ""
+    if not text_of(dataset, "BodyPartExamined") and "Laterality" not in dataset:
+        dataset.Laterality = ""  # PS3.3 C.7.3.1: not known; enhanced objects say it of each frame
     return dataset
 
 

@@ -45,6 +45,7 @@ _WANTED = frozenset((
     0x00100010, 0x00100020, 0x00100021,  # Patient's Name, Patient ID, Issuer of Patient ID
     0x0020000D, 0x0020000E, 0x00200011, 0x00200012, 0x00200013,  # study, series, Series, Acquisition, Instance Number
     0x00200032, 0x00200037, 0x00200052,  # Image Position, Image Orientation, Frame of Reference UID
+    0x00080021, 0x00080022, 0x00080031, 0x00080032,  # Series Date, Acquisition Date, Series Time, Acquisition Time
     0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011, 0x00280030,  # Samples, Photometric, Frames, Rows, ...
     0x00280100, 0x00280101, 0x00280103,  # Bits Allocated, Bits Stored, Pixel Representation
     0x00281052, 0x00281053, 0x00281054,  # Rescale Intercept, Slope, Type

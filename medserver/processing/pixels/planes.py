@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,9 @@ from medserver.processing.task import Task
 POSITRON_EMISSION_TOMOGRAPHY = "1.2.840.10008.5.1.4.1.1.128"
 
 _OF_OTHER_PLANES = ("PatientOrientation", "PixelAspectRatio", "PixelPaddingValue", "PixelPaddingRangeLimit")
-_OF_OTHER_WINDOWS = ("WindowCenterWidthExplanation", "VOILUTFunction", "VOILUTSequence")
+_OF_OTHER_WINDOWS = (
+    "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction", "VOILUTSequence",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +113,20 @@ def _header(task: Task, stack: Stack, series: Series, cut: Cut, image_type: str)
     header.SpacingBetweenSlices = decimal(cut.planes.spacing[0])
     if is_pet:
         header.NumberOfSlices = cut.planes.shape[0]
-    window = task.parameters.get("window") or series.window
-    if window:
-        header.WindowCenter, header.WindowWidth = (decimal(value) for value in window)
     if "window" in task.parameters:
-        for keyword in _OF_OTHER_WINDOWS:
-            if keyword in header:
-                del header[keyword]
+        set_window(header, task.parameters["window"])
+    elif series.window:
+        header.WindowCenter, header.WindowWidth = (decimal(value) for value in series.window)
     return header
+
+
+def set_window(dataset: Dataset, window: Sequence[float] | None) -> None:
+    """Give an image one window, in the units of its Modality LUT, in the place of those that it had; None: none."""
+    for keyword in _OF_OTHER_WINDOWS:
+        if keyword in dataset:
+            del dataset[keyword]
+    if window:
+        dataset.WindowCenter, dataset.WindowWidth = (decimal(value) for value in window)
 
 
 def _place(dataset: Dataset, cut: Cut, number: int) -> None:

@@ -250,17 +250,24 @@ def _derive(task: Task, number: int, dataset: Dataset, derivation: Derivation, s
             del dataset[keyword]
     dataset.SOPInstanceUID = task.uid("instance", number)
     dataset.SeriesInstanceUID = task.uid("series", series_instance_uid)
-    dataset.SeriesNumber = _series_number(dataset)
+    dataset.SeriesNumber = series_number(dataset)
     dataset.SeriesDescription = _series_description(dataset, derivation)
     if "InstanceNumber" not in dataset:
         dataset.InstanceNumber = number
     _describe(dataset, derivation)
-    set_sequence(dataset, "ContributingEquipmentSequence", [*contributors, _processing_equipment(task)])
+    set_sequence(dataset, "ContributingEquipmentSequence", [*contributors, processing_equipment(task)])
     _equip(dataset)
-    if task.moment:
-        date, time = task.moment[:8], task.moment[8:]
-        dataset.InstanceCreationDate, dataset.InstanceCreationTime = date, time
+    note_creation(task, dataset)
+
+
+def note_creation(task: Task, dataset: Dataset) -> None:
+    """Say when and by what an instance was made; without a `moment` not when."""
     dataset.InstanceCreatorUID = IMPLEMENTATION_CLASS_UID
+    for keyword, value in (("InstanceCreationDate", task.moment[:8]), ("InstanceCreationTime", task.moment[8:])):
+        if value:
+            setattr(dataset, keyword, value)
+        elif keyword in dataset:
+            del dataset[keyword]
 
 
 def _describe(dataset: Dataset, derivation: Derivation) -> None:
@@ -298,7 +305,8 @@ def _acquisition_equipment(dataset: Dataset) -> bytes:
     return item + EXPLICIT_LITTLE.sequence(0x0040A170, [code_item(purpose)])
 
 
-def _processing_equipment(task: Task) -> bytes:
+def processing_equipment(task: Task, purpose: Code = PROCESSING_EQUIPMENT) -> bytes:
+    """Return what is said of this software: an item of the Contributing Equipment Sequence, with all parameters."""
     parameters = json.dumps(task.parameters, separators=(",", ":"))
     software = f"{__version__}\\{task.kind.name} {task.kind.version}"
     encode = EXPLICIT_LITTLE
@@ -307,7 +315,7 @@ def _processing_equipment(task: Task) -> bytes:
     if task.moment:
         item += encode.text(0x0018A002, "DT", task.moment)
     item += encode.text(0x0018A003, "ST", f"{task.kind.name} {parameters}"[:_SHORT_TEXT_MAX])
-    return item + encode.sequence(0x0040A170, [code_item(PROCESSING_EQUIPMENT)])
+    return item + encode.sequence(0x0040A170, [code_item(purpose)])
 
 
 def _encoded(item: Dataset, codecs: str | list[str]) -> bytes:
@@ -324,7 +332,7 @@ def _encoded_value(element: RawDataElement | DataElement, codecs: str | list[str
     return whole[_SHORT_HEADER_BYTES:]
 
 
-def _series_number(dataset: Dataset) -> int:
+def series_number(dataset: Dataset) -> int:
     """Return a hundred times the number of the source, and one: no modality has it, and people see whose it is."""
     number = integer_of(dataset, "SeriesNumber", 0) * 100 + 1
     return number if 0 < number <= _INTEGER_STRING_MAX else 1
@@ -353,8 +361,18 @@ def _reference_frames(dataset: Dataset, source: Source, frame_count: int, deriva
         derivation_image += EXPLICIT_LITTLE.sequence(0x00082112, [source_image])
         derivation_image += EXPLICIT_LITTLE.sequence(0x00089215, map(code_item, derivation.codes))
         set_sequence(group, "DerivationImageSequence", [derivation_image])
+    set_sequence(dataset, "SourceImageEvidenceSequence", [_evidence(dataset, source)])
     for frame_type in _frame_types([shared, *groups]):
         frame_type.FrameType = ["DERIVED", *(texts_of(frame_type, "FrameType")[1:] or ["PRIMARY"])]
+
+
+def _evidence(dataset: Dataset, source: Source) -> bytes:
+    """Return an item of the Source Image Evidence Sequence (PS3.3 C.8.15.2): which series of which study it is of."""
+    encode = EXPLICIT_LITTLE
+    series = encode.sequence(0x00081199, [reference(source)])
+    series += encode.text(0x0020000E, "UI", source.series_instance_uid)
+    study = encode.sequence(0x00081115, [series])
+    return study + encode.text(0x0020000D, "UI", text_of(dataset, "StudyInstanceUID"))
 
 
 def _frame_types(groups: Iterable[Dataset]) -> Iterator[Dataset]:

@@ -60,8 +60,20 @@ _PROJECTIONS = ("CR", "DX", "MG", "RG", "IO", "PX", "OT")
 
 YES_OR_NO = ("yes", "no")
 _WINDOW = Parameter("window", "Window Center and Width; else the source's", "number", count=2)
+_WINDOW_OF_RESULT = Parameter("window", "Window Center and Width of the result", "number", count=2)
 
 TYPES: tuple[ProcessingType, ...] = (
+    ProcessingType(
+        name="adc",
+        meaning="Apparent diffusion coefficients",
+        version="1",
+        parameters=(_WINDOW_OF_RESULT,),
+        scope="series",
+        modalities=("MR",),
+        makes="a map in 10^-6 mm2/s for each slice that was acquired with two b-values or more",
+        is_partial=True,
+        function="medserver.processing.types.adc:adc",
+    ),
     ProcessingType(
         name="capture",
         meaning="Secondary capture",
@@ -149,6 +161,17 @@ TYPES: tuple[ProcessingType, ...] = (
         function="medserver.processing.types.montage:montage",
     ),
     ProcessingType(
+        name="multiframe",
+        meaning="Enhanced multi-frame conversion",
+        version="1",
+        parameters=(),
+        scope="series",
+        modalities=("CT", "MR", "PT"),
+        makes="one Legacy Converted Enhanced object with all slices of a series as its frames",
+        is_partial=False,
+        function="medserver.processing.types.multiframe:multiframe",
+    ),
+    ProcessingType(
         name="reformat",
         meaning="Multiplanar reformatting",
         version="1",
@@ -189,6 +212,27 @@ TYPES: tuple[ProcessingType, ...] = (
         function="medserver.processing.types.resample:resample",
     ),
     ProcessingType(
+        name="segment",
+        meaning="Segmentation",
+        version="1",
+        parameters=(
+            Parameter("method", "Method", "choice", default="threshold", choices=("threshold", "region")),
+            Parameter("lower", "Lower threshold, in the unit of the modality", "number"),
+            Parameter("upper", "Upper threshold, in the unit of the modality", "number"),
+            Parameter("seed", "Place in the region, in the patient's coordinates", "number", "mm", count=3),
+            Parameter("label", "Name of the segment", "text", default="Segment"),
+            Parameter(
+                "property", "What the segment is", "choice", default="tissue",
+                choices=("tissue", "bone", "lung", "mass"),
+            ),
+        ),
+        scope="series",
+        modalities=("CT", "MR", "PT"),
+        makes="a segmentation (SEG) with one segment",
+        is_partial=False,
+        function="medserver.processing.types.segment:segment",
+    ),
+    ProcessingType(
         name="sharpen",
         meaning="Edge enhancement",
         version="1",
@@ -202,6 +246,42 @@ TYPES: tuple[ProcessingType, ...] = (
         makes="an instance for each grayscale instance, of the same SOP Class, with sharper edges",
         is_partial=True,
         function="medserver.processing.types.sharpen:sharpen",
+    ),
+    ProcessingType(
+        name="subtract",
+        meaning="Subtraction",
+        version="1",
+        parameters=(
+            Parameter("mask_frames", "Frames whose mean is the mask", "integer", "1", (1,), 1, 100_000, count=0),
+            Parameter("mask", "Series that is the mask; else the earlier one", "text"),
+            _WINDOW_OF_RESULT,
+        ),
+        scope="study",
+        modalities=("XA", "XRF", "RF", "CT", "MR"),
+        makes="angiographies without their mask, or the slices of one series minus those of another one",
+        is_partial=True,
+        function="medserver.processing.types.subtract:subtract",
+    ),
+    ProcessingType(
+        name="suv",
+        meaning="Standardized uptake values",
+        version="1",
+        parameters=(
+            Parameter(
+                "by", "What the uptake is related to", "choice", default="body-weight",
+                choices=("body-weight", "lean-janma", "lean-james", "body-surface"),
+            ),
+            Parameter("weight", "Weight; else that in the header", "number", "kg", None, 0.3, 700),
+            Parameter("height", "Height; else that in the header", "number", "m", None, 0.3, 2.8),
+            Parameter("sex", "Sex; else that in the header", "choice", choices=("M", "F")),
+            Parameter("dose", "Activity that was given; else that in the header", "number", "Bq", None, 1, 1e12),
+            _WINDOW_OF_RESULT,
+        ),
+        scope="series",
+        modalities=("PT",),
+        makes="a PET slice for each, with the same stored values, in g/ml or cm2/ml",
+        is_partial=True,
+        function="medserver.processing.types.suv:suv",
     ),
 )  # fmt: skip
 """By name."""
