@@ -113,6 +113,14 @@ def test_polarity_reversed(tmp_path: Path) -> None:
     assert difference(KINDS["CT"], tmp_path, options, "--change-polarity", "--use-window", "1") <= 1
 
 
+@pytest.mark.parametrize("photometric_interpretation", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("shape", ["IDENTITY", "INVERSE", "LIN OD", ""])
+def test_polarity(photometric_interpretation: str, shape: str, tmp_path: Path) -> None:
+    ramp = np.arange(256, dtype="u1").reshape(16, 16)
+    dataset = image(ramp, photometric_interpretation, PresentationLUTShape=shape)
+    assert difference(dataset, tmp_path, Rendering()) <= 1  # DCMTK's inverse ends at 1
+
+
 def palettes(bits: int, first: int, count: int) -> dict[str, object]:
     found: dict[str, object] = {}
     for index, colour in enumerate(("Red", "Green", "Blue")):

@@ -112,6 +112,23 @@ def test_the_presentation_state_is_read_there_too(workers: Workers) -> None:
         assert np.array_equal(there, here)
 
 
+@pytest.mark.parametrize(("character_set", "text"), [("ISO_IR 100", "Größe"), ("ISO_IR 192", "размер")])
+def test_texts_are_in_the_character_set_of_the_state(character_set: str, text: str, workers: Workers) -> None:
+    dataset = image(np.full((200, 300), 100, "u1"))
+    written = item(
+        UnformattedTextValue=text,
+        AnchorPoint=[9.0, 90.0],
+        AnchorPointAnnotationUnits="PIXEL",
+        AnchorPointVisibility="N",
+    )
+    one = state(dataset, SpecificCharacterSet=character_set)
+    one.GraphicAnnotationSequence = [item(GraphicLayer="A", TextObjectSequence=[written])]
+    here = render(dataset, 0, Rendering(presentation_state=one)).pixels
+    for transfer_syntax_uid in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+        there = pixels(stored(dataset), workers, state=stored(one, transfer_syntax_uid))
+        assert np.array_equal(there, here) and (there != 100).any()
+
+
 def test_the_samples_are_rendered_or_refused(workers: Workers) -> None:
     """All of them: compressed ones are decoded, and what is no image says so."""
     rendered, refused = 0, {}

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from medserver.errors import CannotRender
 from medserver.imaging import Rendering, Window, render
-from medserver.imaging.graphics.shapes import interpolated
+from medserver.imaging.graphics.shapes import ellipse, interpolated
 from tests.imaging.images import add_overlay, image, item, lut
 from tests.imaging.states import area, reference, state
 
@@ -286,6 +286,12 @@ def test_a_curve_goes_through_its_points() -> None:
     assert curve[8] == pytest.approx((4.375, 2.8125 + 0.3125))  # (-p + 9 q + 9 r - s) / 16, and p is q at an end
 
 
+def test_an_ellipse_goes_through_the_ends_of_its_axes() -> None:
+    curve = ellipse((10.0, 20.0), (6.0, 3.0), (-1.0, 2.0))
+    ends = [(16, 23), (9, 22), (4, 17), (11, 18), (16, 23)]
+    assert [curve[index] for index in (0, 64, 128, 192, 256)] == [pytest.approx(end) for end in ends]
+
+
 def test_a_closed_curve_has_no_corner() -> None:
     curve = interpolated([(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0), (0.0, 0.0)])
     middles = [curve[index] for index in (8, 24, 40, 56)]
@@ -337,6 +343,10 @@ def test_a_text_with_an_anchor() -> None:
         (annotated(graphic("ELLIPSE", 1, 1, 2, 2)), "ELLIPSE has 2 points"),
         (annotated(graphic("POLYLINE", 1, 1, 2)), "3 numbers"),
         (annotated(graphic("POINT")), "POINT has 0 points"),
+        (annotated(graphic("CIRCLE", 1, 1)), "CIRCLE has 1 points"),
+        (annotated(graphic("POLYLINE", 1, 1)), "POLYLINE has 1 points"),
+        (annotated(graphic("INTERPOLATED", 1, 1)), "INTERPOLATED has 1 points"),
+        (annotated(graphic("ELLIPSE", 1, 1, 2, 2, 3, 3)), "ELLIPSE has 3 points"),
         (annotated(graphic("POINT", float("nan"), 1)), "not a number"),
         (annotated(graphic("POINT", 1, 1, units="MATRIX")), "Graphic Annotation Units is 'MATRIX'"),
         (annotated(texts=(text_object("x"),)), "neither"),

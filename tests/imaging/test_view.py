@@ -69,6 +69,7 @@ def test_an_even_image_stays_even(interpolation: str, bits: int, is_colour: bool
     dataset = image(cells, "RGB" if is_colour else "MONOCHROME2")
     for size in ((33, 40), (5, 5)):
         shown = render(dataset, 0, Rendering(size=size, interpolation=interpolation, bits=bits)).pixels
+        assert shown.shape == ((33, 40) if size == (33, 40) else (4, 5)) + (3,) * is_colour
         assert shown.dtype == f"u{bits // 8}" and (shown == (77 if bits == 8 else 77 * 257)).all()
 
 

@@ -1,19 +1,15 @@
-"""Text as coverage of pixels, with the font that Pillow brings.
-
-What the font has no glyphs for is drawn as empty boxes: it has those of Latin script.
-"""
+"""Text as coverage of pixels."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from medserver.imaging.graphics.fonts import SIZE_MAX, SIZE_MIN, font
 from medserver.imaging.graphics.layers import BLACK, WHITE, draw
 
-SIZE_MIN, SIZE_MAX = 8, 200
 LENGTH_MAX = 200
 LINES_MAX = 40
 
@@ -25,12 +21,6 @@ def font_size(rows: int, columns: int) -> int:
     return min(max(min(rows, columns) // 32, SIZE_MIN), SIZE_MAX)
 
 
-@lru_cache(maxsize=8)
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """Return the font in a height in pixels."""
-    return ImageFont.load_default(min(max(size, SIZE_MIN), SIZE_MAX))
-
-
 def printable_lines(text: str) -> list[str]:
     """Return the lines of a text without controls, and no more than can be shown."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:LINES_MAX]
@@ -39,7 +29,7 @@ def printable_lines(text: str) -> list[str]:
 
 def text_size(lines: list[str], size: int) -> tuple[int, int]:
     """Return how much room a text needs, (columns, rows)."""
-    widths = [font(size).getlength(line) for line in lines]
+    widths = [font(line, size).getlength(line) for line in lines]
     return int(max(widths, default=0)) + 2, line_height(size) * len(lines)
 
 
@@ -80,9 +70,10 @@ def coverage_of_text(
     ndarray, shape (rows, columns), uint8
     """
     image = Image.new("L", (shape[1], shape[0]), 0)
-    canvas, chosen = ImageDraw.Draw(image), font(size)
+    canvas = ImageDraw.Draw(image)
     width = max(width, text_size(lines, size)[0])
     for index, line in enumerate(lines):
+        chosen = font(line, size)
         slack = width - chosen.getlength(line)
         start = left + {"left": 0, "center": slack / 2, "right": slack}[align]
         canvas.text((round(start), round(top + index * line_height(size))), line, fill=255, font=chosen)
