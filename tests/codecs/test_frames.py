@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import random
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -728,6 +730,44 @@ def test_cut_off_anywhere(extract) -> None:
             cut = corpus.Object(whole.sop_class_uid, "", transfer_syntax_uid, whole.encoded[:size], source)
             with pytest.raises((CannotTranscode, NotMultiFrame)):  # the latter where no pixel data is left
                 extract(cut, "1")
+
+
+HOSTILE = {
+    "enhanced": lambda: corpus.encoded(multiframe.enhanced_ct(3, 2, 2)),
+    "slide": lambda: corpus.encoded(multiframe.slide()),
+    "cine": lambda: corpus.encoded(multiframe.cine(4), IMPLICIT),
+    "compressed": lambda: corpus.encoded(multiframe.encapsulated(multiframe.angiography(6), STREAMS), JPEG),
+}
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_bytes_that_lie(extract, name: str) -> None:
+    """Whatever byte is wrong: it ends in an instance or in a refusal, soon, and in the process that began it."""
+    source = HOSTILE[name]()
+    generator = random.Random(name)
+    outcomes = Counter()
+    for _ in range(150):
+        encoded = bytearray(source.encoded)
+        for _ in range(generator.randint(1, 3)):
+            encoded[generator.randrange(len(encoded))] = generator.choice((0, 1, 0xFF, generator.randrange(256)))
+        wrong = corpus.Object(source.sop_class_uid, "", source.transfer_syntax_uid, bytes(encoded), source.dataset)
+        try:
+            extract(wrong, generator.choice(("1", "2-3", "1-")))
+            outcomes["made"] += 1
+        except (CannotTranscode, NotMultiFrame, NoSuchFrames) as error:
+            assert "process" not in str(error), error
+            assert "too long" not in str(error) or "offset table" in str(error), error
+            outcomes[type(error).__name__] += 1
+    assert outcomes["made"] and outcomes["CannotTranscode"], outcomes
+
+
+def test_pointer_to_what_is_no_vector(extract) -> None:
+    """Pixel data that Frame Increment Pointer names is not read as a vector, nor is a private attribute."""
+    for tag in (0x7FE00010, 0x52009230, 0x00191001, 0x00080018):
+        source = multiframe.cine(FrameIncrementPointer=Tag(tag))
+        made = extract(corpus.encoded(source), "2-3").dataset()
+        assert np.array_equal(made.pixel_array, multiframe.pixels_of(10, 4, 3, "u1")[1:3])
+        assert made.SOPInstanceUID != source.SOPInstanceUID
 
 
 def test_enhanced_us_volume_is_one_or_none(extract) -> None:
