@@ -254,10 +254,13 @@ def test_functional_groups_of_any_length(extract, undefined: bool, transfer_synt
     source["PerFrameFunctionalGroupsSequence"].is_undefined_length = undefined
     for item in source.PerFrameFunctionalGroupsSequence:
         item.is_undefined_length_sequence_item = undefined
-    made = extract(corpus.encoded(source, transfer_syntax_uid), "3,8").dataset()
+    extraction = extract(corpus.encoded(source, transfer_syntax_uid), "3,8")
+    made = extraction.dataset()
     assert list(made.PerFrameFunctionalGroupsSequence) == [
         source.PerFrameFunctionalGroupsSequence[index] for index in (2, 7)
     ]
+    again = corpus.Object("", "", transfer_syntax_uid, extraction.encoded, made)
+    assert extract(again, "2").dataset().NumberOfFrames == 1  # read strictly: no delimiter was left
 
 
 def test_functional_groups_that_nobody_can_take_apart(extract) -> None:
@@ -646,6 +649,26 @@ def test_tiles_of_several_optical_paths_and_planes(extract) -> None:
     assert got == [
         ("A", 0, [1, 1, 1, 2]), ("A", 1000, [1, 3, 1, 2]), ("B", 0, [2, 1, 1, 1]), ("B", 1000, [2, 3, 1, 2]),
     ]  # fmt: skip
+
+
+def test_tiles_of_a_concatenation(extract) -> None:
+    """The first frame is not the first tile; the new instance is in no concatenation."""
+    source = multiframe.slide(ConcatenationUID=uids.new_uid(), ConcatenationFrameOffsetNumber=5)
+    source.NumberOfFrames = 6
+    source.PixelData = source.PixelData[: 6 * 16]
+    made = extract(corpus.encoded(source), "1,2").dataset()
+    places = [item.PlanePositionSlideSequence[0] for item in made.PerFrameFunctionalGroupsSequence]
+    assert [place.ColumnPositionInTotalImagePixelMatrix for place in places] == [5, 9]
+    assert [place.RowPositionInTotalImagePixelMatrix for place in places] == [5, 5]
+    assert "ConcatenationUID" not in made
+    assert "ConcatenationFrameOffsetNumber" not in made
+
+
+def test_length_of_all_fragments_is_not_kept(extract) -> None:
+    source = multiframe.encapsulated(multiframe.secondary_capture(6), STREAMS)
+    source.EncapsulatedPixelDataValueTotalLength = sum(map(len, STREAMS))
+    made = extract(corpus.encoded(source, JPEG), "2").dataset()
+    assert "EncapsulatedPixelDataValueTotalLength" not in made
 
 
 def test_tiles_that_say_it_already(extract) -> None:
