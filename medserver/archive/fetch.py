@@ -132,7 +132,8 @@ def open_parts(node: Node, stored: Copy) -> BinaryIO:
     Returns
     -------
     BinaryIO
-        A seekable file that stands at the first byte of the data set, to be closed.
+        A file that stands at the first byte of the data set, to be closed. Its position can be changed unless the
+        object is a small one, which has been read into memory: that is read from the first byte to the last.
 
     Raises
     ------

@@ -76,7 +76,7 @@ def move(request: Request, node: Node) -> Iterator[Response]:
 
     def perform_all(operation: BackgroundOperation) -> str:
         problem = ""
-        with _instances(node, selection, frames) as instances, sender:
+        with sender, _instances(node, selection, frames) as instances:
             try:
                 sender.open()
                 for instance in operation.wanted(instances):

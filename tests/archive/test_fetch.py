@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pydicom
@@ -14,6 +15,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from medserver import archive, errors
+from medserver.archive import fetch
 from medserver.store import DirectoryVolume
 from tests.archive.conftest import receive, stored_paths
 from tests.peers.files import Sample, make_small
@@ -60,6 +62,44 @@ def test_volume_that_is_not_configured_any_more(node, instance):
     gone = dataclasses.replace(node, volumes={"other": node.primary_volume})
     with pytest.raises(errors.StoreFailure):
         archive.open_data_set(gone, instance)
+
+
+def test_parts_are_read_of_what_was_stored(node, sample, instance, monkeypatch):
+    with archive.open_parts(node, instance) as file:
+        assert file.read(10) == sample.data_set()[:10]
+    monkeypatch.setattr(fetch, "READ_AT_ONCE_MAX_BYTES", 0)
+    with archive.open_parts(node, instance) as file:
+        file.seek(instance.size_bytes - 10, os.SEEK_CUR)
+        assert file.read(20) == sample.data_set()[-10:]
+
+
+@pytest.mark.parametrize(
+    ("at_once", "compared_first", "age", "is_noticed"),
+    [
+        (2**20, 2**26, timedelta(), True),  # small: read into memory and compared
+        (0, 2**26, timedelta(), True),  # compared as a whole before
+        (0, 0, fetch.VERIFIED_FOR, True),  # not verified for long
+        (0, 0, timedelta(), False),  # large, and written just now: only its length is looked at
+    ],
+)
+def test_damage_is_noticed_before_parts_are_given(
+    node, instance, monkeypatch, at_once, compared_first, age, is_noticed
+):
+    monkeypatch.setattr(fetch, "READ_AT_ONCE_MAX_BYTES", at_once)
+    monkeypatch.setattr(fetch, "COMPARED_FIRST_MAX_BYTES", compared_first)
+    later = dataclasses.replace(node, clock=lambda: datetime.now(UTC) + age)
+    path = file_of(node)
+    whole = bytearray(path.read_bytes())
+    whole[-10] ^= 1
+    path.write_bytes(whole)
+    if is_noticed:
+        with pytest.raises(errors.DamagedObject):
+            archive.open_parts(later, instance)
+    else:
+        archive.open_parts(later, instance).close()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(errors.DamagedObject):
+        archive.open_parts(later, instance)
 
 
 def encoded(dataset: Dataset, uid: str) -> bytes:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import random
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -252,10 +254,13 @@ def test_functional_groups_of_any_length(extract, undefined: bool, transfer_synt
     source["PerFrameFunctionalGroupsSequence"].is_undefined_length = undefined
     for item in source.PerFrameFunctionalGroupsSequence:
         item.is_undefined_length_sequence_item = undefined
-    made = extract(corpus.encoded(source, transfer_syntax_uid), "3,8").dataset()
+    extraction = extract(corpus.encoded(source, transfer_syntax_uid), "3,8")
+    made = extraction.dataset()
     assert list(made.PerFrameFunctionalGroupsSequence) == [
         source.PerFrameFunctionalGroupsSequence[index] for index in (2, 7)
     ]
+    again = corpus.Object("", "", transfer_syntax_uid, extraction.encoded, made)
+    assert extract(again, "2").dataset().NumberOfFrames == 1  # read strictly: no delimiter was left
 
 
 def test_functional_groups_that_nobody_can_take_apart(extract) -> None:
@@ -646,6 +651,26 @@ def test_tiles_of_several_optical_paths_and_planes(extract) -> None:
     ]  # fmt: skip
 
 
+def test_tiles_of_a_concatenation(extract) -> None:
+    """The first frame is not the first tile; the new instance is in no concatenation."""
+    source = multiframe.slide(ConcatenationUID=uids.new_uid(), ConcatenationFrameOffsetNumber=5)
+    source.NumberOfFrames = 6
+    source.PixelData = source.PixelData[: 6 * 16]
+    made = extract(corpus.encoded(source), "1,2").dataset()
+    places = [item.PlanePositionSlideSequence[0] for item in made.PerFrameFunctionalGroupsSequence]
+    assert [place.ColumnPositionInTotalImagePixelMatrix for place in places] == [5, 9]
+    assert [place.RowPositionInTotalImagePixelMatrix for place in places] == [5, 5]
+    assert "ConcatenationUID" not in made
+    assert "ConcatenationFrameOffsetNumber" not in made
+
+
+def test_length_of_all_fragments_is_not_kept(extract) -> None:
+    source = multiframe.encapsulated(multiframe.secondary_capture(6), STREAMS)
+    source.EncapsulatedPixelDataValueTotalLength = sum(map(len, STREAMS))
+    made = extract(corpus.encoded(source, JPEG), "2").dataset()
+    assert "EncapsulatedPixelDataValueTotalLength" not in made
+
+
 def test_tiles_that_say_it_already(extract) -> None:
     source = multiframe.slide()
     source.PerFrameFunctionalGroupsSequence = [
@@ -728,6 +753,44 @@ def test_cut_off_anywhere(extract) -> None:
             cut = corpus.Object(whole.sop_class_uid, "", transfer_syntax_uid, whole.encoded[:size], source)
             with pytest.raises((CannotTranscode, NotMultiFrame)):  # the latter where no pixel data is left
                 extract(cut, "1")
+
+
+HOSTILE = {
+    "enhanced": lambda: corpus.encoded(multiframe.enhanced_ct(3, 2, 2)),
+    "slide": lambda: corpus.encoded(multiframe.slide()),
+    "cine": lambda: corpus.encoded(multiframe.cine(4), IMPLICIT),
+    "compressed": lambda: corpus.encoded(multiframe.encapsulated(multiframe.angiography(6), STREAMS), JPEG),
+}
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_bytes_that_lie(extract, name: str) -> None:
+    """Whatever byte is wrong: it ends in an instance or in a refusal, soon, and in the process that began it."""
+    source = HOSTILE[name]()
+    generator = random.Random(name)
+    outcomes = Counter()
+    for _ in range(150):
+        encoded = bytearray(source.encoded)
+        for _ in range(generator.randint(1, 3)):
+            encoded[generator.randrange(len(encoded))] = generator.choice((0, 1, 0xFF, generator.randrange(256)))
+        wrong = corpus.Object(source.sop_class_uid, "", source.transfer_syntax_uid, bytes(encoded), source.dataset)
+        try:
+            extract(wrong, generator.choice(("1", "2-3", "1-")))
+            outcomes["made"] += 1
+        except (CannotTranscode, NotMultiFrame, NoSuchFrames) as error:
+            assert "process" not in str(error), error
+            assert "too long" not in str(error) or "offset table" in str(error), error
+            outcomes[type(error).__name__] += 1
+    assert outcomes["made"] and outcomes["CannotTranscode"], outcomes
+
+
+def test_pointer_to_what_is_no_vector(extract) -> None:
+    """Pixel data that Frame Increment Pointer names is not read as a vector, nor is a private attribute."""
+    for tag in (0x7FE00010, 0x52009230, 0x00191001, 0x00080018):
+        source = multiframe.cine(FrameIncrementPointer=Tag(tag))
+        made = extract(corpus.encoded(source), "2-3").dataset()
+        assert np.array_equal(made.pixel_array, multiframe.pixels_of(10, 4, 3, "u1")[1:3])
+        assert made.SOPInstanceUID != source.SOPInstanceUID
 
 
 def test_enhanced_us_volume_is_one_or_none(extract) -> None:

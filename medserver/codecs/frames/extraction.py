@@ -57,11 +57,12 @@ _WANTED = frozenset(
             tag_for_keyword(keyword)
             for keyword in (
                 *_NEW, *_IMAGE_PIXEL, *_TIMES, *attributes.WANTED, *cine.WANTED, *masks.WANTED, *nuclear.WANTED,
-                *tiles.WANTED,
+                tiles.TYPE,
             )  # fmt: skip
         ),
     )
 )
+_OF_SLIDES = frozenset(map(tag_for_keyword, tiles.WANTED))
 _LEFT_OUT = frozenset(map(tag_for_keyword, attributes.LEFT_OUT))
 _CURVES = range(0x5000, 0x5100)
 
@@ -113,7 +114,7 @@ def extract(
             stream = plain
         layout = Layout(stream, size_bytes, encoding, syntax.encapsulated)
         dataset = _read(layout, _WANTED)
-        others = set(pointers(dataset)) - _WANTED
+        others = {*_pointed_to(dataset, layout), *(_OF_SLIDES if tiles.is_full(dataset) else ())} - _WANTED
         if others:
             dataset = _read(layout, _WANTED | others)
         chosen = _choose(dataset, layout, keys)
@@ -127,6 +128,11 @@ def extract(
         if deflater:
             deflater.finish()
     return str(dataset.SOPInstanceUID)
+
+
+def _pointed_to(dataset: Dataset, layout: Layout) -> set[int]:
+    """Return what Frame Increment Pointer names, if that can be a vector: no private attribute, no pixels."""
+    return {tag for tag in pointers(dataset) if tag in layout.values and tag < PER_FRAME_GROUPS and not tag >> 16 & 1}
 
 
 def _read(layout: Layout, tags: frozenset[int]) -> Dataset:
@@ -228,10 +234,10 @@ def _reduce(dataset: Dataset, layout: Layout, chosen: Chosen) -> dict[int, Itera
 
 def _reduce_dimensions(dataset: Dataset, chosen: Chosen) -> None:
     """Do not claim planes at equal distances that are not there any more (PS3.3 C.7.6.17)."""
-    organization = str(dataset.get("DimensionOrganizationType") or "").strip()
+    organization = str(dataset.get(tiles.TYPE) or "").strip()
     is_kept = chosen.count == chosen.of or (organization == "3D" and chosen.step == 1)
     if not organization.startswith("3D") or is_kept:
         return
     if dataset.get("SOPClassUID") == _ENHANCED_US_VOLUME:  # Type 1 there
         raise NotMultiFrame("the frames are no volume any more")
-    attributes.drop(dataset, "DimensionOrganizationType")
+    attributes.drop(dataset, tiles.TYPE)

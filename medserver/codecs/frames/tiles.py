@@ -28,13 +28,16 @@ _CHANNELS = {
     "SegmentSequence": ("SegmentIdentificationSequence", "ReferencedSegmentNumber"),
 }
 
+TYPE = "DimensionOrganizationType"
+"""Says whether the places of tiles go without saying: see `is_full`."""
+
 WANTED = (
-    "DimensionOrganizationType", "DimensionOrganizationSequence", "DimensionIndexSequence", "TotalPixelMatrixColumns",
+    "DimensionOrganizationSequence", "DimensionIndexSequence", "TotalPixelMatrixColumns",
     "TotalPixelMatrixRows", "TotalPixelMatrixFocalPlanes", "TotalPixelMatrixOriginSequence", "ImageOrientationSlide",
     "SharedFunctionalGroupsSequence", "SegmentationType", "ConcatenationFrameOffsetNumber", "Rows", "Columns",
     *_CHANNELS,
 )  # fmt: skip
-"""What is read here."""
+"""What is read here of a slide that is full, besides its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,11 @@ class Slide:
         return (tile.row - 1) // self._size[0] + 1, (tile.column - 1) // self._size[1] + 1
 
 
+def is_full(dataset: Dataset) -> bool:
+    """Tell whether the frames are all tiles of a slide, in their order, so that their places go without saying."""
+    return str(dataset.get(TYPE) or "").strip() == TILED_FULL
+
+
 def spell_out(dataset: Dataset, layout: Layout, chosen: Chosen, sop_instance_uid: str) -> Iterable[bytes] | None:
     """Say of tiles that are not all of a slide where each lies, and that they are not all.
 
@@ -128,10 +136,10 @@ def spell_out(dataset: Dataset, layout: Layout, chosen: Chosen, sop_instance_uid
     CannotTranscode
         Something is missing that places the tiles.
     """
-    if str(dataset.get("DimensionOrganizationType") or "").strip() != TILED_FULL:
+    if not is_full(dataset):
         return None
     if layout.positions and layout.positions == chosen.of:
-        put(dataset, "DimensionOrganizationType", [TILED_SPARSE])
+        put(dataset, TYPE, [TILED_SPARSE])
         return None
     if layout.groups:
         raise CannotTranscode("the functional groups of the frames do not say where the tiles lie")
@@ -141,7 +149,7 @@ def spell_out(dataset: Dataset, layout: Layout, chosen: Chosen, sop_instance_uid
     tiles = [slide.tile(first + number - 1) for number in chosen.numbers]
     if first + chosen.of > slide.count * max(len(channels), 1):
         raise CannotTranscode("the slide has more tiles than it says")
-    put(dataset, "DimensionOrganizationType", [TILED_SPARSE])
+    put(dataset, TYPE, [TILED_SPARSE])
     _add_dimensions(dataset, channels, slide, sop_instance_uid)
     return _encoded(layout, (_groups(slide, tile, channels) for tile in tiles))
 
