@@ -8,6 +8,7 @@ import json
 import pytest
 
 from medserver import errors
+from medserver.config.keyed import keyword_named
 from medserver.processing.parameters import Parameter, check
 from medserver.processing.reasons import REASONS, reason_for
 from medserver.processing.types import TYPES, ProcessingType, find_type
@@ -113,3 +114,8 @@ def test_every_refusal_has_a_reason():
     assert len(set(REASONS.values())) == len(REASONS)
     assert reason_for(errors.IncompleteObjectSet("x")).value == "110523"
     assert reason_for(ValueError("x")).value == "110513"
+
+
+def test_no_parameter_has_the_name_of_an_attribute() -> None:
+    """Options of a rule are written in any case: ``Rows`` says which images are meant."""
+    assert [(kind.name, one.name) for kind in TYPES for one in kind.parameters if keyword_named(one.name)] == []

@@ -66,7 +66,7 @@ def resampled(made: list[Dataset], pixels: np.ndarray, interpolator: str) -> np.
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
 @pytest.mark.parametrize("others", [{}, {"interval": 0.7, "pixel_spacing": 0.9}, {"thickness": 1.4, "interval": 1}])
 def test_each_pixel_has_the_value_of_its_place(process: Process, plane: str, others: dict):
-    made = process("reformat", gradient(), plane=plane, **others)
+    made = process("reformat", gradient(), orientation=plane, **others)
     assert len(made) > 5
     for number, one in enumerate(made):
         where = places(one)
@@ -78,19 +78,19 @@ def test_each_pixel_has_the_value_of_its_place(process: Process, plane: str, oth
 
 
 def test_planes_are_seen_as_people_look_at_them(process: Process):
-    coronal = process("reformat", gradient(), plane="coronal")
+    coronal = process("reformat", gradient(), orientation="coronal")
     assert list(coronal[0].ImageOrientationPatient) == [1, 0, 0, 0, 0, -1]
     assert list(coronal[0].ImagePositionPatient) == [-10, -20, 16]  # the head is above, what is in front comes first
     assert coronal[1].ImagePositionPatient[1] == -19
     assert (coronal[0].Rows, coronal[0].Columns, len(coronal)) == (17, 20, 20)
-    sagittal = process("reformat", gradient(), plane="sagittal")
+    sagittal = process("reformat", gradient(), orientation="sagittal")
     assert list(sagittal[0].ImageOrientationPatient) == [0, 1, 0, 0, 0, -1]
     assert list(sagittal[0].ImagePositionPatient) == [9, -20, 16]
     assert sagittal[1].ImagePositionPatient[0] == 8
 
 
 def test_original_planes_come_back(process: Process):
-    made = process("reformat", volume(NOISE), plane="axial", interval=2, pixel_spacing=1.5)
+    made = process("reformat", volume(NOISE), orientation="axial", interval=2, pixel_spacing=1.5)
     np.testing.assert_array_equal(
         [one.pixel_array[:, ::2] for one in made], NOISE[..., :: 3][..., : made[0].pixel_array[:, ::2].shape[1]]
     )
@@ -103,7 +103,7 @@ def test_original_planes_come_back(process: Process):
 @pytest.mark.parametrize("spacing", [0.93, 1.7])
 def test_values_against_simpleitk(process: Process, plane: str, interpolation: str, spacing: float):
     others = {"directions": OBLIQUE} if plane == "oblique" else {}
-    others |= {"plane": plane, "interpolation": interpolation, "pixel_spacing": spacing, "interval": 1.3}
+    others |= {"orientation": plane, "interpolation": interpolation, "pixel_spacing": spacing, "interval": 1.3}
     made = process("reformat", volume(NOISE), **others)
     expected = resampled(made, NOISE, {"linear": "sitkLinear", "nearest": "sitkNearestNeighbor"}[interpolation])
     found = np.array([one.pixel_array for one in made]).astype(float)
@@ -123,7 +123,8 @@ def test_values_against_simpleitk(process: Process, plane: str, interpolation: s
 @pytest.mark.parametrize(("projection", "function"), [("mean", np.mean), ("max", np.max), ("min", np.min)])
 def test_slabs(process: Process, projection: str, function):
     made = process(
-        "reformat", volume(NOISE), plane="coronal", interval=3, thickness=4.5, projection=projection, pixel_spacing=1
+        "reformat", volume(NOISE), orientation="coronal", interval=3, thickness=4.5, projection=projection,
+        pixel_spacing=1,
     )
     assert len(made) == 7
     one = made[2]
@@ -139,7 +140,7 @@ def test_slabs(process: Process, projection: str, function):
 
 @pytest.mark.parametrize("plane", ["coronal", "oblique"])
 def test_only_the_planes_that_are_asked_for_and_the_same_ones(process: Process, plane: str):
-    others = {"plane": plane, "thickness": 2, "projection": "max"}
+    others = {"orientation": plane, "thickness": 2, "projection": "max"}
     others |= {"directions": OBLIQUE} if plane == "oblique" else {}
     whole = process("reformat", volume(NOISE), **others)
     some = process("reformat", volume(NOISE), selection=[3, 7, 8], window="100,300", **others)
@@ -159,7 +160,7 @@ def test_blocks_that_fit_in_memory_make_the_same(process: Process, monkeypatch: 
         monkeypatch.setattr(f"medserver.processing.{module}.VOXELS_MAX", 3 * SHAPE[0] * SHAPE[2])
     assert process("reformat", volume(NOISE)) == whole
     with pytest.raises(errors.TooLargeToProcess, match="voxels"):
-        process("reformat", volume(NOISE), plane="sagittal")  # each needs all rows
+        process("reformat", volume(NOISE), orientation="sagittal")  # each needs all rows
 
 
 def test_header(process: Process):
@@ -184,7 +185,7 @@ def test_header(process: Process):
 
 def test_mr_with_a_window_of_each_slice(process: Process):
     slices = [phantoms.mr_slice(pixels, number, 2.0 * number) for number, pixels in enumerate(NOISE, 1)]
-    made = process("reformat", slices, plane="sagittal", pixel_spacing=2)
+    made = process("reformat", slices, orientation="sagittal", pixel_spacing=2)
     assert made[0].Modality == "MR" and made[0].WindowCenter == 205
     assert made[0].EchoTime == 15
 
@@ -196,7 +197,7 @@ def test_pet_with_a_slope_of_each_slice(process: Process):
         phantoms.pet_slice(one, number, 4.0 * number, slope)
         for number, (one, slope) in enumerate(zip(pixels, slopes, strict=True), 1)
     ]
-    made = process("reformat", slices, plane="coronal", interval=4, pixel_spacing=4)
+    made = process("reformat", slices, orientation="coronal", interval=4, pixel_spacing=4)
     expected = (pixels * slopes[:, None, None])[::-1]
     assert {one.RescaleIntercept for one in made} == {0} and len({one.RescaleSlope for one in made}) == 1
     found = np.array([phantoms.values(one) for one in made])
@@ -224,13 +225,13 @@ def test_compressed_slices(process: Process, tmp_path: Path, uid: str):
 
 
 REFUSED = [
-    ({"plane": "oblique"}, errors.UnusableParameters, "give both or neither"),
+    ({"orientation": "oblique"}, errors.UnusableParameters, "give both or neither"),
     ({"directions": OBLIQUE}, errors.UnusableParameters, "give both or neither"),
-    ({"plane": "oblique", "directions": "1,0,0,1,0,0"}, errors.UnusableParameters, "perpendicular"),
-    ({"plane": "oblique", "directions": "0,0,0,0,0,0"}, errors.UnusableParameters, "perpendicular"),
+    ({"orientation": "oblique", "directions": "1,0,0,1,0,0"}, errors.UnusableParameters, "perpendicular"),
+    ({"orientation": "oblique", "directions": "0,0,0,0,0,0"}, errors.UnusableParameters, "perpendicular"),
     ({"interval": 0}, errors.UnusableParameters, "interval is 0"),
     ({"window": "100"}, errors.UnusableParameters, "instead of 2"),
-    ({"plane": "coronal", "interval": 0.05}, errors.IncompleteObjectSet, "there is no output 999"),
+    ({"orientation": "coronal", "interval": 0.05}, errors.IncompleteObjectSet, "there is no output 999"),
 ]
 
 
@@ -251,7 +252,7 @@ def test_other_objects_are_refused(process: Process):
     with pytest.raises(errors.TooLargeToProcess, match="rows"):
         process("reformat", far)
     with pytest.raises(errors.TooLargeToProcess, match="20000"):
-        process("reformat", far, plane="axial", interval=0.5)
+        process("reformat", far, orientation="axial", interval=0.5)
 
 
 MEASURE = """
@@ -267,7 +268,7 @@ print(made["written"], peak // 1024)
 
 @pytest.mark.parametrize(
     "parameters",
-    ['{"interval": 60}', '{"plane": "oblique", "directions": [0.8, 0.6, 0, 0, 0, -1], "interval": 60}'],
+    ['{"interval": 60}', '{"orientation": "oblique", "directions": [0.8, 0.6, 0, 0, 0, -1], "interval": 60}'],
     ids=["coronal", "oblique"],
 )
 def test_memory_of_a_thousand_slices(tmp_path: Path, parameters: str):
@@ -300,7 +301,7 @@ def test_resampled_as_asked_for_against_simpleitk(process: Process):
     made = process("resample", volume(NOISE), spacing=1.2, interval=3, selection=[1, 2, 3, 4, 5])
     found = np.array([one.pixel_array for one in made]).astype(float)
     assert np.abs(found - resampled(made, NOISE, "sitkLinear")).max() <= 0.51
-    sagittal = process("reformat", volume(NOISE), plane="sagittal", interval=2, pixel_spacing=1)
+    sagittal = process("reformat", volume(NOISE), orientation="sagittal", interval=2, pixel_spacing=1)
     for one in sagittal:
         one.file_meta = None
     again = process("resample", sagittal, spacing=1, interval=2)  # what was made here is taken again

@@ -13,6 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.dcmtk_servers import StoreSCP
@@ -94,12 +95,12 @@ def state_of(peer: Peer, uid: str) -> str:
 @pytest.fixture
 def node(make_node: Callable[..., Node], modality: StoreSCP, workstation: StoreSCP) -> Node:
     """Give a node that has every CT series of CT1 reformatted."""
-    one = make_node(clients=("REQUESTER",))
+    one = make_node(clients=("REQUESTER", "FINDSCU"))
     one.add_remote(modality.address)
     one.add_remote(workstation.address)
     one.set_section(
         "processing coronal",
-        {"type": "reformat", "plane": "coronal", "Modality": "CT", "calling_ae_title": "CT1", "quiet": "0.2 s",
+        {"type": "reformat", "orientation": "coronal", "Modality": "CT", "calling_ae_title": "CT1", "quiet": "0.2 s",
          "to": "sender, WS1"},
     )  # fmt: skip
     return one
@@ -126,9 +127,10 @@ def test_the_whole_way(
         assert made_of == {one.SOPInstanceUID for one in sources}
 
         with associated(node, "REQUESTER") as peer:
-            parameters = (text("plane", "coronal"), text("outputs", "10-20"), numbers("window", 300, 900))
+            parameters = (text("orientation", "coronal"), text("outputs", "10-20"), numbers("window", 300, 900))
             part = request(sources, "WS1", *parameters)
-            uid = str(peer.create(None, part).AffectedSOPInstanceUID)
+            uid = generate_uid()
+            assert peer.create(uid, part).Status == 0x0000
             wait_until(lambda: state_of(peer, uid) == "COMPLETED", deadline_s=PATIENCE_S, what="the part")
             _, item = peer.get(uid)
         [performed] = item.UnifiedProcedureStepPerformedProcedureSequence
@@ -140,4 +142,4 @@ def test_the_whole_way(
         assert {float(received[one].WindowWidth) for one in wanted} == {900.0}
         assert len(modality.files()) == ROWS
 
-        assert len(dcmtk.find(node.address, "SERIES", {"StudyInstanceUID": sources[0].StudyInstanceUID}).datasets) == 3
+        assert len(dcmtk.find(node.address, "SERIES", {"StudyInstanceUID": sources[0].StudyInstanceUID}).identifiers) == 3

@@ -148,8 +148,8 @@ TYPES: tuple[ProcessingType, ...] = (
         version="1",
         parameters=(
             _WINDOW,
-            Parameter("rows", "Pictures below each other", "integer", "1", 4, 1, 20),
-            Parameter("columns", "Pictures beside each other", "integer", "1", 5, 1, 20),
+            Parameter("down", "Pictures below each other", "integer", "1", 4, 1, 20),
+            Parameter("across", "Pictures beside each other", "integer", "1", 5, 1, 20),
             Parameter("size", "Rows and columns of a picture", "integer", "{pixels}", 256, 32, 2048),
             Parameter("step", "Every which frame is shown", "integer", "1", 1, 1, 1000),
             Parameter("markers", "Letters of the directions are written in", "choice", default="no", choices=YES_OR_NO),
@@ -177,7 +177,8 @@ TYPES: tuple[ProcessingType, ...] = (
         version="1",
         parameters=(
             Parameter(
-                "plane", "Plane", "choice", default="coronal", choices=("axial", "coronal", "sagittal", "oblique"),
+                "orientation", "Orientation of the planes", "choice", default="coronal",
+                choices=("axial", "coronal", "sagittal", "oblique"),
             ),
             Parameter(
                 "directions", "Cosines of rows, then columns, of oblique planes", "number", count=6,

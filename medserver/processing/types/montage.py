@@ -15,7 +15,7 @@ from medserver.processing.types.capture import frames_of, window_of
 
 def montage(task: Task) -> None:
     """Write pages of `rows` x `columns` frames, every `step`-th, in the order of Instance Number."""
-    rows, columns, size, step = (int(task.parameters[name]) for name in ("rows", "columns", "size", "step"))
+    rows, columns, size, step = (int(task.parameters[name]) for name in ("down", "across", "size", "step"))
     window = window_of(task.parameters)
     frames = frames_of(task.sources)[::step]
     per_page = rows * columns

@@ -50,7 +50,7 @@ def _axes(parameters: dict[str, Values]) -> np.ndarray:
     UnusableParameters
         They are no two perpendicular directions, or were given where they are known.
     """
-    plane, directions = parameters["plane"], parameters.get("directions")
+    plane, directions = parameters["orientation"], parameters.get("directions")
     if (plane == "oblique") != (directions is not None):
         raise UnusableParameters("directions are those of an oblique plane: give both or neither")
     along_row, along_column = (directions[:3], directions[3:]) if directions else PLANES[plane]
@@ -76,7 +76,7 @@ def _cut(stack: Stack, axes: np.ndarray, parameters: dict[str, Values]) -> Cut:
 
 def _derivation(parameters: dict[str, Values], cut: Cut) -> tuple[Derivation, str]:
     """Return what is said of the planes, and value 3 of their Image Type."""
-    plane, interval = parameters["plane"], cut.planes.spacing[0]
+    plane, interval = parameters["orientation"], cut.planes.spacing[0]
     if len(cut.offsets) == 1 and not parameters.get("thickness"):
         description = f"Multiplanar reformatting: {plane}, every {interval:.4g} mm"
         return Derivation(description, (MULTIPLANAR_REFORMATTING,), f"{plane} {interval:.3g} mm"), "REFORMATTED"
