@@ -15,7 +15,18 @@ from medserver.dicom.json_model import JSON
 from medserver.errors import UnusableParameters
 from medserver.processing.parameters import Values, check
 from medserver.processing.types import ProcessingType, find_type
-from medserver.workitems.content import code, code_of, data_set, element, first_item, items, moment, tag_of, value
+from medserver.workitems.content import (
+    code,
+    code_of,
+    data_set,
+    element,
+    first_item,
+    has_value,
+    items,
+    moment,
+    tag_of,
+    value,
+)
 from medserver.workitems.follow_ups import OUR_SCHEME
 
 OUTPUTS, THEN, INFORM = "outputs", "then", "inform"
@@ -280,7 +291,15 @@ def request_of(content: JSON) -> ProcessingRequest:
 
 
 def reference_in(item: JSON) -> Reference:
-    """Read the item of an Input or Output Information Sequence."""
+    """Read the item of an Input or Output Information Sequence.
+
+    Raises
+    ------
+    UnusableParameters
+        It names frames of an instance.
+    """
+    if any(has_value(each, "ReferencedFrameNumber") for each in items(item, "ReferencedSOPSequence")):
+        raise UnusableParameters("Referenced Frame Number: an instance is processed with all of its frames")
     return Reference(
         value(item, "StudyInstanceUID"),
         value(item, "SeriesInstanceUID"),

@@ -23,6 +23,7 @@ from medserver.index.holdings import Arrived, HeldObject, HeldStudy
 from medserver.node import Node
 from medserver.routing.deliveries import OUTBOX_KINDS
 from medserver.safekeeping.drained import is_draining
+from medserver.workitems.searching import studies_of_open_items
 
 AWAITED_KINDS = (*OUTBOX_KINDS, ROUTE)
 """As long as there is such a job, in whatever state, its instance is needed."""
@@ -34,6 +35,7 @@ YOUNG, UNMATCHED = "too young", "not meant by the rule"
 AGAIN, ORDERED, LOST = "received again", "already ordered to be deleted", "without its current object"
 CONFLICT, PENDING = "in a conflict that nobody has decided on", "in a storage commitment that is to be reported"
 AWAITED, UNREAD = "waiting to be sent, or for a decision about that", "not readable"
+TO_BE_PROCESSED = "named by a work item that has not ended"
 ONLY_COPY, MOVED = "without a good copy on another volume", "not on the primary volume any more"
 
 
@@ -159,12 +161,16 @@ class _Eligibility:
     def decided(self, looks: Iterable[Look]) -> Iterator[Look]:
         """Yield looks; those with the reason that nobody has asked for yet, for which there is one."""
         looks, holdings = list(looks), self._node.index.holdings
+        processed = studies_of_open_items(self._node) if any(not each.reason for each in looks) else set()
         uids = [one.sop_instance_uid for each in looks for one in each.current]
         pending = holdings.asked_for(uids) if uids else set()
         awaited = holdings.awaited(uids, AWAITED_KINDS) if uids else set()
         for each in looks:
             mine = {one.sop_instance_uid for one in each.current}
-            reason = PENDING if mine & pending else AWAITED if mine & awaited else self._why_unmatched(each.current)
+            if not each.reason and each.study.study_instance_uid in processed:
+                reason = TO_BE_PROCESSED
+            else:
+                reason = PENDING if mine & pending else AWAITED if mine & awaited else self._why_unmatched(each.current)
             yield each.kept(reason) if reason else each
 
     def _removed(self, objects: Iterable[HeldObject]) -> Iterator[StoredCopy]:

@@ -10,7 +10,8 @@ from medserver.dicom.json_model import JSON
 from medserver.dicom.matching import matches_item
 from medserver.index import Workitem
 from medserver.node import Node
-from medserver.workitems.content import tag_of
+from medserver.workitems.content import content_of, items, tag_of, value
+from medserver.workitems.outcomes import IN_PROGRESS, SCHEDULED
 from medserver.workitems.retrieving import attributes_of
 
 _COLUMNS = {
@@ -39,6 +40,18 @@ def search(node: Node, conditions: Sequence[Condition] = ()) -> Iterator[Workite
         for row in page:
             yield row if matches_item(conditions, Values(attributes_of(row))) else None
         last = page[-1].id
+
+
+def studies_of_open_items(node: Node) -> set[str]:
+    """Return the Study Instance UIDs of what items name that have not ended: their input is needed."""
+    found: set[str] = set()
+    last = 0
+    while page := node.index.workitems.page(last, {"state": (SCHEDULED, IN_PROGRESS)}):
+        for row in page:
+            inputs = items(content_of(row.content), "InputInformationSequence")
+            found.update(value(each, "StudyInstanceUID") for each in inputs)
+        last = page[-1].id
+    return found
 
 
 def _among(conditions: Sequence[Condition]) -> dict[str, Sequence[str]]:

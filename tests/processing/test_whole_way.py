@@ -142,4 +142,5 @@ def test_the_whole_way(
         assert {float(received[one].WindowWidth) for one in wanted} == {900.0}
         assert len(modality.files()) == ROWS
 
-        assert len(dcmtk.find(node.address, "SERIES", {"StudyInstanceUID": sources[0].StudyInstanceUID}).identifiers) == 3
+        found = dcmtk.find(node.address, "SERIES", {"StudyInstanceUID": sources[0].StudyInstanceUID})
+        assert len(found.identifiers) == 3

@@ -16,6 +16,8 @@ from medserver.index import BAD, JobFilter, NewCommitment
 from medserver.node import Node
 from medserver.safekeeping.deletion import DELETE, OBJECTS_PER_JOB, order_deletion, ordered_by, removal_jobs
 from medserver.store import TOMBSTONES
+from medserver.workitems.content import data_set
+from medserver.workitems.creating import create
 from tests.archive.conftest import receive, stored_paths
 from tests.clock import Clock
 from tests.peers.files import Sample, make_series
@@ -29,6 +31,7 @@ from tests.retention.rules import (
     stored,
     work,
 )
+from tests.workitems.samples import new_item
 
 Opened = Callable[..., Node]
 
@@ -151,6 +154,15 @@ def delivered_late(node: Node, series: list[Sample], directory: Path) -> None:
     deliver_all(node)
 
 
+def named_by_a_work_item(node: Node, series: list[Sample], directory: Path) -> None:
+    """It is the input of something that nobody has done yet."""
+    receive_all(node, series)
+    deliver_all(node)
+    study = str(pydicom.dcmread(series[0].path).StudyInstanceUID)
+    inputs = [data_set(TypeOfInstances="DICOM", StudyInstanceUID=study)]
+    create(node, "", new_item(InputInformationSequence=inputs), "REQUESTER")
+
+
 def routed_later(node: Node, series: list[Sample], directory: Path) -> None:
     """Nobody has decided yet to whom an instance is sent."""
     receive_all(node, series)
@@ -168,6 +180,7 @@ def routed_later(node: Node, series: list[Sample], directory: Path) -> None:
         (replaced_after_delivery, "not delivered to ARCHIVE"),
         (with_a_conflict, "in a conflict that nobody has decided on"),
         (asked_to_commit, "in a storage commitment that is to be reported"),
+        (named_by_a_work_item, "named by a work item that has not ended"),
         (grown_since, "too young"),
         (delivered_late, "too young"),
         (routed_later, "waiting to be sent, or for a decision about that"),
