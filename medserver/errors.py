@@ -52,6 +52,8 @@ The tree::
     ├── NotPart10                     a file is not in the DICOM file format
     ├── TransferSyntaxNotSupported    a transfer syntax that is not known here
     ├── CannotTranscode               pixel data that cannot be brought into another transfer syntax
+    │   ├── WorkerDied                the process that did it has died
+    │   └── WorkTooLong               it took longer than is allowed
     ├── WorkStopped                   nobody wants any longer what is being worked out
     ├── CannotProcess                 objects that cannot be processed in the way that was asked for
     │   ├── UnknownProcessingType         no type of processing has this name
@@ -61,7 +63,8 @@ The tree::
     │   ├── ObjectTypeNotSupported        objects of a kind that the type does not process
     │   ├── ObjectNotReadable             damaged objects, or such that lack what the type needs
     │   ├── IrregularStack                slices that are no regular stack
-    │   └── TooLargeToProcess             it would need more memory or time, or more outputs, than is allowed
+    │   ├── TooLargeToProcess             it would need more memory or time, or more outputs, than is allowed
+    │   └── ProcessingBroke               what computes has died again and again
     ├── CannotRender                  an object that cannot be shown as an image, or not as was asked for
     ├── NotMultiFrame                 an object whose frames make no new instance
     └── RemoteError                   a remote AE does not do its part
@@ -288,6 +291,14 @@ class CannotTranscode(MedserverError):
     """Pixel data that cannot be brought into the transfer syntax that was asked for."""
 
 
+class WorkerDied(CannotTranscode):
+    """The process in which something was worked out has died; another one may do it."""
+
+
+class WorkTooLong(CannotTranscode):
+    """The time is over that something may take."""
+
+
 class WorkStopped(MedserverError):
     """Nobody wants any longer what is being worked out."""
 
@@ -326,6 +337,10 @@ class IrregularStack(CannotProcess):
 
 class TooLargeToProcess(CannotProcess):
     """The processing would need more memory, or make more, than is allowed."""
+
+
+class ProcessingBroke(CannotProcess):
+    """What computes, or its worker, has died again and again."""
 
 
 class CannotRender(MedserverError):

@@ -49,8 +49,8 @@ class Node:
         Where it is stored, by name, in the order in which an object is looked for. The first is the primary volume.
     transcoder : Transcoder
         Encodes and decodes pixels, in processes of which each starts when it is first needed.
-    processors : Workers
-        Processes in which images are processed; each starts when it is first needed.
+    processors, large_processors : Workers
+        Processes in which images are processed, and large amounts of them; each starts when it is first needed.
     queue : Queue
         Tells the workers that perform jobs of new ones; what is added to the index is told by itself.
     watch : VolumeWatch
@@ -70,6 +70,7 @@ class Node:
     volumes: Mapping[str, Volume]
     transcoder: Transcoder
     processors: Workers
+    large_processors: Workers
     queue: Queue
     watch: VolumeWatch
     clock: Callable[[], datetime] = utc_now
@@ -114,6 +115,7 @@ class Node:
             stack.push(self.held)
             stack.callback(self.transcoder.workers.close)
             stack.callback(self.processors.close)
+            stack.callback(self.large_processors.close)
             stack.callback(self.index.close)
             stack.callback(self.queue.close)
             for volume in self.volumes.values():
@@ -188,7 +190,8 @@ def open_node(
             index.close()
             raise
         index.jobs.listener = queue.wake
-        processes = {"transcoder": _transcoder(config), "processors": _processors(config)}
+        processors = {"processors": _processors(config), "large_processors": _processors(config)}
+        processes = {"transcoder": _transcoder(config), **processors}
         held = stack.pop_all()
         return Node(config_file, index, volumes, **processes, queue=queue, watch=watch, clock=index.clock, held=held)
 
@@ -213,9 +216,9 @@ def _transcoder(config: Config) -> Transcoder:
 
 
 def _processors(config: Config) -> Workers:
-    """Make the processes that images are processed in: one for each core, for small items and for large ones."""
+    """Make the processes that images are processed in, one for each core. Large items have some of their own."""
     limits = config.limits
-    count = 2 * len(os.sched_getaffinity(0))
+    count = len(os.sched_getaffinity(0))
     return Workers(count, limits.processing_memory_max_bytes, limits.processing_time_max_s)
 
 

@@ -30,7 +30,9 @@ from medserver.errors import (
     NotMultiFrame,
     OutOfResources,
     TransferSyntaxNotSupported,
+    WorkerDied,
     WorkStopped,
+    WorkTooLong,
 )
 
 _LOGGER = logging.getLogger(__name__)
@@ -111,7 +113,9 @@ class Workers:
         Raises
         ------
         CannotTranscode
-            If the function raised anything but those below, broke a limit, or its process died.
+            If the function raised anything but those below.
+        WorkerDied, WorkTooLong
+            If its process died, or the time was over.
         OutOfResources
             If there was no space on the disk, or no process could be started.
         CannotProcess, CannotRender, NoFrameTimes, NoSuchFrames, NotMultiFrame, TransferSyntaxNotSupported
@@ -125,7 +129,7 @@ class Workers:
             "arguments": arguments,
             "time_max_s": self._time_max_s,
         }
-        worker = self._idle.get()
+        worker = self._wait_for_idle(unless)
         try:
             if self._closed:
                 raise CannotTranscode("the worker processes are stopped")
@@ -135,6 +139,22 @@ class Workers:
         if "error" in answer:
             raise _ERRORS.get(answer["error"], CannotTranscode)(answer["text"])
         return answer["value"]
+
+    def _wait_for_idle(self, unless: Callable[[], bool] | None) -> Worker:
+        """Take a worker that has nothing to do.
+
+        Raises
+        ------
+        WorkStopped
+            Nobody wants it any longer.
+        """
+        while unless is not None:
+            try:
+                return self._idle.get(timeout=LOOK_EVERY_S)
+            except queue.Empty:
+                if unless():
+                    raise WorkStopped("nobody wants it any longer") from None
+        return self._idle.get()
 
     def close(self) -> None:
         """Stop all workers. Jobs under way fail, and so do later ones."""
@@ -173,6 +193,8 @@ class Worker:
         Raises
         ------
         CannotTranscode
+            If the answer is none.
+        WorkerDied, WorkTooLong
             If the process dies or takes too long.
         OutOfResources
             If no process can be started.
@@ -192,11 +214,11 @@ class Worker:
             self._end()
             if isinstance(error, WorkStopped):
                 raise
-            raise CannotTranscode("the work took too long") from None
+            raise WorkTooLong("the work took too long") from None
         except OSError:  # its end is closed: it is dead
             answer = b""
         if not answer:
-            raise CannotTranscode(_reason(self._end(), time_max_s))
+            raise _end_of(self._end(), time_max_s)
         return _checked(answer)
 
     def kill(self) -> None:
@@ -287,12 +309,12 @@ def _wait_for_answer(connection: socket.socket, unless: Callable[[], bool]) -> N
             raise TimeoutError
 
 
-def _reason(code: int, time_max_s: float) -> str:
+def _end_of(code: int, time_max_s: float) -> CannotTranscode:
     """Return why a process that ended with `code` gave no answer."""
     if code == -signal.SIGPROF:
-        return f"the work took more than {time_max_s:g} s of CPU time"
+        return WorkTooLong(f"the work took more than {time_max_s:g} s of CPU time")
     _LOGGER.warning("a worker process died with code %d in a job", code)
-    return f"the worker process died with code {code}"
+    return WorkerDied(f"the worker process died with code {code}")
 
 
 def _checked(answer: bytes) -> dict:

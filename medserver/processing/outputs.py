@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
 from medserver import archive
 from medserver.archive.header import Header, HeaderReader, check_identity
+from medserver.crash import crash_point
 from medserver.dicom.part10 import FileMeta, read_file_meta
 from medserver.dicom.transfer_syntaxes import transfer_syntax
 from medserver.errors import NotPart10, ObjectNotReadable, RequestError, TransferSyntaxNotSupported
@@ -19,7 +20,9 @@ from medserver.processing.requests import Reference
 BLOCK_BYTES = 1024 * 1024
 
 
-def register(node: Node, folder: Path, inputs: Iterable[DerivedInstance]) -> list[DerivedInstance]:
+def register(
+    node: Node, folder: Path, inputs: Iterable[DerivedInstance], check_wanted: Callable[[], None]
+) -> list[DerivedInstance]:
     """Register every file of a folder, in the order of their names.
 
     Parameters
@@ -28,6 +31,8 @@ def register(node: Node, folder: Path, inputs: Iterable[DerivedInstance]) -> lis
         With Part 10 files; everything else that is in it is passed over.
     inputs : iterable of DerivedInstance
         What they were made of.
+    check_wanted : callable
+        Called before each one; raises WorkStopped when nobody wants it any longer.
 
     Returns
     -------
@@ -40,10 +45,17 @@ def register(node: Node, folder: Path, inputs: Iterable[DerivedInstance]) -> lis
         One is no instance of the same study with UIDs of its own. What was registered before stays.
     OutOfResources, StoreFailure, IndexFailure
         One could not be made durable, or entered.
+    WorkStopped
+        Nobody wants it any longer. What was registered before stays.
     """
     check = _Check(inputs)
     paths = sorted(path for path in folder.rglob("*.dcm") if path.is_file() and not path.is_symlink())
-    return [_register(node, path, check) for path in paths]
+    registered = []
+    for path in paths:
+        check_wanted()
+        registered.append(_register(node, path, check))
+        crash_point("output registered")
+    return registered
 
 
 class _Check:

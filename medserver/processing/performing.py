@@ -11,34 +11,46 @@ others; final; gone
 
 What was registered is noted, and follow-ups are created, before the item is COMPLETED; the deliveries of the results
 are added with that. A request that cannot be fulfilled, or is cancelled meanwhile, ends CANCELED with a coded reason. A
-failure of this node (no space, a volume away) is tried again.
+failure of this node (no space, a volume away) is tried again, for as long as it takes.
+
+A worker that has lost its lease without knowing it (it was stopped, or without the database) finds that the item is
+that of another: it stops, and neither ends the item nor sends what it has made.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import partial
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from medserver.crash import crash_point
 from medserver.dicom.uids import uid_of
 from medserver.errors import (
     CannotProcess,
     CannotTranscode,
     DuplicateInstance,
     IncompleteObjectSet,
+    IndexFailure,
     MedserverError,
     NoSuchWorkitem,
+    OutOfResources,
+    ProcessingBroke,
     RemoteError,
     RequestError,
+    StoreFailure,
+    TooLargeToProcess,
     UnusableParameters,
+    WorkerDied,
     WorkitemIsFinal,
     WorkitemNotInProgress,
     WorkStopped,
+    WorkTooLong,
 )
 from medserver.index import Job, NewJob, Workitem
 from medserver.index.derivations import Derivation, DerivedInstance
@@ -65,6 +77,7 @@ from medserver.workitems import performing
 from medserver.workitems.content import content_of, first_item, only, value
 from medserver.workitems.creating import create
 from medserver.workitems.follow_ups import PROCESS, WorkitemPayload
+from medserver.workitems.outcomes import SCHEDULED
 
 PROCESS_LARGE = "process_large"
 LARGE_INSTANCES = 64
@@ -81,8 +94,20 @@ FETCHES_MAX, FETCH_AGAIN_S = 6, 10.0
 """So often objects are asked for that are to be fetched from another AE, and after what time again [s], longer each
 time."""
 
-DIED_MAX = 3
-"""After so many attempts at which the process that computes has died, the item is given up."""
+DEATHS_MAX = 3
+"""After so many deaths of the process that computes, the item is given up."""
+
+LOST_MAX = 30
+"""After so many workers that were lost with it, or failed by a mistake of ours, an item is given up."""
+
+AGAIN_S = 2.0
+"""When an item is tried again of which the process died [s]."""
+
+NODE_FAILED_S = 15.0
+"""When an item is tried again that this node could not process [s]."""
+
+LOOK_EVERY_S = 0.2
+"""How often is looked at most whether an item is still wanted."""
 
 PATIENT = (
     "PatientName", "PatientID", "IssuerOfPatientID", "OtherPatientIDsSequence", "PatientBirthDate", "PatientSex",
@@ -97,7 +122,10 @@ def process(node: Node, batch: Batch) -> Iterator[Outcome]:
     for job in batch:
         if batch.should_stop:
             return
-        outcome = _Performance(node, batch, job).outcome()
+        try:
+            outcome = _Performance(node, batch, job).outcome()
+        except (OutOfResources, StoreFailure, IndexFailure) as error:
+            outcome = held(job, str(error), NODE_FAILED_S)
         if outcome is not None:
             yield outcome
 
@@ -129,6 +157,9 @@ class _Performance:
         self._job = job
         self._payload = WorkitemPayload.of(job)
         self._uid = self._payload.sop_instance_uid
+        self._performer = job.owner or ""
+        self._looked_at = 0.0
+        self._is_wanted = True
 
     def outcome(self) -> Outcome | None:
         """Perform the item; None if the worker has to end and somebody else will."""
@@ -142,6 +173,8 @@ class _Performance:
         row = self._node.index.workitems.get(self._uid)
         if row is None or not performing.is_performed_here(row):
             return done(self._job)
+        if self._job.attempts > LOST_MAX:
+            return self._given_up(row, f"{LOST_MAX} workers were lost while they performed it")
         try:
             request = request_of(content_of(row.content))
             kind = checked_type(request)
@@ -149,11 +182,11 @@ class _Performance:
             fetch_missing(self._node, request.inputs, self._is_unwanted)
             inputs = find_inputs(self._node, request.inputs)
         except CannotProcess as error:
-            return self._refused(error)
+            return self._refused_before(row, error)
         except WorkStopped:
             return self._stopped()
         except (RemoteError, RequestError) as error:
-            return self._not_fetched(error)
+            return self._not_fetched(row, error)
         if self._job.kind == PROCESS and len(inputs) > LARGE_INSTANCES:
             return changed(self._job, PROCESS_LARGE, self._payload, IN_TURN)
         told = parties(self._node, request, inputs) if request.informs else {}
@@ -163,9 +196,10 @@ class _Performance:
             return changed(self._job, self._job.kind, informed, IN_TURN, *jobs)
         if told and is_awaited(self._node, self._uid, told, datetime.fromisoformat(self._payload.informed_at)):
             return replace(held(self._job, "sender and receivers are told", LOOK_AGAIN_S), is_expected=True)
-        before = performing.start(self._node, self._uid, self._job.owner or "")
+        before = performing.start(self._node, self._uid, self._performer)
         if before is None:
             return done(self._job)
+        crash_point("item started")
         return self._performed(row, request, kind, inputs)
 
     def _performed(
@@ -175,11 +209,16 @@ class _Performance:
             made = self._made_before(kind, request, inputs) or self._make(kind, request, inputs)
         except WorkStopped:
             return self._stopped()
-        except CannotTranscode as error:  # the process has died, or broke a limit
-            return self._died(error)
+        except WorkerDied as error:
+            return self._died(row, error)
+        except WorkTooLong as error:
+            return self._refused(TooLargeToProcess(str(error)))
+        except CannotTranscode as error:  # a mistake in the type
+            return self._refused(CannotProcess(str(error)))
         except CannotProcess as error:
             return self._refused(error)
         self._finish(row, request, made.outputs)
+        crash_point("item completed")
         logger.info(
             Event(
                 "processed",
@@ -211,44 +250,47 @@ class _Performance:
         instances = [one.instance for one in inputs]
         with staged(self._node) as (before, after):
             write_inputs(self._node, inputs, before, self._is_unwanted)
+            crash_point("inputs staged")
             self._compute(kind, request, before, after, len(inputs))
-            self._check_wanted()
-            outputs = register(self._node, after, instances)
+            crash_point("outputs computed")
+            outputs = register(self._node, after, instances, self._check_wanted)
         if not outputs:
             raise CannotProcess(f"{kind.name} has made nothing")
         digest = request_digest(kind, request, inputs)
         now = self._node.clock()
         inner = tuple(instances)
         self._node.index.derivations.note(Derivation(self._uid, digest, kind.name, now, inner, tuple(outputs)))
+        crash_point("derivation noted")
         return _Made(outputs)
 
     def _compute(
         self, kind: ProcessingType, request: ProcessingRequest, before: Path, after: Path, count: int
     ) -> None:
+        """Have it computed, by several processes if the type allows it; when one fails the others are stopped."""
         parts = len(os.sched_getaffinity(0)) if kind.is_partial and count >= SHARED_INSTANCES else 1
-        compute = partial(self._compute_part, kind, request, before, after, parts)
+        processors = self._node.processors if self._job.kind == PROCESS else self._node.large_processors
+        selection = None if request.outputs is None else list(request.outputs)
+        given = (str(before), str(after), request.own_parameters, self._uid, selection)
+        moment, has_failed = self._moment(), threading.Event()
+
+        def compute(index: int) -> None:
+            try:
+                processors.run(
+                    PERFORM, kind.name, *given, [index, parts], moment,
+                    unless=lambda: has_failed.is_set() or self._is_unwanted(),
+                )  # fmt: skip
+            except BaseException:
+                has_failed.set()
+                raise
+
         if parts == 1:
             compute(0)
             return
         with ThreadPoolExecutor(parts) as pool:
-            for each in [pool.submit(compute, index) for index in range(parts)]:
-                each.result()
-
-    def _compute_part(
-        self, kind: ProcessingType, request: ProcessingRequest, before: Path, after: Path, parts: int, index: int
-    ) -> None:
-        self._node.processors.run(
-            PERFORM,
-            kind.name,
-            str(before),
-            str(after),
-            request.own_parameters,
-            self._uid,
-            None if request.outputs is None else list(request.outputs),
-            [index, parts],
-            self._moment(),
-            unless=self._is_unwanted,
-        )
+            computed = [pool.submit(compute, index) for index in range(parts)]
+        errors = list(filter(None, (one.exception() for one in computed)))
+        if errors:
+            raise next((error for error in errors if not isinstance(error, WorkStopped)), errors[0])
 
     def _moment(self) -> str:
         """Return when the item was started, which a second attempt says again: it makes the same bytes."""
@@ -258,7 +300,12 @@ class _Performance:
         return value(performed, "PerformedProcedureStepStartDateTime")[:14]
 
     def _is_unwanted(self) -> bool:
-        return self._batch.should_stop or performing.wants_cancel(self._node, self._uid)
+        """Tell whether the item is to be left; what the index says of it may be `LOOK_EVERY_S` old."""
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_EVERY_S:
+            self._is_wanted = not performing.wants_cancel(self._node, self._uid, self._performer)
+            self._looked_at = now
+        return self._batch.should_stop or not self._is_wanted
 
     def _check_wanted(self) -> None:
         if self._is_unwanted():
@@ -274,7 +321,7 @@ class _Performance:
         else:
             jobs = []
             self._create_following(row, following)
-        performing.finish(self._node, self._uid, output_information(made), jobs)
+        performing.finish(self._node, self._uid, output_information(made), jobs, performer=self._performer)
 
     def _create_following(self, row: Workitem, following: ProcessingRequest) -> None:
         """Create the item that goes on with what this one has made; it is there if this was done before."""
@@ -312,25 +359,39 @@ class _Performance:
                 raise UnusableParameters(f"there is no AE {ae_title} with an address to which results could be sent")
 
     def _refused(self, error: CannotProcess) -> Outcome:
+        """End an item that cannot be processed; it is SCHEDULED, or ours."""
         reason = reason_for(error)
         logger.warning(Event("not processed", sop_instance_uid=self._uid, reason=str(error)))
         code = (reason.value, reason.scheme, reason.meaning)
-        performing.discontinue(self._node, self._uid, code, str(error))
+        performing.discontinue(self._node, self._uid, code, str(error), performer=self._performer)
         return done(self._job)
 
+    def _refused_before(self, row: Workitem, error: CannotProcess) -> Outcome:
+        """End an item that is not ours yet: a worker that was lost may have started it."""
+        if row.state != SCHEDULED and performing.start(self._node, self._uid, self._performer) is None:
+            return done(self._job)
+        return self._refused(error)
+
+    def _given_up(self, row: Workitem, why: str) -> Outcome:
+        return self._refused_before(row, ProcessingBroke(why))
+
     def _stopped(self) -> Outcome | None:
-        if not performing.wants_cancel(self._node, self._uid):  # the worker ends: somebody else does it again
-            return None
-        performing.discontinue(self._node, self._uid)
+        if not performing.wants_cancel(self._node, self._uid, self._performer):
+            return None  # the worker ends: somebody else does it again
+        performing.discontinue(self._node, self._uid, performer=self._performer)
         logger.info(Event("cancelled", sop_instance_uid=self._uid))
         return done(self._job)
 
-    def _not_fetched(self, error: MedserverError) -> Outcome:
+    def _not_fetched(self, row: Workitem, error: MedserverError) -> Outcome:
         if self._job.attempts < FETCHES_MAX:
             return failed(self._job, str(error), delay_s=FETCH_AGAIN_S * self._job.attempts)
-        return self._refused(IncompleteObjectSet(str(error)))
+        return self._refused_before(row, IncompleteObjectSet(str(error)))
 
-    def _died(self, error: CannotTranscode) -> Outcome:
-        if self._job.attempts < DIED_MAX and "died" in str(error):
-            return failed(self._job, str(error))
-        return self._refused(CannotProcess(str(error)))
+    def _died(self, row: Workitem, error: WorkerDied) -> Outcome:
+        """Have it tried again after a while: who ended the process may have meant another one."""
+        deaths = self._payload.deaths + 1
+        if deaths >= DEATHS_MAX:
+            return self._given_up(row, str(error))
+        logger.warning(Event("not processed", sop_instance_uid=self._uid, reason=str(error), deaths=deaths))
+        due_at = self._node.clock() + timedelta(seconds=AGAIN_S * deaths)
+        return changed(self._job, self._job.kind, replace(self._payload, deaths=deaths), due_at, answer=str(error))

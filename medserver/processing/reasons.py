@@ -19,6 +19,7 @@ REASONS: Mapping[type[errors.CannotProcess], Code] = MappingProxyType(
         errors.ObjectNotReadable: Code("110521", "DCM", "Objects incorrectly formatted"),
         errors.IrregularStack: Code("IRREGULAR_STACK", SCHEME, "Slices are no regular stack"),
         errors.TooLargeToProcess: Code("110527", "DCM", "Resource inadequate"),
+        errors.ProcessingBroke: Code("110501", "DCM", "Equipment failure"),
     }
 )
 """PS3.16 CID 9300 where it has one; the context group is extensible."""

@@ -50,9 +50,21 @@ def run(config_file: ConfigFile, supervisor: int) -> None:
 
 
 def work(
-    config_file: ConfigFile, kinds: Iterable[JobKind] = JOB_KINDS, periodic: Iterable[Periodic] = PERIODIC
+    config_file: ConfigFile,
+    kinds: Iterable[JobKind] = JOB_KINDS,
+    periodic: Iterable[Periodic] = PERIODIC,
+    *,
+    listens: bool = True,
 ) -> None:
     """Perform jobs until SIGTERM or SIGINT, as the only process. It has to end then.
+
+    Parameters
+    ----------
+    kinds, periodic
+        As for `Runner`.
+    listens : bool
+        Whether it takes messages, of which each is taken by one worker: who does only some kinds of job must not take
+        those that others could act upon.
 
     Raises
     ------
@@ -71,7 +83,7 @@ def work(
         register(node, "worker", lambda timeout_s: not is_wanted(timeout_s))
     logger.info(Event("working", pid=os.getpid()))
     while not is_stopping:
-        _perform(config_file, "worker", is_wanted, kinds, periodic)
+        _perform(config_file, "worker", is_wanted, kinds, periodic, listens)
     logger.info("stopped")
 
 
@@ -81,11 +93,12 @@ def _perform(
     is_wanted: Callable[[], bool],
     kinds: Iterable[JobKind],
     periodic: Iterable[Periodic],
+    listens: bool = True,
 ) -> None:
     """Perform jobs as long as `is_wanted` returns True, which it takes its time for, and with the same index."""
     node = open_node(config_file)
     node.watch.start()
-    runner = Runner(node, kinds, periodic, threads=config_file.current.jobs.threads)
+    runner = Runner(node, kinds, periodic, threads=config_file.current.jobs.threads, listens=listens)
     heartbeat = Heartbeat(node, role)
     runner.start()
     heartbeat.start()

@@ -62,6 +62,8 @@ class Runner:
         How often it looks for what no message tells of [s]; much shorter than any lease.
     turn_s : float
         See `TURN_S`.
+    listens : bool
+        Whether it takes messages; else it finds what is due when it sweeps.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Runner:
         threads: int = 1,
         sweep_interval_s: float = REMOVE_UNFINISHED_INTERVAL_S,
         turn_s: float = TURN_S,
+        listens: bool = True,
     ) -> None:
         self._node = node
         self._kinds = {kind.name: kind for kind in kinds}
@@ -102,7 +105,11 @@ class Runner:
         taken += [self._own_lanes[kind.name] for kind in self._kinds.values() for _ in range(kind.own_threads)]
         self._threads = [
             threading.Thread(target=work, args=arguments, name=f"jobs {work.__name__}", daemon=True)
-            for work, *arguments in [*((self._work, lanes) for lanes in taken), (self._tend,), (self._listen,)]
+            for work, *arguments in [
+                *((self._work, lanes) for lanes in taken),
+                (self._tend,),
+                *([(self._listen,)] if listens else []),
+            ]
         ]
 
     # Life

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from medserver.dicom.dates import normalise_date_time
 from medserver.index import HIGH, LOW, MEDIUM, NewJob, WorkitemKeys
@@ -44,10 +44,15 @@ class WorkitemPayload(Payload):
         Which.
     informed_at : str
         When it was begun to tell sender and receivers, ISO 8601; empty before that.
+    deaths : int
+        How often the process that computes has died.
     """
+
+    VERSION: ClassVar[int] = 2
 
     sop_instance_uid: str
     informed_at: str = ""
+    deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True)

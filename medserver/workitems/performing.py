@@ -1,7 +1,8 @@
 """What our own performer does to the work items that are its jobs.
 
 Its right is the job that it has claimed, and no Transaction UID: that of the row is a random one, which nobody knows. A
-job that was lost with its worker is claimed by another, which starts the same item again.
+job that was lost with its worker is claimed by another, which starts the same item again. From then on the item is no
+longer that of the first one, which may be alive: it was stopped, or without the database, for longer than its lease.
 """
 
 from __future__ import annotations
@@ -68,11 +69,15 @@ def start(node: Node, sop_instance_uid: str, performer: str) -> Workitem | None:
     return before if started else None
 
 
-def report(node: Node, sop_instance_uid: str, percent: float | None = None, text: str = "") -> None:
+def report(
+    node: Node, sop_instance_uid: str, percent: float | None = None, text: str = "", *, performer: str | None = None
+) -> None:
     """Tell how far an item has come.
 
     Parameters
     ----------
+    performer : str, optional
+        The worker that has started it; default: whichever.
     percent : float or None
         Of the whole, 0 to 100; None if nobody knows.
     text : str
@@ -85,7 +90,7 @@ def report(node: Node, sop_instance_uid: str, percent: float | None = None, text
     """
 
     def decided(present: Present) -> Becoming:
-        _check(present.row)
+        _check(present.row, performer)
         progress = first_item(present.content, PROGRESS)
         if percent is not None:
             progress |= data_set(ProcedureStepProgress=round(min(max(percent, 0.0), 100.0), 1))
@@ -96,12 +101,23 @@ def report(node: Node, sop_instance_uid: str, percent: float | None = None, text
     change(node, sop_instance_uid, decided)
 
 
-def wants_cancel(node: Node, sop_instance_uid: str) -> bool:
-    """Tell whether an item is not to be performed any longer: somebody wants it cancelled, or it is final, or gone."""
-    return not node.index.workitems.goes_on(sop_instance_uid)
+def wants_cancel(node: Node, sop_instance_uid: str, performer: str | None = None) -> bool:
+    """Tell whether an item is not to be performed any longer.
+
+    Somebody wants it cancelled, it is final or gone, or, where a `performer` is given, another worker has it.
+    """
+    marked = None if performer is None else _marked(performer)
+    return not node.index.workitems.goes_on(sop_instance_uid, marked)
 
 
-def finish(node: Node, sop_instance_uid: str, attributes: JSON, jobs: Sequence[NewJob] = ()) -> None:
+def finish(
+    node: Node,
+    sop_instance_uid: str,
+    attributes: JSON,
+    jobs: Sequence[NewJob] = (),
+    *,
+    performer: str | None = None,
+) -> None:
     """Complete an item.
 
     Parameters
@@ -111,6 +127,8 @@ def finish(node: Node, sop_instance_uid: str, attributes: JSON, jobs: Sequence[N
         Sequence. What this node knows is filled in: station, start and end, type, parameters.
     jobs : sequence of NewJob
         What follows from its end, such as the deliveries of what was made.
+    performer : str, optional
+        The worker that has started it; default: whichever.
 
     Raises
     ------
@@ -122,7 +140,7 @@ def finish(node: Node, sop_instance_uid: str, attributes: JSON, jobs: Sequence[N
     now = moment(node.clock())
 
     def decided(present: Present) -> Becoming:
-        _check(present.row)
+        _check(present.row, performer)
         performed = _performed(node, present.content, now) | dict(attributes)
         content = present.content | data_set(**{PERFORMED: [performed]})
         return Becoming(ended(content, COMPLETED, now), (COMPLETED,), jobs=jobs)
@@ -131,7 +149,12 @@ def finish(node: Node, sop_instance_uid: str, attributes: JSON, jobs: Sequence[N
 
 
 def discontinue(
-    node: Node, sop_instance_uid: str, reason: tuple[str, str, str] = UNSPECIFIED_REASON, text: str = ""
+    node: Node,
+    sop_instance_uid: str,
+    reason: tuple[str, str, str] = UNSPECIFIED_REASON,
+    text: str = "",
+    *,
+    performer: str | None = None,
 ) -> None:
     """Cancel an item that is ours to perform, whether it was started or not.
 
@@ -141,6 +164,8 @@ def discontinue(
         Value, scheme and meaning of a code (PS3.16 CID 9300).
     text : str
         The same in words.
+    performer : str, optional
+        The worker that has started it, if it was; default: whichever.
 
     Raises
     ------
@@ -152,7 +177,7 @@ def discontinue(
     def decided(present: Present) -> Becoming:
         row = present.row
         if row.state != SCHEDULED:
-            _check(row)
+            _check(row, performer)
         content = ended(cancelled(present.content, now, reason, text[:TEXT_LENGTH_MAX]), CANCELED, now)
         # What is cancelled before it was claimed becomes IN PROGRESS on the way (PS3.4 CC.2.2.3).
         states = (IN_PROGRESS, CANCELED) if row.state == SCHEDULED else (CANCELED,)
@@ -175,11 +200,13 @@ def is_performed_here(row: Workitem) -> bool:
     return _is_performed_here(row) if row.state == IN_PROGRESS else is_ours(row.keys)
 
 
-def _check(row: Workitem) -> None:
+def _check(row: Workitem, performer: str | None) -> None:
     if row.state in FINAL:
         raise WorkitemIsFinal(f"the work item is {row.state}")
     if row.state != IN_PROGRESS or not _is_performed_here(row):
         raise WorkitemNotInProgress("no worker of this archive performs the work item")
+    if performer is not None and row.performer != _marked(performer):
+        raise WorkitemNotInProgress("another worker has taken the work item over")
 
 
 def _performed(node: Node, content: JSON, now: str) -> dict[str, Any]:

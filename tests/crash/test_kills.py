@@ -10,14 +10,17 @@ import re
 import pytest
 
 from medserver import crash
-from tests.crash import test_compression, test_decisions, test_safekeeping
+from tests.crash import test_compression, test_decisions, test_processing, test_safekeeping
 from tests.crash.campaign import Campaign
 from tests.crash.power.campaign import IN_PASSING, PASSED
 from tests.peers.node import REPOSITORY
 
 SEED = 20261123
 
-ELSEWHERE = {*test_safekeeping.POINTS, *test_compression.POINTS, *test_compression.RETIRING, *test_decisions.POINTS}
+ELSEWHERE = {
+    *test_safekeeping.POINTS, *test_compression.POINTS, *test_compression.RETIRING, *test_decisions.POINTS,
+    *test_processing.POINTS,
+}  # fmt: skip
 OPTIONS = {"node.processes": 2}
 TIMES = {"object received": 20, "journal flushed": 20, "object sealed": 20, "row committed": 20, "object placed": 5}
 """At which visit of a point the process dies, where it is not the first."""
@@ -34,9 +37,9 @@ def test_every_point_is_in_the_code_and_every_call_is_a_point() -> None:
 
 
 def test_a_campaign_chooses_every_point() -> None:
-    """But those of a backup and of what somebody decides, which nobody does while the node is loaded."""
+    """But those of what nobody does while the node is loaded: a backup, a decision, images that are processed."""
     left = set(crash.POINTS) - set(PASSED)
-    assert left == {"index dumped", "backup written", "backup complete", *test_decisions.POINTS}
+    assert left == {"index dumped", "backup written", "backup complete", *test_decisions.POINTS, *test_processing.POINTS}
     assert set(IN_PASSING) <= set(PASSED)
 
 

@@ -76,7 +76,7 @@ class Workitems:
 
     @statement
     def _find_wish(self) -> Query:
-        return Rows.select(Rows.cancel_requested, Rows.ended_at).where(Rows.sop_instance_uid == PARAMETER)
+        return Rows.select(Rows.cancel_requested, Rows.ended_at, Rows.performer).where(Rows.sop_instance_uid == PARAMETER)
 
     @statement
     def _lock(self) -> Query:
@@ -199,10 +199,16 @@ class Workitems:
         rows = self._access.rows(self._find, (sop_instance_uid,))
         return _item(rows[0]) if rows else None
 
-    def goes_on(self, sop_instance_uid: str) -> bool:
-        """Tell whether an item is not final, and nobody wants it cancelled; False if there is none."""
+    def goes_on(self, sop_instance_uid: str, performer: str | None = None) -> bool:
+        """Tell whether an item is not final, and nobody wants it cancelled; False if there is none.
+
+        Where a `performer` is given, also whether it is still its performer.
+        """
         rows = self._access.rows(self._find_wish, (sop_instance_uid,))
-        return bool(rows) and not rows[0][0] and rows[0][1] is None
+        if not rows:
+            return False
+        cancel_requested, ended_at, has_it = rows[0]
+        return not cancel_requested and ended_at is None and performer in (None, has_it)
 
     def page(
         self, after: int = 0, among: Mapping[str, Sequence[str]] | None = None, limit: int = PAGE_ROWS

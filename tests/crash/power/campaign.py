@@ -40,7 +40,8 @@ QUIET_MAX_S = 3.0
 """How long a node is left alone after a load: it compresses then, lets go of originals, copies, repairs and deletes."""
 
 DAMAGED_MAX = 3
-PASSED = tuple(point for point in crash.POINTS if not point.startswith(("index", "backup", "decision")))
+ELSEWHERE = ("index", "backup", "decision", "item", "inputs", "output", "derivation")
+PASSED = tuple(point for point in crash.POINTS if not point.startswith(ELSEWHERE))
 """Crash points at which a process may die."""
 IN_PASSING = ("object received", "journal written", "journal flushed", "object sealed", "row committed")
 """Crash points that every object passes: the process dies at a later visit."""
