@@ -179,12 +179,12 @@ class _Performance:
             request = request_of(content_of(row.content))
             kind = checked_type(request)
             self._check_destinations(request)
-            fetch_missing(self._node, request.inputs, self._is_unwanted)
+            fetch_missing(self._node, request.inputs, self._is_unwanted_before)
             inputs = find_inputs(self._node, request.inputs)
         except CannotProcess as error:
             return self._refused_before(row, error)
-        except WorkStopped:
-            return self._stopped()
+        except WorkStopped:  # cancelled before it was started, or for others to start
+            return None if self._batch.should_stop else done(self._job)
         except (RemoteError, RequestError) as error:
             return self._not_fetched(row, error)
         if self._job.kind == PROCESS and len(inputs) > LARGE_INSTANCES:
@@ -298,6 +298,10 @@ class _Performance:
         content = content_of(row.content) if row is not None else {}
         performed = first_item(content, "UnifiedProcedureStepPerformedProcedureSequence")
         return value(performed, "PerformedProcedureStepStartDateTime")[:14]
+
+    def _is_unwanted_before(self) -> bool:
+        """Tell whether an item that is not started here yet is to be left."""
+        return self._batch.should_stop or performing.wants_cancel(self._node, self._uid)
 
     def _is_unwanted(self) -> bool:
         """Tell whether the item is to be left; what the index says of it may be `LOOK_EVERY_S` old."""

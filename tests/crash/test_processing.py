@@ -1,4 +1,4 @@
-"""Who processes images is killed at each step: the item is completed once, its outputs are there once, and sent once."""
+"""Who processes images is killed at each step: the item is completed once, its outputs are there and sent once."""
 
 from __future__ import annotations
 
