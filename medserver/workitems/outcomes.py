@@ -54,9 +54,7 @@ class Remark(StrEnum):
     """What is said of an operation that was performed, but not quite as asked, or need not be."""
 
     CREATED_WITH_MODIFICATIONS = "created with modifications"
-    LOCK_NOT_GRANTED = "deletion lock not granted"
     ALREADY_CANCELED = "already canceled"
-    VALUES_COERCED = "values coerced"
     ALREADY_COMPLETED = "already completed"
     ATTRIBUTES_NOT_SUPPORTED = "attributes not supported"
 

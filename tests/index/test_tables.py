@@ -14,7 +14,16 @@ import pytest
 
 from medserver.dicom.storage_commitment import Reference
 from medserver.errors import IndexFailure
-from medserver.index import Change, Index, NewCommitment, NewJob, open_index
+from medserver.index import (
+    Change,
+    Index,
+    NewCommitment,
+    NewJob,
+    NewWorkitem,
+    WorkitemChange,
+    WorkitemKeys,
+    open_index,
+)
 from medserver.index.database.opening import migrate
 from medserver.index.database.tables import AUTHORITATIVE, REMADE, TABLES, has_authoritative
 from medserver.index.sqlite.backend import SqliteBackend
@@ -101,6 +110,15 @@ ANSWERED: dict[str, Callable[[Index], object]] = {
     "N-CREATE": lambda index: index.performed_steps.add("1.2.3", "IN PROGRESS", "{}", "CT1", ["1.2"]),
     "N-SET": lambda index: index.performed_steps.change("1.2.3", lambda step: Change("COMPLETED", "{}")),
     "N-ACTION": lambda index: index.commitments.ask(REQUEST),
+    "work item": lambda index: index.workitems.add(
+        NewWorkitem("1.2.3", "SCHEDULED", "{}", "RIS", WorkitemKeys()), lambda item, subscribed: ()
+    ),
+    "its change": lambda index: index.workitems.change(
+        "1.2.3", lambda item, known: WorkitemChange("CANCELED", "", "{}", "", False, True, WorkitemKeys())
+    ),
+    "subscription": lambda index: index.workitems.subscriptions.subscribe("1.2.3", "WS", True, lambda item: ()),
+    "subscription to all": lambda index: index.workitems.subscriptions.subscribe_to_all("WS", True, None),
+    "end of a subscription": lambda index: index.workitems.subscriptions.unsubscribe_from_all("WS"),
     "completion": lambda index: index.completions.note("release", ["1.2"], index._clock(), ()),
     "deletion": lambda index: index.deletions.order(index.instances(["1.2.1.1.1"]).values()),
     "received again": lambda index: index.add(record(number=1), is_receipt=True),  # it withdraws the order

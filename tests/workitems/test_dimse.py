@@ -265,6 +265,12 @@ def test_what_is_found(peer: Peer, worklist: dict[str, str], context: str, keys:
     assert {match.SOPInstanceUID for match in found} == {worklist[name] for name in names.split()}
 
 
+def test_many_items_are_found_by_a_list_of_uids(peer: Peer, worklist: dict[str, str]) -> None:
+    uids = [*worklist.values(), *(f"1.2.3.4.5.{number}" for number in range(2000))]
+    found = peer.find(SOPInstanceUID=uids, ProcedureStepLabel="")
+    assert len(found) == 3
+
+
 def test_answers_have_what_was_asked_for(peer: Peer, worklist: dict[str, str]) -> None:
     [match] = peer.find(SOPInstanceUID=worklist["heart"], TransactionUID="", ScheduledWorkitemCodeSequence=code_key(""),
                         ProcedureStepState="", SOPClassUID="", CommentsOnTheScheduledProcedureStep="")  # fmt: skip

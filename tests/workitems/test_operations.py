@@ -279,6 +279,19 @@ def test_our_performer_gives_up(node: Node, is_started: bool) -> None:
     assert value(progress, "ReasonForCancellation") == "no memory"
 
 
+def test_an_event_that_is_too_long_is_told_without_its_sequences(node: Node) -> None:
+    """What it leaves out can be asked for."""
+    create(node, UID, new_item(), "REQUESTER")
+    watched(node, UID)
+    change_state(node, UID, IN_PROGRESS, MINE, "AI1")
+    long = data_set(ProcedureStepProgressDescription="x" * 70_000)
+    update(node, UID, data_set(**{PROGRESS: [long]}), MINE)
+    assert told(node)[-1] == (PROGRESS_REPORT, "")
+    [*_, job] = [job for job in node.index.jobs.list() if job.kind == UPS_EVENT]
+    assert EventPayload.of(job).information == {tag_of(PROGRESS): {"vr": "SQ"}}
+    assert items(retrieve(node, UID), PROGRESS) == [long]
+
+
 def test_nobody_is_told_who_has_no_address(node: Node) -> None:
     create(node, UID, new_item(), "REQUESTER")
     node.index.workitems.subscriptions.subscribe(UID, "GONE", False, lambda item: ())

@@ -19,7 +19,7 @@ from medserver.index.database.statements import PARAMETER, insertion, statement
 from medserver.index.jobs.records import NewJob
 from medserver.index.workitems.records import Subscription
 
-PAGE_ROWS = 500
+PAGE_ROWS = 200
 """How many items are subscribed to in one transaction."""
 
 GLOBAL_LOCK = "workitems"

@@ -221,7 +221,7 @@ class Workitems:
         """
         query = _items().where(Rows.id > after)
         for name, values in (among or {}).items():
-            query = query.where(getattr(Rows, name).in_(list(values)))
+            query = query.where(self._backend.one_of(getattr(Rows, name), list(values)))
         text, parameters = self._backend.database.get_sql_context().sql(query.order_by(Rows.id).limit(limit)).query()
         return [_item(row) for row in self._access.rows(text, parameters)]
 
