@@ -134,6 +134,8 @@ class _Performance:
         row = self._node.index.workitems.get(self._uid)
         if row is None or not performing.is_performed_here(row):
             return done(self._job)
+        if wait_s := performing.due_in_s(self._node, row):  # an N-SET has put it off
+            return replace(held(self._job, "its time has not come", min(wait_s, 3600.0)), is_expected=True)
         try:
             request = request_of(content_of(row.content))
             kind, inputs = checked_type(request), find_inputs(self._node, request.inputs)
