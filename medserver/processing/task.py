@@ -28,7 +28,7 @@ from medserver.errors import (
     UnusableParameters,
 )
 from medserver.processing.parameters import Values, check
-from medserver.processing.pixels.files import write_instance
+from medserver.processing.pixels.files import write_encapsulated, write_instance
 from medserver.processing.pixels.images import Source, read_sources
 from medserver.processing.types import ProcessingType, find_type
 
@@ -126,6 +126,21 @@ class Task:
             The stored values of all frames, of the type that the elements say.
         """
         write_instance(self.outputs / f"{number:06d}.dcm", dataset, pixels)
+        self.written += 1
+
+    def write_encapsulated(self, number: int, dataset: Dataset, transfer_syntax_uid: str) -> None:
+        """Write an output whose Pixel Data is encoded in a transfer syntax.
+
+        Parameters
+        ----------
+        number : int
+            Its number, one of `numbers`.
+        dataset : Dataset
+            Its elements, as they were read.
+        transfer_syntax_uid : str
+            That of the Pixel Data.
+        """
+        write_encapsulated(self.outputs / f"{number:06d}.dcm", dataset, transfer_syntax_uid)
         self.written += 1
 
 

@@ -92,6 +92,17 @@ TYPES: tuple[ProcessingType, ...] = (
         function="medserver.processing.types.capture:capture",
     ),
     ProcessingType(
+        name="compress",
+        meaning="Lossy compression",
+        version="1",
+        parameters=(Parameter("ratio", "How much shorter the pixels become", "number", "1", 10, 2, 100),),
+        scope="instance",
+        modalities=(),
+        makes="an instance for each instance, of the same SOP Class, in JPEG 2000 with loss, which says so",
+        is_partial=True,
+        function="medserver.processing.types.compress:compress",
+    ),
+    ProcessingType(
         name="contrast",
         meaning="Contrast enhancement of radiographs",
         version="1",
