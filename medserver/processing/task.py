@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import (
+    CannotProcess,
     CannotRender,
     CannotTranscode,
     IncompleteObjectSet,
@@ -213,6 +214,9 @@ def _refusing(kind: ProcessingType) -> Iterator[None]:
         yield
     except MemoryError:
         raise TooLargeToProcess(f"{kind.name} needs more memory for these objects than is allowed") from None
+    except ModuleNotFoundError as error:
+        extra = "itk" if error.name == "SimpleITK" else "imaging"
+        raise CannotProcess(f"{kind.name} needs {error.name}: install the extra '{extra}'") from error
     except (CannotRender, CannotTranscode) as error:
         raise ObjectNotReadable(str(error)) from error
     except TransferSyntaxNotSupported as error:

@@ -209,6 +209,20 @@ TYPES: tuple[ProcessingType, ...] = (
         function="medserver.processing.types.reformat:reformat",
     ),
     ProcessingType(
+        name="register",
+        meaning="Rigid registration",
+        version="1",
+        parameters=(
+            Parameter("fixed", "Series that stays; else the one of the lower number", "text"),
+            _WINDOW_OF_RESULT,
+        ),
+        scope="study",
+        modalities=("CT", "MR", "PT"),
+        makes="the slices of one series in the places of the other one, in its Frame of Reference",
+        is_partial=False,
+        function="medserver.processing.types.register:register",
+    ),
+    ProcessingType(
         name="resample",
         meaning="Spatial resampling",
         version="1",
