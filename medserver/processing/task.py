@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import (
+    CannotProcess,
     CannotRender,
     CannotTranscode,
     IncompleteObjectSet,
@@ -28,7 +29,7 @@ from medserver.errors import (
     UnusableParameters,
 )
 from medserver.processing.parameters import Values, check
-from medserver.processing.pixels.files import write_instance
+from medserver.processing.pixels.files import write_encapsulated, write_instance
 from medserver.processing.pixels.images import Source, read_sources
 from medserver.processing.types import ProcessingType, find_type
 
@@ -128,6 +129,21 @@ class Task:
         write_instance(self.outputs / f"{number:06d}.dcm", dataset, pixels)
         self.written += 1
 
+    def write_encapsulated(self, number: int, dataset: Dataset, transfer_syntax_uid: str) -> None:
+        """Write an output whose Pixel Data is encoded in a transfer syntax.
+
+        Parameters
+        ----------
+        number : int
+            Its number, one of `numbers`.
+        dataset : Dataset
+            Its elements, as they were read.
+        transfer_syntax_uid : str
+            That of the Pixel Data.
+        """
+        write_encapsulated(self.outputs / f"{number:06d}.dcm", dataset, transfer_syntax_uid)
+        self.written += 1
+
 
 def perform(
     type_name: str,
@@ -198,6 +214,9 @@ def _refusing(kind: ProcessingType) -> Iterator[None]:
         yield
     except MemoryError:
         raise TooLargeToProcess(f"{kind.name} needs more memory for these objects than is allowed") from None
+    except ModuleNotFoundError as error:
+        extra = "itk" if error.name == "SimpleITK" else "imaging"
+        raise CannotProcess(f"{kind.name} needs {error.name}: install the extra '{extra}'") from error
     except (CannotRender, CannotTranscode) as error:
         raise ObjectNotReadable(str(error)) from error
     except TransferSyntaxNotSupported as error:

@@ -210,9 +210,17 @@ def read(folder: Path) -> list[Dataset]:
     return [pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))]
 
 
+def readable(one: Dataset) -> Dataset:
+    """Return an instance that has not been in a file with what pydicom needs to read its pixels."""
+    if not hasattr(one, "file_meta"):
+        one.file_meta = FileMetaDataset()
+        one.file_meta.TransferSyntaxUID = EXPLICIT
+    return one
+
+
 def values(one: Dataset) -> np.ndarray:
     """Return what the pixels of an instance mean, in its units."""
-    stored = pydicom.pixels.pixel_array(one, raw=True).astype(float)
+    stored = pydicom.pixels.pixel_array(readable(one), raw=True).astype(float)
     return stored * float(one.get("RescaleSlope") or 1) + float(one.get("RescaleIntercept") or 0)
 
 

@@ -194,3 +194,10 @@ def test_the_table_imports_nothing_that_is_slow():
     text = "import sys, medserver.processing.types, medserver.processing.reasons; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
     assert not {"numpy", "pydicom", "scipy", "skimage", "highdicom"} & set(done.stdout.split())
+
+
+def test_a_library_that_is_not_installed_is_named(process: Process, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "SimpleITK", None)
+    two = [*phantoms.ct_series(VOLUME, 2.0), *phantoms.ct_series(VOLUME, 2.0, series=2)]
+    with pytest.raises(errors.CannotProcess, match="register needs SimpleITK: install the extra 'itk'"):
+        process("register", two)

@@ -11,6 +11,7 @@ import numpy as np
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
+from medserver.codecs.data_sets.writing import write_whole
 from medserver.dicom.data_sets import write_element
 from medserver.dicom.encodings import EXPLICIT_LITTLE, padded
 from medserver.dicom.nesting import UNDEFINED_LENGTH
@@ -51,6 +52,24 @@ def write_instance(path: Path, dataset: Dataset, pixels: np.ndarray | None = Non
     with open(path, "xb", buffering=0) as file:
         for part in parts:
             _write(file, part)
+
+
+def write_encapsulated(path: Path, dataset: Dataset, transfer_syntax_uid: str) -> None:
+    """Write an instance with encapsulated Pixel Data into a new file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which does not exist.
+    dataset : Dataset
+        As `dicom.undecoded.read_undecoded` gives it, with elements that were put in.
+    transfer_syntax_uid : str
+        That of the Pixel Data.
+    """
+    meta = FileMeta(text_of(dataset, "SOPClassUID"), text_of(dataset, "SOPInstanceUID"), transfer_syntax_uid)
+    with open(path, "xb") as file:
+        file.write(meta.encode())
+        write_whole(dataset, file, EXPLICIT_LITTLE)
 
 
 def encoded_elements(dataset: Dataset) -> Iterator[bytes]:

@@ -72,7 +72,7 @@ def write_planes(task: Task, stack: Stack, cut: Cut, derivation: Derivation, ima
     interpolation = str(task.parameters.get("interpolation", "linear"))
     projection = str(task.parameters.get("projection", "mean"))
     series = read_series(stack, task.outputs)
-    header = derived_series(task, _header(task, stack, series, cut, image_type), derivation, stack.sources)
+    header = derived_series(task, header_of(task, stack, series, cut, image_type), derivation, stack.sources)
     for block in blocks(stack, cut, numbers):
         first, last = block[0] - 1 + cut.offsets[0], block[-1] - 1 + cut.offsets[-1]
         volume = Volume(stack, series, *cut.planes.voxels_around(stack, first, last), task.outputs)
@@ -80,7 +80,7 @@ def write_planes(task: Task, stack: Stack, cut: Cut, derivation: Derivation, ima
         for number in block:
             values = slab(sample, [number - 1 + offset for offset in cut.offsets], projection)
             dataset = numbered(task, header, number)
-            _place(dataset, cut, number)
+            place(dataset, cut, number)
             task.write(number, dataset, series.stored(values))
 
 
@@ -94,7 +94,7 @@ def blocks(stack: Stack, cut: Cut, numbers: list[int]) -> list[list[int]]:
     return [*blocks(stack, cut, numbers[:middle]), *blocks(stack, cut, numbers[middle:])]
 
 
-def _header(task: Task, stack: Stack, series: Series, cut: Cut, image_type: str) -> Dataset:
+def header_of(task: Task, stack: Stack, series: Series, cut: Cut, image_type: str) -> Dataset:
     """Return what all outputs have in common, but for their provenance."""
     header = series.header
     for keyword in _OF_OTHER_PLANES:
@@ -129,7 +129,8 @@ def set_window(dataset: Dataset, window: Sequence[float] | None) -> None:
         dataset.WindowCenter, dataset.WindowWidth = (decimal(value) for value in window)
 
 
-def _place(dataset: Dataset, cut: Cut, number: int) -> None:
+def place(dataset: Dataset, cut: Cut, number: int) -> None:
+    """Say where a plane is, by its number from 1."""
     dataset.ImagePositionPatient = [decimal(value) for value in cut.planes.place_of(number - 1)]
     if "ImageIndex" in dataset or dataset.SOPClassUID == POSITRON_EMISSION_TOMOGRAPHY:
         dataset.ImageIndex = number  # PS3.3 C.8.9.4: Type 1

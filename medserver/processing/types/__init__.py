@@ -92,6 +92,17 @@ TYPES: tuple[ProcessingType, ...] = (
         function="medserver.processing.types.capture:capture",
     ),
     ProcessingType(
+        name="compress",
+        meaning="Lossy compression",
+        version="1",
+        parameters=(Parameter("ratio", "How much shorter the pixels become", "number", "1", 10, 2, 100),),
+        scope="instance",
+        modalities=(),
+        makes="an instance for each instance, of the same SOP Class, in JPEG 2000 with loss, which says so",
+        is_partial=True,
+        function="medserver.processing.types.compress:compress",
+    ),
+    ProcessingType(
         name="contrast",
         meaning="Contrast enhancement of radiographs",
         version="1",
@@ -196,6 +207,20 @@ TYPES: tuple[ProcessingType, ...] = (
         makes="a series of planes through the volume, of the same SOP Class, in the same Frame of Reference",
         is_partial=True,
         function="medserver.processing.types.reformat:reformat",
+    ),
+    ProcessingType(
+        name="register",
+        meaning="Rigid registration",
+        version="1",
+        parameters=(
+            Parameter("fixed", "Series that stays; else the one of the lower number", "text"),
+            _WINDOW_OF_RESULT,
+        ),
+        scope="study",
+        modalities=("CT", "MR", "PT"),
+        makes="the slices of one series in the places of the other one, in its Frame of Reference",
+        is_partial=False,
+        function="medserver.processing.types.register:register",
     ),
     ProcessingType(
         name="resample",
