@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 import subprocess
 import time
 from collections.abc import Sequence
@@ -40,11 +42,21 @@ def store(address: Address, parts: Sequence[Sequence[Path]], *, j2k: bool = Fals
         for sender in senders:
             stack.callback(sender.wait)
             stack.callback(sender.kill)
-        exit_codes = [sender.wait(TIMEOUT_S) for sender in senders]
+        exit_codes = [_end(sender) for sender in senders]
         seconds = time.perf_counter() - begin
     if any(exit_codes):
         raise PeerFailed(f"storescu to {address.ae_title}: exit codes {exit_codes}")
     return seconds
+
+
+def _end(program: subprocess.Popen) -> int:
+    """Wait for the end of a program and return its exit code; `Popen.wait` looks only each 50 ms with a timeout."""
+    descriptor = os.pidfd_open(program.pid)
+    try:
+        select.select([descriptor], [], [], TIMEOUT_S)
+    finally:
+        os.close(descriptor)
+    return program.wait(0)
 
 
 def get(address: Address, study_instance_uid: str, count: int | None = None, *, j2k: bool = False) -> float:
