@@ -75,6 +75,9 @@ class Header:
     values: Mapping[str, str | None]
 
 
+_NO_ATTRIBUTES = Dataset()
+
+
 class _Recent(threading.local):
     """What the data sets have in common that a thread reads: it serves one association after the other."""
 
@@ -159,11 +162,11 @@ class HeaderReader:
         Returns
         -------
         Dataset or None
-            Those of them that are there. None if that is not certain, since they may lie behind what was kept, or if
-            one of them is a sequence or strangely long.
+            Those of them that are there, not to be changed. None if that is not certain, since they may lie behind what
+            was kept, or if one of them is a sequence or strangely long.
         """
         if not tags:
-            return Dataset()
+            return _NO_ATTRIBUTES
         elements = _elements(self._prefix, self._syntax)
         scanned = scan_elements(elements, self._syntax, tags | {SPECIFIC_CHARACTER_SET})
         is_whole = self._size_bytes < HEADER_SIZE_BYTES

@@ -123,7 +123,7 @@ class Jobs:
         now = self._clock()
         if not self._read(self._table.has_claimable, lane, now):
             return []
-        return self._writer.run(
+        rows = self._writer.run(
             lambda connection: self._table.claim(
                 connection,
                 lane,
@@ -135,6 +135,7 @@ class Jobs:
                 destination_concurrency=destination_concurrency,
             )
         )
+        return self._table.claimed(rows, owner, lease_until)
 
     def settle(self, verdicts: Sequence[Verdict], jobs: Iterable[NewJob] = ()) -> set[int]:
         """Do with jobs that were claimed what the verdicts say, and add those that follow from them.

@@ -15,8 +15,8 @@ for it next. One that was not tried keeps its place as well: it is due as before
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -251,8 +251,8 @@ class JobTable:
         limit: int,
         concurrency: int,
         destination_concurrency: int,
-    ) -> list[Job]:
-        """Claim the jobs of a lane whose turn it is; see `Jobs.claim`."""
+    ) -> list[Sequence[Any]]:
+        """Claim the jobs of a lane whose turn it is, see `Jobs.claim`; return their rows, for `claimed`."""
         if not self._lanes.lock(connection, lane, now):
             return []
         [[of_kind, of_lane]] = connection.execute(self._running, (lane.destination, lane.kind)).fetchall()
@@ -268,9 +268,13 @@ class JobTable:
         ids = self._backend.list_parameter([row[0] for row in rows])
         connection.execute(self._begin, (owner, to_text(lease_until), ids))
         self._lanes.hold_others(connection, lane, now + timedelta(seconds=TRIED_WITHIN_S))
-        return [
-            _job((*row[:6], "running", row[7] + 1, *row[8:10], to_text(lease_until), owner, row[12])) for row in rows
-        ]
+        return rows
+
+    @staticmethod
+    def claimed(rows: Iterable[Sequence[Any]], owner: str, lease_until: datetime) -> list[Job]:
+        """Return the jobs of which `claim` has returned the rows; outside of its transaction, for which others wait."""
+        until = to_text(lease_until)
+        return [_job((*row[:6], "running", row[7] + 1, *row[8:10], until, owner, row[12])) for row in rows]
 
     def settle(
         self, connection: Any, verdicts: Sequence[Verdict], now: datetime, following: Sequence[NewJob] = ()
@@ -323,10 +327,10 @@ class JobTable:
 
     def _note_delivered(self, connection: Any, verdicts: Sequence[Verdict], now: datetime) -> None:
         noted = [each.delivered for each in verdicts if each.delivered is not None]
-        for each in sorted(noted, key=astuple):  # in one order, as everybody
-            key = (each.sop_instance_uid, each.digest, each.destination)
-            row = (*key, each.rule, int(each.is_committed), to_text(now))
-            connection.execute(self._deliver, (*row, each.sop_instance_uid))
+        moment = to_text(now)
+        rows = [(each.sop_instance_uid, each.digest, each.destination, each.rule, each.is_committed) for each in noted]
+        for *key, rule, is_committed in sorted(rows):  # in one order, as everybody
+            connection.execute(self._deliver, (*key, rule, int(is_committed), moment, key[0]))
 
     def extend(self, connection: Any, owner: str, ids: Collection[int], lease_until: datetime) -> None:
         """Extend the lease of jobs that belong to a claim."""
