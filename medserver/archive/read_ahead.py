@@ -7,9 +7,11 @@ sending the one before and the peer's answer, when the thread of the association
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
 from itertools import islice
 from types import TracebackType
 from typing import BinaryIO
@@ -22,6 +24,10 @@ from medserver.scu.storage import Outgoing
 
 THREADED_MIN_BYTES = 128 * 1024
 """From this size on the digest takes longer than waking the thread that computes it."""
+
+THREADS_MAX = 256
+"""There is one for each object that is read ahead at a time, and it stays for the next ones: to start a thread takes as
+long as to read an object."""
 
 
 class ReadAhead:
@@ -43,7 +49,7 @@ class ReadAhead:
         self._later: deque[StoredCopy] = deque()
         self._rest = iter(())
         self._opened: tuple[StoredCopy, Callable[[], BinaryIO]] | None = None
-        self._thread: ThreadPoolExecutor | None = None
+        self._opening: Future[BinaryIO] | None = None
 
     def __enter__(self) -> ReadAhead:
         return self
@@ -51,8 +57,8 @@ class ReadAhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._thread is not None:
-            self._thread.shutdown(cancel_futures=True)
+        if self._opening is not None and not self._opening.cancel():
+            wait([self._opening])
 
     def __iter__(self) -> Iterator[StoredCopy]:
         self._rest = iter(self._instances)
@@ -118,7 +124,14 @@ class ReadAhead:
         """Have the thread open the instance that follows, if it is neither small nor one that is read as a stream."""
         following = self._following
         if following is not None and THREADED_MIN_BYTES <= following.size_bytes < READ_AT_ONCE_MAX_BYTES:
-            if self._thread is None:
-                self._thread = ThreadPoolExecutor(1, thread_name_prefix="read ahead")
-            opening: Future[BinaryIO] = self._thread.submit(open_data_set, self._node, following)
-            self._opened = following, opening.result
+            self._opening = _threads().submit(open_data_set, self._node, following)
+            self._opened = following, self._opening.result
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Return the threads of this process that read ahead."""
+    return ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="read ahead")
+
+
+os.register_at_fork(after_in_child=_threads.cache_clear)

@@ -54,7 +54,7 @@ def confirm(node: Node, batch: Batch) -> Iterator[Outcome]:
         delivery = deliveries[job.id]
         number = delivery.commitment
         if not remote.must_commit:  # not any more
-            yield done(job, delivered=delivered(delivery, remote.name, is_committed=False))
+            yield done(job, delivered=delivered(delivery, remote.name, delivery.digest, is_committed=False))
         elif number is None or job.last_error or reports.is_lost(number):
             to_ask.append(job)
         else:
@@ -138,7 +138,7 @@ def _seen(node: Node, job: Job, delivery: Delivery, reports: _Reports, number: i
         return _looked_again(node, job, delivery, number)
     reason = reasons.get(delivery.sop_instance_uid, status.PROCESSING_FAILURE)
     if reason == status.SUCCESS:
-        return done(job, delivered=delivered(delivery, job.destination, is_committed=True))
+        return done(job, delivered=delivered(delivery, job.destination, delivery.digest, is_committed=True))
     is_revived = job.last_error is not None and job.attempts == 1  # it was given up, and somebody says again
     sends = 0 if is_revived else delivery.sends
     if sends >= SENDS_MAX:

@@ -127,10 +127,11 @@ def _deferred(entry: Entry, text: str) -> Outcome:
 
 def _taken(remote: Remote, entry: Entry, instance: StoredCopy) -> Outcome:
     """Return what becomes of an instance that the destination has taken: it is delivered, or has to be committed to."""
-    taken = replace(entry.delivery, digest=instance.digest, sends=entry.delivery.sends + 1, deferrals=0, looks=0)
+    delivery = entry.delivery
     if remote.must_commit:
+        taken = replace(delivery, digest=instance.digest, sends=delivery.sends + 1, deferrals=0, looks=0)
         return changed(entry.job, CONFIRM, taken, IN_TURN)
-    return done(entry.job, delivered=delivered(taken, remote.name, is_committed=False))
+    return done(entry.job, delivered=delivered(delivery, remote.name, instance.digest, is_committed=False))
 
 
 @contextmanager

@@ -202,9 +202,9 @@ def wanted_again(job: Job, delivery: Delivery, wanted: Iterable[NewJob]) -> Outc
     return None
 
 
-def delivered(delivery: Delivery, destination: str, *, is_committed: bool) -> Delivered:
-    """Return what is noted of an instance that a destination has taken."""
-    return Delivered(delivery.sop_instance_uid, delivery.digest, destination, delivery.rule, is_committed)
+def delivered(delivery: Delivery, destination: str, digest: str, *, is_committed: bool) -> Delivered:
+    """Return what is noted of an instance of which a destination has taken the object with a digest."""
+    return Delivered(delivery.sop_instance_uid, digest, destination, delivery.rule, is_committed)
 
 
 def sent_on(job: Job, delivery: Delivery, rule: Rule | None, now: datetime, *follow_ups: NewJob) -> Outcome:

@@ -53,6 +53,9 @@ IDLE_S = 5.0
 OPEN_LONGEST_S = 60.0
 """One that was opened earlier is not kept: some remote AEs work on what they were sent only when it is released."""
 
+GATHER_S = 0.05
+"""For a moment one that was kept is not watched, for it is taken again by the next batch most probably [s]."""
+
 LOOK_S = 0.5
 """How often it is looked whether the configuration has changed, while there are any [s]."""
 
@@ -293,7 +296,7 @@ class IdleAssociations:
     def _watch(self, woken: socket.socket) -> None:
         """Release those that expire, change or are lost, until there are none."""
         with woken:
-            while idle := self._watched():
+            while idle := self._watched_soon():
                 lost = _readable(idle, woken, self._pause_s(idle))
                 changed = [kept for kept in idle if not kept.is_current()]
                 now = self._clock()
@@ -303,8 +306,9 @@ class IdleAssociations:
                     ended += self._move(changed, Event.CHANGED)
                 self._release(ended)
 
-    def _watched(self) -> list[Kept]:
-        """Return those that are idle; if there are none, the thread ends."""
+    def _watched_soon(self) -> list[Kept]:
+        """Return those that are idle after a moment; if there are none, the thread ends."""
+        time.sleep(GATHER_S)
         with self._lock:
             idle = [kept for kept in self._kept if kept.state is State.IDLE]
             if not idle and self._waker is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -87,6 +88,7 @@ def _perform(
     node.watch.start()
     runner = Runner(node, kinds, periodic, threads=config_file.current.jobs.threads)
     heartbeat = Heartbeat(node, role)
+    gc.freeze()  # what is here now stays: the collector need not look at it each time
     runner.start()
     heartbeat.start()
     while is_wanted() and not heartbeat.is_outdated:
