@@ -55,8 +55,8 @@ POINTS = (
     "backup complete",
 )
 """Every point, in the order in which an object passes them: reception, what is received again, journal or
-file, index, placement, further copies, compression, deletion, decisions; then those of a work item that is performed; at last
-those of a backup of the index."""
+file, index, placement, further copies, compression, deletion, decisions; then those of a work item that is performed;
+at last those of a backup of the index."""
 
 
 @dataclass
