@@ -1,0 +1,55 @@
+"""Have two hosts process images while workers, computing processes and nodes are killed, and one host is lost.
+
+    scripts/processing 2000 --kills 100             a seed is chosen and printed
+    scripts/processing 2000 --kills 100 --seed 7    the same items, victims and moments again
+
+The hosts are folders, journals and ports of their own on this machine, with one PostgreSQL and one shared volume.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import tempfile
+import time
+from pathlib import Path
+
+from tests.index.cluster import Cluster, find_programs
+from tests.processing.campaign import Campaign
+
+
+def main() -> None:
+    """Read the command line and run the campaign."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/processing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("count", type=int, help="how many work items")
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    logging.disable(logging.WARNING)
+    programs = find_programs()
+    if programs is None:
+        raise SystemExit("PostgreSQL is missing (Debian package postgresql)")
+    cluster = Cluster(programs)
+    cluster.start()
+    began_at = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory(prefix="medserver-processing-") as folder:
+            campaign = Campaign(
+                Path(folder), cluster.new_database(), options.count, options.kills, options.seed,
+                lambda line: print(line, flush=True),
+            )  # fmt: skip
+            campaign.run()
+    finally:
+        cluster.remove()
+    print(
+        f"all {options.count} items completed, {campaign.outputs} outputs, each once, {campaign.resent} sent again; "
+        f"{campaign}; {time.monotonic() - began_at:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()
