@@ -32,7 +32,8 @@ class Processing:
         one before has made.
     parameters : tuple of (str, str)
         Name and value of each parameter as written in the file; a name with the type before it (``denoise.size``) is of
-        that type only.
+        that type, another one of the first type that has such a parameter. ``outputs`` are the numbers of those outputs
+        of the first type that are wanted.
     to : tuple of str
         The names of the ``[ae NAME]`` entries to which the results are sent; `SENDER` stands for whoever sent the
         images.

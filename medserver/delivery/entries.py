@@ -12,9 +12,9 @@ from medserver.delivery.routing import decided_anew, is_of
 from medserver.destinations import no_destination
 from medserver.index import Job, StoredCopy
 from medserver.index.jobs.batch import Batch
-from medserver.index.jobs.outcome import Outcome, changed, done, undecided
+from medserver.index.jobs.outcome import Outcome, done, undecided
 from medserver.node import Node
-from medserver.routing.deliveries import Delivery, due_by, is_undecided, present_rule
+from medserver.routing.deliveries import Delivery, is_undecided, lost, not_now
 
 
 class Entry(NamedTuple):
@@ -51,16 +51,6 @@ def select(node: Node, batch: Batch) -> tuple[list[Entry], list[Outcome]]:
     return entries, others
 
 
-def not_now(config: Config, job: Job, delivery: Delivery, now: datetime) -> Outcome | None:
-    """Return what becomes of something that has lost its rule, or its hours have ended; None if it can be done."""
-    if is_undecided(config, delivery, job.destination):
-        return lost(job, delivery)
-    rule = present_rule(config, delivery, job.destination) if delivery.route is not None else None
-    if rule is None or rule.hours.is_open(now):
-        return None
-    return changed(job, job.kind, delivery, due_by(rule, now))
-
-
 def without_destination(config: Config, batch: Batch) -> Iterator[Outcome]:
     """Yield what becomes of something whose destination has no entry: it has lost its rule as well, most likely."""
     with_rule: list[Job] = []
@@ -72,9 +62,3 @@ def without_destination(config: Config, batch: Batch) -> Iterator[Outcome]:
             with_rule.append(job)
     if with_rule:
         yield from no_destination(Batch(with_rule))
-
-
-def lost(job: Job, delivery: Delivery) -> Outcome:
-    """Return that something waits for a decision: without its rule nobody knows whether it may be sent, and when."""
-    reason = f"no rule '{delivery.route}' sends this to it any more: 'medserver outbox' tells what to do"
-    return undecided(job, reason)

@@ -13,13 +13,12 @@ from datetime import datetime, timedelta
 from medserver.archive.follow_ups import RELEASE, release_job
 from medserver.archive.payloads import StudyPayload
 from medserver.config import Rule
-from medserver.delivery.entries import lost
 from medserver.delivery.evidence import Evidence
 from medserver.index import Job, JobFilter
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, changed, done
 from medserver.node import Node
-from medserver.routing.deliveries import HOLD, Delivery, present_rule, sent_on
+from medserver.routing.deliveries import HOLD, Delivery, lost, present_rule, sent_on
 
 __all__ = ["RELEASE", "hold", "release"]
 

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from medserver.archive.follow_ups import ROUTE_STEP, release_job
 from medserver.archive.payloads import StepPayload
 from medserver.config import Config
-from medserver.delivery.entries import not_now, without_destination
+from medserver.delivery.entries import without_destination
 from medserver.destinations import destination_of, exchanged, session_with
 from medserver.dicom import status, uids
 from medserver.dicom.json_model import JSON, SPECIFIC_CHARACTER_SET
@@ -29,7 +29,7 @@ from medserver.procedures.performed import (
     attributes_of,
     decoded,
 )
-from medserver.routing.deliveries import FORWARD_STEP, Delivery, due_by, noted, step_kind_of, wanted
+from medserver.routing.deliveries import FORWARD_STEP, Delivery, due_by, not_now, noted, step_kind_of, wanted
 from medserver.routing.rules import wanted_by
 from medserver.scu.exchange import Response
 from medserver.scu.normalized import create_instance, proposal, set_instance

@@ -7,18 +7,29 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from medserver.archive import read_header
 from medserver.destinations import standing_of
-from medserver.dicom.conditions import SingleValue
+from medserver.dicom.conditions import SingleValue, UIDList
+from medserver.dicom.dataset_values import value_of
+from medserver.dicom.json_model import JSON
+from medserver.dicom.matching import Condition
 from medserver.errors import IncompleteObjectSet, WorkStopped
 from medserver.fetching import UIDS_PER_REQUEST, Source, identifier_of
-from medserver.index import StoredCopy
+from medserver.index import Query, StoredCopy
 from medserver.index.derivations import DerivedInstance
 from medserver.node import Node
 from medserver.processing.parameters import check
 from medserver.processing.requests import ProcessingRequest, Reference
 from medserver.processing.types import ProcessingType
+from medserver.workitems.content import data_set
 
 INPUTS_MAX = 20_000
+
+PATIENT = (
+    "PatientName", "PatientID", "IssuerOfPatientID", "OtherPatientIDsSequence", "PatientBirthDate", "PatientSex",
+    "SpecificCharacterSet",
+)  # fmt: skip
+"""What a work item says of the patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +42,13 @@ class Input:
         As the index has it.
     series_instance_uid : str
         Its series.
+    modality : str
+        Of the series; empty if that was not looked up.
     """
 
     copy: StoredCopy
     series_instance_uid: str
+    modality: str = ""
 
     @property
     def instance(self) -> DerivedInstance:
@@ -119,21 +133,72 @@ def _of(node: Node, reference: Reference) -> Iterator[Input]:
         yield from _whole(node, reference)
         return
     uids = [sop_instance_uid for _, sop_instance_uid in reference.instances]
-    found = node.index.instances(uids)
+    found = _named(node, uids, reference.series_instance_uid)
     for uid in uids:
         if uid not in found:
             raise IncompleteObjectSet(f"instance {uid} is not stored here")
-        yield Input(found[uid], reference.series_instance_uid)
+        yield found[uid]
+
+
+def _named(node: Node, uids: Sequence[str], series_instance_uid: str) -> dict[str, Input]:
+    if series_instance_uid:
+        return {uid: Input(copy, series_instance_uid) for uid, copy in node.index.instances(uids).items()}
+    found = stored_inputs(node, [UIDList("SOPInstanceUID", tuple(uids))])
+    return {one.copy.sop_instance_uid: one for one in found}
 
 
 def _whole(node: Node, reference: Reference) -> Iterator[Input]:
     """Yield all objects of a series, or of each series of a study."""
-    selection = node.index.select(_conditions(reference))
-    if not selection.count:
+    found = stored_inputs(node, _conditions(reference))
+    if not found:
         what = reference.series_instance_uid or reference.study_instance_uid or "a study without a UID"
         raise IncompleteObjectSet(f"nothing of {what} is stored here")
-    for copy in selection:
-        yield Input(copy, reference.series_instance_uid)
+    yield from found
+
+
+def stored_inputs(node: Node, conditions: Sequence[Condition]) -> list[Input]:
+    """Return the objects that are stored and fulfil conditions on what the index keeps, each with its series."""
+    query = Query("IMAGE", tuple(conditions), ("SeriesInstanceUID", "Modality"), with_location=True)
+    rows = list(node.index.find(query))
+    return [
+        Input(row["location"], str(row["SeriesInstanceUID"] or ""), str(row["Modality"] or ""))
+        for row in rows
+        if row.get("location")
+    ]
+
+
+def together(kind: ProcessingType, inputs: Iterable[Input]) -> list[list[Input]]:
+    """Return what is processed together by a type: all that is of one series, or of one study.
+
+    Of a type that takes one series at a time, series of modalities that it does not take are left out, unless there
+    are no others.
+    """
+    by_series = kind.scope == "series"
+    groups: dict[str, list[Input]] = {}
+    for one in inputs:
+        groups.setdefault(one.series_instance_uid if by_series else one.copy.study_instance_uid, []).append(one)
+    taken = [group for group in groups.values() if group[0].modality in kind.modalities]
+    return taken if by_series and kind.modalities and taken else list(groups.values())
+
+
+def patient_of(node: Node, copy: StoredCopy) -> JSON:
+    """Return the attributes of the patient of an object, as DICOM JSON.
+
+    Raises
+    ------
+    StoreFailure
+        The header cannot be read.
+    """
+    header = read_header(node, copy)
+    found = {keyword: value_of(header, keyword) for keyword in PATIENT if keyword != "SpecificCharacterSet"}
+    texts = {keyword: given for keyword, given in found.items() if isinstance(given, str) and given}
+    return data_set(**{k: _person_name(v) if k == "PatientName" else v for k, v in texts.items()})
+
+
+def _person_name(text: str) -> dict[str, str]:
+    """Return a person name as DICOM JSON has it (PS3.18 F.2.2)."""
+    groups = zip(("Alphabetic", "Ideographic", "Phonetic"), text.split("="), strict=False)
+    return {name: group for name, group in groups if group}
 
 
 def _conditions(reference: Reference) -> list[SingleValue]:

@@ -60,7 +60,7 @@ from medserver.index.jobs.records import IN_TURN
 from medserver.log import Event
 from medserver.node import Node
 from medserver.processing.informing import begin, is_awaited, parties
-from medserver.processing.inputs import Input, fetch_missing, find_inputs, request_digest
+from medserver.processing.inputs import PATIENT, Input, fetch_missing, find_inputs, request_digest
 from medserver.processing.outputs import references_to, register
 from medserver.processing.reasons import reason_for
 from medserver.processing.requests import (
@@ -109,11 +109,6 @@ NODE_FAILED_S = 15.0
 LOOK_EVERY_S = 0.2
 """How often is looked at most whether an item is still wanted."""
 
-PATIENT = (
-    "PatientName", "PatientID", "IssuerOfPatientID", "OtherPatientIDsSequence", "PatientBirthDate", "PatientSex",
-    "SpecificCharacterSet",
-)  # fmt: skip
-
 logger = logging.getLogger(__name__)
 
 
@@ -128,6 +123,11 @@ def process(node: Node, batch: Batch) -> Iterator[Outcome]:
             outcome = held(job, str(error), NODE_FAILED_S)
         if outcome is not None:
             yield outcome
+
+
+def following_uid(sop_instance_uid: str) -> str:
+    """Return the UID of the item that goes on with what an item has made, where types are chained."""
+    return uid_of("following", sop_instance_uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +336,7 @@ class _Performance:
             following, self._node.clock(), priority=row.keys.priority or "MEDIUM", patient=only(content, PATIENT)
         )
         try:
-            create(self._node, uid_of("following", self._uid), attributes, row.created_by)
+            create(self._node, following_uid(self._uid), attributes, row.created_by)
         except DuplicateInstance:
             logger.debug("work item %s: what follows was created before", self._uid)
 

@@ -117,6 +117,51 @@ class ProcessingRequest:
         )
 
 
+def request_for(
+    types: Sequence[str],
+    given: Mapping[str, str],
+    inputs: Iterable[Reference] = (),
+    destinations: Iterable[str] = (),
+) -> ProcessingRequest:
+    """Return what people ask for, in ``config.ini`` or at the command line; unchecked, see `checked_type`.
+
+    Parameters
+    ----------
+    types : sequence of str
+        Their names, in the order in which they are applied; at least one.
+    given : Mapping of str to str
+        Name -> text of each parameter, and of `OUTPUTS`. A name without a type before it is of the first type that has
+        such a parameter.
+    inputs : iterable of Reference
+        What is processed.
+    destinations : iterable of str
+        AE titles.
+
+    Raises
+    ------
+    UnknownProcessingType
+        There is no such type.
+    UnusableParameters
+        The numbers of outputs cannot be understood.
+    """
+    texts = dict(given)
+    outputs = texts.pop(OUTPUTS, None)
+    later = {name: {each.name for each in find_type(name).parameters} for name in types[1:]}
+    own = {each.name for each in find_type(types[0]).parameters}
+    parameters: dict[str, Values] = {}
+    for name, text in texts.items():
+        owner = None if "." in name or name in own else next((each for each in types[1:] if name in later[each]), None)
+        parameters[f"{owner}.{name}" if owner else name] = text
+    return ProcessingRequest(
+        types[0],
+        parameters,
+        tuple(inputs),
+        tuple(dict.fromkeys(destinations)),
+        tuple(types[1:]),
+        None if outputs is None else parse_outputs(outputs),
+    )
+
+
 def checked_type(request: ProcessingRequest) -> ProcessingType:
     """Return the type of a request, of which all types and parameters are known.
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from medserver.config import Config, Processing, Rule
 from medserver.index import HIGH, LOW, MEDIUM, Job, NewJob
-from medserver.index.jobs.outcome import Outcome, changed
+from medserver.index.jobs.outcome import Outcome, changed, undecided
 from medserver.index.jobs.payloads import Payload
 from medserver.index.jobs.records import IN_TURN, Delivered
 from medserver.index.rule_versions import RuleVersion, RuleVersions
@@ -186,6 +186,23 @@ def due_by(rule: Rule | None, now: datetime) -> datetime:
     What is due in the same hours, or has no rule, is due at the same moment, so that its order is that of its numbers.
     """
     return rule.hours.opening(now) or IN_TURN if rule else IN_TURN
+
+
+def not_now(config: Config, job: Job, delivery: Delivery, now: datetime) -> Outcome | None:
+    """Return what becomes of something that has lost its rule, or its hours have ended; None if it can be done."""
+    if is_undecided(config, delivery, job.destination):
+        return lost(job, delivery)
+    rule = present_rule(config, delivery, job.destination) if delivery.route is not None else None
+    if rule is None or rule.hours.is_open(now):
+        return None
+    return changed(job, job.kind, delivery, due_by(rule, now))
+
+
+def lost(job: Job, delivery: Delivery) -> Outcome:
+    """Return that something waits for a decision: without its rule nobody knows whether it may be sent, and when."""
+    does = "has this processed" if delivery.action == REQUEST else "sends this to it"
+    reason = f"no rule '{delivery.route}' {does} any more: 'medserver outbox' tells what to do"
+    return undecided(job, reason)
 
 
 def wanted(delivery: Delivery, kind: str, destination: str, rule: Rule, due_at: datetime) -> NewJob:

@@ -70,11 +70,20 @@ def _is_made_by(types: Iterable[str], header: Dataset) -> bool:
 
     A rule is not applied to it again: its own results come back from those that they are sent to.
     """
-    equipment = header.get(CONTRIBUTING_EQUIPMENT) or ()
+    return not _types_of(header).isdisjoint(types)
+
+
+def _is_result(header: Dataset) -> bool:
+    """Tell whether an instance, or what it was made from, is the result of any type of processing of this software."""
+    return bool(_types_of(header))
+
+
+def _types_of(header: Dataset) -> set[str]:
+    """Return the types of processing that an instance has gone through."""
     try:
-        return any(processing_type_of(item) in types for item in equipment)
+        return set(filter(None, map(processing_type_of, header.get(CONTRIBUTING_EQUIPMENT) or ())))
     except PYDICOM_ERRORS:
-        return False
+        return set()
 
 
 def _value(header: Dataset, keyword: str) -> None | str | list[str] | list[dict]:
@@ -114,6 +123,11 @@ class Verdict(Enum):
     """It came from there."""
     NO_DESTINATION = "no destination"
     """There is no such entry."""
+    PROCESSES = "processes"
+    OWN_RESULT = "own result"
+    """It is the result of a processing here, and the rule does not ask for those by ``calling_ae_title``."""
+    NOT_DELIVERED = "not delivered"
+    """It is not sent to any of those to which it would have to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +136,17 @@ class Decision:
 
     Parameters
     ----------
-    rule : Route
+    rule : Rule
         The rule.
     destination : str
-        The entry of the AE.
+        The entry of the AE; empty: this node, which processes it.
     verdict : Verdict
         What.
     earlier : Route or None
         The rule that sends it there, for `Verdict.EARLIER_RULE`.
     """
 
-    rule: Route
+    rule: Rule
     destination: str
     verdict: Verdict
     earlier: Route | None = None
@@ -186,10 +200,10 @@ def wanted_by(
             yield each.destination, each.rule
 
 
-def processed_by(
+def processing_decisions(
     config: Config, header: Dataset, calling_ae_title: str, destinations: Collection[str]
-) -> Iterator[Processing]:
-    """Yield the rules by which an instance is processed: all that want it.
+) -> Iterator[Decision]:
+    """Yield what is decided about an instance and each rule by which images are processed; all that want it do.
 
     Parameters
     ----------
@@ -203,6 +217,31 @@ def processed_by(
         The entries of the AEs to which it is sent.
     """
     for rule in config.processings:
-        is_sent = not rule.delivered_to or any(name in destinations for name in rule.delivered_to)
-        if is_sent and wants(rule, header, calling_ae_title):
-            yield rule
+        yield Decision(rule, "", processing_verdict(config, rule, header, calling_ae_title, destinations))
+
+
+def processing_verdict(
+    config: Config, rule: Processing, header: Dataset, calling_ae_title: str, destinations: Collection[str]
+) -> Verdict:
+    """Return what is decided about an instance and a rule by which images are processed.
+
+    Results that were made here are left alone, unless the rule asks for what this node sends by ``calling_ae_title``:
+    rules that want the same images would process the results of each other.
+    """
+    if not wants(rule, header, calling_ae_title):
+        return Verdict.CONDITION
+    asks_for_sender = any(keyword == CALLING_AE_TITLE for keyword, _, _ in rule.conditions)
+    if calling_ae_title == config.node.ae_title and not asks_for_sender and _is_result(header):
+        return Verdict.OWN_RESULT
+    if rule.delivered_to and not any(name in destinations for name in rule.delivered_to):
+        return Verdict.NOT_DELIVERED
+    return Verdict.PROCESSES
+
+
+def processed_by(
+    config: Config, header: Dataset, calling_ae_title: str, destinations: Collection[str]
+) -> Iterator[Processing]:
+    """Yield the rules by which an instance is processed; parameters as for `processing_decisions`."""
+    for each in processing_decisions(config, header, calling_ae_title, destinations):
+        if each.verdict is Verdict.PROCESSES and isinstance(each.rule, Processing):
+            yield each.rule

@@ -449,7 +449,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
     ),  # fmt: skip
     # Whoever requests it twice gets the same work item.
     JobKind(
-        REQUEST, request_processing, Delivery, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=128
+        REQUEST, request_processing, Delivery, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=1000
     ),
     JobKind(
         PROCESS,
