@@ -39,7 +39,7 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("outbox", "Show what waits to be sent: to whom, for what, since when, and when it is tried next."),
     ("poll", "Fetch what other AEs have (polling): show the [poll NAME] entries, perform one now."),
     ("procedures", "Look at the performed procedure steps (MPPS) that modalities have reported."),
-    ("processing", "See which types of image processing there are, and what can be said of each."),
+    ("processing", "Have images processed; see types, rules, and what was made from what."),
     ("render", "Render FILE, or the instance UID of this node, as it is seen, and write it to a PNG or JPEG file."),
     ("retention", "Show what would be deleted by the rules that keep disks from filling; do it once."),
     ("route", "Show and test the rules by which instances are sent on (routing)."),

@@ -11,6 +11,7 @@ from medserver.cli.text import count_in_words
 from medserver.config.options import Option, options_of
 from medserver.config.settings import Setting
 from medserver.config.values import LINES, without_password
+from medserver.errors import ConfigError
 
 
 @click.group()
@@ -22,8 +23,14 @@ def command() -> None:
 @json_option
 @pass_invocation
 def check(invocation: Invocation, as_json: bool) -> None:
-    """Read the configuration and report every mistake."""
+    """Read the configuration and report every mistake, those of [processing NAME] rules as well."""
     config = invocation.config
+    if config.processings:
+        from medserver.processing.checking import problems_of  # with the types, which takes a while
+
+        problems = list(problems_of(config))
+        if problems:
+            raise ConfigError(problems)
     if as_json:
         echo_json({"file": str(invocation.config_file.path), "ok": True, "ae_count": len(config.remotes)})
         return

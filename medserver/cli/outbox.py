@@ -11,12 +11,12 @@ import click
 
 from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
 from medserver.cli.outbox_changes import drop, pause, resume, retry, send
-from medserver.cli.outbox_rows import list_rows, next_try_in_words, show
+from medserver.cli.outbox_rows import destination_in_words, list_rows, next_try_in_words, show
 from medserver.cli.responses import FAILURE
 from medserver.cli.text import CELL_LENGTH_MAX, count_in_words, duration_in_words, printable
 from medserver.config.values import duration
 from medserver.delivery.answers import is_out_of_resources
-from medserver.delivery.outbox import Part, Pause, Waiting, pauses, summary
+from medserver.delivery.outbox import THIS_NODE, Part, Pause, Waiting, pauses, summary
 from medserver.errors import BadUsage
 from medserver.node import open_node
 from medserver.routing.deliveries import SENDING_KINDS
@@ -35,6 +35,8 @@ _AGE = duration(0, 100 * 366 * 86_400)
 @click.pass_context
 def command(ctx: click.Context, invocation: Invocation, alarm: str | None, as_json: bool) -> None:
     """Show what waits to be sent: to whom, for what, since when, and when it is tried next.
+
+    What waits to be processed by a rule stands there too: its destination is this node.
 
     \b
     WAITS FOR is
@@ -94,7 +96,7 @@ def _echo(found: list[Waiting], paused: list[Pause], now: datetime) -> None:
 
 def _row(one: Waiting, part: Part, now: datetime) -> tuple[str, ...]:
     return (
-        printable(one.destination, CELL_LENGTH_MAX),
+        destination_in_words(one.destination),
         part.what.value,
         str(part.count),
         duration_in_words((now - part.oldest_at).total_seconds()),
@@ -122,15 +124,18 @@ def _questions(one: Waiting) -> Iterator[str]:
     if not one.has_entry:
         name = printable(one.destination, CELL_LENGTH_MAX)
         yield f"nothing can be sent to {name}: there is no entry [ae {name}] with an address and a port"
+    is_here = one.destination == THIS_NODE
     for rule, count in one.undecided.items():
         name, argument = printable(rule, CELL_LENGTH_MAX), printable(quote(rule))
+        does = "has this processed" if is_here else "sends this to it"
         yield (
-            f"{_wait_for_a_decision(count, one)}: no rule '{name}' sends this to it any more. Put it back into "
+            f"{_wait_for_a_decision(count, one)}: no rule '{name}' {does} any more. Put it back into "
             f"config.ini, or say one of"
         )
         yield f"  medserver outbox send --by RULE {argument}"
         yield f"  medserver outbox send --as-decided {argument}"
-        yield f"  medserver outbox send --unchanged {argument}"
+        if not is_here:
+            yield f"  medserver outbox send --unchanged {argument}"
         yield f"  medserver outbox drop --rule {argument} --waits-for decision"
     if one.given_up:
         yield f"{_wait_for_a_decision(one.given_up, one)}: refused for good, or given up. 'retry' or 'drop' these:"
@@ -138,8 +143,10 @@ def _questions(one: Waiting) -> Iterator[str]:
 
 
 def _wait_for_a_decision(count: int, one: Waiting) -> str:
-    destination = printable(one.destination, CELL_LENGTH_MAX)
-    return f"{count_in_words(count, 'delivery')} to {destination} {'waits' if count == 1 else 'wait'} for a decision"
+    waits = f"{'waits' if count == 1 else 'wait'} for a decision"
+    if one.destination == THIS_NODE:
+        return f"{count_in_words(count, 'instance')} that {'was' if count == 1 else 'were'} to be processed {waits}"
+    return f"{count_in_words(count, 'delivery')} to {destination_in_words(one.destination)} {waits}"
 
 
 def _described(one: Waiting, paused: list[Pause]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from medserver.cli.invocation import Invocation, echo_json, json_option, pass_in
 from medserver.cli.outbox_rows import NUMBER, filter_options, required_row
 from medserver.cli.text import CELL_LENGTH_MAX, count_in_words, printable
 from medserver.config.values import closest
-from medserver.delivery.outbox import PAUSABLE_KINDS, OutboxFilter, Row, groups_by_rule, is_lost, rows
+from medserver.delivery.outbox import PAUSABLE_KINDS, THIS_NODE, OutboxFilter, Row, groups_by_rule, is_lost, rows
 from medserver.delivery.waiting import WaitsFor
 from medserver.errors import BadUsage
 from medserver.index import Job
@@ -20,7 +20,7 @@ from medserver.index.jobs.pages import in_pages
 from medserver.index.jobs.records import JobGroup
 from medserver.log import escaped
 from medserver.node import Node, open_node
-from medserver.routing.deliveries import ROUTED_KINDS, SENDING_KINDS, Delivery, noted, sends
+from medserver.routing.deliveries import REQUEST, ROUTED_KINDS, SENDING_KINDS, Delivery, noted, sends
 
 Change = Callable[[list[int]], list[Job]]
 
@@ -141,11 +141,10 @@ def _by(
     """
     if not groups:
         raise BadUsage(f"nothing waits by the rule '{escaped(rule)}'")
-    other = node.config.current.route(name)
-    for group, delivery in groups:
-        if other is None or not sends(other, delivery, group.destination):
-            raise BadUsage(f"no rule '{escaped(name)}' sends this to {escaped(group.destination)}")
-    assert other is not None
+    named = [rule for rule in node.config.current.rules if rule.name == name]
+    other = next((rule for rule in named if all(sends(rule, each, group.destination) for group, each in groups)), None)
+    if other is None:
+        raise BadUsage(f"no rule '{escaped(name)}' {_doing(groups)}")
     version = noted(node.index.rule_versions, other)
 
     def is_meant(row: Row) -> bool:
@@ -171,6 +170,8 @@ def _without(
     if not lost:
         hint = ": --by tells how to send what waits" if groups else ""
         raise BadUsage(f"nothing waits for a decision about the rule '{escaped(rule)}'{hint}")
+    if not as_decided and any(each.action == REQUEST for _, each in lost):
+        raise BadUsage(f"how it is processed is said by a rule: for '{escaped(rule)}' say --by RULE or --as-decided")
     if as_decided and not all(node.index.rule_versions.get(each.rule) for _, each in lost):
         raise BadUsage(f"what the rule '{escaped(rule)}' said is not known: say --by RULE or --unchanged")
 
@@ -178,6 +179,14 @@ def _without(
         return row.job.state == "undecided" or is_lost(config, row.job, row.delivery)
 
     return {"route": None} if as_decided else {"route": None, "rule": ""}, is_meant
+
+
+def _doing(groups: Sequence[tuple[JobGroup, Delivery]]) -> str:
+    """Return what a rule would have to do."""
+    places = list(dict.fromkeys(group.destination for group, _ in groups))
+    sent = ", ".join(escaped(place) for place in places if place != THIS_NODE)
+    parts = [f"sends this to {sent}" if sent else "", "has this processed" if THIS_NODE in places else ""]
+    return " and ".join(filter(None, parts))
 
 
 @click.command()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 import click
 
@@ -20,12 +21,12 @@ from medserver.cli.rules import (
 from medserver.cli.text import CELL_LENGTH_MAX, duration_in_words, printable
 from medserver.config import Changes, Config
 from medserver.delivery.manners import Manner, Manners
-from medserver.delivery.outbox import OutboxFilter, Row, RuleIs, row_of, rows
+from medserver.delivery.outbox import THIS_NODE, OutboxFilter, Row, RuleIs, row_of, rows
 from medserver.delivery.waiting import WaitsFor
 from medserver.errors import BadUsage
 from medserver.index.rule_versions import RuleVersion
 from medserver.node import Node, open_node
-from medserver.routing.deliveries import CONFIRM, FORWARD_STEP, HOLD, NOTIFY, OUTBOX_KINDS
+from medserver.routing.deliveries import CONFIRM, FORWARD_STEP, HOLD, NOTIFY, OUTBOX_KINDS, REQUEST
 
 NUMBER = click.IntRange(1, 2**63 - 1)
 
@@ -112,6 +113,11 @@ def required_row(node: Node, number: int) -> Row:
     return row_of(node, job)
 
 
+def destination_in_words(destination: str) -> str:
+    """Return where something goes: the name of the entry, or this node, which processes it."""
+    return "this node" if destination == THIS_NODE else printable(destination, CELL_LENGTH_MAX)
+
+
 def next_try_in_words(next_try_at: datetime | None, now: datetime) -> str:
     """Return when something is tried next: ``in 5 min``, ``now``, ``-`` if nobody knows."""
     if next_try_at is None:
@@ -123,7 +129,7 @@ def next_try_in_words(next_try_at: datetime | None, now: datetime) -> str:
 def _cells(row: Row, now: datetime) -> tuple[str, ...]:
     return (
         str(row.job.id),
-        printable(row.job.destination, CELL_LENGTH_MAX),
+        destination_in_words(row.job.destination),
         row.wait.what.value,
         duration_in_words((now - row.job.created_at).total_seconds()),
         next_try_in_words(row.wait.next_try_at, now),
@@ -148,11 +154,14 @@ def _lines(
 ) -> list[tuple[str, str]]:
     """Return all of a delivery, by name."""
     delivery, content = row.delivery, version.content if version else None
-    said = [
-        ("wanted", conditions_in_words(content["conditions"]) if content else ""),
-        ("changes", changes_in_words(manner.changes) if manner else "not known any more"),
-        ("sent", syntaxes_in_words(manner.transfer_syntaxes) if manner else "not known any more"),
-    ]
+    said = [("wanted", conditions_in_words(content["conditions"]) if content else "")]
+    if delivery.action == REQUEST:
+        said += _processing_in_words(content) if content else [("processed", "not known any more")]
+    else:
+        said += [
+            ("changes", changes_in_words(manner.changes) if manner else "not known any more"),
+            ("sent", syntaxes_in_words(manner.transfer_syntaxes) if manner else "not known any more"),
+        ]
     return [
         ("id", str(row.job.id)),
         ("instance", printable(delivery.sop_instance_uid)),
@@ -160,7 +169,7 @@ def _lines(
         ("series", printable(delivery.series_instance_uid)),
         ("received from", printable(delivery.sender)),
         ("received at", delivery.received_at),
-        ("destination", printable(row.job.destination)),
+        ("destination", destination_in_words(row.job.destination)),
         ("waits for", row.wait.what.value),
         ("since", _moment(row.job.created_at, now)),
         ("next try", next_try_in_words(row.wait.next_try_at, now)),
@@ -174,6 +183,15 @@ def _lines(
     ]
 
 
+def _processing_in_words(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a version of a rule does to images."""
+    return [
+        ("processed", f"by {', then '.join(content['types'])}, each {content['of']} together"),
+        ("parameters", ", ".join(f"{name} = {printable(text)}" for name, text in content["parameters"])),
+        ("results to", ", ".join(content["to"])),
+    ]
+
+
 def _moment(moment: datetime, now: datetime) -> str:
     age = duration_in_words((now - moment).total_seconds())
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}, {age} ago"
@@ -181,6 +199,8 @@ def _moment(moment: datetime, now: datetime) -> str:
 
 def _would(row: Row, manner: Manner | None, config: Config) -> str:
     """Return what is done with a delivery when it does not wait any more."""
+    if row.delivery.action == REQUEST:
+        return _would_be_processed(row)
     destination = printable(row.job.destination, CELL_LENGTH_MAX)
     remote = config.remote_by_name(row.job.destination)
     if remote is None or not remote.is_destination:
@@ -197,6 +217,13 @@ def _would(row: Row, manner: Manner | None, config: Config) -> str:
     syntaxes = syntaxes_in_words(manner.transfer_syntaxes or remote.transfer_syntaxes)
     confirmed = f", then {destination} is asked to commit to it" if remote.must_commit else ""
     return f"{held}sent to {destination}: {changes_in_words(manner.changes)}, {syntaxes}{confirmed}"
+
+
+def _would_be_processed(row: Row) -> str:
+    if row.rule_is is RuleIs.LOST:
+        return "nothing, until an administrator decides: medserver outbox send --help"
+    held = "held until its study or series is complete, then " if row.job.kind == HOLD else ""
+    return f"{held}processed: a work item is made"
 
 
 def _described(row: Row) -> dict[str, object]:

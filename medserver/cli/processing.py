@@ -1,17 +1,24 @@
-"""``medserver processing``: which types of image processing there are."""
+"""``medserver processing``: types of image processing, rules, requests, and what was made from what."""
 
 from __future__ import annotations
 
 import click
 
 from medserver.cli.invocation import echo_json, echo_table, json_option
+from medserver.cli.processing_derivations import derivations
+from medserver.cli.processing_rules import list_rules, test
+from medserver.cli.processing_run import run
 from medserver.processing.parameters import Parameter
 from medserver.processing.types import ProcessingType, all_types, find_type
 
 
 @click.group()
 def command() -> None:
-    """See which types of image processing there are, and what can be said of each."""
+    """Have images processed; see types, rules, and what was made from what."""
+
+
+for _one in (run, derivations, list_rules, test):
+    command.add_command(_one)
 
 
 @command.command("types")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,15 +18,12 @@ from medserver.cli.rules import (
     moment_in_words,
     syntaxes_in_words,
 )
+from medserver.cli.subject import subject_of
 from medserver.cli.text import CELL_LENGTH_MAX, printable
 from medserver.config import CALLING_AE_TITLE, Config, Route
 from medserver.dicom.syntax_names import short_name
-from medserver.dicom.uids import is_valid_uid
-from medserver.errors import BadUsage, NoSuchInstance
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
-
     from medserver.routing.rules import Check, Decision
 
 
@@ -98,55 +93,34 @@ def test(ctx: click.Context, invocation: Invocation, what: str, calling_ae_title
     """Tell which rules send FILE, or the stored instance UID, to whom, how and when; and why the others do not.
 
     It is decided as at reception: the first rule of a destination sends, and nothing goes back to the AE that sent it,
-    which is known of what is stored, and named by --from else. The exit code is 1 if nothing is sent.
+    which is known of what is stored, and named by --from else. Told is too by which rules it is processed. The exit
+    code is 1 if it is neither sent nor processed.
     """
+    from medserver.cli.processing_rules import decided, decisions_in_words, described_decisions, is_processed
     from medserver.routing.rules import Verdict, checks, decisions  # with pydicom
 
-    header, sender = _subject(invocation, what)
+    header, sender = subject_of(invocation, what)
     sender = sender if calling_ae_title is None else calling_ae_title.strip()
     config, now = invocation.config, datetime.now(UTC)
-    found = list(decisions(config, header, sender))
+    found, processed = list(decisions(config, header, sender)), decided(config, header, sender)
     of_rules = [
         (rule, [each for each in found if each.rule is rule], list(checks(rule, header, sender)))
         for rule in config.routes
     ]
     if as_json:
-        echo_json([_described_test(config, *each, now) for each in of_rules])
+        described = [_described_test(config, *each, now) for each in of_rules]
+        echo_json([*described, *described_decisions(processed)])
     else:
         for each in of_rules:
             for line in _lines(config, *each):
                 click.echo(line)
-        if not config.routes:
+        for line in decisions_in_words(processed):
+            click.echo(line)
+        if not config.rules:
             click.echo("there are no rules: no [route NAME]")
-    if all(each.verdict is not Verdict.SENDS for each in found):
+    is_sent = any(each.verdict is Verdict.SENDS for each in found)
+    if not is_sent and not any(is_processed(each) for each, _ in processed):
         ctx.exit(FAILURE)
-
-
-def _subject(invocation: Invocation, what: str) -> tuple[Dataset, str]:
-    """Return the attributes of a file or of a stored instance, and who sent it, empty if nobody knows.
-
-    Raises
-    ------
-    BadUsage
-        It is neither.
-    NoSuchInstance
-        It is not stored here.
-    """
-    path = Path(what)
-    if what and path.is_file():
-        from medserver.delivery.file_header import header_of_file  # with pydicom
-
-        return header_of_file(path), ""
-    if not is_valid_uid(what):
-        raise BadUsage(f"{printable(what, CELL_LENGTH_MAX) or 'an empty name'}: no such file, and no SOP Instance UID")
-    from medserver import archive
-    from medserver.node import open_node
-
-    with closing(open_node(invocation.config_file)) as node:
-        stored = node.index.instances([what]).get(what)
-        if stored is None:
-            raise NoSuchInstance(f"no instance {what} is stored here, and there is no such file")
-        return archive.read_header(node, stored), stored.calling_ae_title or ""
 
 
 def _lines(config: Config, rule: Route, found: list[Decision], results: list[Check]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from medserver.cli.text import CELL_LENGTH_MAX, duration_in_words, printable
-from medserver.config import Changes, Route
+from medserver.config import Changes, Rule
 from medserver.config.hours import ALWAYS
 from medserver.dicom.syntax_names import short_name
 
@@ -40,8 +40,8 @@ def conditions_in_words(conditions: Iterable[Sequence]) -> str:
     return " and ".join(f"{each[0]} = {printable(each[1], CELL_LENGTH_MAX)}" for each in conditions) or "everything"
 
 
-def moment_in_words(rule: Route) -> str:
-    """Return when a rule sends something: ``at once``, ``when its study is complete, at 20-6``."""
+def moment_in_words(rule: Rule) -> str:
+    """Return when a rule does something: ``at once``, ``when its study is complete, at 20-6``."""
     moment = "at once"
     if rule.when != "instance":
         evidence = f", or by {' or '.join(rule.complete_by)}" if rule.complete_by else ""

@@ -59,5 +59,7 @@ class Manners:
 
 
 def _manner(content: Mapping[str, Any]) -> Manner:
+    if "types" in content:  # of a rule by which images are processed: nothing is sent
+        return Manner()
     changes = Changes(content["set"], tuple(content["remove"]), content["map"])
     return Manner(tuple(content["transfer_syntaxes"]), changes)

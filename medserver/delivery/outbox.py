@@ -26,6 +26,9 @@ from medserver.routing.deliveries import (
 )
 
 PAUSABLE_KINDS = tuple(dict.fromkeys((*SENDING_KINDS, *OUTBOX_KINDS)))
+THIS_NODE = ""
+"""The destination of what is processed here by a rule."""
+
 _ORDER = {what: number for number, what in enumerate(WaitsFor)}
 
 
@@ -144,7 +147,7 @@ class Waiting:
     undecided : Mapping of str to int
         How many have lost their rule, by the name that it had.
     has_entry : bool
-        Whether config.ini has an entry of the destination, with an address and a port.
+        Whether config.ini has an entry of the destination, with an address and a port; this node needs none.
     """
 
     destination: str
@@ -287,7 +290,7 @@ class _Look:
                 undecided[str(delivery.route)] = undecided.get(str(delivery.route), 0) + group.count
         ordered = tuple(sorted(parts.values(), key=lambda part: _ORDER[part.what]))
         remote = self._config.remote_by_name(destination)
-        has_entry = remote is not None and remote.is_destination
+        has_entry = remote is not None and remote.is_destination or destination == THIS_NODE
         return Waiting(destination, ordered, *counts.values(), undecided, has_entry)
 
     def _part(self, group: JobGroup, delivery: Delivery) -> Part:

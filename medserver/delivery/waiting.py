@@ -33,7 +33,7 @@ class WaitsFor(Enum):
     HOURS = "hours"
     """Those of its rule begin later."""
     COMPLETENESS = "completeness"
-    """Its study or series may not be complete."""
+    """Its study or series may not be complete, in which it is sent, or processed, together."""
     COMMITMENT = "commitment"
     """Its destination has taken it, and not yet committed to it."""
     PAUSE = "pause"

@@ -28,3 +28,9 @@ REASONS: Mapping[type[errors.CannotProcess], Code] = MappingProxyType(
 def reason_for(error: Exception) -> Code:
     """Return the reason that is given for an exception: that of its nearest class with a row."""
     return next((REASONS[kind] for kind in type(error).__mro__ if kind in REASONS), REASONS[errors.CannotProcess])
+
+
+def error_for(code: str, scheme: str) -> type[errors.CannotProcess]:
+    """Return the class of the exceptions for which a reason is given: the general one, if it is none of ours."""
+    found = (kind for kind, one in REASONS.items() if (one.value, one.scheme) == (code, scheme))
+    return next(found, errors.CannotProcess)

@@ -111,7 +111,7 @@ class ProcessingRequest:
         """
         if not self.then:
             return None
-        later = {name: given for name, given in self.parameters.items() if "." in name}
+        later = {name: given for name, given in self.parameters.items() if name.partition(".")[0] in self.then}
         return ProcessingRequest(
             self.then[0], later, tuple(made), self.destinations, self.then[1:], informs=self.informs
         )

@@ -13,12 +13,13 @@ import socket
 import time
 
 from medserver import __version__, archive, lock
-from medserver.config import ConfigFile
+from medserver.config import Config, ConfigFile
 from medserver.errors import MedserverError, StoreFailure
 from medserver.imports import import_all
 from medserver.log import Event
 from medserver.node import Node, open_node
 from medserver.procedures import workitem_farewell
+from medserver.processing.checking import problems_of
 from medserver.queue import messages, storages  # noqa: F401 - as `import_all` below
 from medserver.server import acceptor_process, placer_process, worker_process
 from medserver.server.acceptor_process import DRAIN_S
@@ -88,6 +89,12 @@ def _require_primary(node: Node) -> None:
         )
 
 
+def _warn_of_rules(config: Config) -> None:
+    """Tell of rules that cannot be applied: images are received whatever becomes of them."""
+    for problem in problems_of(config):
+        logger.warning(Event("rule cannot be applied", problem=problem))
+
+
 class Supervisor:
     """Starts, watches and stops the acceptor processes.
 
@@ -124,6 +131,7 @@ class Supervisor:
             narrow_data(self._config_file.current)
             archive.reconcile(node)
             announcing.restarted(node)
+            _warn_of_rules(self._config_file.current)
             # So that the first objects find the journal ready.
             placer_process.Placer(list(node.volumes.values()), self._config_file.current.node.processes).place()
         finally:
@@ -160,7 +168,7 @@ class Supervisor:
         """Read the configuration anew, and have the others do so: SIGHUP is mostly sent to this process alone."""
         for process_id in self._processes:
             os.kill(process_id, signal.SIGHUP)
-        self._config_file.current  # noqa: B018 - it is read, and what is wrong with it is logged
+        _warn_of_rules(self._config_file.current)  # it is read, and what is wrong with it is logged
 
     # -- processes ----------------------------------------------------------------------------------------
 

@@ -1,0 +1,96 @@
+"""Somebody at this node asks for a processing, ``medserver processing run``; rules ask in `requesting`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from medserver.dicom.conditions import SingleValue
+from medserver.dicom.uids import new_uid
+from medserver.errors import NoSuchInstance, UnknownRemote
+from medserver.node import Node
+from medserver.processing.inputs import Input, patient_of, stored_inputs, together
+from medserver.processing.outputs import references_to
+from medserver.processing.requests import attribute_list_of, checked_type, request_for
+from medserver.workitems.creating import create
+
+_UID_KEYWORDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+
+
+def ask(
+    node: Node,
+    types: Sequence[str],
+    parameters: Mapping[str, str],
+    uids: Iterable[str],
+    destinations: Iterable[str] = (),
+    priority: str = "MEDIUM",
+) -> list[str]:
+    """Create work items of which this archive performs the processing.
+
+    Parameters
+    ----------
+    types : sequence of str
+        Their names, each applied to what the one before has made.
+    parameters : Mapping of str to str
+        As for `request_for`.
+    uids : iterable of str
+        Of studies, series or instances that are stored here.
+    destinations : iterable of str
+        Who gets the results: names of entries, or AE titles.
+    priority : str
+        ``HIGH``, ``MEDIUM`` or ``LOW``.
+
+    Returns
+    -------
+    list of str
+        The UIDs of the items: one for each study, or for each series, if the type takes one at a time.
+
+    Raises
+    ------
+    UnknownProcessingType, UnusableParameters
+        A type is not known, or a parameter cannot be used.
+    UnknownRemote
+        There is no such AE to which anything could be sent.
+    NoSuchInstance
+        Nothing of a UID is stored.
+    StoreFailure
+        A header cannot be read.
+    """
+    kind = checked_type(request_for(types, parameters))
+    ae_titles = [_ae_title(node, name) for name in destinations]
+    own = node.config.current.node.ae_title
+    made = []
+    for group in together(kind, _inputs(node, uids)):
+        references = references_to([one.instance for one in group], own)
+        request = request_for(types, parameters, references, ae_titles)
+        patient = patient_of(node, group[0].copy)
+        attributes = attribute_list_of(request, node.clock(), priority=priority, patient=patient)
+        made.append(create(node, new_uid(), attributes, own).sop_instance_uid)
+    return made
+
+
+def _inputs(node: Node, uids: Iterable[str]) -> list[Input]:
+    """Return what is meant by UIDs, each instance once."""
+    found: dict[str, Input] = {}
+    for uid in uids:
+        for one in _of(node, uid):
+            found.setdefault(one.copy.sop_instance_uid, one)
+    return list(found.values())
+
+
+def _of(node: Node, uid: str) -> Iterator[Input]:
+    for keyword in _UID_KEYWORDS:
+        if found := stored_inputs(node, [SingleValue(keyword, uid)]):
+            yield from found
+            return
+    raise NoSuchInstance(f"there is no study, series or instance {uid}")
+
+
+def _ae_title(node: Node, name: str) -> str:
+    """Return the AE title of an entry, by its name or title."""
+    config = node.config.current
+    remote = config.remote_by_name(name)
+    if remote is None or not remote.is_destination:
+        remote = config.destination(name)
+    if remote is None:
+        raise UnknownRemote(f"there is no AE {name} with an address to which results could be sent")
+    return remote.ae_title

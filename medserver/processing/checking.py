@@ -1,0 +1,30 @@
+"""What is wrong with rules by which images are processed: the configuration does not know the types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from medserver.config import Config, Processing
+from medserver.errors import CannotProcess
+from medserver.processing.requests import checked_type, request_for
+from medserver.processing.types import find_type
+
+
+def problems_of(config: Config) -> Iterator[str]:
+    """Yield what is wrong with each ``[processing NAME]``: its types, their parameters, the outputs that are wanted."""
+    for rule in config.processings:
+        try:
+            checked_type(request_for(rule.types, dict(rule.parameters)))
+        except CannotProcess as error:
+            yield f"[processing {rule.name}] {error}"
+        else:
+            yield from (f"[processing {rule.name}] {problem}" for problem in _mistaken(rule))
+
+
+def _mistaken(rule: Processing) -> Iterator[str]:
+    """Yield what is read as a condition on an attribute, and may be meant as the parameter of the same name."""
+    for keyword, _, _ in rule.conditions:
+        for kind in map(find_type, rule.types):
+            if keyword.lower() in {parameter.name for parameter in kind.parameters}:
+                name = f"{kind.name}.{keyword.lower()}"
+                yield f"{keyword.lower()} is a condition on the attribute {keyword}: write {name} for the parameter"
