@@ -12,7 +12,6 @@ from medserver.cli.invocation import Invocation, echo_json, json_option, pass_in
 from medserver.cli.text import CELL_LENGTH_MAX, count_in_words, printable
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import BadUsage
-from medserver.node import open_node
 
 if TYPE_CHECKING:
     from medserver.processing.lineage import Part, Step
@@ -30,10 +29,11 @@ def derivations(invocation: Invocation, uid: str, as_json: bool) -> None:
     UID is that of an instance, a series or a work item of processing. Below each series stands what was made of it, and
     whether that is still stored here.
     """
-    from medserver.processing.lineage import lineage_of
-
     if not is_valid_uid(uid):
         raise BadUsage(f"{printable(uid, CELL_LENGTH_MAX) or 'an empty text'} is not a UID")
+    from medserver.node import open_node  # --help does without
+    from medserver.processing.lineage import lineage_of
+
     with closing(open_node(invocation.config_file)) as node:
         steps = lineage_of(node, uid)
     if as_json:

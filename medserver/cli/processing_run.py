@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +19,7 @@ from medserver.errors import BadUsage
 
 if TYPE_CHECKING:
     from medserver.node import Node
+    from medserver.processing.outcome import Ended
 
 LOOK_EVERY_S = 0.2
 _PRIORITIES = ("HIGH", "MEDIUM", "LOW")
@@ -54,7 +55,8 @@ def run(
     """Have images of this node processed, and write the UID of the work item.
 
     It is performed by the workers of the node, or of any other of the same index. There is a work item for each study,
-    or for each series if the type takes one at a time. Several TYPEs make a chain: each is applied to what the one
+    or for each series if the type takes one at a time. Of a STUDY that is what was received: results of an earlier
+    processing are named by their series. Several TYPEs make a chain: each is applied to what the one
     before has made, and --to gets what the last one has made. A parameter of a later one is TYPE.NAME, or NAME if no
     earlier one has it.
 
@@ -121,7 +123,7 @@ def _follow(node: Node, items: list[str], timeout_s: float, as_json: bool) -> No
     CannotProcess
         One was cancelled: the class below it that its reason stands for.
     """
-    from medserver.processing.outcome import Ended, ended
+    from medserver.processing.outcome import ended
 
     deadline = time.monotonic() + timeout_s
     found: dict[str, Ended] = {}
@@ -146,12 +148,12 @@ def _follow(node: Node, items: list[str], timeout_s: float, as_json: bool) -> No
         click.get_current_context().exit(TEMPORARY_FAILURE)
 
 
-def _tell_outputs(one: Any) -> None:
+def _tell_outputs(one: Ended) -> None:
     for part in one.outputs:
         click.echo(f"series {part.series_instance_uid}: {count_in_words(len(part.instances), 'instance')}")
 
 
-def _described(uid: str, one: Any) -> Mapping[str, object]:
+def _described(uid: str, one: Ended | None) -> Mapping[str, object]:
     if one is None:
         return {"workitem": uid, "state": None, "outputs": [], "reason": None}
     outputs = [

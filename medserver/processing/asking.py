@@ -33,7 +33,7 @@ def ask(
     parameters : Mapping of str to str
         As for `request_for`.
     uids : iterable of str
-        Of studies, series or instances that are stored here.
+        Of studies, series or instances that are stored here. Of a study that is what was received, without results.
     destinations : iterable of str
         Who gets the results: names of entries, or AE titles.
     priority : str
@@ -80,9 +80,20 @@ def _inputs(node: Node, uids: Iterable[str]) -> list[Input]:
 def _of(node: Node, uid: str) -> Iterator[Input]:
     for keyword in _UID_KEYWORDS:
         if found := stored_inputs(node, [SingleValue(keyword, uid)]):
-            yield from found
+            yield from _not_made_here(node, found) if keyword == "StudyInstanceUID" else found
             return
     raise NoSuchInstance(f"there is no study, series or instance {uid}")
+
+
+def _not_made_here(node: Node, inputs: list[Input]) -> list[Input]:
+    """Return what of a study was received: results stand in the same study, and are named by their series."""
+    made = {
+        series
+        for series in {one.series_instance_uid for one in inputs}
+        for derivation in node.index.derivations.of(series)
+        if any(one.series_instance_uid == series for one in derivation.outputs)
+    }
+    return [one for one in inputs if one.series_instance_uid not in made] or inputs
 
 
 def _ae_title(node: Node, name: str) -> str:

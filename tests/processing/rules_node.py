@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from io import BytesIO
 
 import pydicom
@@ -20,11 +20,12 @@ from medserver.processing.requests import ProcessingRequest, request_of
 from medserver.routing.deliveries import DELIVER, REQUEST
 from medserver.work.kinds import JOB_KINDS, PERIODIC
 from medserver.work.runner import Runner
-from medserver.workitems.content import content_of, value
+from medserver.workitems.content import content_of
 from medserver.workitems.searching import search
 
 MODALITY, WORKSTATION, RESEARCH = "CT1", "WS1", "RESEARCH"
-ENTRIES = tuple(f"ae {name}.address=127.0.0.1:{port}" for name, port in ((MODALITY, 1), (WORKSTATION, 2), (RESEARCH, 3)))
+PORTS = {MODALITY: 1, WORKSTATION: 2, RESEARCH: 3}
+ENTRIES = tuple(f"ae {name}.address=127.0.0.1:{port}" for name, port in PORTS.items())
 
 Open = Callable[..., Node]
 
@@ -60,14 +61,7 @@ def run_all(node: Node, *, decides: bool = False) -> None:
 
 def requests(node: Node) -> list[tuple[str, ProcessingRequest]]:
     """Return the state of each work item, and what it asks for."""
-    rows = [node.index.workitems.get(value(one, "SOPInstanceUID")) for one in _found(node)]
-    return [(row.state, request_of(content_of(row.content))) for row in rows if row is not None]
-
-
-def _found(node: Node) -> Sequence:
-    from medserver.workitems.retrieving import attributes_of
-
-    return [attributes_of(row) for row in search(node) if row is not None]
+    return [(row.state, request_of(content_of(row.content))) for row in search(node) if row is not None]
 
 
 def inputs(request: ProcessingRequest) -> set[str]:

@@ -216,7 +216,8 @@ def test_nothing_is_left_to_process(opened: Open, clock: Clock) -> None:
 
 
 def test_what_is_replaced_meanwhile_is_decided_anew(open_archive, clock: Clock) -> None:  # noqa: F811
-    node = open_archive(*ENTRIES, "processing r.type=copy", "processing r.Modality=CT", "store.duplicates=replace", clock=clock)
+    rule = ("processing r.type=copy", "processing r.Modality=CT")
+    node = open_archive(*ENTRIES, *rule, "store.duplicates=replace", clock=clock)
     first, *others = slices()
     for one in (first, *others):
         receive(node, one)
