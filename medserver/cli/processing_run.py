@@ -63,7 +63,7 @@ def run(
     With --wait the exit code tells what became of it: 0 if results are there, 75 if they are not by the end of
     --timeout, else that of the reason.
 
-    For example: medserver processing run reformat 1.2.3 --set plane=sagittal --to WS1 --wait
+    For example: medserver processing run reformat 1.2.3 --set orientation=sagittal --to WS1 --wait
     """
     given = _parameters(parameters, outputs)
     timeout_s = _timeout_s(timeout)

@@ -15,9 +15,6 @@ from medserver.dicom.conditions import Condition
 SENDER = "sender"
 """In the place of an ``[ae NAME]`` entry: whoever has sent the images."""
 
-NO_ATTRIBUTES = frozenset({"plane"})
-"""Names of parameters that are keywords of attributes as well, by which nobody has anything processed."""
-
 _TYPE = re.compile(r"[a-z][a-z0-9_]*")
 _PARAMETER = re.compile(r"(?:[a-z][a-z0-9_]*\.)?[a-z][a-z0-9_]*")
 

@@ -19,7 +19,7 @@ from medserver.config.options import (
     options_of,
 )
 from medserver.config.poll import Poll
-from medserver.config.processing import NO_ATTRIBUTES, SENDER, Processing, is_parameter
+from medserver.config.processing import SENDER, Processing, is_parameter
 from medserver.config.records import (
     BackupOptions,
     Config,
@@ -463,8 +463,6 @@ def _keyword_of(kind: str, option: str) -> str | None:
     """Return the attribute that an option asks for, None if it is another option."""
     from medserver.config.keyed import keyword_named
 
-    if kind == "processing" and option in NO_ATTRIBUTES:
-        return None
     is_caller = kind in ("route", "processing", "retention") and option == CALLING_AE_TITLE
     return option if is_caller else None if option in options_of(kind) else keyword_named(option)
 

@@ -93,7 +93,7 @@ def test_a_part_alone(node: Node) -> None:
 
 
 def test_a_chain_is_waited_for(node: Node) -> None:
-    told = waited(node, "denoise, reformat", SERIES, "--set", "plane=sagittal", "--set", "denoise.sigma=3")
+    told = waited(node, "denoise, reformat", SERIES, "--set", "orientation=sagittal", "--set", "denoise.sigma=3")
     assert told["last_workitem"] != told["workitem"]
     first, second = derivations(node, told["workitem"])
     assert (first["type"], second["type"]) == ("denoise", "reformat")
@@ -121,7 +121,7 @@ REFUSALS = {
     "no type": (("de-noise", STUDY), 2, "not the name of a type"),
     "unknown later type": (("copy,denoize", STUDY), 2, "did you mean 'denoise'?"),
     "unknown parameter": (("denoise", STUDY, "--set", "sigmma=2"), 2, "did you mean 'sigma'?"),
-    "of another type": (("denoise", STUDY, "--set", "reformat.plane=axial"), 2, "reformat"),
+    "of another type": (("denoise", STUDY, "--set", "reformat.orientation=axial"), 2, "reformat"),
     "out of bounds": (("denoise", STUDY, "--set", "sigma=200"), 2, "sigma is 200, and not 0.1 to 20"),
     "no value": (("denoise", STUDY, "--set", "sigma"), 2, "NAME=VALUE"),
     "outputs": (("denoise", STUDY, "--outputs", "3-1"), 2, "outputs"),
@@ -143,10 +143,8 @@ def test_refusals(node: Node, name: str) -> None:
 
 
 def test_a_part_that_the_type_cannot_compute_alone(node: Node) -> None:
-    """All types can; what they are is data."""
-    from medserver.processing.types import TYPES
-
-    assert [kind.name for kind in TYPES if not kind.is_partial] == []
+    refused = node.cli("processing", "run", "segment", SERIES, "--outputs", "1")
+    assert (refused.exit_code, "segment makes all of its outputs, or none" in refused.output) == (2, True)
 
 
 def test_before_and_after(node: Node, dcmtk: Dcmtk, tmp_path: Path) -> None:

@@ -65,8 +65,9 @@ class Host:
     def __init__(self, folder: Path, name: str, index_url: str, shared: Path) -> None:
         folder.mkdir()
         options = {
-            "index.url": index_url, "node.processes": 2, "store.copies_before_success": 2, f"volume {name}.path": "store",
-            f"volume {name}.role": "primary", "volume near.path": shared, "volume near.role": "replica",
+            "index.url": index_url, "node.processes": 2, "store.copies_before_success": 2,
+            f"volume {name}.path": "store", f"volume {name}.role": "primary",
+            "volume near.path": shared, "volume near.role": "replica",
         }  # fmt: skip
         self.node = Node(folder, options=options)
         self.node.remove_section("volume main")

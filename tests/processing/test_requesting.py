@@ -56,11 +56,11 @@ def uids(datasets: list[Dataset]) -> set[str]:
 
 
 def test_results_of_a_chain_go_to_those_that_get_the_last(opened: Open, clock: Clock) -> None:
-    node = opened("r.type=denoise, reformat", "r.sigma=2", "r.plane=sagittal", f"r.to=sender, {WORKSTATION}")
+    node = opened("r.type=denoise, reformat", "r.sigma=2", "r.orientation=sagittal", f"r.to=sender, {WORKSTATION}")
     store(node, clock, *slices())
     first, second = [request for _, request in requests(node)]
     assert (first.type_name, first.then, second.type_name, second.then) == ("denoise", ("reformat",), "reformat", ())
-    assert second.own_parameters == {"plane": "sagittal"}
+    assert second.own_parameters == {"orientation": "sagittal"}
     assert [state for state, _ in requests(node)] == ["COMPLETED", "COMPLETED"]
     between, last = results(node, "denoise"), results(node, "denoise", "reformat")
     assert len(between) == SLICES and len(last) > 1
