@@ -217,7 +217,7 @@ def _refusing(kind: ProcessingType) -> Iterator[None]:
     except ModuleNotFoundError as error:
         extra = "itk" if error.name == "SimpleITK" else "imaging"
         raise CannotProcess(f"{kind.name} needs {error.name}: install the extra '{extra}'") from error
-    except (CannotRender, CannotTranscode) as error:
+    except (CannotRender, CannotTranscode, NotImplementedError) as error:  # the last of pydicom: a VR that is none
         raise ObjectNotReadable(str(error)) from error
     except TransferSyntaxNotSupported as error:
         raise ObjectTypeNotSupported(str(error)) from error

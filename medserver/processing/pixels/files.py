@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 
 from medserver.codecs.data_sets.writing import write_whole
 from medserver.dicom.data_sets import write_element
@@ -17,7 +18,7 @@ from medserver.dicom.encodings import EXPLICIT_LITTLE, padded
 from medserver.dicom.nesting import UNDEFINED_LENGTH
 from medserver.dicom.part10 import FileMeta
 from medserver.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
-from medserver.errors import TooLargeToProcess
+from medserver.errors import ObjectNotReadable, TooLargeToProcess
 from medserver.processing.pixels.images import PIXEL_DATA, text_of
 
 _VALUE_SIZE_MAX_BYTES = 0xFFFFFFFE  # PS3.5 7.1.1
@@ -83,7 +84,14 @@ def encoded_elements(dataset: Dataset) -> Iterator[bytes]:
         if is_encoded and element.length != UNDEFINED_LENGTH:
             yield EXPLICIT_LITTLE.element(tag, element.VR, padded(element.value or b"", element.VR))
         else:
-            yield write_element(dataset[tag], EXPLICIT_LITTLE, [codecs] if isinstance(codecs, str) else codecs)
+            yield _converted(dataset, tag, [codecs] if isinstance(codecs, str) else codecs)
+
+
+def _converted(dataset: Dataset, tag: BaseTag, codecs: list[str]) -> bytes:
+    try:
+        return write_element(dataset[tag], EXPLICIT_LITTLE, codecs)
+    except Exception as error:  # noqa: BLE001 - pydicom raises whatever a damaged value leads to
+        raise ObjectNotReadable(f"the element {tag} is damaged: {error}") from error
 
 
 def _write(file: FileIO, part: bytes | memoryview) -> None:

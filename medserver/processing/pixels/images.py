@@ -23,6 +23,7 @@ from medserver.dicom.elements import inflate_prefix, scan_elements
 from medserver.dicom.encodings import EXPLICIT_LITTLE
 from medserver.dicom.part10 import FileMeta, read_file_meta
 from medserver.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax, transfer_syntax
+from medserver.dicom.uids import is_valid_uid
 from medserver.dicom.undecoded import read_undecoded, undecoded
 from medserver.errors import (
     CannotTranscode,
@@ -227,8 +228,8 @@ def read_source(path: Path) -> Source:
         raise ObjectNotReadable(f"{path.name}: {scanned.problem}")
     source = Source(path, meta, undecoded(scanned, syntax))
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        if not text_of(source.facts, keyword):
-            raise ObjectNotReadable(f"{path.name} has no {keyword}")
+        if not is_valid_uid(text_of(source.facts, keyword)):
+            raise ObjectNotReadable(f"{path.name} has no usable {keyword}")
     return source
 
 
@@ -296,8 +297,9 @@ def _image(source: Source, dataset: Dataset, file: BinaryIO, offset: int, length
         raise ObjectNotReadable(f"{source.name} contradicts itself in what its pixels are")
     if samples > 1 and integer_of(dataset, "PlanarConfiguration", 0):
         raise ObjectTypeNotSupported(f"{source.name} has its colours by plane")
-    if length < rows * columns * frames * samples * allocated // 8:
-        raise ObjectNotReadable(f"{source.name} has {length} bytes of Pixel Data, fewer than its header says")
+    there = min(length, os.fstat(file.fileno()).st_size - offset)
+    if there < rows * columns * frames * samples * allocated // 8:
+        raise ObjectNotReadable(f"{source.name} has {there} bytes of Pixel Data, fewer than its header says")
     dtype = np.dtype(f"<{'ui'[signed]}{allocated // 8}")
     return Image(source, dataset, (frames, rows, columns, samples), dtype, stored, file, offset)
 

@@ -91,6 +91,8 @@ def read_series(stack: Stack, directory: Path) -> Series:
         They are not grayscale.
     """
     header, kinds, rescales, window = None, set(), set(), None
+    if len({source.sop_class_uid for source in stack.sources}) > 1:
+        raise MixedObjectSet("the slices are of several SOP Classes")
     for index, source in enumerate(stack.sources):
         with open_image(source, directory) as image:
             kinds.add((image.dtype, image.bits_stored, str(image.dataset.get("PhotometricInterpretation", ""))))
