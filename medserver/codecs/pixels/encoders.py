@@ -14,6 +14,7 @@ import numpy as np
 from pydicom.pixels import get_encoder
 from pydicom.uid import UID
 
+from medserver.codecs.pixels import openjpeg_interface
 from medserver.codecs.pixels.image import Image
 from medserver.codecs.table import CODECS
 from medserver.dicom.transfer_syntaxes import JPEG_2000, JPEG_2000_LOSSLESS, JPEG_LS_LOSSLESS, RLE_LOSSLESS
@@ -24,7 +25,9 @@ _SIGNED = 0x80
 
 
 def jpeg_2000(frame: bytes, image: Image, encoded_as: str) -> bytes:
-    """Encode with OpenJPEG."""
+    """Encode with OpenJPEG, without arithmetic coding of the lower bit planes where it can be told so."""
+    if image.samples_per_pixel == 1 and openjpeg_interface.has_interface():
+        return openjpeg_interface.encode(frame, image)
     return _by_pydicom(frame, image, encoded_as, JPEG_2000_LOSSLESS, "pylibjpeg")
 
 
@@ -88,6 +91,7 @@ def preload() -> None:
     for library in {encoder.library for codec in CODECS for encoder in codec.encoders}:
         if library.is_installed:
             importlib.import_module(library.module)
+    openjpeg_interface.has_interface()
     if "imagecodecs" in sys.modules:
         imagecodecs = sys.modules["imagecodecs"]
         for name in ("HTJ2K", "JPEG2K", "JPEG8", "JPEGXL"):
