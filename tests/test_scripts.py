@@ -211,6 +211,8 @@ CAMPAIGNS = {
     ("deliveries", "30", "--seed", "7"): r"(?s)seed 7\n.*all 30 at all 5: .*, [0-9]+ sent again\n",
     ("flips", "10", "--seed", "7"): r"seed 7\n\r10 flips, [1-9] copies repaired in this round\n",
     ("memory", "move", "--count", "20"): r"move 20: [0-9]+ MB\n",
+    ("processing", "10", "--kills", "3", "--seed", "7"):
+        r"(?s)seed 7\n.*all 10 items completed, [0-9]+ outputs, each once, [0-9]+ sent again; .*[0-9]+ s\n",
     ("pixels", "20", "--seed", "7"): r"seed 7\n(\w+: [0-9]+ equal, [0-9]+ refused as .*\n){5}20 images, none wrong\n",
 }
 """Short ones, and what they print."""

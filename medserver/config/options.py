@@ -236,6 +236,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "workitems",
+        "lost_after",
+        duration_or_never(60, 366 * 86_400),
+        "0",
+        "An item of which a remote performer says nothing for so long is cancelled and issued again; 0 is never.",
+    ),
+    Option(
+        "workitems",
         "status_to",
         NAME_LIST_OR_NONE,
         "",

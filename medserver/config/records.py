@@ -74,10 +74,11 @@ class BackupOptions:
 
 @dataclass(frozen=True, slots=True)
 class WorkitemOptions:
-    """``[workitems]``. `keep` and `keep_locked` are in seconds, `keep_locked` 0 for ever; `status_to` names entries."""
+    """``[workitems]``. Times are in seconds, `keep_locked` and `lost_after` 0 for never; `status_to` names entries."""
 
     keep: float = 7 * 86_400.0
     keep_locked: float = 90 * 86_400.0
+    lost_after: float = 0.0
     status_to: tuple[str, ...] = ()
 
 

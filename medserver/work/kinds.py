@@ -71,6 +71,10 @@ from medserver.workitems.follow_ups import PROCESS, UPS_EVENT, EventPayload, Wor
 from medserver.workitems.pruning import INTERVAL_S as WORKITEM_PRUNE_INTERVAL_S
 from medserver.workitems.pruning import PRUNE as WORKITEM_PRUNE
 from medserver.workitems.pruning import prune as prune_workitems
+from medserver.workitems.replacing import AGAIN as WORKITEM_AGAIN
+from medserver.workitems.replacing import INTERVAL_S as WORKITEM_LOST_INTERVAL_S
+from medserver.workitems.replacing import LOST as WORKITEM_LOST
+from medserver.workitems.replacing import issue_again, replace_lost
 
 Function = Callable[[Node, Batch], Iterable[Outcome] | None]
 """Does the jobs of a batch, which are of one kind and destination.
@@ -439,6 +443,8 @@ JOB_KINDS: tuple[JobKind, ...] = (
         is_for_remote=True,
     ),
     JobKind(WORKITEM_PRUNE, prune_workitems, NoPayload, concurrency=1, destination_concurrency=1),
+    JobKind(WORKITEM_LOST, replace_lost, NoPayload, concurrency=1, destination_concurrency=1),
+    JobKind(WORKITEM_AGAIN, issue_again, WorkitemPayload, _ENDLESS, lease_s=_LEASE_S, batch_max=16, backoff=_PATIENT),
     JobKind(PRUNE, prune_commitments, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(CONDITIONS, index_conditions, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(POLL_SURVEY, survey_polls, NoPayload, concurrency=1, destination_concurrency=1),
@@ -484,6 +490,7 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic(SURVEY, SURVEY, SURVEY_INTERVAL_S),
     Periodic(PRUNE, PRUNE, 24 * 3600.0),
     Periodic(WORKITEM_PRUNE, WORKITEM_PRUNE, WORKITEM_PRUNE_INTERVAL_S),
+    Periodic(WORKITEM_LOST, WORKITEM_LOST, WORKITEM_LOST_INTERVAL_S),
     Periodic(CONDITIONS, CONDITIONS, CONDITIONS_INTERVAL_S),
     Periodic(DECIDE, DECIDE, DECIDE_INTERVAL_S),
     Periodic(POLL_SURVEY, POLL_SURVEY, POLL_SURVEY_INTERVAL_S),

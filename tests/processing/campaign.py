@@ -110,7 +110,7 @@ class Host:
 
     def kill_computing(self, chance: random.Random) -> bool:
         """Kill a process that computes, if there is one."""
-        parents = [*process_ids(self.node), *(one.process.pid for one in self._workers)]
+        parents = [*_children(self.node.server.process.pid), *(one.process.pid for one in self._workers)]
         found = [child for parent in parents for child in _children(parent) if COMPUTES in _command(child)]
         if found:
             kill(chance.choice(found))
@@ -127,9 +127,12 @@ class Host:
 
 
 def _children(process_id: int) -> list[int]:
-    with suppress(OSError):
-        return list(map(int, Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()))
-    return []
+    """Return the children of all threads of a process."""
+    found: list[int] = []
+    for path in Path(f"/proc/{process_id}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, path.read_text().split())
+    return found
 
 
 def _command(process_id: int) -> str:

@@ -21,11 +21,11 @@ address = 127.0.0.1:10403
 """
 
 
-def opened(directory: Path, url: str | None = None, clock: Clock | None = None) -> Node:
+def opened(directory: Path, url: str | None = None, clock: Clock | None = None, *options: str) -> Node:
     """Open the node of a directory."""
     (directory / "config.ini").write_text(CONFIG)
     (directory / "data").mkdir(exist_ok=True)
-    overrides = [f"node.data={directory / 'data'}", *([f"index.url={url}"] if url else [])]
+    overrides = [f"node.data={directory / 'data'}", *([f"index.url={url}"] if url else []), *options]
     return open_node(ConfigFile(directory / "config.ini", tuple(overrides)), clock=clock)
 
 
