@@ -118,6 +118,7 @@ def test_every_requirement_has_a_cell() -> None:
         ("Orthanc", 1.6, 2.0),
         ("Orthanc", 20.0, 40.0),
         (None, 100, 50),
+        (None, 250, 100),
         (None, 0.5, 0.2),
         (None, 15, 5),
         (None, 64, 16),

@@ -33,6 +33,7 @@ from scripts.benchmarks.retrieving import Retrieving
 from scripts.benchmarks.safekeeping import Copying, Replicated
 from scripts.benchmarks.stage import Stage
 from scripts.benchmarks.storing import Storing
+from scripts.benchmarks.telling import Telling
 from scripts.benchmarks.transcoding import Transcoding
 from scripts.benchmarks.verifying import Verifying
 
@@ -217,6 +218,7 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
     VerifyingDefaultSockets: (
         _default_sockets(Cell("echo", "C-ECHO on an open association", "answers/s", (), ()), 20.0, 40.0),
     ),
+    Telling: (_alone("events", "events of work items, 200 a second, 99th percentile", "ms", 250, 100),),
     Idling: (_alone("idle", "idle associations", "% CPU", 15, 5),),
     LargeObject: (
         _alone("large-received", "large object received", "MB", 64, 16, "C-STORE"),
