@@ -175,6 +175,8 @@ class _Performance:
             return done(self._job)
         if self._job.attempts > LOST_MAX:
             return self._given_up(row, f"{LOST_MAX} workers were lost while they performed it")
+        if wait_s := performing.due_in_s(self._node, row):  # an N-SET has put it off
+            return replace(held(self._job, "its time has not come", min(wait_s, 3600.0)), is_expected=True)
         try:
             request = request_of(content_of(row.content))
             kind = checked_type(request)

@@ -85,7 +85,7 @@ def process_job(sop_instance_uid: str, keys: WorkitemKeys) -> NewJob:
         PROCESS,
         WorkitemPayload(sop_instance_uid),
         priority=_PRIORITIES.get(keys.priority, MEDIUM),
-        due_at=_moment(keys.start_at),
+        due_at=start_of(keys),
     )
 
 
@@ -126,11 +126,12 @@ def _payload(sop_instance_uid: str, event: Event) -> EventPayload:
     return payload
 
 
-def _moment(text: str) -> datetime | None:
+def start_of(keys: WorkitemKeys) -> datetime | None:
     """Return when an item is to begin, by the time zone of this machine where it does not say (PS3.5 6.2).
 
     None for at once, and for what is no moment.
     """
+    text = keys.start_at
     normalised = normalise_date_time(text)
     if normalised is None:
         return None

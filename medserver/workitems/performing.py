@@ -17,7 +17,7 @@ from medserver.index import NewJob, Workitem
 from medserver.node import Node
 from medserver.workitems.changing import Becoming, Present, change
 from medserver.workitems.content import code, data_set, first_item, has_value, items, moment
-from medserver.workitems.follow_ups import OUR_SCHEME, is_ours
+from medserver.workitems.follow_ups import OUR_SCHEME, is_ours, start_of
 from medserver.workitems.outcomes import CANCELED, COMPLETED, FINAL, IN_PROGRESS, SCHEDULED, digest_of
 from medserver.workitems.states import PERFORMED, PROGRESS, UNSPECIFIED_REASON, cancelled, ended
 
@@ -26,6 +26,16 @@ TEXT_LENGTH_MAX = 1024
 
 _MARK = "worker\\"
 """Before the name of a worker of ours: no AE title has a backslash (PS3.5 6.2)."""
+
+
+def due_in_s(node: Node, row: Workitem) -> float:
+    """Return for how long an item is not to be begun yet [s]; 0 if it is, or has begun.
+
+    Its job is due at its start time as that was when it was created: a later one is found out by this, an earlier one
+    is not.
+    """
+    start_at = start_of(row.keys) if row.state == SCHEDULED else None
+    return 0.0 if start_at is None else max(0.0, (start_at - node.clock()).total_seconds())
 
 
 def start(node: Node, sop_instance_uid: str, performer: str) -> Workitem | None:
@@ -54,7 +64,7 @@ def start(node: Node, sop_instance_uid: str, performer: str) -> Workitem | None:
         row = present.row
         started.clear()
         is_taken_over = row.state == IN_PROGRESS and _is_performed_here(row)
-        if row.state != SCHEDULED and not is_taken_over:
+        if not is_taken_over and (row.state != SCHEDULED or not is_ours(row.keys)):
             return None
         started.append(True)
         if is_taken_over:

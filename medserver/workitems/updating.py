@@ -7,9 +7,10 @@ from medserver.errors import InvalidAttributeValue, MissingAttribute, MissingAtt
 from medserver.node import Node
 from medserver.workitems.attributes import FIXED, REQUIRED
 from medserver.workitems.changing import Becoming, Present, change
-from medserver.workitems.content import TRANSACTION_UID, data_set, has, has_value, moment, tag_of, value
+from medserver.workitems.content import TRANSACTION_UID, data_set, has, has_value, keys_of, moment, tag_of, value
 from medserver.workitems.creating import check_values
-from medserver.workitems.outcomes import Operation, decide, given_for
+from medserver.workitems.follow_ups import is_ours, process_job
+from medserver.workitems.outcomes import SCHEDULED, Operation, decide, given_for
 
 _STATE = "ProcedureStepState"
 
@@ -51,7 +52,10 @@ def update(node: Node, sop_instance_uid: str, modification_list: JSON, transacti
         ignored[:] = [fixed[tag] for tag, one in wanted.items() if tag in fixed and kept.get(tag) != one]
         changed = {tag: one for tag, one in wanted.items() if tag not in fixed}
         changed |= data_set(ScheduledProcedureStepModificationDateTime=now)
-        return Becoming(present.content | changed)
+        content = present.content | changed
+        keys = keys_of(content)
+        begins = row.state == SCHEDULED and is_ours(keys) and not is_ours(row.keys)
+        return Becoming(content, jobs=(process_job(sop_instance_uid, keys),) if begins else ())
 
     change(node, sop_instance_uid, decided)
     return tuple(ignored)

@@ -128,6 +128,20 @@ def test_ours_is_performed_here_when_its_time_has_come(node: Node) -> None:
     assert job.priority == HIGH and f"{job.due_at:%Y%m%d%H%M%S}+0000" == NOON
 
 
+def test_an_item_becomes_ours_or_of_others_and_is_put_off(node: Node) -> None:
+    create(node, UID, new_item(), "REQUESTER")
+    update(node, UID, ours())
+    update(node, UID, ours())
+    [job] = [job for job in node.index.jobs.list() if job.kind == PROCESS]
+    assert WorkitemPayload.of(job).sop_instance_uid == UID
+    assert performing.due_in_s(node, node.index.workitems.get(UID)) == 0
+    update(node, UID, data_set(ScheduledProcedureStepStartDateTime="29990101"))
+    assert performing.due_in_s(node, node.index.workitems.get(UID)) > 1e9
+    update(node, UID, data_set(ScheduledWorkitemCodeSequence=[code("nodules", "99OTHER", "Find nodules")]))
+    assert performing.start(node, UID, "w1") is None
+    assert node.index.workitems.get(UID).state == SCHEDULED
+
+
 def test_an_update_is_all_or_nothing(node: Node) -> None:
     create(node, UID, new_item(), "REQUESTER")
     before = node.index.workitems.get(UID)

@@ -76,7 +76,8 @@ class Workitems:
 
     @statement
     def _find_wish(self) -> Query:
-        return Rows.select(Rows.cancel_requested, Rows.ended_at, Rows.performer).where(Rows.sop_instance_uid == PARAMETER)
+        wish = Rows.select(Rows.cancel_requested, Rows.ended_at, Rows.performer)
+        return wish.where(Rows.sop_instance_uid == PARAMETER)
 
     @statement
     def _lock(self) -> Query:
