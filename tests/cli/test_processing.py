@@ -125,6 +125,7 @@ REFUSALS = {
     "out of bounds": (("denoise", STUDY, "--set", "sigma=200"), 2, "sigma is 200, and not 0.1 to 20"),
     "no value": (("denoise", STUDY, "--set", "sigma"), 2, "NAME=VALUE"),
     "outputs": (("denoise", STUDY, "--outputs", "3-1"), 2, "outputs"),
+    "a part of one": (("multiframe", STUDY, "--outputs", "1"), 2, "multiframe makes all of its outputs, or none"),
     "unknown AE": (("copy", STUDY, "--to", "NOBODY"), 69, "NOBODY"),
     "nothing stored": (("copy", "1.2.3.4"), 66, "1.2.3.4"),
     "no UID": (("copy", "1.2.x"), 2, "is not a UID"),
@@ -140,11 +141,6 @@ def test_refusals(node: Node, name: str) -> None:
     lines = [line for line in refused.output.splitlines() if not line.startswith("2.25.")]
     assert (refused.exit_code, len(lines)) == (exit_code, 1), refused.output
     assert text in lines[0]
-
-
-def test_a_part_that_the_type_cannot_compute_alone(node: Node) -> None:
-    refused = node.cli("processing", "run", "segment", SERIES, "--outputs", "1")
-    assert (refused.exit_code, "segment makes all of its outputs, or none" in refused.output) == (2, True)
 
 
 def test_before_and_after(node: Node, dcmtk: Dcmtk, tmp_path: Path) -> None:

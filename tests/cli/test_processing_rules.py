@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ from pydicom.dataset import Dataset
 
 from medserver.config import ConfigFile
 from medserver.node import Node, open_node
-from medserver.processing.types import TYPES
+from medserver.processing import types
+from medserver.processing.parameters import Parameter
+from medserver.processing.types import find_type
 from medserver.routing.deliveries import REQUEST
 from tests.processing import phantoms
 from tests.processing.rules_node import receive, run_all
@@ -159,33 +162,26 @@ def test_mistakes_are_told(invoke, config_path, text) -> None:
         assert told.exit_code == 78 and MISTAKES[text] in line
 
 
-def test_outputs_of_a_type_that_makes_all_or_nothing(invoke, config_path, monkeypatch) -> None:
-    """No type of ours is like that; one of a plug-in may be."""
-    import dataclasses
+@pytest.fixture
+def plug_in(monkeypatch) -> None:
+    """Have a type of a plug-in that is unlike ours."""
+    copy = find_type("copy")
+    parameters = (Parameter("rows", "Rows", "integer"),)
+    added = dataclasses.replace(copy, name="added", is_partial=False, parameters=parameters)
+    monkeypatch.setattr(types, "all_types", lambda: (*types.TYPES, added))
 
-    from medserver.processing import types
 
-    [copy] = [kind for kind in TYPES if kind.name == "copy"]
-    others = [kind for kind in TYPES if kind is not copy]
-    monkeypatch.setattr(types, "all_types", lambda: (*others, dataclasses.replace(copy, is_partial=False)))
-    config_path.write_text(f"{config_path.read_text()}\n[processing r]\ntype = copy\noutputs = 1-3\n")
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("outputs = 1-3", "added makes all of its outputs, or none"),
+        ("rows = 4", "rows is a condition on the attribute Rows: write added.rows for the parameter"),
+    ],
+)
+def test_mistakes_with_plug_ins(invoke, config_path, plug_in, option: str, problem: str) -> None:
+    config_path.write_text(f"{config_path.read_text()}\n[processing r]\ntype = added\n{option}\n")
     told = invoke("config", "check")
-    assert told.exit_code == 78 and "copy makes all of its outputs, or none" in told.stderr
-
-
-def test_a_parameter_that_has_the_name_of_an_attribute(invoke, config_path, monkeypatch) -> None:
-    """No type of ours has one; one of a plug-in may."""
-    import dataclasses
-
-    from medserver.processing import types
-    from medserver.processing.parameters import Parameter
-
-    [copy] = [kind for kind in TYPES if kind.name == "copy"]
-    other = dataclasses.replace(copy, parameters=(Parameter("rows", "Rows", "integer"),))
-    monkeypatch.setattr(types, "all_types", lambda: (other,))
-    config_path.write_text(f"{config_path.read_text()}\n[processing r]\ntype = copy\nrows = 3\n")
-    told = invoke("config", "check")
-    assert told.exit_code == 78 and "rows is a condition on the attribute Rows: write copy.rows" in told.stderr
+    assert told.exit_code == 78 and f"[processing r] {problem}" in told.stderr
 
 
 def test_a_rule_without_mistakes(invoke, rules) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from datetime import date
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
+from medserver import archive
 from medserver.dicom.uids import new_uid
 from medserver.node import Node
 from medserver.safekeeping.deletion import order_deletion
-from tests.archive.conftest import open_archive  # noqa: F401 - a fixture
+from tests.archive.conftest import open_archive, stored_paths  # noqa: F401 - a fixture
 from tests.clock import Clock
+from tests.index.samples import forget
+from tests.peers.dcmtk import Dcmtk
+from tests.peers.process import wait_until
 from tests.processing import phantoms
 from tests.processing.rules_node import (
     ENTRIES,
@@ -232,6 +240,61 @@ def test_a_rule_that_cannot_be_applied_waits_for_a_decision(opened: Open, clock:
     store(node, clock, *slices())
     assert {state for _, state in held(node)} == {"dead"}
     assert requests(node) == []
+
+
+def test_what_is_adopted_is_processed(opened: Open, clock: Clock) -> None:
+    node = opened("r.type=copy")
+    for one in slices()[:2]:
+        receive(node, one)
+    path = stored_paths(node)[-1]
+    node.index.jobs.drop([job.id for job in node.index.jobs.list()])
+    forget(node.index, "main", path)
+    assert archive.reconcile(node).adopted == 1
+    for _ in range(3):  # its file is of a moment that is yet to come for the clock
+        store(node, clock)
+    assert [inputs(request) for _, request in requests(node)] == [uids(slices()[:2])]
+
+
+def test_what_is_decided_later_is_processed(opened: Open, clock: Clock) -> None:
+    """The attribute by which it is decided lies behind more than what is kept of a data set while it passes."""
+    node = opened("r.type=copy", "r.RequestedProcedureDescription=Abd*")
+    one = slices()[0]
+    one.private_block(0x0021, "MEDSERVER TEST", create=True).add_new(1, "OB", bytes(200_000))
+    one.RequestedProcedureDescription = "Abdomen"
+    receive(node, one)
+    assert [job.kind for job in node.index.jobs.list()] == ["route"]
+    run_all(node)
+    store(node, clock)
+    assert len(requests(node)) == 1
+
+
+def test_what_is_polled_is_processed(make_node, dcmtk: Dcmtk, tmp_path: Path) -> None:
+    made = phantoms.write(tmp_path / "made", slices(StudyDate=f"{date.today():%Y%m%d}"))
+    source = dcmtk.start_dcmqrscp("OLD")
+    dcmtk.store(source.address, *sorted(made.iterdir())).check()
+    node = make_node()
+    node.add_remote(source.address, allow=("store",))
+    node.set_section("poll there", {"source": "OLD"})
+    node.set_section("processing r", {"type": "copy", "calling_ae_title": "OLD", "quiet": "0.2 s"})
+    node.start()
+    node.cli("poll", "run", "there").check()
+
+    def states() -> list[str]:
+        listed = json.loads(node.cli("workitem", "list", "--json").check().output)
+        return [item["00741000"]["Value"][0] for item in listed]
+
+    wait_until(lambda: states() == ["COMPLETED"], deadline_s=60, what="the processing")
+
+
+def test_at_the_hours_of_the_rule(opened: Open, clock: Clock) -> None:
+    now = clock.now.astimezone().hour
+    node = opened("r.type=copy", "r.when=instance", f"r.hours={(now + 2) % 24}-{(now + 3) % 24 or 24}")
+    receive(node, slices()[0])
+    run_all(node)
+    assert requests(node) == []
+    clock.advance(2.5 * 3600)
+    run_all(node)
+    assert len(requests(node)) == 1
 
 
 def delete(node: Node, sop_instance_uid: str) -> None:
