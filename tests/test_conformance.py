@@ -26,6 +26,7 @@ from medserver.dicom.matching import (
     parse_key,
 )
 from medserver.errors import IdentifierMismatch
+from medserver.processing.types import TYPES
 from medserver.scu import workitems
 from medserver.services.registry import SERVICES
 from medserver.services.responses import ANSWERS
@@ -211,6 +212,15 @@ def test_every_outcome_of_work_items_is_stated(document: nodes.document) -> None
     for wanted, state, given, code in CELLS:
         assert stated[words.get(wanted, f"to {wanted}"), given.value, state] == f"{code:04X}"
     assert sum(code != "-" for code in stated.values()) == len(CELLS)
+
+
+def test_every_type_of_processing_is_stated(document: nodes.document) -> None:
+    stated = column(document, "Types of processing, Coding Scheme Designator 99MEDSERVER", "Code Value")
+    assert stated == [kind.name for kind in TYPES]
+    _, *rows = tables(document)["Parameters of processing"]
+    named = [(kind, name) for kind, name, *_ in rows if kind != "all"]
+    assert named == [(kind.name, one.name) for kind in TYPES for one in kind.parameters]
+    assert {name for kind, name, *_ in rows if kind == "all"} == {"outputs", "then", "inform"}
 
 
 def test_every_option_is_stated(document: nodes.document, facts: dict) -> None:

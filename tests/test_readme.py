@@ -22,6 +22,7 @@ from pydicom.uid import JPEG2000Lossless
 from medserver.cli import SUBCOMMANDS
 from medserver.cli.manual import pages
 from medserver.config import read_config
+from medserver.processing.checking import problems_of
 from tests.conftest import MakeDirectory
 from tests.documents import parse
 from tests.peers import Address, find_program, requires
@@ -371,8 +372,9 @@ def test_the_examples_of_rules_are_right() -> None:
     shipped = (REPOSITORY / "config.ini").read_text()
     blocks = [block for text in (README, *MANUAL.values()) for block in parse(text).findall(nodes.literal_block)]
     blocks = [block.astext() for block in blocks if "ini" in block["classes"]]
-    blocks = [text for text in blocks if text.startswith(("[route ", "[poll ", "[retention "))]
+    blocks = [text for text in blocks if text.startswith(("[route ", "[poll ", "[processing ", "[retention "))]
     config = read_config("\n".join([shipped, *blocks]), base=REPOSITORY).config
     assert config.routes
     assert config.polls
+    assert config.processings and list(problems_of(config)) == []
     assert config.retentions

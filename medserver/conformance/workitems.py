@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from medserver.conformance.configuration import default_of
 from medserver.conformance.document import Section, Table
+from medserver.conformance.processing import processing_section
 from medserver.conformance.roles import sop_classes_table
 from medserver.dicom import status
 from medserver.procedures.workitem_events import GIVE_UP_AFTER
@@ -100,6 +101,7 @@ def workitem_section() -> Section:
                 (*SCP, _outcomes_table(), _actions_table(), _attributes_table(), *SUBSCRIPTIONS, _events_table()),
             ),
             Section("5.2.3.3", "Actors of IHE AIW-I", ACTORS),
+            processing_section(),
         ),
     )
 

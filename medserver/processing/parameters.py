@@ -129,7 +129,8 @@ class Parameter:
             raise ValueError(f"is {number:g}, and no whole number")
         for bound, is_beyond in ((self.minimum, number.__lt__), (self.maximum, number.__gt__)):
             if bound is not None and is_beyond(bound):
-                raise ValueError(f"is {number:g}, and not {self.bounds()}{'' if self.unit == '1' else ' ' + self.unit}")
+                unit = "" if self.unit == "1" else f" {self.unit.strip('{}')}"
+                raise ValueError(f"is {number:g}, and not {self.bounds()}{unit}")
         return int(number) if self.kind == "integer" else number
 
 
