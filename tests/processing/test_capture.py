@@ -105,7 +105,7 @@ def test_what_cannot_be_shown_is_refused(process: Process):
 def test_pages_of_a_montage(process: Process):
     grays = (20, 60, 100, 140, 180, 220, 250)
     slices = phantoms.ct_series(np.array([np.full((32, 16), gray, np.uint16) for gray in grays]), intercept=0.0)
-    made = process("montage", slices, rows=2, columns=2, size=32, window="128,256")
+    made = process("montage", slices, down=2, across=2, size=32, window="128,256")
     assert [one.pixel_array.shape for one in made] == [(64, 64)] * 2
     first = made[0].pixel_array.astype(int)
     for place, gray in enumerate(grays[:4]):
@@ -116,10 +116,10 @@ def test_pages_of_a_montage(process: Process):
     references = [item.ReferencedSOPInstanceUID for item in made[0].SourceImageSequence]
     assert references == [one.SOPInstanceUID for one in slices[:4]]
     assert made[0].SourceImageSequence[0].PurposeOfReferenceCodeSequence[0].CodeValue == "121329"
-    assert process("montage", slices, selection=[2], rows=2, columns=2, size=32, window="128,256") == made[1:]
+    assert process("montage", slices, selection=[2], down=2, across=2, size=32, window="128,256") == made[1:]
 
 
 def test_every_third_frame(process: Process):
     slices = phantoms.ct_series(np.zeros((7, 32, 32), np.uint16))
-    [made] = process("montage", slices, step=3, rows=1, columns=5, size=32)
+    [made] = process("montage", slices, step=3, down=1, across=5, size=32)
     assert len(made.SourceImageSequence) == 3
