@@ -124,7 +124,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "processing show": ("types", "denoise"),
     "processing test": ("objects", "config.ini"),
     "processing types": ("types", ""),
-    "retention run": ("objects", "--really"),
+    "retention run": ("index", "--really"),
     "retention show": ("index", ""),
     "route list": ("configuration", ""),
     "route test": ("objects", "config.ini"),
