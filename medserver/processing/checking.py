@@ -17,6 +17,8 @@ def problems_of(config: Config) -> Iterator[str]:
             checked_type(request_for(rule.types, dict(rule.parameters)))
         except CannotProcess as error:
             yield f"[processing {rule.name}] {error}"
+        except Exception as error:  # noqa: BLE001 - a plug-in is loaded, which must not keep the node from starting
+            yield f"[processing {rule.name}] the types cannot be loaded: {type(error).__name__}: {error}"
         else:
             yield from (f"[processing {rule.name}] {problem}" for problem in _mistaken(rule))
 

@@ -16,6 +16,8 @@ from medserver.errors import NotPart10, ObjectNotReadable, RequestError, Transfe
 from medserver.index.derivations import DerivedInstance
 from medserver.node import Node
 from medserver.processing.requests import Reference
+from medserver.routing.deliveries import DELIVER, kind_of
+from medserver.routing.rules import wanted_by
 
 BLOCK_BYTES = 1024 * 1024
 
@@ -126,6 +128,26 @@ def _read(file: BinaryIO) -> tuple[FileMeta, Header]:
     header = reader.header()
     check_identity(header, meta.sop_class_uid, meta.sop_instance_uid)
     return meta, header
+
+
+def routed(node: Node, made: Iterable[DerivedInstance]) -> set[tuple[str, str]]:
+    """Return the SOP Instance UIDs of what routes send on, since it was registered, each with the entry that gets it.
+
+    Raises
+    ------
+    StoreFailure
+        A header cannot be read.
+    """
+    config = node.config.current
+    if not config.routes:
+        return set()
+    stored = node.index.instances([one.sop_instance_uid for one in made])
+    return {
+        (copy.sop_instance_uid, name)
+        for copy in stored.values()
+        for name, rule in wanted_by(config, archive.read_header(node, copy), config.node.ae_title)
+        if kind_of(rule) == DELIVER
+    }
 
 
 def references_to(made: Iterable[DerivedInstance], retrieve_ae_title: str) -> Iterator[Reference]:

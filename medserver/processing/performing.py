@@ -61,7 +61,7 @@ from medserver.log import Event
 from medserver.node import Node
 from medserver.processing.informing import begin, is_awaited, parties
 from medserver.processing.inputs import PATIENT, Input, fetch_missing, find_inputs, request_digest
-from medserver.processing.outputs import references_to, register
+from medserver.processing.outputs import references_to, register, routed
 from medserver.processing.reasons import reason_for
 from medserver.processing.requests import (
     ProcessingRequest,
@@ -132,10 +132,11 @@ def following_uid(sop_instance_uid: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What came of a request: the instances, and whether they had been made before."""
+    """What came of a request: the instances, whether they had been made before, and whether by another item."""
 
     outputs: Sequence[DerivedInstance]
     was_known: bool = False
+    by_another: bool = False
 
 
 class _Performance:
@@ -219,7 +220,7 @@ class _Performance:
             return self._refused(CannotProcess(str(error)))
         except CannotProcess as error:
             return self._refused(error)
-        self._finish(row, request, made.outputs)
+        self._finish(row, request, made)
         crash_point("item completed")
         logger.info(
             Event(
@@ -246,7 +247,7 @@ class _Performance:
         stored = self._node.index.instances([one.sop_instance_uid for one in found.outputs])
         if any(one.sop_instance_uid not in stored for one in found.outputs):
             return None
-        return _Made(found.outputs, was_known=True)
+        return _Made(found.outputs, was_known=True, by_another=found.workitem_uid != self._uid)
 
     def _make(self, kind: ProcessingType, request: ProcessingRequest, inputs: Sequence[Input]) -> _Made:
         instances = [one.instance for one in inputs]
@@ -319,15 +320,15 @@ class _Performance:
 
     # How it ends
 
-    def _finish(self, row: Workitem, request: ProcessingRequest, outputs: Sequence[DerivedInstance]) -> None:
-        made = tuple(references_to(outputs, self._node.config.current.node.ae_title))
-        following = request.following(made)
+    def _finish(self, row: Workitem, request: ProcessingRequest, made: _Made) -> None:
+        references = tuple(references_to(made.outputs, self._node.config.current.node.ae_title))
+        following = request.following(references)
         if following is None:
-            jobs = list(self._deliveries(request, outputs))
+            jobs = list(self._deliveries(request, made))
         else:
             jobs = []
             self._create_following(row, following)
-        performing.finish(self._node, self._uid, output_information(made), jobs, performer=self._performer)
+        performing.finish(self._node, self._uid, output_information(references), jobs, performer=self._performer)
 
     def _create_following(self, row: Workitem, following: ProcessingRequest) -> None:
         """Create the item that goes on with what this one has made; it is there if this was done before."""
@@ -340,14 +341,18 @@ class _Performance:
         except DuplicateInstance:
             logger.debug("work item %s: what follows was created before", self._uid)
 
-    def _deliveries(self, request: ProcessingRequest, outputs: Sequence[DerivedInstance]) -> Iterator[NewJob]:
+    def _deliveries(self, request: ProcessingRequest, made: _Made) -> Iterator[NewJob]:
+        """Yield what sends the results; what a route sends to the same entry is sent once, as that has it."""
         config, now = self._node.config.current, self._node.clock()
+        sent = set() if made.by_another or not request.destinations else routed(self._node, made.outputs)
         for ae_title in request.destinations:
             remote = config.destination(ae_title)
             if remote is None:
                 logger.warning(Event("not sent", sop_instance_uid=self._uid, destination=ae_title, reason="no such AE"))
                 continue
-            for one in outputs:
+            for one in made.outputs:
+                if (one.sop_instance_uid, remote.name) in sent:
+                    continue
                 delivery = Delivery(
                     one.sop_instance_uid,
                     DELIVER,

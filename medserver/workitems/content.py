@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
-
-from medserver.dicom.json_model import JSON
 from medserver.index import WorkitemKeys
+
+if TYPE_CHECKING:
+    from medserver.dicom.json_model import JSON
 
 TRANSACTION_UID = "00081195"
 
@@ -25,6 +25,8 @@ def tag_of(keyword: str) -> str:
     ValueError
         There is no such attribute.
     """
+    from pydicom.datadict import tag_for_keyword  # the dictionary takes a while to load, and some commands do without
+
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise ValueError(f"{keyword} is not an attribute")
@@ -33,8 +35,15 @@ def tag_of(keyword: str) -> str:
 
 def element(keyword: str, *values: Any) -> dict[str, Any]:
     """Return an element, without a value if none is given."""
-    vr = dictionary_VR(keyword)
+    vr = _vr_of(keyword)
     return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
+
+
+@cache
+def _vr_of(keyword: str) -> str:
+    from pydicom.datadict import dictionary_VR
+
+    return dictionary_VR(keyword)
 
 
 def data_set(**values: Any) -> dict[str, Any]:

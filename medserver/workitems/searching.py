@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medserver.dicom.conditions import AnyOf, Condition, SequenceMatch, SingleValue, UIDList
-from medserver.dicom.json_model import JSON
 from medserver.dicom.matching import matches_item
 from medserver.index import Workitem
 from medserver.node import Node
 from medserver.workitems.content import content_of, items, tag_of, value
 from medserver.workitems.outcomes import IN_PROGRESS, SCHEDULED
 from medserver.workitems.retrieving import attributes_of
+
+if TYPE_CHECKING:
+    from medserver.dicom.json_model import JSON
 
 _COLUMNS = {
     "SOPInstanceUID": "sop_instance_uid",

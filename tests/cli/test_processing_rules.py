@@ -184,6 +184,16 @@ def test_mistakes_with_plug_ins(invoke, config_path, plug_in, option: str, probl
     assert told.exit_code == 78 and f"[processing r] {problem}" in told.stderr
 
 
+def test_a_plug_in_that_cannot_be_loaded(invoke, config_path, monkeypatch) -> None:
+    def broken() -> tuple:
+        raise ImportError("no module named torch")
+
+    monkeypatch.setattr(types, "all_types", broken)
+    config_path.write_text(f"{config_path.read_text()}\n[processing r]\ntype = copy\n")
+    told = invoke("config", "check")
+    assert told.exit_code == 78 and "[processing r] the types cannot be loaded: ImportError: no module" in told.stderr
+
+
 def test_a_rule_without_mistakes(invoke, rules) -> None:
     assert "no mistakes" in invoke("config", "check").check().stdout
 

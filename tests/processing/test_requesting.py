@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from medserver import archive
 from medserver.dicom.uids import new_uid
 from medserver.node import Node
+from medserver.processing.asking import ask
 from medserver.safekeeping.deletion import order_deletion
 from tests.archive.conftest import open_archive, stored_paths  # noqa: F401 - a fixture
 from tests.clock import Clock
@@ -135,6 +136,20 @@ def test_only_what_is_delivered_somewhere(opened: Open, clock: Clock, open_archi
     [(_, request)] = requests(node)
     assert inputs(request) == uids(slices(1))
     assert {uid for _, uid in deliveries(node)} == inputs(request) | uids(results(node, "copy"))
+
+
+def test_what_a_route_sends_to_the_same_entry_is_sent_once(open_archive, clock: Clock) -> None:  # noqa: F811
+    """Who asks for it again gets it again."""
+    route = (f"route send.to={WORKSTATION}", "route send.Modality=CT")
+    rule = ("processing r.type=copy", f"processing r.delivered_to={WORKSTATION}", f"processing r.to={WORKSTATION}")
+    node = open_archive(*ENTRIES, *route, *rule, clock=clock)
+    store(node, clock, *slices())
+    made = uids(results(node, "copy"))
+    expected = sorted((WORKSTATION, uid) for uid in uids(slices()) | made)
+    assert deliveries(node) == expected
+    ask(node, ["copy"], {}, [str(slices()[0].SeriesInstanceUID)], [WORKSTATION])
+    run_all(node)
+    assert deliveries(node) == sorted([*expected, *((WORKSTATION, uid) for uid in made)])
 
 
 def test_two_rules_do_not_process_the_results_of_each_other(opened: Open, clock: Clock) -> None:
