@@ -121,6 +121,10 @@ def test_every_requirement_has_a_cell() -> None:
         (None, 250, 100),
         (None, 0.5, 0.2),
         (None, 15, 5),
+        (None, 33.3, 20),
+        (None, 60, 30),
+        (None, 250, 100),
+        ("numpy script", 0.8, 1.0),
         (None, 64, 16),
     }
     assert all(peer.peer in (None, *cell.candidates) for cell in CELLS for peer in cell.requirements)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +22,9 @@ from medserver.routing.deliveries import DELIVER, kind_of
 from medserver.routing.rules import wanted_by
 
 BLOCK_BYTES = 1024 * 1024
+
+AT_ONCE = 8
+"""So many are registered at a time: what has to be flushed for them is flushed together."""
 
 
 def register(
@@ -52,16 +57,23 @@ def register(
     """
     check = _Check(inputs)
     paths = sorted(path for path in folder.rglob("*.dcm") if path.is_file() and not path.is_symlink())
-    registered = []
-    for path in paths:
+
+    def one(path: Path) -> DerivedInstance:
         check_wanted()
-        registered.append(_register(node, path, check))
+        made = _register(node, path, check)
         crash_point("output registered")
-    return registered
+        return made
+
+    with ThreadPoolExecutor(max(1, min(AT_ONCE, len(paths)))) as pool:
+        try:
+            return list(pool.map(one, paths))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 class _Check:
-    """Finds what must not come in.
+    """Finds what must not come in. Threads share it.
 
     Parameters
     ----------
@@ -74,6 +86,7 @@ class _Check:
         self._studies = {one.study_instance_uid for one in inputs}
         self._taken = {uid for one in inputs for uid in (one.sop_instance_uid, one.series_instance_uid) if uid}
         self._seen: set[str] = set()
+        self._lock = threading.Lock()
 
     def of(self, meta: FileMeta, header: Header) -> DerivedInstance:
         """Return which instance something is.
@@ -89,9 +102,10 @@ class _Check:
             raise ObjectNotReadable(f"output {made.sop_instance_uid} is of another study than the inputs")
         if {made.sop_instance_uid, series} & self._taken:
             raise ObjectNotReadable(f"output {made.sop_instance_uid} has the UID of an input, or of its series")
-        if made.sop_instance_uid in self._seen:
-            raise ObjectNotReadable(f"two outputs have the UID {made.sop_instance_uid}")
-        self._seen.add(made.sop_instance_uid)
+        with self._lock:
+            if made.sop_instance_uid in self._seen:
+                raise ObjectNotReadable(f"two outputs have the UID {made.sop_instance_uid}")
+            self._seen.add(made.sop_instance_uid)
         return made
 
 

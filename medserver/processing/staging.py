@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +22,8 @@ FOLDER = "processing"
 """Below the data folder: a folder for each item that is being processed."""
 
 COPY_BYTES = 1024 * 1024
+AT_ONCE = 4
+"""So many objects are read at a time."""
 
 
 @contextmanager
@@ -82,13 +85,23 @@ def write_inputs(node: Node, inputs: Iterable[Input], folder: Path, unless: Call
     WorkStopped
         Nobody wants it any longer.
     """
-    for number, one in enumerate(inputs, 1):
+
+    def write(number: int, one: Input) -> None:
         if unless():
             raise WorkStopped("nobody wants it any longer")
         try:
             _write(node, one.copy, folder / f"{number:06d}.dcm")
         except DamagedObject as error:
             raise ObjectNotReadable(f"instance {one.copy.sop_instance_uid}: {error}") from error
+
+    inputs = list(inputs)
+    with ThreadPoolExecutor(max(1, min(AT_ONCE, len(inputs)))) as pool:
+        try:
+            for _ in pool.map(write, range(1, len(inputs) + 1), inputs):
+                pass
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _write(node: Node, stored: StoredCopy, path: Path) -> None:

@@ -28,6 +28,9 @@ MEDSERVER, ORTHANC, STORESCP, DCMQRSCP = "medserver", "Orthanc", "storescp", "dc
 SHA256SUM, CP, GDCMCONV = "sha256sum", "cp", "gdcmconv"
 """What medserver is compared with that is no server."""
 
+SCRIPT = "numpy script"
+"""What somebody writes with numpy and scipy, see `bare`."""
+
 ALONE, RAW, UNCOMPRESSED = "without replica", "uncompressed of that size", "uncompressed"
 """Itself, otherwise."""
 

@@ -13,6 +13,7 @@ from scripts.benchmarks.candidates import (
     MEDSERVER,
     ORTHANC,
     RAW,
+    SCRIPT,
     SHA256SUM,
     STORESCP,
     UNCOMPRESSED,
@@ -28,6 +29,7 @@ from scripts.benchmarks.default_sockets import (
 from scripts.benchmarks.forwarding import Forwarding
 from scripts.benchmarks.idling import Idling
 from scripts.benchmarks.large_object import LargeObject
+from scripts.benchmarks.processing import Items, Large
 from scripts.benchmarks.querying import Querying
 from scripts.benchmarks.retrieving import Retrieving
 from scripts.benchmarks.safekeeping import Copying, Replicated
@@ -219,6 +221,21 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
         _default_sockets(Cell("echo", "C-ECHO on an open association", "answers/s", (), ()), 20.0, 40.0),
     ),
     Telling: (_alone("events", "events of work items, 200 a second, 99th percentile", "ms", 250, 100),),
+    Items: (
+        _alone("processing-noop", "work item with one result, of many", "ms/item", 33.3, 20, "many"),
+        _alone("processing-alone", "work item with one result, alone", "ms", 60, 30, "alone"),
+    ),
+    Large: tuple(
+        Cell(
+            f"{operation}-500",
+            f"{operation} of a CT series",
+            "images/s",
+            (MEDSERVER, SCRIPT),
+            (Requirement(0.8, 1.0, SCRIPT),),
+            operation,
+        )
+        for operation in ("denoise", "reformat")
+    ),
     Idling: (_alone("idle", "idle associations", "% CPU", 15, 5),),
     LargeObject: (
         _alone("large-received", "large object received", "MB", 64, 16, "C-STORE"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from medserver import archive
 from medserver.config import ConfigFile
 from medserver.crash import VARIABLE
 from medserver.node import open_node, utc_now
@@ -51,10 +52,12 @@ def test_a_kill_at_each_step(node: Node, point: str) -> None:
     assert completed.exit_code == -signal.SIGKILL, completed.output
     with closing(open_node(ConfigFile(node.config), clock=a_minute_later)) as opened:
         before, row = items.outputs_of(opened), items.row_of(opened)
-        assert len(before) == {"output registered": 1, "derivation noted": 2, "item completed": 2}.get(point, 0)
+        registered = {"output registered": {1, SLICES}, "derivation noted": {SLICES}, "item completed": {SLICES}}
+        assert len(before) in registered.get(point, {0})  # the others are registered at the same time
         assert row.state == ("COMPLETED" if point == "item completed" else "IN PROGRESS")
         items.perform(opened)
         after = items.check_completed(opened, SLICES)
+        archive.reconcile(opened)  # as the next start does
         items.check_store(opened)
         assert before.items() <= after.items(), "what was registered is found, with the same bytes"
         items.perform(opened)

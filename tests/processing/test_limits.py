@@ -109,13 +109,13 @@ def test_what_is_scheduled_is_cancelled_at_once(open_one: Callable[..., Node]) -
 
 
 def test_staging_ends_when_nobody_wants_it(open_one: Callable[..., Node], tmp_path: Path) -> None:
-    with closing(open_one(slices=3)) as node:
-        found = node.index.instances(items.instances(3)).values()
+    with closing(open_one(slices=SLICES)) as node:
+        found = node.index.instances(items.instances(SLICES)).values()
         folder = tmp_path / "in"
         folder.mkdir()
         with pytest.raises(WorkStopped):
-            write_inputs(node, [Input(one, "") for one in found], folder, lambda: len(list(folder.iterdir())) == 2)
-        assert len(list(folder.iterdir())) == 2
+            write_inputs(node, [Input(one, "") for one in found], folder, lambda: bool(list(folder.iterdir())))
+        assert len(list(folder.iterdir())) < SLICES
 
 
 def test_priority_decides_what_is_done_first(open_one: Callable[..., Node]) -> None:
