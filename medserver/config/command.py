@@ -23,6 +23,7 @@ PARAMETERS_MAX = 100
 
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,15}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _KINDS = ("text", "integer", "number", "choice")
 _TEXTS, _NUMBERS = ("kind", "meaning", "unit"), ("minimum", "maximum")
 
@@ -102,6 +103,19 @@ def parse_command(text: str) -> tuple[str, ...]:
         A quotation does not end.
     """
     return tuple(shlex.split(text))
+
+
+def parse_image(text: str) -> str:
+    """Read the name of an image: ``docker.io/clinic/lungs:2``.
+
+    Raises
+    ------
+    ValueError
+        It can be none; an option, for one.
+    """
+    if _IMAGE.fullmatch(text) is None:
+        raise ValueError(f"'{text}' is not the name of an image")
+    return text
 
 
 def parse_environment(text: str) -> tuple[tuple[str, str], ...]:
@@ -196,5 +210,6 @@ def _is_number(given: Any) -> bool:
 
 
 COMMAND = ValueType("program and arguments", parse_command)
+IMAGE = ValueType("name of an image", parse_image)
 ENVIRONMENT = ValueType(LINES, parse_environment)
 PARAMETERS = ValueType(LINES, parse_parameters)

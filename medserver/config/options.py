@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from medserver.config.command import COMMAND, ENGINES, ENVIRONMENT, PARAMETERS, SCOPES
+from medserver.config.command import COMMAND, ENGINES, ENVIRONMENT, IMAGE, PARAMETERS, SCOPES
 from medserver.config.poll import RETRIEVALS
 from medserver.config.processing import TYPE_LIST
 from medserver.config.remote import INFORM_NAMES, SERVICES, parse_inform
@@ -586,7 +586,7 @@ OPTIONS: tuple[Option, ...] = (
         "The program that makes the results, /path/program ARGUMENTS, without a shell; {in} and {out} in an argument "
         "are its folders. With an image: what is started in the container, if it is not what the image says.",
     ),
-    Option("type", "image", TOKEN, None, "The image of a container in which it runs, without a network."),
+    Option("type", "image", IMAGE, None, "The image of a container in which it runs, without a network."),
     Option("type", "engine", choice(*ENGINES), "auto", "What runs containers; auto is podman, else docker."),
     Option(
         "type",

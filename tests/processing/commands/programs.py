@@ -112,7 +112,11 @@ NONSENSE = _MAKES_ONE + "save(one, 'a.dcm')\n(outputs / 'b.dcm').write_bytes(os.
 LINK = _MAKES_ONE + "save(one, 'a.dcm')\n(outputs / 'b.dcm').symlink_to(source)"
 HARD_LINK = _MAKES_ONE + "save(one, 'a.dcm')\nos.link(source, outputs / 'b.dcm')"
 PIPE = _MAKES_ONE + "save(one, 'a.dcm')\nos.mkfifo(outputs / 'b.dcm')"
-OTHER_PATIENT = _MAKES_ONE + "save(one, 'a.dcm')\none.SOPInstanceUID = generate_uid()\none.PatientID = 'P2'\nsave(one, 'b.dcm')"
+OTHER_PATIENT = _MAKES_ONE + """
+save(one, 'a.dcm')
+one.SOPInstanceUID, one.PatientID = generate_uid(), 'P2'
+save(one, 'b.dcm')
+"""
 OTHER_STUDY = _MAKES_ONE + "one.StudyInstanceUID = generate_uid()\nsave(one, 'a.dcm')"
 SAME_TWICE = _MAKES_ONE + "save(one, 'a.dcm')\nsave(one, 'b.dcm')"
 DANGLING = _MAKES_ONE + """
@@ -122,15 +126,31 @@ item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = one.SOPClassUID, "1.
 one.SourceImageSequence = [item]
 save(one, 'a.dcm')
 """
-HUGE = "import os\nfrom pathlib import Path\nwith open(Path(os.environ['MERCURE_OUT_DIR'], 'a.dcm'), 'wb') as f:\n" \
-    "    while True:\n        f.write(bytes(2**20))"
-MANY_BYTES = HUGE.replace("with open", "import itertools, time\nfor n in itertools.count():\n  time.sleep(0.01)\n  open").replace(
-    "'a.dcm'", "f'{n}.dat'"
-).replace(" as f:\n    while True:\n        f.write(bytes(2**20))", ".write(bytes(2**18))")
-MANY_FILES = "import os, itertools, time\nfrom pathlib import Path\nfor n in itertools.count():\n" \
-    "    time.sleep(0.001)\n    Path(os.environ['MERCURE_OUT_DIR'], str(n)).touch()"
-LOCKED = _MAKES_ONE + "save(one, 'a.dcm')\n(outputs / 'd').mkdir()\n(outputs / 'd' / 'e').mkdir()\n" \
-    "(outputs / 'd').chmod(0)\nsys.exit(4)"
+HUGE = """
+import os
+with open(os.environ["MERCURE_OUT_DIR"] + "/a.dcm", "wb") as file:
+    while True:
+        file.write(bytes(2**20))
+"""
+MANY_BYTES = """
+import itertools, os, time
+for number in itertools.count():
+    with open(os.environ["MERCURE_OUT_DIR"] + f"/{number}.dat", "wb") as file:
+        file.write(bytes(2**18))
+    time.sleep(0.01)
+"""
+MANY_FILES = """
+import itertools, os, time
+for number in itertools.count():
+    open(os.environ["MERCURE_OUT_DIR"] + f"/{number}", "w").close()
+    time.sleep(0.001)
+"""
+LOCKED = _MAKES_ONE + """
+save(one, 'a.dcm')
+(outputs / 'd' / 'e').mkdir(parents=True)
+(outputs / 'd').chmod(0)
+sys.exit(4)
+"""
 
 
 def write(folder: Path, name: str, text: str) -> Path:

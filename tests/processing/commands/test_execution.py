@@ -62,7 +62,8 @@ def test_what_a_program_is_given(place: Place, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("SECRET", "1")
     says = """
 import json, os, resource, sys
-limits = {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in ("AS", "CORE", "FSIZE", "NOFILE", "CPU")}
+names = ("AS", "CORE", "FSIZE", "NOFILE", "CPU")
+limits = {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name)) for name in names}
 print(json.dumps([sys.argv[1:], dict(os.environ), os.getcwd(), sys.stdin.read(), os.getsid(0) == os.getpid(), limits,
     len(os.sched_getaffinity(0)), sorted(os.listdir("/proc/self/fd"))]))
 """
@@ -93,7 +94,8 @@ print(json.dumps([sys.argv[1:], dict(os.environ), os.getcwd(), sys.stdin.read(),
         (programs.CRASH, {}, CommandFailed, "x was ended by signal 11 (Segmentation fault)"),
         (programs.MEMORY, {"memory_max_bytes": 256 * MIB}, CommandFailed, "x ended with code 1: MemoryError"),
         (programs.MESSAGE, {}, CommandFailed, "x ended with code 3: no lung in these images"),
-        (programs.HUGE, {"output_max_bytes": 3 * MIB}, CommandFailed, "x ended with code 1: OSError: [Errno 27] File too large"),
+        (programs.HUGE, {"output_max_bytes": 3 * MIB}, CommandFailed,
+         "x ended with code 1: OSError: [Errno 27] File too large"),
         (programs.MANY_BYTES, {"output_max_bytes": 3 * MIB}, TooLargeToProcess, f"x wrote more than {3 * MIB} bytes"),
         (programs.MANY_FILES, {"files_max": 50}, TooLargeToProcess, "x wrote more than 50 files"),
         ("import signal\nsignal.raise_signal(signal.SIGXFSZ)", {}, None, ""),
@@ -188,10 +190,15 @@ def test_one_program_does_not_hold_the_pipe_of_another(place: Place, tmp_path: P
     is_over = threading.Event()
     begun = threading.Event()
 
+    def is_unwanted() -> bool:
+        if pids(other):
+            begun.set()
+        return is_over.is_set()
+
     def hang() -> None:
+        says = "import os\nopen(os.environ['PIDS'] + f'/{os.getpid()}', 'w').close()\n"
         with pytest.raises(WorkStopped):
-            run(other, "import os, pathlib, time\npathlib.Path(os.environ['PIDS'], str(os.getpid())).touch()\n" + programs.HANG,
-                lambda: (begun.set() if pids(other) else None) or is_over.is_set())  # fmt: skip
+            run(other, says + programs.HANG, is_unwanted)
 
     thread = threading.Thread(target=hang)
     thread.start()
