@@ -62,6 +62,7 @@ The tree::
     │   ├── MixedObjectSet                objects that do not belong together
     │   ├── ObjectTypeNotSupported        objects of a kind that the type does not process
     │   ├── ObjectNotReadable             damaged objects, or such that lack what the type needs
+    │   ├── CommandFailed                 an external program did not do it
     │   ├── IrregularStack                slices that are no regular stack
     │   ├── TooLargeToProcess             it would need more memory or time, or more outputs, than is allowed
     │   └── ProcessingBroke               what computes has died again and again
@@ -329,6 +330,10 @@ class ObjectTypeNotSupported(CannotProcess):
 
 class ObjectNotReadable(CannotProcess):
     """An object is damaged, or lacks what the processing needs of it."""
+
+
+class CommandFailed(CannotProcess):
+    """An external program could not be started, or ended with an error."""
 
 
 class IrregularStack(CannotProcess):

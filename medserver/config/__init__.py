@@ -5,6 +5,7 @@ Start at `ConfigFile` (the file as it is now) and `Config` (what it says). Every
 
 from __future__ import annotations
 
+from medserver.config.command import CommandType
 from medserver.config.file import ConfigFile
 from medserver.config.poll import Poll
 from medserver.config.processing import SENDER, Processing
@@ -35,6 +36,7 @@ __all__ = [
     "UPS_EVENT",
     "BackupOptions",
     "Changes",
+    "CommandType",
     "Config",
     "ConfigFile",
     "IndexOptions",

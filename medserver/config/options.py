@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from medserver.config.command import COMMAND, ENGINES, ENVIRONMENT, IMAGE, PARAMETERS, SCOPES
 from medserver.config.poll import RETRIEVALS
 from medserver.config.processing import TYPE_LIST
 from medserver.config.remote import INFORM_NAMES, SERVICES, parse_inform
@@ -578,6 +579,57 @@ OPTIONS: tuple[Option, ...] = (
         "Whether the sender and those who get the results are told the type before it is applied, see [ae] inform.",
     ),
     Option(
+        "type",
+        "command",
+        COMMAND,
+        "",
+        "The program that makes the results, /path/program ARGUMENTS, without a shell; {in} and {out} in an argument "
+        "are its folders. With an image: what is started in the container, if it is not what the image says.",
+    ),
+    Option("type", "image", IMAGE, None, "The image of a container in which it runs, without a network."),
+    Option("type", "engine", choice(*ENGINES), "auto", "What runs containers; auto is podman, else docker."),
+    Option(
+        "type",
+        "engine_options",
+        COMMAND,
+        "",
+        "Further options of 'podman run' or 'docker run': --device nvidia.com/gpu=all, -v /models:/models:ro.",
+    ),
+    Option("type", "meaning", TEXT, None, "What it does, in words: the meaning of its code; else its name."),
+    Option("type", "makes", TEXT, None, "What it makes, in words."),
+    Option("type", "version", TEXT, "1", "Another one once the same request gives other results."),
+    Option("type", "scope", choice(*SCOPES), "series", "What it is given together."),
+    Option("type", "modalities", NAME_LIST, None, "What it is given: objects of these modalities; without any, all."),
+    Option(
+        "type",
+        "parameters",
+        PARAMETERS,
+        "",
+        "What can be said of how it works: 'name = default' in a line each, or JSON with kind (text, integer, number, "
+        "choice), meaning, unit, default, minimum, maximum, choices of each.",
+    ),
+    Option("type", "environment", ENVIRONMENT, "", "Further environment variables, 'NAME = value' in a line each."),
+    Option(
+        "type",
+        "memory_max_bytes",
+        size(16 * _MIB, _TIB),
+        "4 GiB",
+        "Address space of each of its processes, or memory of its container.",
+        "bytes",
+    ),
+    Option("type", "time_max_s", seconds(0.1, 7 * 86_400), "3600", "How long it may run; then it is killed.", "s"),
+    Option("type", "cpus", integer(1, 1024), "1", "On how many processors it runs."),
+    Option("type", "files_max", integer(1, 100_000), "20000", "How many files it may write."),
+    Option("type", "output_max_bytes", size(1 * _KIB, _TIB), "16 GiB", "How much it may write.", "bytes"),
+    Option(
+        "type",
+        "new_uids",
+        YES_OR_NO,
+        "no",
+        "Whether what it makes gets new UIDs, and says what it was made of: for programs that change a copy of what "
+        "they are given. Without it such results are refused.",
+    ),
+    Option(
         "poll",
         "source",
         SECTION_NAME,
@@ -650,7 +702,7 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
-NAMED_SECTIONS = ("volume", "ae", "route", "processing", "poll", "retention")  # [volume NAME], [ae NAME] and so on
+NAMED_SECTIONS = ("volume", "ae", "route", "processing", "type", "poll", "retention")  # [ae NAME] and so on
 KEYED_SECTIONS = ("route", "processing", "poll", "retention")  # with options that are named as attributes are
 
 

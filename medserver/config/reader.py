@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medserver.config.addresses import host_network, is_ip_address, parse_host_and_port, plain_address
+from medserver.config.command import MEANING_LENGTH_MAX, NAME, CommandType
 from medserver.config.options import (
     DEFAULT_VOLUME_NAME,
     DEFAULT_VOLUME_PATH,
@@ -113,6 +114,7 @@ class _Reader:
         remotes = [self._remote(name) for name in self._names("ae")]
         routes = [self._route(name) for name in self._names("route")]
         processings = [self._processing(name) for name in self._names("processing")]
+        types = [self._type(name) for name in self._names("type")]
         polls = [self._poll(name) for name in self._names("poll")]
         retentions = [self._retention(name, volumes, remotes, routes) for name in self._names("retention")]
         self._check_destinations([remote for remote in remotes if remote is not None])
@@ -134,6 +136,7 @@ class _Reader:
             remotes=tuple(remote for remote in remotes if remote is not None),
             routes=tuple(route for route in routes if route is not None),
             processings=tuple(rule for rule in processings if rule is not None),
+            types=tuple(one for one in types if one is not None),
             polls=tuple(poll for poll in polls if poll is not None),
             retentions=tuple(rule for rule in retentions if rule is not None),
             resolver=resolver,
@@ -319,6 +322,22 @@ class _Reader:
             values["inform"],
         )
 
+    def _type(self, name: str) -> CommandType | None:
+        """Return one type of processing that an external program is; None if its entry is wrong."""
+        section = f"type {name}"
+        problems_before = len(self._problems)
+        values = self._values("type", section)
+        if len(self._problems) > problems_before:
+            return None
+        problems = list(_type_problems(name, values))
+        if problems:
+            self._problems += [f"{self._settings.origins[section]}: [{section}] {problem}" for problem in problems]
+            return None
+        words = {"image": values["image"] or "", "meaning": values["meaning"] or name}
+        program = values["image"] or values["command"][0]
+        words |= {"makes": values["makes"] or f"what {program} makes", "modalities": values["modalities"] or ()}
+        return CommandType(name=name, **(values | words))
+
     def _poll(self, name: str) -> Poll | None:
         """Return what is collected from one AE; None if its entry is wrong."""
         section = f"poll {name}"
@@ -471,6 +490,22 @@ def is_parameter_of(kind: str, option: str) -> bool:
     """Tell whether an option is a parameter of a type of processing: what is neither an option nor an attribute."""
     is_other = option in options_of(kind) or _keyword_of(kind, option)
     return kind == "processing" and not is_other and is_parameter(option)
+
+
+def _type_problems(name: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a type that an external program is."""
+    if NAME.fullmatch(name) is None:
+        yield "the name of a type has small letters, digits and '_', 16 at most"
+    if not values["command"] and not values["image"]:
+        yield "command or image is missing"
+    elif not values["image"] and not values["command"][0].startswith("/"):
+        yield f"command: '{values['command'][0]}' is not a path from the root, /path/program"
+    if len(values["meaning"] or "") > MEANING_LENGTH_MAX:
+        yield f"meaning: more than {MEANING_LENGTH_MAX} characters"
+    taken = options_of("processing")
+    for parameter, _ in values["parameters"]:
+        if parameter in taken or parameter in ("outputs", "then") or _keyword_of("processing", parameter):
+            yield f"parameters: '{parameter}' means something else in [processing NAME]"
 
 
 def _words(after: Iterable[tuple[str, ...]]) -> set[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from medserver.config.addresses import IPAddress, is_ip_address, plain_address
 from medserver.config.options import VOLUME_ROLES
+from medserver.config.command import CommandType
 from medserver.config.poll import Poll
 from medserver.config.processing import Processing
 from medserver.config.remote import Remote
@@ -152,6 +153,7 @@ class Config:
     mail: MailOptions = MailOptions()
     routes: tuple[Route, ...] = ()
     processings: tuple[Processing, ...] = ()
+    types: tuple[CommandType, ...] = ()
     polls: tuple[Poll, ...] = ()
     retentions: tuple[Retention, ...] = ()
     resolver: HostResolver = field(default_factory=HostResolver, compare=False, repr=False)

@@ -55,15 +55,16 @@ def ask(
     StoreFailure
         A header cannot be read.
     """
-    kind = checked_type(request_for(types, parameters))
+    config = node.config.current
+    kind = checked_type(request_for(types, parameters, config=config), config)
     ae_titles = [_ae_title(node, name) for name in destinations]
     own = node.config.current.node.ae_title
     made = []
     for group in together(kind, _inputs(node, uids)):
         references = references_to([one.instance for one in group], own)
-        request = request_for(types, parameters, references, ae_titles)
+        request = request_for(types, parameters, references, ae_titles, config)
         patient = patient_of(node, group[0].copy)
-        attributes = attribute_list_of(request, node.clock(), priority=priority, patient=patient)
+        attributes = attribute_list_of(request, node.clock(), priority=priority, patient=patient, config=config)
         made.append(create(node, new_uid(), attributes, own).sop_instance_uid)
     return made
 

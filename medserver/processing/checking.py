@@ -11,22 +11,25 @@ from medserver.processing.types import find_type
 
 
 def problems_of(config: Config) -> Iterator[str]:
-    """Yield what is wrong with each ``[processing NAME]``: its types, their parameters, the outputs that are wanted."""
+    """Yield what is wrong with each ``[type NAME]``, and ``[processing NAME]``: types, parameters, outputs."""
+    for entry in config.types:
+        if find_type(entry.name, config).command != entry:
+            yield f"[type {entry.name}] there is a type of this name already: it is never used"
     for rule in config.processings:
         try:
-            checked_type(request_for(rule.types, dict(rule.parameters)))
+            checked_type(request_for(rule.types, dict(rule.parameters), config=config), config)
         except CannotProcess as error:
             yield f"[processing {rule.name}] {error}"
         except Exception as error:  # noqa: BLE001 - a plug-in is loaded, which must not keep the node from starting
             yield f"[processing {rule.name}] the types cannot be loaded: {type(error).__name__}: {error}"
         else:
-            yield from (f"[processing {rule.name}] {problem}" for problem in _mistaken(rule))
+            yield from (f"[processing {rule.name}] {problem}" for problem in _mistaken(config, rule))
 
 
-def _mistaken(rule: Processing) -> Iterator[str]:
+def _mistaken(config: Config, rule: Processing) -> Iterator[str]:
     """Yield what is read as a condition on an attribute, and may be meant as the parameter of the same name."""
     for keyword, _, _ in rule.conditions:
-        for kind in map(find_type, rule.types):
+        for kind in (find_type(name, config) for name in rule.types):
             if keyword.lower() in {parameter.name for parameter in kind.parameters}:
                 name = f"{kind.name}.{keyword.lower()}"
                 yield f"{keyword.lower()} is a condition on the attribute {keyword}: write {name} for the parameter"

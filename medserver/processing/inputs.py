@@ -213,4 +213,6 @@ def request_digest(kind: ProcessingType, request: ProcessingRequest, inputs: Ite
     objects = sorted((one.copy.sop_instance_uid, one.copy.digest) for one in inputs)
     values = check(kind.parameters, request.own_parameters)
     what = [kind.name, kind.version, values, request.outputs, objects]
+    if kind.command is not None:
+        what.append(kind.command.content())
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

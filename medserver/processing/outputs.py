@@ -55,7 +55,7 @@ def register(
     WorkStopped
         Nobody wants it any longer. What was registered before stays.
     """
-    check = _Check(inputs)
+    check = Check(inputs)
     paths = sorted(path for path in folder.rglob("*.dcm") if path.is_file() and not path.is_symlink())
 
     def one(path: Path) -> DerivedInstance:
@@ -72,8 +72,13 @@ def register(
             raise
 
 
+<<<<<<< HEAD
 class _Check:
     """Finds what must not come in. Threads share it.
+=======
+class Check:
+    """Finds what must not come in.
+>>>>>>> b9aaba57cfd1fd15de70f2768e2b62ff8bb99610
 
     Parameters
     ----------
@@ -109,12 +114,12 @@ class _Check:
         return made
 
 
-def _register(node: Node, path: Path, check: _Check) -> DerivedInstance:
+def _register(node: Node, path: Path, check: Check) -> DerivedInstance:
     config = node.config.current
     ae_title = config.node.ae_title
     try:
         with path.open("rb") as file:
-            meta, header = _read(file)
+            meta, header = read_identified(file)
             made = check.of(meta, header)
             file.seek(meta.data_set_offset)
             with archive.receive(
@@ -133,7 +138,14 @@ def _register(node: Node, path: Path, check: _Check) -> DerivedInstance:
     return made
 
 
-def _read(file: BinaryIO) -> tuple[FileMeta, Header]:
+def read_identified(file: BinaryIO) -> tuple[FileMeta, Header]:
+    """Read the head of a Part 10 file.
+
+    Raises
+    ------
+    NotPart10, RequestError, TransferSyntaxNotSupported
+        It is none, or its data set is another object than its File Meta Information says.
+    """
     meta = read_file_meta(file)
     reader = HeaderReader(transfer_syntax(meta.transfer_syntax_uid))
     file.seek(meta.data_set_offset)

@@ -59,6 +59,7 @@ from medserver.index.jobs.outcome import Outcome, changed, done, failed, held
 from medserver.index.jobs.records import IN_TURN
 from medserver.log import Event
 from medserver.node import Node
+from medserver.processing.commands.application import apply_command
 from medserver.processing.informing import begin, is_awaited, parties
 from medserver.processing.inputs import PATIENT, Input, fetch_missing, find_inputs, request_digest
 from medserver.processing.outputs import references_to, register, routed
@@ -180,7 +181,7 @@ class _Performance:
             return replace(held(self._job, "its time has not come", min(wait_s, 3600.0)), is_expected=True)
         try:
             request = request_of(content_of(row.content))
-            kind = checked_type(request)
+            kind = checked_type(request, self._node.config.current)
             self._check_destinations(request)
             fetch_missing(self._node, request.inputs, self._is_unwanted_before)
             inputs = find_inputs(self._node, request.inputs)
@@ -254,7 +255,13 @@ class _Performance:
         with staged(self._node) as (before, after):
             write_inputs(self._node, inputs, before, self._is_unwanted)
             crash_point("inputs staged")
-            self._compute(kind, request, before, after, len(inputs))
+            if kind.command is None:
+                self._compute(kind, request, before, after, len(inputs))
+            else:
+                apply_command(
+                    self._node, kind, request.own_parameters, self._uid, (before, after), instances, self._moment(),
+                    self._is_unwanted,
+                )  # fmt: skip
             crash_point("outputs computed")
             outputs = register(self._node, after, instances, self._check_wanted)
         if not outputs:
@@ -334,7 +341,11 @@ class _Performance:
         """Create the item that goes on with what this one has made; it is there if this was done before."""
         content = content_of(row.content)
         attributes = attribute_list_of(
-            following, self._node.clock(), priority=row.keys.priority or "MEDIUM", patient=only(content, PATIENT)
+            following,
+            self._node.clock(),
+            priority=row.keys.priority or "MEDIUM",
+            patient=only(content, PATIENT),
+            config=self._node.config.current,
         )
         try:
             create(self._node, following_uid(self._uid), attributes, row.created_by)

@@ -17,6 +17,7 @@ REASONS: Mapping[type[errors.CannotProcess], Code] = MappingProxyType(
         errors.MixedObjectSet: Code("MIXED_OBJECTS", SCHEME, "Objects do not belong together"),
         errors.ObjectTypeNotSupported: Code("110522", "DCM", "Object Types not supported"),
         errors.ObjectNotReadable: Code("110521", "DCM", "Objects incorrectly formatted"),
+        errors.CommandFailed: Code("COMMAND_FAILED", SCHEME, "External program failed"),
         errors.IrregularStack: Code("IRREGULAR_STACK", SCHEME, "Slices are no regular stack"),
         errors.TooLargeToProcess: Code("110527", "DCM", "Resource inadequate"),
         errors.ProcessingBroke: Code("110501", "DCM", "Equipment failure"),

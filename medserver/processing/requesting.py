@@ -100,7 +100,7 @@ def _requested(
 ) -> Iterator[Outcome]:
     """Create the work items of a subject, unless they are there, for all of these jobs."""
     try:
-        kind = checked_type(request_for(rule.types, dict(rule.parameters)))
+        kind = checked_type(request_for(rule.types, dict(rule.parameters), config=config), config)
         inputs = list(_wanted(node, config, rule, stored_inputs(node, _conditions(subject)), jobs))
         for group in together(kind, inputs):
             _create(node, subject, rule, kind, group)
@@ -156,7 +156,9 @@ def _create(node: Node, subject: _Subject, rule: Processing, kind: ProcessingTyp
     objects = sorted(f"{one.copy.sop_instance_uid} {one.copy.digest}" for one in inputs)
     # Each of several senders gets the results back.
     uid = uid_of("request", subject.rule, *([subject.sender] if SENDER in rule.to else []), *objects)
-    attributes = attribute_list_of(request, node.clock(), priority=rule.priority.upper(), patient=patient)
+    attributes = attribute_list_of(
+        request, node.clock(), priority=rule.priority.upper(), patient=patient, config=node.config.current
+    )
     try:
         create(node, uid, attributes, subject.sender or node.config.current.node.ae_title)
         logger.info(Event("requested", sop_instance_uid=uid, rule=rule.name, type=kind.name, objects=len(inputs)))
@@ -166,7 +168,8 @@ def _create(node: Node, subject: _Subject, rule: Processing, kind: ProcessingTyp
 
 def _request(node: Node, subject: _Subject, rule: Processing, inputs: Sequence[Input]) -> ProcessingRequest:
     references = references_to([one.instance for one in inputs], node.config.current.node.ae_title)
-    request = request_for(rule.types, dict(rule.parameters), references, _destinations(node, subject, rule))
+    destinations = _destinations(node, subject, rule)
+    request = request_for(rule.types, dict(rule.parameters), references, destinations, node.config.current)
     return replace(request, informs=rule.inform)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from medserver.config import Config
 from medserver.dicom.json_model import JSON
 from medserver.errors import UnusableParameters
 from medserver.processing.parameters import Values, check
@@ -122,6 +123,7 @@ def request_for(
     given: Mapping[str, str],
     inputs: Iterable[Reference] = (),
     destinations: Iterable[str] = (),
+    config: Config | None = None,
 ) -> ProcessingRequest:
     """Return what people ask for, in ``config.ini`` or at the command line; unchecked, see `checked_type`.
 
@@ -136,6 +138,8 @@ def request_for(
         What is processed.
     destinations : iterable of str
         AE titles.
+    config : Config, optional
+        Whose types there are too.
 
     Raises
     ------
@@ -146,8 +150,8 @@ def request_for(
     """
     texts = dict(given)
     outputs = texts.pop(OUTPUTS, None)
-    later = {name: {each.name for each in find_type(name).parameters} for name in types[1:]}
-    own = {each.name for each in find_type(types[0]).parameters}
+    later = {name: {each.name for each in find_type(name, config).parameters} for name in types[1:]}
+    own = {each.name for each in find_type(types[0], config).parameters}
     parameters: dict[str, Values] = {}
     for name, text in texts.items():
         owner = None if "." in name or name in own else next((each for each in types[1:] if name in later[each]), None)
@@ -162,22 +166,29 @@ def request_for(
     )
 
 
-def checked_type(request: ProcessingRequest) -> ProcessingType:
+def checked_type(request: ProcessingRequest, config: Config | None = None) -> ProcessingType:
     """Return the type of a request, of which all types and parameters are known.
+
+    Parameters
+    ----------
+    request : ProcessingRequest
+        What is asked for.
+    config : Config, optional
+        Whose types there are too.
 
     Raises
     ------
     UnknownProcessingType, UnusableParameters
         One is not.
     """
-    kind = find_type(request.type_name)
+    kind = find_type(request.type_name, config)
     check(kind.parameters, request.own_parameters)
     if request.outputs is not None and not kind.is_partial:
         raise UnusableParameters(f"{kind.name} makes all of its outputs, or none")
     later = request
     while later.then:
         later = later.following(()) or later
-        check(find_type(later.type_name).parameters, later.own_parameters)
+        check(find_type(later.type_name, config).parameters, later.own_parameters)
     types = {request.type_name, *request.then}
     strange = [name for name in request.parameters if "." in name and name.split(".")[0] not in types]
     if strange:
@@ -218,7 +229,12 @@ def outputs_in_words(numbers: Sequence[int]) -> str:
 
 
 def attribute_list_of(
-    request: ProcessingRequest, now: datetime, *, priority: str = "MEDIUM", patient: JSON | None = None
+    request: ProcessingRequest,
+    now: datetime,
+    *,
+    priority: str = "MEDIUM",
+    patient: JSON | None = None,
+    config: Config | None = None,
 ) -> dict[str, Any]:
     """Return the attributes with which a work item is created (PS3.4 table CC.2.5-3).
 
@@ -232,13 +248,15 @@ def attribute_list_of(
         ``HIGH``, ``MEDIUM`` or ``LOW``.
     patient : Mapping, optional
         The attributes of the patient, as DICOM JSON.
+    config : Config, optional
+        Whose types there are too.
 
     Raises
     ------
     UnknownProcessingType
         There is no such type.
     """
-    kind = find_type(request.type_name)
+    kind = find_type(request.type_name, config)
     content = data_set(
         ScheduledProcedureStepPriority=priority,
         ProcedureStepLabel=kind.meaning[:LABEL_LENGTH_MAX],

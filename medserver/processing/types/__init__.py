@@ -6,8 +6,9 @@ import difflib
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from typing import Literal
+from typing import Literal, cast
 
+from medserver.config import CommandType, Config
 from medserver.errors import UnknownProcessingType
 from medserver.processing.parameters import Parameter
 
@@ -41,7 +42,9 @@ class ProcessingType:
     is_partial : bool
         It computes only those outputs that are asked for, and can share them with other processes.
     function : str
-        What does it, ``module:function``: called with a `task.Task` in a worker process.
+        What does it, ``module:function``: called with a `task.Task` in a worker process. Empty: `command` does.
+    command : CommandType, optional
+        The external program that does it.
     """
 
     name: str
@@ -53,6 +56,7 @@ class ProcessingType:
     makes: str
     is_partial: bool
     function: str
+    command: CommandType | None = None
 
 
 _PROJECTIONS = ("CR", "DX", "MG", "RG", "IO", "PX", "OT")
@@ -313,15 +317,22 @@ TYPES: tuple[ProcessingType, ...] = (
 """By name."""
 
 
-def find_type(name: str) -> ProcessingType:
-    """Return a type by its name, of ours or of a plug-in.
+def find_type(name: str, config: Config | None = None) -> ProcessingType:
+    """Return a type by its name.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    config : Config, optional
+        As for `all_types`.
 
     Raises
     ------
     UnknownProcessingType
         There is none.
     """
-    known = {kind.name: kind for kind in all_types()}
+    known = {kind.name: kind for kind in all_types(config)}
     if name in known:
         return known[name]
     close = difflib.get_close_matches(name, known, 1)
@@ -329,10 +340,43 @@ def find_type(name: str) -> ProcessingType:
     raise UnknownProcessingType(f"there is no type of processing {name[:32]!r}: {guess}")
 
 
+def all_types(config: Config | None = None) -> tuple[ProcessingType, ...]:
+    """Return all types by name: those of `TYPES`, of plug-ins, and of the configuration.
+
+    Parameters
+    ----------
+    config : Config, optional
+        Its types are there too. Without: those that worker processes can do.
+
+    Returns
+    -------
+    tuple of ProcessingType
+        Of two with the same name the first: ours, else that of a plug-in, else that of the configuration.
+    """
+    configured = () if config is None else (_configured(entry) for entry in config.types)
+    known: dict[str, ProcessingType] = {}
+    for kind in (*TYPES, *_plug_ins(), *configured):
+        known.setdefault(kind.name, kind)
+    return tuple(known[name] for name in sorted(known))
+
+
 @cache
-def all_types() -> tuple[ProcessingType, ...]:
-    """Return all types by name: those of `TYPES`, and those of plug-ins that are installed and have other names."""
-    own = {kind.name for kind in TYPES}
-    others = [point.load() for point in metadata.entry_points(group=PLUG_INS)]
-    added = [kind for kind in others if isinstance(kind, ProcessingType) and kind.name not in own]
-    return tuple(sorted((*TYPES, *added), key=lambda kind: kind.name))
+def _plug_ins() -> tuple[ProcessingType, ...]:
+    found = [point.load() for point in metadata.entry_points(group=PLUG_INS)]
+    return tuple(kind for kind in found if isinstance(kind, ProcessingType))
+
+
+def _configured(entry: CommandType) -> ProcessingType:
+    """Return the type that an external program is: it makes all that it makes, and in one process."""
+    return ProcessingType(
+        name=entry.name,
+        meaning=entry.meaning,
+        version=entry.version,
+        parameters=tuple(Parameter(name, **dict(fields)) for name, fields in entry.parameters),
+        scope=cast(Scope, entry.scope),
+        modalities=entry.modalities,
+        makes=entry.makes,
+        is_partial=False,
+        function="",
+        command=entry,
+    )

@@ -1,0 +1,1 @@
+"""Types of processing that are external programs."""
