@@ -72,13 +72,8 @@ def register(
             raise
 
 
-<<<<<<< HEAD
-class _Check:
-    """Finds what must not come in. Threads share it.
-=======
 class Check:
-    """Finds what must not come in.
->>>>>>> b9aaba57cfd1fd15de70f2768e2b62ff8bb99610
+    """Finds what must not come in. Threads share it.
 
     Parameters
     ----------

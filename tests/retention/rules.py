@@ -29,7 +29,7 @@ def deliver(node: Node, destination: str = "ARCHIVE", *, limit: int = 100, is_co
     for job in jobs:
         delivery = Delivery.of(job)
         stored = node.index.instances([delivery.sop_instance_uid])[delivery.sop_instance_uid]
-        taken = delivered(replace(delivery, digest=stored.digest), destination, is_committed=is_committed)
+        taken = delivered(delivery, destination, stored.digest, is_committed=is_committed)
         verdicts.append(Verdict(job, "done", delivered=taken))
     node.index.jobs.settle(verdicts)
     return len(jobs)
