@@ -28,19 +28,22 @@ _MARK = "worker\\"
 """Before the name of a worker of ours: no AE title has a backslash (PS3.5 6.2)."""
 
 
-def start(node: Node, sop_instance_uid: str, performer: str) -> Workitem | None:
+def start(node: Node, sop_instance_uid: str, performer: str, revision: int | None = None) -> Workitem | None:
     """Claim an item that is ours to perform, or take it over from a worker that was lost.
 
     Parameters
     ----------
     performer : str
-        The worker.
+        The worker, and behind a ``#`` the number of the job by which it performs the item. What one job has started
+        another one does not take over: there are several where an item was put forward.
+    revision : int, optional
+        What the item was when its request was read: one that was changed since is not started.
 
     Returns
     -------
     Workitem or None
         As it was before: SCHEDULED, or IN PROGRESS if it was started before. None if there is nothing to perform: it is
-        final, or somebody else has claimed it.
+        final, or somebody else has claimed it; or it was changed.
 
     Raises
     ------
@@ -53,8 +56,12 @@ def start(node: Node, sop_instance_uid: str, performer: str) -> Workitem | None:
     def decided(present: Present) -> Becoming | None:
         row = present.row
         started.clear()
-        is_taken_over = row.state == IN_PROGRESS and _is_performed_here(row)
+        is_taken_over = (
+            row.state == IN_PROGRESS and _is_performed_here(row) and _is_of_one_job(row.performer, performer)
+        )
         if row.state != SCHEDULED and not is_taken_over:
+            return None
+        if row.state == SCHEDULED and revision not in (None, row.revision):
             return None
         started.append(True)
         if is_taken_over:
@@ -189,6 +196,12 @@ def discontinue(
 
 def _marked(performer: str) -> str:
     return f"{_MARK}{performer}"
+
+
+def _is_of_one_job(performer: str, other: str) -> bool:
+    """Tell whether two performers are of the same job, as far as they say of which they are."""
+    numbers = {name.rpartition("#")[2] for name in (performer, other) if "#" in name}
+    return len(numbers) < 2
 
 
 def _is_performed_here(row: Workitem) -> bool:

@@ -9,7 +9,8 @@ from medserver.workitems.attributes import FIXED, REQUIRED
 from medserver.workitems.changing import Becoming, Present, change
 from medserver.workitems.content import TRANSACTION_UID, data_set, has, has_value, moment, tag_of, value
 from medserver.workitems.creating import check_values
-from medserver.workitems.outcomes import Operation, decide, given_for
+from medserver.workitems.follow_ups import rescheduled_jobs
+from medserver.workitems.outcomes import SCHEDULED, Operation, decide, given_for
 
 _STATE = "ProcedureStepState"
 
@@ -51,7 +52,10 @@ def update(node: Node, sop_instance_uid: str, modification_list: JSON, transacti
         ignored[:] = [fixed[tag] for tag, one in wanted.items() if tag in fixed and kept.get(tag) != one]
         changed = {tag: one for tag, one in wanted.items() if tag not in fixed}
         changed |= data_set(ScheduledProcedureStepModificationDateTime=now)
-        return Becoming(present.content | changed)
+        content = present.content | changed
+        if row.state != SCHEDULED:
+            return Becoming(content)
+        return Becoming(content, jobs=rescheduled_jobs(sop_instance_uid, present.content, content, node.clock()))
 
     change(node, sop_instance_uid, decided)
     return tuple(ignored)
