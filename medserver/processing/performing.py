@@ -125,7 +125,7 @@ def process(node: Node, batch: Batch) -> Iterator[Outcome]:
             return
         try:
             outcome = _Performance(node, batch, job).outcome()
-        except (OutOfResources, StoreFailure, IndexFailure) as error:
+        except (OutOfResources, StoreFailure, IndexFailure, OSError) as error:  # the last of the folders of `staged`
             outcome = held(job, str(error), NODE_FAILED_S)
         if outcome is not None:
             yield outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,11 +11,15 @@ import pytest
 
 from medserver.config import ConfigFile
 from medserver.destinations import PAUSE_MAX_S
+from medserver.dicom.conditions import SingleValue
 from medserver.index import JobFilter, Lane
+from medserver.index.jobs.batch import Batch
 from medserver.node import Node, open_node
 from medserver.processing.informing import INFORM
-from medserver.processing.performing import PROCESS_LARGE
+from medserver.processing.performing import LOST_MAX, PROCESS_LARGE
 from medserver.processing.requests import ProcessingRequest, Reference, attribute_list_of
+from medserver.processing.staging import FOLDER
+from medserver.safekeeping.deletion import DELETE, order_deletion
 from medserver.work.kinds import JOB_KINDS
 from medserver.work.runner import Runner
 from medserver.workitems import performing
@@ -23,6 +27,8 @@ from medserver.workitems.cancelling import request_cancel
 from medserver.workitems.content import code, data_set, moment
 from medserver.workitems.creating import create
 from medserver.workitems.follow_ups import PROCESS
+from medserver.workitems.outcomes import IN_PROGRESS
+from medserver.workitems.pruning import prune
 from medserver.workitems.updating import update
 from tests.archive.conftest import receive
 from tests.clock import Clock
@@ -177,3 +183,65 @@ def test_what_one_job_has_begun_another_does_not_take_over(node: Node) -> None:
     assert performing.start(node, UID, "first#1") is not None
     assert performing.start(node, UID, "second#2") is None
     assert performing.start(node, UID, "third#1") is not None
+
+
+def test_where_no_folder_can_be_made_it_waits_for_as_long_as_it_takes(node: Node, clock: Clock) -> None:
+    ask(node)
+    folder = node.config.current.node.data / FOLDER
+    folder.write_text("in the way")
+    for _ in range(LOST_MAX + 2):
+        perform(node)
+        clock.advance(301)
+    assert state(node) == IN_PROGRESS
+    folder.unlink()
+    perform(node)
+    assert state(node) == "COMPLETED"
+
+
+def outputs(node: Node) -> set[str]:
+    found = node.index.select([SingleValue("StudyInstanceUID", f"{phantoms.UID}.0")])
+    return {one.sop_instance_uid for one in found} - set(UIDS)
+
+
+def delete(node: Node, uids: Iterable[str]) -> None:
+    order_deletion(node, list(node.index.instances(list(uids)).values()), by="somebody", reason="")
+    runner = Runner(node, [kind for kind in JOB_KINDS if kind.name == DELETE], periodic=())
+    while runner.run_due():
+        pass
+    assert node.index.instances(list(uids)) == {}
+
+
+def test_what_was_deleted_since_the_item_was_begun_is_missed(node: Node) -> None:
+    ask(node)
+    [job] = node.index.jobs.list(JobFilter(kind=PROCESS))
+    assert performing.start(node, UID, f"lost#{job.id}") is not None
+    delete(node, UIDS[:1])
+    perform(node)
+    row = node.index.workitems.get(UID)
+    assert row is not None and row.state == "CANCELED" and "110523" in row.content
+
+
+def test_what_was_made_and_deleted_is_made_again(node: Node) -> None:
+    ask(node)
+    perform(node)
+    made = outputs(node)
+    delete(node, made)
+    create(node, "2.25.4714", attribute_list_of(request(), node.clock()), "REQUESTER")
+    perform(node)
+    assert len(outputs(node)) == len(made) == SLICES
+
+
+def test_what_was_made_and_deleted_is_made_again_by_the_same_item_when_that_was_forgotten(
+    node: Node, clock: Clock
+) -> None:
+    ask(node)
+    perform(node)
+    made = outputs(node)
+    delete(node, made)
+    clock.advance(8 * 86_400)
+    prune(node, Batch(()))
+    assert node.index.workitems.get(UID) is None
+    ask(node)
+    perform(node)
+    assert state(node) == "COMPLETED"
+    assert outputs(node) == made

@@ -11,17 +11,20 @@ import pytest
 from medserver import errors
 from medserver.dicom.conditions import SingleValue
 from medserver.dicom.uids import UPS_GLOBAL_SUBSCRIPTION_INSTANCE
-from medserver.index import JobFilter
+from medserver.index import JobFilter, WorkitemKeys
+from medserver.index.workitems.records import NewWorkitem
+from medserver.index.workitems.subscriptions import PAGE_LENGTH
 from medserver.node import Node
 from medserver.workitems.announcing import restarted
 from medserver.workitems.cancelling import request_cancel
-from medserver.workitems.content import data_set
+from medserver.workitems.content import data_set, text_of
 from medserver.workitems.creating import create
 from medserver.workitems.follow_ups import UPS_EVENT, EventPayload, begins_at
-from medserver.workitems.outcomes import IN_PROGRESS, WELL_KNOWN
+from medserver.workitems.outcomes import IN_PROGRESS, SCHEDULED, WELL_KNOWN
 from medserver.workitems.searching import search
 from medserver.workitems.states import change_state
 from medserver.workitems.subscribing import subscribe
+from medserver.workitems.updating import CONTENT_LENGTH_MAX, update
 from tests.workitems.samples import new_item, ours
 
 UID, RIGHT = "2.25.8001", "2.25.8002"
@@ -75,3 +78,25 @@ def test_a_start_that_is_far_off_is_not_one_at_once(node: Node) -> None:
         row = node.index.workitems.get(uid)
         assert row is not None
         assert begins_at(row.keys) > node.clock() + timedelta(days=365)
+
+
+def test_large_items_are_read_a_few_at_a_time(node: Node) -> None:
+    content = text_of(data_set(CommentsOnTheScheduledProcedureStep="x" * (PAGE_LENGTH // 3)))
+    uids = [f"2.25.84{number}" for number in range(7)]
+    for uid in uids:
+        new = NewWorkitem(uid, SCHEDULED, content, "REQUESTER", WorkitemKeys())
+        node.index.workitems.add(new, lambda item, subscribed: ())
+    assert len(node.index.workitems.page()) == 2
+    assert [row.sop_instance_uid for row in search(node) if row is not None] == uids
+    subscribe(node, UPS_GLOBAL_SUBSCRIPTION_INSTANCE, "WATCHER", True)
+    assert [len(node.index.workitems.subscriptions.of(uid)) for uid in uids] == [1] * 7
+
+
+def test_an_item_does_not_grow_without_end(node: Node) -> None:
+    content = text_of(new_item(CommentsOnTheScheduledProcedureStep="x" * (CONTENT_LENGTH_MAX - 10_000)))
+    node.index.workitems.add(
+        NewWorkitem(UID, SCHEDULED, content, "REQUESTER", WorkitemKeys()), lambda item, subscribed: ()
+    )
+    with pytest.raises(errors.OutOfResources):
+        update(node, UID, {"00111000": {"vr": "UT", "Value": ["x" * 20_000]}})
+    update(node, UID, data_set(CommentsOnTheScheduledProcedureStep="short"))
