@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from pathlib import Path
 from string import ascii_letters, digits
 
 import pytest
@@ -15,6 +16,8 @@ from medserver.index import JobFilter, WorkitemKeys
 from medserver.index.workitems.records import NewWorkitem
 from medserver.index.workitems.subscriptions import PAGE_LENGTH
 from medserver.node import Node
+from medserver.work.kinds import JOB_KINDS
+from medserver.work.runner import Runner
 from medserver.workitems.announcing import restarted
 from medserver.workitems.cancelling import request_cancel
 from medserver.workitems.content import data_set, text_of
@@ -25,6 +28,9 @@ from medserver.workitems.searching import search
 from medserver.workitems.states import change_state
 from medserver.workitems.subscribing import subscribe
 from medserver.workitems.updating import CONTENT_LENGTH_MAX, update
+from tests.clock import Clock
+from tests.peers.process import wait_until
+from tests.peers.watcher import Watcher
 from tests.workitems.samples import new_item, ours
 
 UID, RIGHT = "2.25.8001", "2.25.8002"
@@ -100,3 +106,30 @@ def test_an_item_does_not_grow_without_end(node: Node) -> None:
     with pytest.raises(errors.OutOfResources):
         update(node, UID, {"00111000": {"vr": "UT", "Value": ["x" * 20_000]}})
     update(node, UID, data_set(CommentsOnTheScheduledProcedureStep="short"))
+
+
+def run_events(node: Node) -> None:
+    runner = Runner(node, [kind for kind in JOB_KINDS if kind.name == UPS_EVENT], periodic=())
+    while runner.run_due():
+        pass
+
+
+def test_events_keep_their_order_while_the_entry_of_the_receiver_is_gone(
+    timed: Node, clock: Clock, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.ini"
+    text = config.read_text()
+    with Watcher("WATCHER") as watcher:
+        there = text.replace("127.0.0.1:10402", f"{watcher.address.host}:{watcher.address.port}")
+        create(timed, UID, new_item(), "REQUESTER")
+        subscribe(timed, UID, "WATCHER", False)
+        config.write_text(text.replace("[ae WATCHER]", "[ae ANOTHER]"))
+        wait_until(lambda: timed.config.current.remote_by_name("WATCHER") is None, what="the entry to be gone")
+        for _ in range(3):
+            run_events(timed)
+            clock.advance(3600)
+        config.write_text(there)
+        wait_until(lambda: timed.config.current.destination("WATCHER") is not None, what="the entry to be back")
+        change_state(timed, UID, IN_PROGRESS, RIGHT, "AI1")
+        run_events(timed)
+        assert watcher.of(UID) == [(1, SCHEDULED), (1, IN_PROGRESS)]
