@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from medserver.destinations import standing_of
-from medserver.dicom.conditions import SingleValue
+from medserver.dicom.conditions import SingleValue, UIDList
 from medserver.errors import IncompleteObjectSet, WorkStopped
 from medserver.fetching import UIDS_PER_REQUEST, Source, identifier_of
 from medserver.index import StoredCopy
@@ -50,7 +50,8 @@ def find_inputs(node: Node, references: Iterable[Reference]) -> list[Input]:
     Raises
     ------
     IncompleteObjectSet
-        One is not stored here, a series or study has none, or none is named.
+        One is not stored here, or is of another study or series than it is named with; a series or study has none, or
+        none is named.
     """
     found: dict[str, Input] = {}
     for reference in references:
@@ -123,7 +124,18 @@ def _of(node: Node, reference: Reference) -> Iterator[Input]:
     for uid in uids:
         if uid not in found:
             raise IncompleteObjectSet(f"instance {uid} is not stored here")
+    strange = set(uids) - _members(node, reference, uids)
+    if strange:
+        raise IncompleteObjectSet(f"instance {min(strange)} is not of the study and series that are named with it")
+    for uid in uids:
         yield Input(found[uid], reference.series_instance_uid)
+
+
+def _members(node: Node, reference: Reference, uids: Sequence[str]) -> set[str]:
+    """Return which of some instances are of the study, and of the series, that are named with them."""
+    named = (each for each in _conditions(reference) if each.value)  # many requests name no study or no series
+    conditions = [*named, UIDList("SOPInstanceUID", tuple(uids))]
+    return {copy.sop_instance_uid for copy in node.index.select(conditions)}
 
 
 def _whole(node: Node, reference: Reference) -> Iterator[Input]:

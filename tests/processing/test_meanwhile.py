@@ -245,3 +245,17 @@ def test_what_was_made_and_deleted_is_made_again_by_the_same_item_when_that_was_
     perform(node)
     assert state(node) == "COMPLETED"
     assert outputs(node) == made
+
+
+@pytest.mark.parametrize(("study", "series"), [("1.2.3", f"{phantoms.UID}.1"), (f"{phantoms.UID}.0", "1.2.3")])
+def test_what_is_named_with_another_study_or_series_is_not_taken(node: Node, study: str, series: str) -> None:
+    ask(node, request(inputs=(Reference(study, series, ((phantoms.CT, UIDS[0]),)),)))
+    perform(node)
+    row = node.index.workitems.get(UID)
+    assert row is not None and row.state == "CANCELED" and "110523" in row.content
+
+
+def test_instances_that_are_named_without_their_study_are_found(node: Node) -> None:
+    ask(node, request(inputs=(Reference("", "", tuple((phantoms.CT, uid) for uid in UIDS)),)))
+    perform(node)
+    assert state(node) == "COMPLETED"
