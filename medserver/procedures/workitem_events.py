@@ -13,10 +13,10 @@ from datetime import timedelta
 from functools import partial
 
 from medserver.config import Remote
-from medserver.destinations import destination_of, given_up, no_destination, standing_of
+from medserver.destinations import destination_of, given_up, standing_of
 from medserver.dicom import status
 from medserver.errors import MedserverError, NoContextAccepted, RemoteError
-from medserver.index import Job
+from medserver.index import Job, Lane
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.log import Event
@@ -27,10 +27,13 @@ from medserver.wire.association import Association
 from medserver.wire.limits import WireLimits
 from medserver.wire.requestor import Address
 from medserver.workitems.events import EVENT_NAMES
-from medserver.workitems.follow_ups import EventPayload
+from medserver.workitems.follow_ups import UPS_EVENT, EventPayload
 
 GIVE_UP_AFTER = timedelta(days=1)
 """So long an event is kept for a receiver that cannot be reached."""
+
+NO_ENTRY_AGAIN_S = 10.0
+"""How often is looked whether the entry of a receiver is there again [s]."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,7 @@ def tell(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Tell the AE `batch.destination` what has happened."""
     remote = destination_of(node, batch)
     if remote is None:
-        yield from no_destination(batch)
+        yield from _without_entry(node, batch)
         return
     jobs = list(batch)
     with _session(node, remote) as session:
@@ -51,6 +54,16 @@ def tell(node: Node, batch: Batch) -> Iterator[Outcome]:
                 yield from given_up(node, session.standing, jobs[index:], GIVE_UP_AFTER)
                 return
             yield outcome
+
+
+def _without_entry(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Leave all in their places, for the entry may come back: what is tried again later would come behind others."""
+    problem = f"no entry [ae {batch.destination}] with an address and a port"
+    again = timedelta(seconds=NO_ENTRY_AGAIN_S)
+    node.index.jobs.leave_alone([Lane(UPS_EVENT, batch.destination)], problem, lambda failures: node.clock() + again)
+    for job in batch:
+        if node.clock() - job.created_at > GIVE_UP_AFTER:
+            yield failed(job, problem, final=True)
 
 
 def _session(node: Node, remote: Remote) -> Session:

@@ -31,7 +31,6 @@ from medserver.workitems.subscribing import subscribe
 
 INFORM = "inform"
 WAIT_MAX_S = 10.0
-TIMEOUT_S = 10.0
 LOOKED_AT_MAX = 200
 """So many jobs of one receiver are looked at: if there are more it does not listen, and is not waited for."""
 
@@ -143,7 +142,7 @@ def is_awaited(
     since : datetime
         When that began.
     """
-    if node.clock() - since > timedelta(seconds=WAIT_MAX_S):
+    if abs(node.clock() - since) > timedelta(seconds=WAIT_MAX_S):  # or the clock was set back
         return False
     return any(_is_untried(node, sop_instance_uid, name) for name in told)
 
@@ -198,34 +197,18 @@ def _send(node: Node, remote: Remote, message: Mapping[str, Any]) -> None:
     OSError, ValueError
         It could not be handed over.
     """
-    if remote.inform.startswith(("http://", "https://")):
-        _post(remote.inform, message)
-    else:
-        _mail(node, remote.inform, message)
-
-
-def _post(url: str, message: Mapping[str, Any]) -> None:
-    from urllib.request import Request, urlopen
-
-    request = Request(url, json.dumps(message).encode(), {"Content-Type": "application/json"}, method="POST")
-    with urlopen(request, timeout=TIMEOUT_S) as response:  # what is no 2xx raises
-        response.read(1024)
-
-
-def _mail(node: Node, address: str, message: Mapping[str, Any]) -> None:
     from email.message import EmailMessage
-    from smtplib import SMTP, SMTPException
 
+    from medserver.processing import messages
+
+    if remote.inform.startswith(("http://", "https://")):
+        messages.post(remote.inform, message)
+        return
     options = node.config.current.mail
     if options.server is None:
         raise ValueError("[mail] server is not set")
     mail = EmailMessage()
-    mail["From"], mail["To"] = options.sender, address
+    mail["From"], mail["To"] = options.sender, remote.inform
     mail["Subject"] = f"{message['from']}: {message['meaning']}"
     mail.set_content(json.dumps(message, indent=2))
-    host, port = options.server
-    try:
-        with SMTP(host, port or 25, timeout=TIMEOUT_S) as server:
-            server.send_message(mail)
-    except SMTPException as error:
-        raise OSError(f"the mail server did not take it: {error}") from error
+    messages.send_mail(options.server, mail)

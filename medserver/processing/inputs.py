@@ -64,7 +64,8 @@ def find_inputs(node: Node, references: Iterable[Reference]) -> list[Input]:
     Raises
     ------
     IncompleteObjectSet
-        One is not stored here, a series or study has none, or none is named.
+        One is not stored here, or is of another study or series than it is named with; a series or study has none, or
+        none is named.
     """
     found: dict[str, Input] = {}
     for reference in references:
@@ -137,6 +138,10 @@ def _of(node: Node, reference: Reference) -> Iterator[Input]:
     for uid in uids:
         if uid not in found:
             raise IncompleteObjectSet(f"instance {uid} is not stored here")
+    strange = set(uids) - _members(node, reference, uids)
+    if strange:
+        raise IncompleteObjectSet(f"instance {min(strange)} is not of the study and series that are named with it")
+    for uid in uids:
         yield found[uid]
 
 
@@ -145,6 +150,13 @@ def _named(node: Node, uids: Sequence[str], series_instance_uid: str) -> dict[st
         return {uid: Input(copy, series_instance_uid) for uid, copy in node.index.instances(uids).items()}
     found = stored_inputs(node, [UIDList("SOPInstanceUID", tuple(uids))])
     return {one.copy.sop_instance_uid: one for one in found}
+
+
+def _members(node: Node, reference: Reference, uids: Sequence[str]) -> set[str]:
+    """Return which of some instances are of the study, and of the series, that are named with them."""
+    named = (each for each in _conditions(reference) if each.value)  # many requests name no study or no series
+    conditions = [*named, UIDList("SOPInstanceUID", tuple(uids))]
+    return {copy.sop_instance_uid for copy in node.index.select(conditions)}
 
 
 def _whole(node: Node, reference: Reference) -> Iterator[Input]:

@@ -3,7 +3,8 @@
 ====================  ================================================================================================
 the item is           what is done
 ====================  ================================================================================================
-SCHEDULED             it becomes IN PROGRESS, its objects are processed, the results registered, and it is COMPLETED
+SCHEDULED             it becomes IN PROGRESS, its objects are processed, the results registered, and it is COMPLETED;
+                      not before its time, and not before its input is ready
 IN PROGRESS, by us    the same: the worker that had it is lost, and what it has made is made again, with the same UIDs
 IN PROGRESS, by       nothing
 others; final; gone
@@ -77,8 +78,8 @@ from medserver.routing.deliveries import DELIVER, Delivery
 from medserver.workitems import performing
 from medserver.workitems.content import content_of, first_item, only, value
 from medserver.workitems.creating import create
-from medserver.workitems.follow_ups import PROCESS, WorkitemPayload
-from medserver.workitems.outcomes import SCHEDULED
+from medserver.workitems.follow_ups import PROCESS, WorkitemPayload, begins_at, is_ready, looked_at
+from medserver.workitems.outcomes import FINAL, SCHEDULED
 
 PROCESS_LARGE = "process_large"
 LARGE_INSTANCES = 64
@@ -120,7 +121,7 @@ def process(node: Node, batch: Batch) -> Iterator[Outcome]:
             return
         try:
             outcome = _Performance(node, batch, job).outcome()
-        except (OutOfResources, StoreFailure, IndexFailure) as error:
+        except (OutOfResources, StoreFailure, IndexFailure, OSError) as error:  # the last of the folders of `staged`
             outcome = held(job, str(error), NODE_FAILED_S)
         if outcome is not None:
             yield outcome
@@ -159,7 +160,8 @@ class _Performance:
         self._job = job
         self._payload = WorkitemPayload.of(job)
         self._uid = self._payload.sop_instance_uid
-        self._performer = job.owner or ""
+        self._performer = f"{job.owner or ''}#{job.id}"
+        self._claimed: str | None = None  # the performer, once the item is ours
         self._looked_at = 0.0
         self._is_wanted = True
 
@@ -173,17 +175,23 @@ class _Performance:
 
     def _started(self) -> Outcome | None:
         row = self._node.index.workitems.get(self._uid)
-        if row is None or not performing.is_performed_here(row):
+        if row is None or row.state in FINAL or not performing.is_performed_here(row):
             return done(self._job)
+        if row.state == SCHEDULED:
+            if not is_ready(content_of(row.content)):
+                return done(self._job)  # who says that it is ready adds another job
+            start_at = begins_at(row.keys)
+            # What was to begin at once when it was asked for does, whatever the clock has done since.
+            if start_at is not None and start_at > max(self._node.clock(), row.changed_at):
+                due_at = looked_at(start_at, self._node.clock())
+                return changed(self._job, self._job.kind, self._payload, due_at)
         if self._job.attempts > LOST_MAX:
             return self._given_up(row, f"{LOST_MAX} workers were lost while they performed it")
-        if wait_s := performing.due_in_s(self._node, row):  # an N-SET has put it off
-            return replace(held(self._job, "its time has not come", min(wait_s, 3600.0)), is_expected=True)
         try:
             request = request_of(content_of(row.content))
             kind = checked_type(request, self._node.config.current)
             self._check_destinations(request)
-            fetch_missing(self._node, request.inputs, self._is_unwanted_before)
+            fetch_missing(self._node, request.inputs, self._is_unwanted)
             inputs = find_inputs(self._node, request.inputs)
         except CannotProcess as error:
             return self._refused_before(row, error)
@@ -200,9 +208,10 @@ class _Performance:
             return changed(self._job, self._job.kind, informed, IN_TURN, *jobs)
         if told and is_awaited(self._node, self._uid, told, datetime.fromisoformat(self._payload.informed_at)):
             return replace(held(self._job, "sender and receivers are told", LOOK_AGAIN_S), is_expected=True)
-        before = performing.start(self._node, self._uid, self._performer)
+        before = performing.start(self._node, self._uid, self._performer, revision=row.revision)
         if before is None:
-            return done(self._job)
+            return self._not_started()
+        self._is_ours_now()
         crash_point("item started")
         return self._performed(row, request, kind, inputs)
 
@@ -309,15 +318,11 @@ class _Performance:
         performed = first_item(content, "UnifiedProcedureStepPerformedProcedureSequence")
         return value(performed, "PerformedProcedureStepStartDateTime")[:14]
 
-    def _is_unwanted_before(self) -> bool:
-        """Tell whether an item that is not started here yet is to be left."""
-        return self._batch.should_stop or performing.wants_cancel(self._node, self._uid)
-
     def _is_unwanted(self) -> bool:
         """Tell whether the item is to be left; what the index says of it may be `LOOK_EVERY_S` old."""
         now = time.monotonic()
         if now - self._looked_at >= LOOK_EVERY_S:
-            self._is_wanted = not performing.wants_cancel(self._node, self._uid, self._performer)
+            self._is_wanted = not performing.wants_cancel(self._node, self._uid, self._claimed)
             self._looked_at = now
         return self._batch.should_stop or not self._is_wanted
 
@@ -385,22 +390,34 @@ class _Performance:
         reason = reason_for(error)
         logger.warning(Event("not processed", sop_instance_uid=self._uid, reason=str(error)))
         code = (reason.value, reason.scheme, reason.meaning)
-        performing.discontinue(self._node, self._uid, code, str(error), performer=self._performer)
+        performing.discontinue(self._node, self._uid, code, str(error), performer=self._claimed)
         return done(self._job)
 
     def _refused_before(self, row: Workitem, error: CannotProcess) -> Outcome:
         """End an item that is not ours yet: a worker that was lost may have started it."""
-        if row.state != SCHEDULED and performing.start(self._node, self._uid, self._performer) is None:
-            return done(self._job)
+        if row.state != SCHEDULED:
+            if performing.start(self._node, self._uid, self._performer) is None:
+                return done(self._job)
+            self._is_ours_now()
         return self._refused(error)
+
+    def _is_ours_now(self) -> None:
+        self._claimed, self._looked_at = self._performer, 0.0
+
+    def _not_started(self) -> Outcome:
+        """Look again at what was changed while its objects were looked up; what is not SCHEDULED is left."""
+        row = self._node.index.workitems.get(self._uid)
+        if row is None or row.state != SCHEDULED:
+            return done(self._job)
+        return changed(self._job, self._job.kind, self._payload, IN_TURN)
 
     def _given_up(self, row: Workitem, why: str) -> Outcome:
         return self._refused_before(row, ProcessingBroke(why))
 
     def _stopped(self) -> Outcome | None:
-        if not performing.wants_cancel(self._node, self._uid, self._performer):
+        if not performing.wants_cancel(self._node, self._uid, self._claimed):
             return None  # the worker ends: somebody else does it again
-        performing.discontinue(self._node, self._uid, performer=self._performer)
+        performing.discontinue(self._node, self._uid, performer=self._claimed)
         logger.info(Event("cancelled", sop_instance_uid=self._uid))
         return done(self._job)
 

@@ -17,7 +17,7 @@ from medserver.workitems.cancelling import request_cancel
 from medserver.workitems.content import value
 from medserver.workitems.creating import create as create_workitem
 from medserver.workitems.events import EVENT_NAMES
-from medserver.workitems.outcomes import Remark
+from medserver.workitems.outcomes import WELL_KNOWN, Remark
 from medserver.workitems.retrieving import retrieve as retrieve_workitem
 from medserver.workitems.states import change_state
 from medserver.workitems.updating import update
@@ -112,7 +112,7 @@ def act(request: Request, node: Node) -> Response:
     if action_type_id not in ACTIONS.get(request.context.abstract_syntax, ()):
         raise NoSuchAction("the SOP class of the presentation context does not have this action")
     uid = _instance(request)
-    if action_type_id in (CHANGE_STATE, REQUEST_CANCEL) and uid in subscribing.WELL_KNOWN:
+    if action_type_id in (CHANGE_STATE, REQUEST_CANCEL) and uid in WELL_KNOWN:
         raise ActionNotAppropriate("the well-known instance stands for no work item")
     if not request.message.has_data_set and action_type_id == REQUEST_CANCEL:  # all that it may say is optional
         information: dict[str, Any] = {}

@@ -67,7 +67,7 @@ from medserver.safekeeping.repair import repair
 from medserver.safekeeping.replication import replicate
 from medserver.safekeeping.schedule import SEEK, SEEK_AGAIN_S, SURVEY, SURVEY_INTERVAL_S, VERIFY, seek, survey
 from medserver.safekeeping.verification import verify
-from medserver.workitems.follow_ups import PROCESS, UPS_EVENT, EventPayload, WorkitemPayload
+from medserver.workitems.follow_ups import PROCESS, SCHEDULED_AGAIN_S, UPS_EVENT, EventPayload, WorkitemPayload
 from medserver.workitems.pruning import INTERVAL_S as WORKITEM_PRUNE_INTERVAL_S
 from medserver.workitems.pruning import PRUNE as WORKITEM_PRUNE
 from medserver.workitems.pruning import prune as prune_workitems
@@ -466,6 +466,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
         concurrency=_EVERYWHERE,
         destination_concurrency=_EVERYWHERE,
         backoff=_PATIENT,
+        first_wait_s=lambda config: SCHEDULED_AGAIN_S,
         own_threads=PROCESSORS,
     ),
     JobKind(
@@ -477,6 +478,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
         concurrency=_EVERYWHERE,
         destination_concurrency=_EVERYWHERE,
         backoff=_PATIENT,
+        first_wait_s=lambda config: SCHEDULED_AGAIN_S,
         own_threads=PROCESSORS,
     ),
     JobKind(RETENTION, retention, NoPayload, concurrency=1, destination_concurrency=1),

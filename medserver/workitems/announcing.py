@@ -24,13 +24,13 @@ def receivers(node: Node) -> list[str]:
 
 def restarted(node: Node) -> None:
     """Have it told that the node begins: with all items and subscriptions that there were, unless the index is new."""
-    told = receivers(node)
-    if not told:
-        return
     progress = node.index.progress
     start = WARM_START if progress.get(_KNOWN) else COLD_START
     if start == COLD_START:
         progress.set(_KNOWN, "known")
+    told = receivers(node)
+    if not told:
+        return
     event = scp_status_change(RESTARTED, start)
     node.index.add_jobs(event_jobs(node, UPS_GLOBAL_SUBSCRIPTION_INSTANCE, [event], told))
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medserver.dicom.json_model import JSON
 
 TRANSACTION_UID = "00081195"
+KEY_LENGTH_MAX = 256
 
 
 @cache
@@ -106,14 +107,22 @@ def keys_of(content: JSON) -> WorkitemKeys:
     """Return what an item is searched by."""
     type_code, type_scheme = code_of(first_item(content, "ScheduledWorkitemCodeSequence"))
     return WorkitemKeys(
-        priority=value(content, "ScheduledProcedureStepPriority"),
-        start_at=_start_at(content),
-        label=value(content, "ProcedureStepLabel"),
-        worklist_label=value(content, "WorklistLabel"),
-        type_code=type_code,
-        type_scheme=type_scheme,
-        patient_id=value(content, "PatientID"),
+        priority=key_of(value(content, "ScheduledProcedureStepPriority")),
+        start_at=key_of(_start_at(content)),
+        label=key_of(value(content, "ProcedureStepLabel")),
+        worklist_label=key_of(value(content, "WorklistLabel")),
+        type_code=key_of(type_code),
+        type_scheme=key_of(type_scheme),
+        patient_id=key_of(value(content, "PatientID")),
     )
+
+
+def key_of(text: str) -> str:
+    """Return the text by which a value is searched: one that each database takes into a column, and into its index.
+
+    Several values may have the same one: whoever is found by it is looked at.
+    """
+    return text.replace("\0", "").encode(errors="replace").decode()[:KEY_LENGTH_MAX]
 
 
 def _start_at(content: JSON) -> str:

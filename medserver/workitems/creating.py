@@ -34,8 +34,8 @@ from medserver.workitems.content import (
     text_of,
     value,
 )
-from medserver.workitems.follow_ups import event_jobs, is_ours, process_job
-from medserver.workitems.outcomes import SCHEDULED, Remark
+from medserver.workitems.follow_ups import event_jobs, process_jobs
+from medserver.workitems.outcomes import SCHEDULED, WELL_KNOWN, Remark
 
 PRIORITIES = ("HIGH", "MEDIUM", "LOW")
 READINESS = ("INCOMPLETE", "UNAVAILABLE", "READY")
@@ -82,7 +82,7 @@ def create(node: Node, sop_instance_uid: str, attribute_list: JSON, requesting_a
     Raises
     ------
     InvalidObjectInstance
-        The SOP Instance UID is not a UID.
+        The SOP Instance UID is not a UID, or that of a well-known instance.
     MissingAttribute, MissingAttributeValue, InvalidAttributeValue
         An attribute is missing, empty, or has a value that it cannot have.
     NotScheduled
@@ -91,13 +91,13 @@ def create(node: Node, sop_instance_uid: str, attribute_list: JSON, requesting_a
         There is one of this UID.
     """
     uid = sop_instance_uid or new_uid()
-    if not is_valid_uid(uid):
-        raise InvalidObjectInstance("the SOP Instance UID is not a valid UID")
+    if not is_valid_uid(uid) or uid in WELL_KNOWN:
+        raise InvalidObjectInstance("the SOP Instance UID is not a valid UID of a work item")
     _check(attribute_list)
     content, modified = _as_created(attribute_list, moment(node.clock()))
     keys = keys_of(content)
     told = events.of_new(content, SCHEDULED)
-    own = [process_job(uid, keys)] if is_ours(keys) else []
+    own = process_jobs(uid, content, node.clock())
     entered = node.index.workitems.add(
         NewWorkitem(uid, SCHEDULED, text_of(content), requesting_ae_title, keys),
         lambda item, subscribed: [*own, *event_jobs(node, uid, told, [one.receiver for one in subscribed])],

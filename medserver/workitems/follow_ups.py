@@ -8,26 +8,38 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from medserver.dicom.dates import normalise_date_time
+from medserver.dicom.json_model import JSON
 from medserver.index import HIGH, LOW, MEDIUM, NewJob, WorkitemKeys
 from medserver.index.jobs.payloads import Payload
 from medserver.index.jobs.records import IN_TURN, PAYLOAD_LENGTH_MAX, payload_text
 from medserver.log import Event as LogEvent
 from medserver.node import Node
 from medserver.routing.deliveries import UPS_EVENT
+from medserver.workitems.content import keys_of, value
 from medserver.workitems.events import EVENT_NAMES, Event
 
 __all__ = [
-    "OUR_SCHEME", "PROCESS", "UPS_EVENT", "EventPayload", "WorkitemPayload", "event_jobs", "is_ours", "process_job",
+    "OUR_SCHEME", "PROCESS", "UPS_EVENT", "EventPayload", "WorkitemPayload", "begins_at", "event_jobs", "is_ours",
+    "is_ready", "looked_at", "process_jobs", "rescheduled_jobs",
 ]  # fmt: skip
 
 PROCESS = "process"
 
 OUR_SCHEME = "99MEDSERVER"
 """The Coding Scheme Designator of the types of processing of this archive, which performs items of these itself."""
+
+SCHEDULED_AGAIN_S = 240.0
+"""How often is looked at an item that is to begin later."""
+
+CUT_TO_LENGTH = 1024
+"""Texts of an event that is too long are cut to so many characters."""
+
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""What is later than this is not reached."""
 
 _PRIORITIES = {"HIGH": HIGH, "MEDIUM": MEDIUM, "LOW": LOW}
 
@@ -79,14 +91,43 @@ def is_ours(keys: WorkitemKeys) -> bool:
     return keys.type_scheme == OUR_SCHEME
 
 
-def process_job(sop_instance_uid: str, keys: WorkitemKeys) -> NewJob:
-    """Return what performs an item of ours, when its time has come."""
-    return NewJob(
-        PROCESS,
-        WorkitemPayload(sop_instance_uid),
-        priority=_PRIORITIES.get(keys.priority, MEDIUM),
-        due_at=start_of(keys),
-    )
+def is_ready(content: JSON) -> bool:
+    """Tell whether the input of an item is there, as far as who schedules it says (Input Readiness State)."""
+    return value(content, "InputReadinessState") in ("READY", "")
+
+
+def begins_at(keys: WorkitemKeys) -> datetime | None:
+    """Return when an item is to begin; None for at once."""
+    return _moment(keys.start_at)
+
+
+def looked_at(start_at: datetime, now: datetime) -> datetime:
+    """Return when is looked at an item that is to begin at a moment: not too late if a clock was wrong."""
+    return min(start_at, now + timedelta(seconds=SCHEDULED_AGAIN_S))
+
+
+def process_jobs(sop_instance_uid: str, content: JSON, now: datetime) -> list[NewJob]:
+    """Return what performs an item, when its time has come: nothing if it is not ours, or its input is not ready."""
+    keys = keys_of(content)
+    if not is_ours(keys) or not is_ready(content):
+        return []
+    priority = _PRIORITIES.get(keys.priority, MEDIUM)
+    due_at = looked_at(begins_at(keys) or now, now)
+    return [NewJob(PROCESS, WorkitemPayload(sop_instance_uid), priority=priority, due_at=due_at)]
+
+
+def rescheduled_jobs(sop_instance_uid: str, old: JSON, new: JSON, now: datetime) -> list[NewJob]:
+    """Return what performs a scheduled item that was changed, if the job that there is does not do it in time.
+
+    What is put off needs none: a job that comes before the time of its item waits for that.
+    """
+    [*jobs], [*before] = (process_jobs(sop_instance_uid, content, now) for content in (new, old))
+    if not jobs or not before:
+        return jobs
+    was, begins = (begins_at(keys_of(content)) or now for content in (old, new))
+    is_put_forward = begins < was and was > now
+    is_more_urgent = jobs[0].priority > before[0].priority
+    return jobs if is_put_forward or is_more_urgent else []
 
 
 def event_jobs(
@@ -121,22 +162,31 @@ def _payload(sop_instance_uid: str, event: Event) -> EventPayload:
             LogEvent("event cut", sop_instance_uid=sop_instance_uid, event=EVENT_NAMES[event.event_type_id],
                      reason=f"more than {PAYLOAD_LENGTH_MAX} characters")
         )  # fmt: skip
-        short = {tag: one if one["vr"] != "SQ" else {"vr": "SQ"} for tag, one in event.information.items()}
+        short = {tag: _cut(one) for tag, one in event.information.items()}
         payload = EventPayload(sop_instance_uid, event.event_type_id, short)
     return payload
 
 
-def start_of(keys: WorkitemKeys) -> datetime | None:
+def _cut(element: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an element without its items, or with the beginning of its first value."""
+    values = element.get("Value") or ()
+    if not values or element["vr"] == "SQ":
+        return {"vr": element["vr"]}
+    first = values[0]
+    return {"vr": element["vr"], "Value": [first[:CUT_TO_LENGTH] if isinstance(first, str) else first]}
+
+
+def _moment(text: str) -> datetime | None:
     """Return when an item is to begin, by the time zone of this machine where it does not say (PS3.5 6.2).
 
     None for at once, and for what is no moment.
     """
-    text = keys.start_at
     normalised = normalise_date_time(text)
     if normalised is None:
         return None
     try:
         parsed = datetime.strptime(normalised, "%Y%m%d%H%M%S.%f")
-        return parsed.replace(tzinfo=UTC) if "+" in text or "-" in text else parsed.astimezone()
+        at = parsed.replace(tzinfo=UTC) if "+" in text or "-" in text else parsed.astimezone()
+        return min(at.astimezone(UTC), _NEVER)
     except (ValueError, OverflowError, OSError):
-        return None
+        return _NEVER if normalised > _NEVER.strftime("%Y") else None

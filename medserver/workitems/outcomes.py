@@ -12,12 +12,19 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from medserver import errors
-from medserver.dicom.uids import is_valid_uid
+from medserver.dicom.uids import (
+    UPS_FILTERED_GLOBAL_SUBSCRIPTION_INSTANCE,
+    UPS_GLOBAL_SUBSCRIPTION_INSTANCE,
+    is_valid_uid,
+)
 from medserver.errors import WorkitemRefused
 
 SCHEDULED, IN_PROGRESS, COMPLETED, CANCELED = "SCHEDULED", "IN PROGRESS", "COMPLETED", "CANCELED"
 STATES = (SCHEDULED, IN_PROGRESS, COMPLETED, CANCELED)
 FINAL = (COMPLETED, CANCELED)
+WELL_KNOWN = (UPS_GLOBAL_SUBSCRIPTION_INSTANCE, UPS_FILTERED_GLOBAL_SUBSCRIPTION_INSTANCE)
+"""What stands for many items, and is none."""
+
 UNKNOWN = "unknown"
 """Instead of a state: there is no such item."""
 

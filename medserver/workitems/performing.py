@@ -17,7 +17,7 @@ from medserver.index import NewJob, Workitem
 from medserver.node import Node
 from medserver.workitems.changing import Becoming, Present, change
 from medserver.workitems.content import code, data_set, first_item, has_value, items, moment
-from medserver.workitems.follow_ups import OUR_SCHEME, is_ours, start_of
+from medserver.workitems.follow_ups import OUR_SCHEME, is_ours
 from medserver.workitems.outcomes import CANCELED, COMPLETED, FINAL, IN_PROGRESS, SCHEDULED, digest_of
 from medserver.workitems.states import PERFORMED, PROGRESS, UNSPECIFIED_REASON, cancelled, ended
 
@@ -28,29 +28,22 @@ _MARK = "worker\\"
 """Before the name of a worker of ours: no AE title has a backslash (PS3.5 6.2)."""
 
 
-def due_in_s(node: Node, row: Workitem) -> float:
-    """Return for how long an item is not to be begun yet [s]; 0 if it is, or has begun.
-
-    Its job is due at its start time as that was when it was created: a later one is found out by this, an earlier one
-    is not.
-    """
-    start_at = start_of(row.keys) if row.state == SCHEDULED else None
-    return 0.0 if start_at is None else max(0.0, (start_at - node.clock()).total_seconds())
-
-
-def start(node: Node, sop_instance_uid: str, performer: str) -> Workitem | None:
+def start(node: Node, sop_instance_uid: str, performer: str, revision: int | None = None) -> Workitem | None:
     """Claim an item that is ours to perform, or take it over from a worker that was lost.
 
     Parameters
     ----------
     performer : str
-        The worker.
+        The worker, and behind a ``#`` the number of the job by which it performs the item. What one job has started
+        another one does not take over: there are several where an item was put forward.
+    revision : int, optional
+        What the item was when its request was read: one that was changed since is not started.
 
     Returns
     -------
     Workitem or None
         As it was before: SCHEDULED, or IN PROGRESS if it was started before. None if there is nothing to perform: it is
-        final, or somebody else has claimed it.
+        final, or somebody else has claimed it; or it was changed.
 
     Raises
     ------
@@ -63,8 +56,11 @@ def start(node: Node, sop_instance_uid: str, performer: str) -> Workitem | None:
     def decided(present: Present) -> Becoming | None:
         row = present.row
         started.clear()
-        is_taken_over = row.state == IN_PROGRESS and _is_performed_here(row)
-        if not is_taken_over and (row.state != SCHEDULED or not is_ours(row.keys)):
+        is_taken_over = (
+            row.state == IN_PROGRESS and _is_performed_here(row) and _is_of_one_job(row.performer, performer)
+        )
+        is_new = row.state == SCHEDULED and is_ours(row.keys) and revision in (None, row.revision)
+        if not is_new and not is_taken_over:
             return None
         started.append(True)
         if is_taken_over:
@@ -199,6 +195,12 @@ def discontinue(
 
 def _marked(performer: str) -> str:
     return f"{_MARK}{performer}"
+
+
+def _is_of_one_job(performer: str, other: str) -> bool:
+    """Tell whether two performers are of the same job, as far as they say of which they are."""
+    numbers = {name.rpartition("#")[2] for name in (performer, other) if "#" in name}
+    return len(numbers) < 2
 
 
 def _is_performed_here(row: Workitem) -> bool:

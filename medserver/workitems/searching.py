@@ -9,7 +9,7 @@ from medserver.dicom.conditions import AnyOf, Condition, SequenceMatch, SingleVa
 from medserver.dicom.matching import matches_item
 from medserver.index import Workitem
 from medserver.node import Node
-from medserver.workitems.content import content_of, items, tag_of, value
+from medserver.workitems.content import content_of, items, key_of, tag_of, value
 from medserver.workitems.outcomes import IN_PROGRESS, SCHEDULED
 from medserver.workitems.retrieving import attributes_of
 
@@ -63,14 +63,14 @@ def _among(conditions: Sequence[Condition]) -> dict[str, Sequence[str]]:
         if isinstance(condition, SequenceMatch):
             if condition.keyword == "ScheduledWorkitemCodeSequence":  # it has one item (PS3.3 C.30.1)
                 among |= {
-                    _COLUMNS_OF_TYPE[one.keyword]: [one.value]
+                    _COLUMNS_OF_TYPE[one.keyword]: [key_of(one.value)]
                     for one in condition.conditions
                     if isinstance(one, SingleValue) and one.keyword in _COLUMNS_OF_TYPE
                 }
             continue
         values = _values(condition)
         if values and condition.keyword in _COLUMNS:  # type: ignore[union-attr] - a combined range has no values
-            among[_COLUMNS[condition.keyword]] = values  # type: ignore[union-attr]
+            among[_COLUMNS[condition.keyword]] = list(map(key_of, values))  # type: ignore[union-attr]
     return among
 
 

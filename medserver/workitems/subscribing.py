@@ -19,8 +19,6 @@ from medserver.workitems.content import content_of
 from medserver.workitems.events import state_report
 from medserver.workitems.follow_ups import event_jobs
 
-WELL_KNOWN = (UPS_GLOBAL_SUBSCRIPTION_INSTANCE, UPS_FILTERED_GLOBAL_SUBSCRIPTION_INSTANCE)
-
 logger = logging.getLogger(__name__)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from medserver.dicom.json_model import JSON
-from medserver.errors import InvalidAttributeValue, MissingAttribute, MissingAttributeValue
+from medserver.errors import InvalidAttributeValue, MissingAttribute, MissingAttributeValue, OutOfResources
 from medserver.node import Node
 from medserver.workitems.attributes import FIXED, REQUIRED
 from medserver.workitems.changing import Becoming, Present, change
-from medserver.workitems.content import TRANSACTION_UID, data_set, has, has_value, keys_of, moment, tag_of, value
+from medserver.workitems.content import TRANSACTION_UID, data_set, has, has_value, moment, tag_of, text_of, value
 from medserver.workitems.creating import check_values
-from medserver.workitems.follow_ups import is_ours, process_job
+from medserver.workitems.follow_ups import rescheduled_jobs
 from medserver.workitems.outcomes import SCHEDULED, Operation, decide, given_for
+
+CONTENT_LENGTH_MAX = 32 * 1024 * 1024
+"""As an attribute list is bounded, so is what several of them make of an item, in characters of DICOM JSON."""
 
 _STATE = "ProcedureStepState"
 
@@ -37,6 +40,8 @@ def update(node: Node, sop_instance_uid: str, modification_list: JSON, transacti
     MissingAttribute, MissingAttributeValue, InvalidAttributeValue
         There is nothing to change, an attribute must not be empty, or cannot have its value; or it is the state, which
         is changed by an action only.
+    OutOfResources
+        The item would become too large.
     """
     given_uid = transaction_uid or value(modification_list, "TransactionUID")
     wanted = {tag: one for tag, one in modification_list.items() if tag != TRANSACTION_UID}
@@ -53,9 +58,12 @@ def update(node: Node, sop_instance_uid: str, modification_list: JSON, transacti
         changed = {tag: one for tag, one in wanted.items() if tag not in fixed}
         changed |= data_set(ScheduledProcedureStepModificationDateTime=now)
         content = present.content | changed
-        keys = keys_of(content)
-        begins = row.state == SCHEDULED and is_ours(keys) and not is_ours(row.keys)
-        return Becoming(content, jobs=(process_job(sop_instance_uid, keys),) if begins else ())
+        length = len(text_of(content))
+        if length > max(CONTENT_LENGTH_MAX, len(row.content)):
+            raise OutOfResources(f"the work item would have {length} characters, more than {CONTENT_LENGTH_MAX}")
+        if row.state != SCHEDULED:
+            return Becoming(content)
+        return Becoming(content, jobs=rescheduled_jobs(sop_instance_uid, present.content, content, node.clock()))
 
     change(node, sop_instance_uid, decided)
     return tuple(ignored)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from medserver.workitems.attributes import ATTRIBUTES, missing_for
 from medserver.workitems.content import TRANSACTION_UID, code, data_set, items, tag_of, value
 from medserver.workitems.creating import create
 from medserver.workitems.events import ASSIGNED, PROGRESS_REPORT, STATE_REPORT
-from medserver.workitems.follow_ups import PROCESS, UPS_EVENT, EventPayload, WorkitemPayload
+from medserver.workitems.follow_ups import PROCESS, UPS_EVENT, EventPayload, WorkitemPayload, begins_at
 from medserver.workitems.outcomes import CANCELED, COMPLETED, IN_PROGRESS, SCHEDULED
 from medserver.workitems.retrieving import retrieve
 from medserver.workitems.states import change_state
@@ -134,9 +135,8 @@ def test_an_item_becomes_ours_or_of_others_and_is_put_off(node: Node) -> None:
     update(node, UID, ours())
     [job] = [job for job in node.index.jobs.list() if job.kind == PROCESS]
     assert WorkitemPayload.of(job).sop_instance_uid == UID
-    assert performing.due_in_s(node, node.index.workitems.get(UID)) == 0
     update(node, UID, data_set(ScheduledProcedureStepStartDateTime="29990101"))
-    assert performing.due_in_s(node, node.index.workitems.get(UID)) > 1e9
+    assert begins_at(node.index.workitems.get(UID).keys) > node.clock() + timedelta(days=9999)
     update(node, UID, data_set(ScheduledWorkitemCodeSequence=[code("nodules", "99OTHER", "Find nodules")]))
     assert performing.start(node, UID, "w1") is None
     assert node.index.workitems.get(UID).state == SCHEDULED

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from peewee import Query
+from peewee import Query, fn
 
 from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.models import WorkitemGlobalSubscriptions as Globals
@@ -21,6 +21,9 @@ from medserver.index.workitems.records import Subscription
 
 PAGE_ROWS = 200
 """How many items are subscribed to in one transaction."""
+
+PAGE_LENGTH = 16 * 1024 * 1024
+"""How many characters of content are read together, but for one item that is larger."""
 
 GLOBAL_LOCK = "workitems"
 """Taken by who enters an item, and by who subscribes to all."""
@@ -36,6 +39,17 @@ class Told(NamedTuple):
 
 First = Callable[[Told], Iterable[NewJob]]
 """Returns what tells a new subscriber of an item as it is."""
+
+
+def within(sizes: Iterable[tuple[int, int]], length: int) -> list[int]:
+    """Return the first of some numbers whose lengths are not more than this together; at least one."""
+    numbers: list[int] = []
+    for number, size in sizes:
+        length -= size
+        if numbers and length < 0:
+            break
+        numbers.append(number)
+    return numbers
 
 
 class Subscriptions:
@@ -90,9 +104,14 @@ class Subscriptions:
         )
 
     @statement
+    def _sizes(self) -> Query:
+        sizes = Rows.select(Rows.id, fn.LENGTH(Rows.content)).where(Rows.id > PARAMETER)
+        return sizes.order_by(Rows.id).limit(PAGE_ROWS)
+
+    @statement
     def _items(self) -> Query:
-        items = Rows.select(Rows.id, Rows.sop_instance_uid, Rows.state, Rows.content).where(Rows.id > PARAMETER)
-        return self._backend.locked(items.order_by(Rows.id).limit(PAGE_ROWS))
+        items = Rows.select(Rows.sop_instance_uid, Rows.state, Rows.content)
+        return self._backend.locked(items.where(self._backend.is_among(Rows.id)).order_by(Rows.id))
 
     @statement
     def _delete(self) -> Query:
@@ -172,12 +191,14 @@ class Subscriptions:
             connection.execute(self._set_global, (receiver, int(has_lock)))
 
         def page(connection: Any, add_jobs: AddJobs) -> int | None:
-            rows = connection.execute(self._items, (last,)).fetchall()
-            for _, *told in rows:
+            numbers = within(connection.execute(self._sizes, (last,)).fetchall(), PAGE_LENGTH)
+            if not numbers:
+                return None
+            for told in connection.execute(self._items, (self._backend.list_parameter(numbers),)).fetchall():
                 connection.execute(self._add, (told[0], receiver, int(has_lock)))
                 if first is not None:
                     add_jobs(first(Told(*told)))
-            return rows[-1][0] if rows else None
+            return numbers[-1]
 
         self._access.writer.run(begin)
         last: int | None = 0

@@ -17,7 +17,7 @@ from medserver.index.database.moments import from_text, to_text
 from medserver.index.database.statements import PARAMETER, insertion, statement
 from medserver.index.jobs.records import NewJob
 from medserver.index.workitems.records import NewWorkitem, Subscription, Workitem, WorkitemChange, WorkitemKeys
-from medserver.index.workitems.subscriptions import GLOBAL_LOCK, Subscriptions
+from medserver.index.workitems.subscriptions import GLOBAL_LOCK, PAGE_LENGTH, Subscriptions, within
 
 PAGE_ROWS = 200
 PRUNE_ROWS = 500
@@ -224,13 +224,25 @@ class Workitems:
             Columns (``sop_instance_uid``, ``state``, those of `WorkitemKeys`), and the values of which one has to be
             there.
         limit : int
-            How many at most.
+            How many at most; fewer where they are large, see `PAGE_LENGTH`. None: there are no more.
         """
-        query = _items().where(Rows.id > after)
-        for name, values in (among or {}).items():
+        while sizes := self._access.rows(*self._text(self._sizes(after, among or {}, limit))):
+            numbers = within(sizes, PAGE_LENGTH)
+            found = _items().where(self._backend.one_of(Rows.id, numbers)).order_by(Rows.id)
+            if rows := self._access.rows(*self._text(found)):
+                return [_item(row) for row in rows]
+            after = numbers[-1]  # they were forgotten in between
+        return []
+
+    def _sizes(self, after: int, among: Mapping[str, Sequence[str]], limit: int) -> Query:
+        """Select the numbers of the next items, and the length of the content of each."""
+        query = Rows.select(Rows.id, fn.LENGTH(Rows.content)).where(Rows.id > after)
+        for name, values in among.items():
             query = query.where(self._backend.one_of(getattr(Rows, name), list(values)))
-        text, parameters = self._backend.database.get_sql_context().sql(query.order_by(Rows.id).limit(limit)).query()
-        return [_item(row) for row in self._access.rows(text, parameters)]
+        return query.order_by(Rows.id).limit(limit)
+
+    def _text(self, query: Query) -> tuple[str, Sequence[Any]]:
+        return self._backend.database.get_sql_context().sql(query).query()
 
     def counts(self) -> dict[str, int]:
         """Count the items by their state."""

@@ -1,4 +1,4 @@
-"""After a power cut an item that is completed has its outputs, and what is noted of them; one that is not is done again."""
+"""After a power cut what is completed has its outputs, and what is noted of them; what is not is done again."""
 
 from __future__ import annotations
 
