@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 _Signature = tuple[int, int, int]
 
-_TAKEN_OVER = ("remotes", "routes", "processings", "polls", "retentions")
+_TAKEN_OVER = ("remotes", "routes", "processings", "types", "polls", "retentions")
 """What changes without a restart."""
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from medserver.config import CommandType, read_config
 from medserver.errors import ConfigError, UnusableParameters
+from medserver.processing.checking import problems_of
 from medserver.processing.parameters import check
 from medserver.processing.types import find_type
 
@@ -76,3 +77,16 @@ def test_mistakes(text: str, problem: str):
     with pytest.raises(ConfigError) as raised:
         types(text)
     assert problem in "\n".join(raised.value.problems)
+
+
+def test_rules_are_checked_with_the_types_of_the_configuration():
+    text = (
+        "[type copy]\ncommand = /a\n[type half]\ncommand = /a\nparameters = factor = 2\n"
+        "[processing right]\ntype = half, denoise\nfactor = 3\nsize = 5\n[processing wrong]\ntype = half\nfacter = 3\n"
+        "[processing part]\ntype = half\noutputs = 1-3\n"
+    )
+    assert list(problems_of(read_config(text, base=Path("/srv")).config)) == [
+        "[type copy] there is a type of this name already: it is never used",
+        "[processing wrong] there is no parameter 'facter', did you mean 'factor'?",
+        "[processing part] half makes all of its outputs, or none",
+    ]

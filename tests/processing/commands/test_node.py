@@ -23,7 +23,7 @@ from tests.processing import phantoms
 from tests.processing.commands import programs
 from tests.processing.commands.test_execution import alive
 from tests.processing.conftest import complaints
-from tests.processing.test_whole_way import numbers, request
+from tests.processing.test_whole_way import numbers, request, state_of
 from tests.workitems.peer import Peer, associated
 
 SLICES, ROWS, COLUMNS = 3, 24, 16
@@ -195,6 +195,8 @@ def test_modules_run_unchanged(make_node: Callable[..., Node], dcmtk: Dcmtk, ser
             assert complaints(path) == []
         again = results(receiver, ended(peer, "half", sources))
         assert {one.SOPInstanceUID for one in again} == {one.SOPInstanceUID for one in made}
+    asked = node.cli("processing", "run", "offset", sources[0].SeriesInstanceUID, "--set", "offset=9", "--wait")
+    assert asked.exit_code == 0, asked.output
     shown = node.cli("processing", "show", "offset").stdout
     assert "Added" in shown and "whole number 0 to 100" in shown and str(folder / "offset") in shown
     listed = node.cli("processing", "types").stdout.splitlines()
@@ -215,3 +217,29 @@ def test_a_rule_has_a_program(make_node: Callable[..., Node], dcmtk: Dcmtk, seri
     got = sorted(one.pixel_array.sum() for one in receiver.datasets().values())
     assert got == sorted((one.pixel_array // 2).sum() for one in sources)
     assert node.stop() == 0
+
+
+@pytest.mark.parametrize("end", ["cancel", "kill"])
+def test_a_program_that_nobody_wants_any_longer(
+    make_node: Callable[..., Node], dcmtk: Dcmtk, series: Path, tmp_path: Path, end: str
+) -> None:
+    """Whether the item is cancelled or the whole node is killed: all processes of the program end with it."""
+    node = make_node(clients=("REQUESTER", "STORESCU"))
+    node.add_remote(dcmtk.start_storescp("WS1").address)
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    add_type(node, "hangs", programs.write(tmp_path, "hangs", programs.FORK), {"environment": f"PIDS = {pids}"})
+    node.start()
+    wanted = request(stored(dcmtk, node, series), "WS1")
+    wanted.ScheduledWorkitemCodeSequence[0].CodeValue = "hangs"
+    uid = generate_uid()
+    with associated(node, "REQUESTER") as peer:
+        assert peer.create(uid, wanted).Status == 0x0000
+        wait_until(lambda: len(list(pids.iterdir())) == 4, deadline_s=PATIENCE_S, what="the program and its children")
+        if end == "cancel":
+            assert peer.request_cancel(uid) == 0x0000
+            wait_until(lambda: state_of(peer, uid) == "CANCELED", deadline_s=PATIENCE_S, what="the end")
+    if end == "kill":
+        node.kill()
+    started = [int(path.name) for path in pids.iterdir()]
+    wait_until(lambda: not any(map(alive, started)), deadline_s=PATIENCE_S, what="the ends of all processes")
