@@ -168,7 +168,7 @@ def plug_in(monkeypatch) -> None:
     copy = find_type("copy")
     parameters = (Parameter("rows", "Rows", "integer"),)
     added = dataclasses.replace(copy, name="added", is_partial=False, parameters=parameters)
-    monkeypatch.setattr(types, "all_types", lambda: (*types.TYPES, added))
+    monkeypatch.setattr(types, "all_types", lambda config=None: (*types.TYPES, added))
 
 
 @pytest.mark.parametrize(

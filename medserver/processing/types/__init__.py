@@ -355,13 +355,14 @@ def all_types(config: Config | None = None) -> tuple[ProcessingType, ...]:
     """
     configured = () if config is None else (_configured(entry) for entry in config.types)
     known: dict[str, ProcessingType] = {}
-    for kind in (*TYPES, *_plug_ins(), *configured):
+    for kind in (*TYPES, *plug_ins(), *configured):
         known.setdefault(kind.name, kind)
     return tuple(known[name] for name in sorted(known))
 
 
 @cache
-def _plug_ins() -> tuple[ProcessingType, ...]:
+def plug_ins() -> tuple[ProcessingType, ...]:
+    """Return the types that installed distributions bring."""
     found = [point.load() for point in metadata.entry_points(group=PLUG_INS)]
     return tuple(kind for kind in found if isinstance(kind, ProcessingType))
 

@@ -79,9 +79,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def plug_ins(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(installed)
-    types._plug_ins.cache_clear()
+    types.plug_ins.cache_clear()
     yield
-    types._plug_ins.cache_clear()
+    types.plug_ins.cache_clear()
     sys.modules.pop("clinic_types", None)
 
 
