@@ -13,7 +13,12 @@ from medserver.processing.types import find_type
 def problems_of(config: Config) -> Iterator[str]:
     """Yield what is wrong with each ``[type NAME]``, and ``[processing NAME]``: types, parameters, outputs."""
     for entry in config.types:
-        if find_type(entry.name, config).command != entry:
+        try:
+            is_used = find_type(entry.name, config).command == entry
+        except Exception as error:  # noqa: BLE001 - as below
+            yield f"[type {entry.name}] the types cannot be loaded: {type(error).__name__}: {error}"
+            continue
+        if not is_used:
             yield f"[type {entry.name}] there is a type of this name already: it is never used"
     for rule in config.processings:
         try:

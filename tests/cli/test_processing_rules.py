@@ -185,12 +185,13 @@ def test_mistakes_with_plug_ins(invoke, config_path, plug_in, option: str, probl
 
 
 def test_a_plug_in_that_cannot_be_loaded(invoke, config_path, monkeypatch) -> None:
-    def broken() -> tuple:
+    def broken(_config: object = None) -> tuple:
         raise ImportError("no module named torch")
 
     monkeypatch.setattr(types, "all_types", broken)
-    config_path.write_text(f"{config_path.read_text()}\n[processing r]\ntype = copy\n")
+    config_path.write_text(f"{config_path.read_text()}\n[processing r]\ntype = copy\n[type x]\ncommand = /x\n")
     told = invoke("config", "check")
+    assert "[type x] the types cannot be loaded: ImportError: no module" in told.stderr
     assert told.exit_code == 78 and "[processing r] the types cannot be loaded: ImportError: no module" in told.stderr
 
 
