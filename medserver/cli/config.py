@@ -25,7 +25,7 @@ def command() -> None:
 def check(invocation: Invocation, as_json: bool) -> None:
     """Read the configuration and report every mistake, those of [processing NAME] rules as well."""
     config = invocation.config
-    if config.processings:
+    if config.processings or config.types:
         from medserver.processing.checking import problems_of  # with the types, which takes a while
 
         problems = list(problems_of(config))

@@ -7,11 +7,18 @@ from collections.abc import Iterator
 from medserver.config import Config, Processing
 from medserver.errors import CannotProcess
 from medserver.processing.requests import checked_type, request_for
-from medserver.processing.types import find_type
+from medserver.processing.types import all_types, find_type
 
 
 def problems_of(config: Config) -> Iterator[str]:
     """Yield what is wrong with each ``[type NAME]``, and ``[processing NAME]``: types, parameters, outputs."""
+    if not config.processings and not config.types:
+        return
+    try:
+        all_types(config)
+    except Exception as error:  # noqa: BLE001 - a plug-in is loaded, which must not keep the node from starting
+        yield f"the types of processing cannot be loaded: {type(error).__name__}: {error}"
+        return
     for entry in config.types:
         try:
             is_used = find_type(entry.name, config).command == entry
@@ -25,8 +32,6 @@ def problems_of(config: Config) -> Iterator[str]:
             checked_type(request_for(rule.types, dict(rule.parameters), config=config), config)
         except CannotProcess as error:
             yield f"[processing {rule.name}] {error}"
-        except Exception as error:  # noqa: BLE001 - a plug-in is loaded, which must not keep the node from starting
-            yield f"[processing {rule.name}] the types cannot be loaded: {type(error).__name__}: {error}"
         else:
             yield from (f"[processing {rule.name}] {problem}" for problem in _mistaken(config, rule))
 

@@ -168,7 +168,7 @@ def plug_in(monkeypatch) -> None:
     copy = find_type("copy")
     parameters = (Parameter("rows", "Rows", "integer"),)
     added = dataclasses.replace(copy, name="added", is_partial=False, parameters=parameters)
-    monkeypatch.setattr(types, "all_types", lambda config=None: (*types.TYPES, added))
+    monkeypatch.setattr(types, "_plug_ins", lambda: (added,))
 
 
 @pytest.mark.parametrize(
@@ -185,14 +185,13 @@ def test_mistakes_with_plug_ins(invoke, config_path, plug_in, option: str, probl
 
 
 def test_a_plug_in_that_cannot_be_loaded(invoke, config_path, monkeypatch) -> None:
-    def broken(_config: object = None) -> tuple:
+    def broken() -> tuple:
         raise ImportError("no module named torch")
 
-    monkeypatch.setattr(types, "all_types", broken)
-    config_path.write_text(f"{config_path.read_text()}\n[processing r]\ntype = copy\n[type x]\ncommand = /x\n")
+    monkeypatch.setattr(types, "_plug_ins", broken)
+    config_path.write_text(f"{config_path.read_text()}\n[processing r]\ntype = copy\n")
     told = invoke("config", "check")
-    assert "[type x] the types cannot be loaded: ImportError: no module" in told.stderr
-    assert told.exit_code == 78 and "[processing r] the types cannot be loaded: ImportError: no module" in told.stderr
+    assert told.exit_code == 78 and "the types of processing cannot be loaded: ImportError: no module" in told.stderr
 
 
 def test_a_rule_without_mistakes(invoke, rules) -> None:
