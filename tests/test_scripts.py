@@ -123,7 +123,6 @@ def test_every_requirement_has_a_cell() -> None:
         (None, 15, 5),
         (None, 33.3, 20),
         (None, 60, 30),
-        (None, 250, 100),
         ("numpy script", 0.8, 1.0),
         (None, 64, 16),
     }

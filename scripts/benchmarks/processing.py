@@ -18,6 +18,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import UnifiedProcedureStepPush, UnifiedProcedureStepWatch
 
 from medserver.node import utc_now
+from medserver.processing.performing import LARGE_INSTANCES
 from medserver.processing.requests import ProcessingRequest, Reference, attribute_list_of
 from scripts.benchmarks import clients
 from scripts.benchmarks.bare import AT_ONCE, bare_denoise, bare_reformat, ready
@@ -100,6 +101,8 @@ class Large(Stage):
             headers = [dcmread(path, stop_before_pixels=True) for path in self._paths]
             peer = stack.enter_context(_associated(running))
             _act(peer, ALL, 3, WATCH, ReceivingAE=address.ae_title, DeletionLock="FALSE")
+            if len(headers) > LARGE_INSTANCES:  # the processes have started, as those of the script have
+                watcher.wait_for([_create(peer, _asked(cell.operation, headers[: LARGE_INSTANCES + 1]))])
             running.settle()
             began_at = time.perf_counter()
             uid = _create(peer, _asked(cell.operation, headers))
