@@ -168,7 +168,7 @@ def plug_in(monkeypatch) -> None:
     copy = find_type("copy")
     parameters = (Parameter("rows", "Rows", "integer"),)
     added = dataclasses.replace(copy, name="added", is_partial=False, parameters=parameters)
-    monkeypatch.setattr(types, "_plug_ins", lambda: (added,))
+    monkeypatch.setattr(types, "plug_ins", lambda: (added,))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_plug_in_that_cannot_be_loaded(invoke, config_path, monkeypatch) -> No
     def broken() -> tuple:
         raise ImportError("no module named torch")
 
-    monkeypatch.setattr(types, "_plug_ins", broken)
+    monkeypatch.setattr(types, "plug_ins", broken)
     config_path.write_text(f"{config_path.read_text()}\n[processing r]\ntype = copy\n")
     told = invoke("config", "check")
     assert told.exit_code == 78 and "the types of processing cannot be loaded: ImportError: no module" in told.stderr

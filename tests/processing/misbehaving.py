@@ -14,7 +14,7 @@ import pytest
 
 from medserver.processing.parameters import Parameter
 from medserver.processing.task import Task
-from medserver.processing.types import PLUG_INS, ProcessingType, _plug_ins
+from medserver.processing.types import PLUG_INS, ProcessingType, plug_ins
 from medserver.processing.types.copy import copy
 from tests.peers.node import REPOSITORY
 
@@ -96,6 +96,6 @@ def installed(folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         patch.syspath_prepend(REPOSITORY)
-        _plug_ins.cache_clear()
+        plug_ins.cache_clear()
         yield
-    _plug_ins.cache_clear()
+    plug_ins.cache_clear()
