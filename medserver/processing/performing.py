@@ -177,14 +177,8 @@ class _Performance:
         row = self._node.index.workitems.get(self._uid)
         if row is None or row.state in FINAL or not performing.is_performed_here(row):
             return done(self._job)
-        if row.state == SCHEDULED:
-            if not is_ready(content_of(row.content)):
-                return done(self._job)  # who says that it is ready adds another job
-            start_at = begins_at(row.keys)
-            # What was to begin at once when it was asked for does, whatever the clock has done since.
-            if start_at is not None and start_at > max(self._node.clock(), row.changed_at):
-                due_at = looked_at(start_at, self._node.clock())
-                return changed(self._job, self._job.kind, self._payload, due_at)
+        if row.state == SCHEDULED and (early := self._early(row)):
+            return early
         if self._job.attempts > LOST_MAX:
             return self._given_up(row, f"{LOST_MAX} workers were lost while they performed it")
         try:
@@ -201,19 +195,37 @@ class _Performance:
             return self._not_fetched(row, error)
         if self._job.kind == PROCESS and len(inputs) > LARGE_INSTANCES:
             return changed(self._job, PROCESS_LARGE, self._payload, IN_TURN)
-        told = parties(self._node, request, inputs) if request.informs else {}
-        if told and not self._payload.informed_at:
-            informed = replace(self._payload, informed_at=self._node.clock().isoformat())
-            jobs = begin(self._node, self._uid, kind, request, told)
-            return changed(self._job, self._job.kind, informed, IN_TURN, *jobs)
-        if told and is_awaited(self._node, self._uid, told, datetime.fromisoformat(self._payload.informed_at)):
-            return replace(held(self._job, "sender and receivers are told", LOOK_AGAIN_S), is_expected=True)
+        if request.informs and (told_before := self._told_before(kind, request, inputs)):
+            return told_before
         before = performing.start(self._node, self._uid, self._performer, revision=row.revision)
         if before is None:
             return self._not_started()
         self._is_ours_now()
         crash_point("item started")
         return self._performed(row, request, kind, inputs)
+
+    def _early(self, row: Workitem) -> Outcome | None:
+        """Return what is done with an item whose time has not come, or whose input is not ready; None if they are."""
+        if not is_ready(content_of(row.content)):
+            return done(self._job)  # who says that it is ready adds another job
+        start_at = begins_at(row.keys)
+        # What was to begin at once when it was asked for does, whatever the clock has done since.
+        if start_at is None or start_at <= max(self._node.clock(), row.changed_at):
+            return None
+        return changed(self._job, self._job.kind, self._payload, looked_at(start_at, self._node.clock()))
+
+    def _told_before(
+        self, kind: ProcessingType, request: ProcessingRequest, inputs: Sequence[Input]
+    ) -> Outcome | None:
+        """Have sender and receivers told what will be done; None if they have been, or there is nobody to tell."""
+        told = parties(self._node, request, inputs)
+        if told and not self._payload.informed_at:
+            informed = replace(self._payload, informed_at=self._node.clock().isoformat())
+            jobs = begin(self._node, self._uid, kind, request, told)
+            return changed(self._job, self._job.kind, informed, IN_TURN, *jobs)
+        if told and is_awaited(self._node, self._uid, told, datetime.fromisoformat(self._payload.informed_at)):
+            return replace(held(self._job, "sender and receivers are told", LOOK_AGAIN_S), is_expected=True)
+        return None
 
     def _performed(
         self, row: Workitem, request: ProcessingRequest, kind: ProcessingType, inputs: Sequence[Input]
