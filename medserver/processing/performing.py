@@ -189,8 +189,8 @@ class _Performance:
             inputs = find_inputs(self._node, request.inputs)
         except CannotProcess as error:
             return self._refused_before(row, error)
-        except WorkStopped:  # cancelled before it was started, or for others to start
-            return None if self._batch.should_stop else done(self._job)
+        except WorkStopped:
+            return self._stopped()
         except (RemoteError, RequestError) as error:
             return self._not_fetched(row, error)
         if self._job.kind == PROCESS and len(inputs) > LARGE_INSTANCES:

@@ -259,3 +259,13 @@ def test_instances_that_are_named_without_their_study_are_found(node: Node) -> N
     ask(node, request(inputs=(Reference("", "", tuple((phantoms.CT, uid) for uid in UIDS)),)))
     perform(node)
     assert state(node) == "COMPLETED"
+
+
+def test_a_cancelled_item_that_a_lost_worker_had_is_ended_though_its_input_is_to_be_fetched(node: Node) -> None:
+    far = Reference("1.2.3", "1.2.3.4", ((phantoms.CT, "1.2.3.4.5"),), "OTHER")
+    ask(node, request(inputs=(far,)))
+    [job] = node.index.jobs.list(JobFilter(kind=PROCESS))
+    assert performing.start(node, UID, f"lost#{job.id}") is not None
+    request_cancel(node, UID, "REQUESTER")
+    perform(node)
+    assert state(node) == "CANCELED"
