@@ -27,10 +27,11 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from medserver.crash import crash_point
+from medserver.dicom.dates import normalise_date_time
 from medserver.dicom.uids import uid_of
 from medserver.errors import (
     CannotProcess,
@@ -324,11 +325,18 @@ class _Performance:
             raise next((error for error in errors if not isinstance(error, WorkStopped)), errors[0])
 
     def _moment(self) -> str:
-        """Return when the item was started, which a second attempt says again: it makes the same bytes."""
+        """Return when the item was started, in local time, empty if that is not known.
+
+        A second attempt says it again: it makes the same bytes.
+        """
         row = self._node.index.workitems.get(self._uid)
         content = content_of(row.content) if row is not None else {}
         performed = first_item(content, "UnifiedProcedureStepPerformedProcedureSequence")
-        return value(performed, "PerformedProcedureStepStartDateTime")[:14]
+        started = normalise_date_time(value(performed, "PerformedProcedureStepStartDateTime"))
+        if started is None:
+            return ""
+        at = datetime.strptime(started, "%Y%m%d%H%M%S.%f").replace(tzinfo=UTC)
+        return at.astimezone().strftime("%Y%m%d%H%M%S")
 
     def _is_unwanted(self) -> bool:
         """Tell whether the item is to be left; what the index says of it may be `LOOK_EVERY_S` old."""
