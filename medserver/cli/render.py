@@ -15,7 +15,7 @@ import click
 
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
 from medserver.cli.parameters import NamedPath
-from medserver.cli.text import printable
+from medserver.cli.text import count_in_words, printable
 from medserver.errors import BadUsage
 from medserver.imaging.options import (
     FUNCTIONS,
@@ -194,7 +194,7 @@ def _of_file(path: Path) -> Iterator[tuple[Source, Workers]]:
         instances = [one.outgoing for one in found if one.outgoing]
         if len(instances) != 1:
             problem = next((one.problem or one.skipped for one in found), "nothing is there")
-            several = f"has {len(instances)} instances, of which one is rendered at a time"
+            several = f"has {count_in_words(len(instances), 'instance')}, of which one is rendered at a time"
             raise BadUsage(f"{printable(str(path))}{' ' + several if instances else ': ' + printable(problem)}")
         with Workers(1) as workers:
             yield instances[0], workers
@@ -209,7 +209,7 @@ def _of_node(invocation: Invocation, uid: str) -> Iterator[tuple[Source, Workers
     with closing(open_node(invocation.config_file)) as node:
         instances = instances_of(node, uid)
         if len(instances) != 1:
-            raise BadUsage(f"{uid} has {len(instances)} instances, of which one is rendered at a time")
+            raise BadUsage(f"{uid} has {count_in_words(len(instances), 'instance')}, of which one is rendered at a time")
         [stored] = instances
         what = (stored.sop_class_uid, stored.sop_instance_uid, stored.transfer_syntax_uid, stored.size_bytes)
         yield Outgoing(*what, lambda: closing(open_data_set(node, stored))), node.transcoder.workers

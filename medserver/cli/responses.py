@@ -77,6 +77,7 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.WorkTooLong: TEMPORARY_FAILURE,
         errors.WorkerDied: TEMPORARY_FAILURE,
         errors.ProcessingBroke: DATA_ERROR,
+        errors.CommandFailed: DATA_ERROR,
         errors.CannotProcess: DATA_ERROR,
         errors.UnknownProcessingType: USAGE,
         errors.UnusableParameters: USAGE,
