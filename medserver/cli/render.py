@@ -209,7 +209,8 @@ def _of_node(invocation: Invocation, uid: str) -> Iterator[tuple[Source, Workers
     with closing(open_node(invocation.config_file)) as node:
         instances = instances_of(node, uid)
         if len(instances) != 1:
-            raise BadUsage(f"{uid} has {count_in_words(len(instances), 'instance')}, of which one is rendered at a time")
+            several = count_in_words(len(instances), "instance")
+            raise BadUsage(f"{uid} has {several}, of which one is rendered at a time")
         [stored] = instances
         what = (stored.sop_class_uid, stored.sop_instance_uid, stored.transfer_syntax_uid, stored.size_bytes)
         yield Outgoing(*what, lambda: closing(open_data_set(node, stored))), node.transcoder.workers
