@@ -17,7 +17,7 @@ from typing import Any
 
 from medserver.config import NOT_INFORMED, UPS_EVENT, Remote
 from medserver.errors import UnknownReceiver
-from medserver.index import Job, JobFilter, NewJob
+from medserver.index import JobFilter, NewJob
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.index.jobs.payloads import Payload
@@ -26,7 +26,8 @@ from medserver.node import Node
 from medserver.processing.inputs import Input
 from medserver.processing.requests import ProcessingRequest
 from medserver.processing.types import ProcessingType
-from medserver.workitems import follow_ups
+from medserver.workitems.follow_ups import UPS_EVENT as TELL
+from medserver.workitems.follow_ups import EventPayload
 from medserver.workitems.subscribing import subscribe
 
 INFORM = "inform"
@@ -77,6 +78,10 @@ class InformPayload(Payload):
             "parameters": dict(self.parameters),
             "studies": list(self.studies),
         }
+
+
+_TELLING: Mapping[str, type[InformPayload] | type[EventPayload]] = {INFORM: InformPayload, TELL: EventPayload}
+"""The kinds of jobs that tell somebody of a work item."""
 
 
 def parties(node: Node, request: ProcessingRequest, inputs: Iterable[Input]) -> dict[str, tuple[str, ...]]:
@@ -147,12 +152,6 @@ def is_awaited(
     return any(_is_untried(node, sop_instance_uid, name) for name in told)
 
 
-def untold(node: Node, sop_instance_uid: str) -> list[Job]:
-    """Return what somebody is still to be told of a work item, with the last error."""
-    jobs = (job for kind in (INFORM, follow_ups.UPS_EVENT) for job in node.index.jobs.list(JobFilter(kind)))
-    return [job for job in jobs if job.payload.get("sop_instance_uid") == sop_instance_uid]
-
-
 def inform(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Tell the entry `batch.destination` what will be done."""
     remote = node.config.current.remote_by_name(batch.destination)
@@ -180,10 +179,10 @@ def _subscribe(node: Node, sop_instance_uid: str, remote: Remote) -> None:
 
 
 def _is_untried(node: Node, sop_instance_uid: str, name: str) -> bool:
-    for kind in (INFORM, follow_ups.UPS_EVENT):
+    for kind, payload in _TELLING.items():
         waiting = list(islice(node.index.jobs.list(JobFilter(kind, name)), LOOKED_AT_MAX))
         if len(waiting) < LOOKED_AT_MAX and any(
-            job.payload.get("sop_instance_uid") == sop_instance_uid and not job.last_error for job in waiting
+            not job.last_error and payload.of(job).sop_instance_uid == sop_instance_uid for job in waiting
         ):
             return True
     return False

@@ -96,11 +96,16 @@ def test_cancel_and_go_on(large: Node) -> None:
     client = Client(large.address)
     keys = {"StudyInstanceUID": ""}
     with client.associated([query.proposal(FIND["STUDY"])]) as association:
+        ends = []
         for _ in range(5):
             responses = list(
                 query.find(association, FIND["STUDY"], identifier_of("STUDY", keys), matches_max=1)
             )
-            assert [one.code for one in responses] == [0xFF00, 0xFE00]
+            first, last = (one.code for one in responses)
+            assert first == 0xFF00
+            ends.append(last)
+        # All answers fit into the buffers of the connection: a client that has to wait for its turn comes too late.
+        assert 0xFE00 in ends and set(ends) <= {0xFE00, 0x0000}
         one = identifier_of("STUDY", {"StudyInstanceUID": "1.2.77"})
         for _ in range(5):
             responses = list(query.find(association, FIND["STUDY"], one))
