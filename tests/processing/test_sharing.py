@@ -76,7 +76,10 @@ def stopped(worker: PreloadedServer, node: OpenedNode, when: str) -> None:
     wait_until(reached, deadline_s=PATIENCE_S, what=when)
 
     def is_without_lease() -> bool:
-        worker.process.send_signal(signal.SIGSTOP)
+        with closing(node.index.backend.connect(writing=True)) as connection:
+            node.index.backend.begin(connection)  # on SQLite nobody else is in a transaction that writes now
+            worker.process.send_signal(signal.SIGSTOP)
+            node.index.backend.rollback(connection)
         try:
             for owner in node.index.jobs.owners():
                 node.index.jobs.expire(owner)
