@@ -13,14 +13,12 @@ from types import TracebackType
 
 from medserver import __version__, codecs
 from medserver.archive.fetch import open_parts
+from medserver.dicom.contributing_equipment import MANUFACTURER
 from medserver.dicom.frame_lists import FrameKeys
 from medserver.errors import NoSuchFrames
 from medserver.index import StoredCopy
 from medserver.node import Node
 from medserver.scu.storage import Outgoing
-
-MANUFACTURER = "medserver"
-"""Of the equipment that extracts frames: Type 1 (PS3.3 C.12.1)."""
 
 
 @contextmanager
@@ -50,7 +48,7 @@ def extract_frames(node: Node, stored: StoredCopy, keys: FrameKeys) -> Iterator[
         The object cannot be read.
     """
     equipment = {
-        "Manufacturer": MANUFACTURER,
+        "Manufacturer": MANUFACTURER,  # Type 1 (PS3.3 C.12.1)
         "ManufacturerModelName": MANUFACTURER,
         "StationName": node.config.current.node.ae_title,
         "SoftwareVersions": __version__,

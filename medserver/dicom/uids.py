@@ -154,4 +154,9 @@ def new_uid() -> str:
 
 def uid_of(*what: str) -> str:
     """Return the UID of what a description names, the same each time: a name-based UUID (PS3.5 B.2)."""
-    return f"2.25.{uuid.uuid5(_NAMESPACE, chr(0).join(what)).int}"
+    return name_based_uid(_NAMESPACE, chr(0).join(what))
+
+
+def name_based_uid(namespace: uuid.UUID, name: str) -> str:
+    """Return the UID that is derived from the UUID of a name in a namespace (PS3.5 B.2)."""
+    return f"2.25.{uuid.uuid5(namespace, name).int}"

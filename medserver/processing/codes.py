@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCHEME = "99MEDSERVER"
-"""The coding scheme of our own codes (PS3.3 8.2): types of processing, their parameters, some reasons."""
+from medserver.dicom.contributing_equipment import CODING_SCHEME
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ GAUSSIAN_BLUR = Code("113088", "DCM", "Gaussian blur")
 UNSHARP_MASK = Code("113089", "DCM", "Unsharp mask")
 DIFFUSION_IMAGE_ANALYSIS = Code("129105", "DCM", "Diffusion image analysis")
 
-CONTRAST_ENHANCEMENT = Code("CONTRAST", SCHEME, "Contrast enhancement")  # CID 7203 is extensible, and has none
+CONTRAST_ENHANCEMENT = Code("CONTRAST", CODING_SCHEME, "Contrast enhancement")  # CID 7203 is extensible, and has none
 
 # PS3.16 CID 7202
 MASK_IMAGE = Code("121321", "DCM", "Mask image for image processing operation")

@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from medserver import errors
-from medserver.processing.codes import SCHEME, Code
+from medserver.dicom.contributing_equipment import CODING_SCHEME
+from medserver.processing.codes import Code
 
 REASONS: Mapping[type[errors.CannotProcess], Code] = MappingProxyType(
     {
         errors.CannotProcess: Code("110513", "DCM", "Discontinued for unspecified reason"),
-        errors.UnknownProcessingType: Code("UNKNOWN_TYPE", SCHEME, "Unknown type of processing"),
-        errors.UnusableParameters: Code("BAD_PARAMETERS", SCHEME, "Unusable processing parameters"),
+        errors.UnknownProcessingType: Code("UNKNOWN_TYPE", CODING_SCHEME, "Unknown type of processing"),
+        errors.UnusableParameters: Code("BAD_PARAMETERS", CODING_SCHEME, "Unusable processing parameters"),
         errors.IncompleteObjectSet: Code("110523", "DCM", "Object Set incomplete"),
-        errors.MixedObjectSet: Code("MIXED_OBJECTS", SCHEME, "Objects do not belong together"),
+        errors.MixedObjectSet: Code("MIXED_OBJECTS", CODING_SCHEME, "Objects do not belong together"),
         errors.ObjectTypeNotSupported: Code("110522", "DCM", "Object Types not supported"),
         errors.ObjectNotReadable: Code("110521", "DCM", "Objects incorrectly formatted"),
-        errors.CommandFailed: Code("COMMAND_FAILED", SCHEME, "External program failed"),
-        errors.IrregularStack: Code("IRREGULAR_STACK", SCHEME, "Slices are no regular stack"),
+        errors.CommandFailed: Code("COMMAND_FAILED", CODING_SCHEME, "External program failed"),
+        errors.IrregularStack: Code("IRREGULAR_STACK", CODING_SCHEME, "Slices are no regular stack"),
         errors.TooLargeToProcess: Code("110527", "DCM", "Resource inadequate"),
         errors.ProcessingBroke: Code("110501", "DCM", "Equipment failure"),
     }

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
-from medserver.dicom.uids import is_valid_uid
+from medserver.dicom.uids import is_valid_uid, name_based_uid
 from medserver.errors import (
     CannotProcess,
     CannotRender,
@@ -112,7 +112,7 @@ class Task:
         which : int or str
             Which of them: a number, or the UID of that which it is in the place of.
         """
-        return f"2.25.{uuid.uuid5(_NAMESPACE, f'{self.workitem_uid} {what} {which}').int}"
+        return name_based_uid(_NAMESPACE, f"{self.workitem_uid} {what} {which}")
 
     def write(self, number: int, dataset: Dataset, pixels: np.ndarray | None = None) -> None:
         """Write an output, Part 10 in Explicit VR Little Endian.

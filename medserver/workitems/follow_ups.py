@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+from medserver.dicom.contributing_equipment import CODING_SCHEME
 from medserver.dicom.dates import normalise_date_time
 from medserver.dicom.json_model import JSON
 from medserver.index import HIGH, LOW, MEDIUM, NewJob, WorkitemKeys
@@ -29,7 +30,7 @@ __all__ = [
 
 PROCESS = "process"
 
-OUR_SCHEME = "99MEDSERVER"
+OUR_SCHEME = CODING_SCHEME
 """The Coding Scheme Designator of the types of processing of this archive, which performs items of these itself."""
 
 SCHEDULED_AGAIN_S = 240.0

@@ -30,7 +30,7 @@ from medserver.dicom.character_sets import SPECIFIC_CHARACTER_SET
 from medserver.dicom.encodings import encoding_of
 from medserver.dicom.frame_lists import FrameKeys
 from medserver.dicom.representations import STRING_VRS, representation_of
-from medserver.dicom.uids import transfer_syntax
+from medserver.dicom.uids import name_based_uid, transfer_syntax
 from medserver.errors import CannotTranscode, NotMultiFrame
 from medserver.region import open_region
 
@@ -206,7 +206,7 @@ def _identify(dataset: Dataset, keys: FrameKeys, digest: str, equipment: Mapping
         setattr(contribution, keyword, value)
     dataset.ContributingEquipmentSequence = [*(dataset.get("ContributingEquipmentSequence") or ()), contribution]
     made_of = [source_uid, digest, keys.keyword, *map(str, keys.values), *equipment.values()]
-    dataset.SOPInstanceUID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, chr(0).join(made_of)).int}"
+    dataset.SOPInstanceUID = name_based_uid(uuid.NAMESPACE_OID, chr(0).join(made_of))
 
 
 def _reduce(dataset: Dataset, layout: Layout, chosen: Chosen) -> dict[int, Iterable[bytes]]:

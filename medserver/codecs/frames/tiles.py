@@ -16,6 +16,7 @@ from medserver.codecs.frames.layout import PER_FRAME_GROUPS, Layout
 from medserver.codecs.frames.times import number_of, numbers_of
 from medserver.dicom.data_sets import write_element
 from medserver.dicom.nesting import HEADER_SIZE_BYTES, ITEM
+from medserver.dicom.uids import name_based_uid
 from medserver.errors import CannotTranscode
 
 TILED_FULL, TILED_SPARSE = "TILED_FULL", "TILED_SPARSE"
@@ -179,7 +180,7 @@ def _channels(dataset: Dataset) -> Iterator[tuple[str, str, object]]:
 def _add_dimensions(dataset: Dataset, channels: list[tuple], slide: Slide, sop_instance_uid: str) -> None:
     """Name the dimensions whose indices `_groups` gives (PS3.3 C.7.6.17)."""
     organization = Dataset()
-    organization.DimensionOrganizationUID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, sop_instance_uid + ' tiles').int}"
+    organization.DimensionOrganizationUID = name_based_uid(uuid.NAMESPACE_OID, f"{sop_instance_uid} tiles")
     position = "PlanePositionSlideSequence"
     pointers = [
         (position, "RowPositionInTotalImagePixelMatrix"),

@@ -15,6 +15,7 @@ from medserver.index.derivations import DerivedInstance
 from medserver.node import Node
 from medserver.processing.commands.folders import Given, dicom_files, patient_of
 from medserver.processing.commands.invocation import Place
+from medserver.processing.inputs import batched
 from medserver.processing.outputs import Check, read_identified
 
 FIND_REFERENCES = "medserver.processing.commands.references:find_references"
@@ -105,6 +106,6 @@ def _references(
 def _stored(node: Node, uids: Iterable[str]) -> set[str]:
     wanted = sorted(uids)
     stored: set[str] = set()
-    for start in range(0, len(wanted), UIDS_AT_A_TIME):
-        stored.update(node.index.instances(wanted[start : start + UIDS_AT_A_TIME]))
+    for some in batched(wanted, UIDS_AT_A_TIME):
+        stored.update(node.index.instances(some))
     return stored

@@ -26,15 +26,14 @@ from pydicom.tag import Tag
 from medserver import __version__
 from medserver.dicom.data_sets import write_element
 from medserver.dicom.encodings import EXPLICIT_LITTLE
+from medserver.dicom.contributing_equipment import MANUFACTURER
 from medserver.dicom.transfer_syntaxes import TransferSyntax, transfer_syntax
 from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID
 from medserver.dicom.undecoded import read_undecoded
 from medserver.processing.codes import ACQUISITION_EQUIPMENT, PROCESSING_EQUIPMENT, SOURCE_IMAGE, Code
 from medserver.processing.pixels.files import encoded_elements
-from medserver.processing.pixels.images import Image, Source, integer_of, number_of, text_of, texts_of
+from medserver.processing.pixels.images import Image, Source, integer_of, text_of, texts_of
 from medserver.processing.task import Task
-
-MANUFACTURER = "medserver"
 
 _LONG_STRING_MAX, _SHORT_TEXT_MAX = 64, 1024
 _SHORT_HEADER_BYTES, _SEQUENCE_HEADER_BYTES = 8, 12  # PS3.5 7.1.2
@@ -380,13 +379,3 @@ def _frame_types(groups: Iterable[Dataset]) -> Iterator[Dataset]:
         for element in group:
             if element.VR == "SQ":
                 yield from (item for item in element.value or () if "FrameType" in item)
-
-
-def source_number(source: Source, keyword: str, default: float) -> float:
-    """Return a number of a source, also where it stands in the functional groups (PS3.3 C.7.6.16.2.9)."""
-    if keyword in source.facts:
-        return number_of(source.facts, keyword, default)
-    for group in source.facts.get("SharedFunctionalGroupsSequence") or ():
-        for item in group.get("PixelValueTransformationSequence") or ():
-            return number_of(item, keyword, default)
-    return default
