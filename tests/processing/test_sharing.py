@@ -73,13 +73,20 @@ def stopped(worker: PreloadedServer, node: OpenedNode, when: str) -> None:
         "computing": lambda: items.row_of(node).state == "IN PROGRESS",
         "registering": lambda: bool(items.outputs_of(node)),
     }[when]
-    wait_until(reached, deadline_s=PATIENCE_S, what=when)
 
-    def is_without_lease() -> bool:
+    def is_stopped() -> bool:
         with closing(node.index.backend.connect(writing=True)) as connection:
             node.index.backend.begin(connection)  # on SQLite nobody else is in a transaction that writes now
-            worker.process.send_signal(signal.SIGSTOP)
+            is_reached = reached()
+            if is_reached:
+                worker.process.send_signal(signal.SIGSTOP)
             node.index.backend.rollback(connection)
+        return is_reached
+
+    wait_until(is_stopped, deadline_s=PATIENCE_S, what=when)
+
+    def is_without_lease() -> bool:
+        worker.process.send_signal(signal.SIGSTOP)
         try:
             for owner in node.index.jobs.owners():
                 node.index.jobs.expire(owner)
