@@ -8,6 +8,7 @@ from __future__ import annotations
 from medserver.config.command import CommandType
 from medserver.config.file import ConfigFile
 from medserver.config.poll import Poll
+from medserver.config.printer import Printer
 from medserver.config.processing import SENDER, Processing
 from medserver.config.reader import Reading, read_config
 from medserver.config.records import (
@@ -45,6 +46,7 @@ __all__ = [
     "LogOptions",
     "NodeOptions",
     "Poll",
+    "Printer",
     "Processing",
     "Reading",
     "Remote",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from medserver.config.command import COMMAND, ENGINES, ENVIRONMENT, IMAGE, PARAMETERS, SCOPES
 from medserver.config.poll import RETRIEVALS
+from medserver.config.printer import MEDIA, OUTPUTS, PRINTER_URL
 from medserver.config.processing import TYPE_LIST
 from medserver.config.remote import INFORM_NAMES, SERVICES, parse_inform
 from medserver.config.retention import LAST_COPY, PROOFS, parse_after, parse_percentage
@@ -630,6 +631,43 @@ OPTIONS: tuple[Option, ...] = (
         "they are given. Without it such results are refused.",
     ),
     Option(
+        "printer",
+        "output",
+        choice(*OUTPUTS),
+        None,
+        "What becomes of its films: PDF files in a folder, jobs of a printer or print server (IPP), or films of an "
+        "imager (DICOM).",
+        required=True,
+    ),
+    Option("printer", "ae_title", AE_TITLE, None, "Who calls this node by this AE title prints on this printer."),
+    Option("printer", "folder", PATH, None, "Where PDF files go; with output = pdf."),
+    Option("printer", "url", PRINTER_URL, None, "Where the printer is, ipp://host:631/ipp/print; with output = ipp."),
+    Option("printer", "destination", SECTION_NAME, None, "The [ae NAME] entry of the imager; with output = dicom."),
+    Option("printer", "media", MEDIA, "14INX17IN", "What it prints on, by Film Size IDs; the first is the default."),
+    Option("printer", "colour", YES_OR_NO, "yes", "Whether it prints colours."),
+    Option("printer", "resolution_dpi", integer(50, 2400), "300", "What pages are rendered for.", "dpi"),
+    Option(
+        "printer",
+        "curve",
+        PATH,
+        None,
+        "Its characteristics curve, a file that 'medserver printer calibrate' writes; without one every sheet says that "
+        "the printer is not calibrated.",
+    ),
+    Option("printer", "substitute", SECTION_NAME, None, "The [printer NAME] that prints while this one cannot."),
+    Option(
+        "printer",
+        "clients",
+        NAME_LIST,
+        None,
+        "The [ae NAME] entries that may print on it; without any, all with 'print' in their allow.",
+    ),
+    Option("printer", "films_max", integer(1, 100_000), "500", "How many films may wait for it."),
+    Option("printer", "copies_max", integer(1, 1000), "20", "How many copies of a film may be asked for."),
+    Option(
+        "printer", "keep", duration(0, 366 * 86_400), "1 d", "How long films are kept after that; in s, min, h or d."
+    ),
+    Option(
         "poll",
         "source",
         SECTION_NAME,
@@ -702,7 +740,7 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
-NAMED_SECTIONS = ("volume", "ae", "route", "processing", "type", "poll", "retention")  # [ae NAME] and so on
+NAMED_SECTIONS = ("volume", "ae", "route", "processing", "type", "printer", "poll", "retention")  # [ae NAME] and so on
 KEYED_SECTIONS = ("route", "processing", "poll", "retention")  # with options that are named as attributes are
 
 

@@ -20,6 +20,7 @@ from medserver.config.options import (
     options_of,
 )
 from medserver.config.poll import Poll
+from medserver.config.printer import NEEDED, printer_of
 from medserver.config.processing import SENDER, Processing, is_parameter
 from medserver.config.records import (
     BackupOptions,
@@ -115,10 +116,12 @@ class _Reader:
         routes = [self._route(name) for name in self._names("route")]
         processings = [self._processing(name) for name in self._names("processing")]
         types = [self._type(name) for name in self._names("type")]
+        printers = {name: self._printer(name) for name in self._names("printer")}
         polls = [self._poll(name) for name in self._names("poll")]
         retentions = [self._retention(name, volumes, remotes, routes) for name in self._names("retention")]
         self._check_destinations([remote for remote in remotes if remote is not None])
         self._check_told(single["workitems"]["status_to"] or ())
+        self._check_printers(single["node"]["ae_title"], printers)
         if self._problems:
             raise ConfigError(self._problems)
         data = Path(self._base, single["node"]["data"]).absolute()
@@ -137,6 +140,7 @@ class _Reader:
             routes=tuple(route for route in routes if route is not None),
             processings=tuple(rule for rule in processings if rule is not None),
             types=tuple(one for one in types if one is not None),
+            printers=tuple(printer_of(name, values, data) for name, values in printers.items()),
             polls=tuple(poll for poll in polls if poll is not None),
             retentions=tuple(rule for rule in retentions if rule is not None),
             resolver=resolver,
@@ -337,6 +341,36 @@ class _Reader:
         program = values["image"] or values["command"][0]
         words |= {"makes": values["makes"] or f"what {program} makes", "modalities": values["modalities"] or ()}
         return CommandType(name=name, **(values | words))
+
+    def _printer(self, name: str) -> Mapping[str, Any]:
+        """Return the values of one printer."""
+        section = f"printer {name}"
+        values = self._values("printer", section)
+        needed = NEEDED.get(values["output"])
+        if needed and not values[needed]:
+            self._problems.append(
+                f"{self._settings.origins[section]}: [{section}] output = {values['output']} needs '{needed}'"
+            )
+        self._check_called(section, "destination", [values["destination"]] if values["destination"] else [])
+        for entry in values["clients"] or ():
+            if entry not in self._names("ae"):
+                self._problems.append(
+                    f"{self._settings.origins[section]}: [{section}] clients: no [ae {entry}]"
+                    f"{closest(entry, self._names('ae'))}"
+                )
+        return values
+
+    def _check_printers(self, ae_title: str, printers: Mapping[str, Mapping[str, Any]]) -> None:
+        """Find AE titles that choose two printers, or a printer and the node, and substitutes that are none."""
+        taken = {ae_title: "[node]"}
+        for name, values in printers.items():
+            origin = f"{self._settings.origins[f'printer {name}']}: [printer {name}]"
+            title, substitute = values["ae_title"], values["substitute"]
+            if title and title in taken:
+                self._problems.append(f"{origin} ae_title {title} is that of {taken[title]}")
+            taken.setdefault(title or "", f"[printer {name}]")
+            if substitute and (substitute == name or substitute not in printers):
+                self._problems.append(f"{origin} substitute: no other [printer {substitute}]")
 
     def _poll(self, name: str) -> Poll | None:
         """Return what is collected from one AE; None if its entry is wrong."""

@@ -11,6 +11,7 @@ from medserver.config.addresses import IPAddress, is_ip_address, plain_address
 from medserver.config.options import VOLUME_ROLES
 from medserver.config.command import CommandType
 from medserver.config.poll import Poll
+from medserver.config.printer import Printer
 from medserver.config.processing import Processing
 from medserver.config.remote import Remote
 from medserver.config.resolver import HostResolver
@@ -154,6 +155,7 @@ class Config:
     routes: tuple[Route, ...] = ()
     processings: tuple[Processing, ...] = ()
     types: tuple[CommandType, ...] = ()
+    printers: tuple[Printer, ...] = ()
     polls: tuple[Poll, ...] = ()
     retentions: tuple[Retention, ...] = ()
     resolver: HostResolver = field(default_factory=HostResolver, compare=False, repr=False)
@@ -204,6 +206,14 @@ class Config:
     def poll(self, name: str) -> Poll | None:
         """Return the entry of this name of what is collected."""
         return next((poll for poll in self.polls if poll.name == name), None)
+
+    def printer(self, name: str) -> Printer | None:
+        """Return the printer of this name."""
+        return next((printer for printer in self.printers if printer.name == name), None)
+
+    def printer_called(self, ae_title: str) -> Printer | None:
+        """Return the printer that this called AE title chooses."""
+        return next((printer for printer in self.printers if ae_title and printer.ae_title == ae_title), None)
 
     def retention(self, name: str) -> Retention | None:
         """Return the rule of this name by which studies are deleted."""

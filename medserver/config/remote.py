@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from medserver.config.addresses import IPAddress, IPNetwork, is_ip_address
 
-SERVICES = ("echo", "store", "find", "move", "get", "commit", "mpps", "process")
+SERVICES = ("echo", "store", "find", "move", "get", "commit", "mpps", "process", "print")
 
 UPS_EVENT, NOT_INFORMED = "ups-event", "none"
 INFORM_NAMES = "ups-event, the URL of a webhook, a mail address or none"

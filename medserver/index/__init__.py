@@ -14,6 +14,7 @@ from medserver.index.commitments.commitments import Commitments
 from medserver.index.objects.conflicts import Conflict, Resolution
 from medserver.index.database.opening import known_migrations, open_backend
 from medserver.index.database.dump import DumpContent, Interrupted, Staged
+from medserver.index.films.records import FilmChange, FilmRow, NewFilm
 from medserver.index.index import Index, open_index
 from medserver.index.jobs.records import (
     HIGH,
@@ -65,6 +66,8 @@ __all__ = [
     "Counts",
     "Cursor",
     "DumpContent",
+    "FilmChange",
+    "FilmRow",
     "Form",
     "Forms",
     "Index",
@@ -77,6 +80,7 @@ __all__ = [
     "Lane",
     "LaneState",
     "NewCommitment",
+    "NewFilm",
     "NewJob",
     "NewWorkitem",
     "ObjectKey",

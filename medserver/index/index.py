@@ -20,6 +20,7 @@ from medserver.index.database.opening import clock_of, migrate, open_backend
 from medserver.index.database.writer import Writer
 from medserver.index.delivered import DeliveredObjects
 from medserver.index.derivations import Derivations
+from medserver.index.films.films import Films
 from medserver.index.find.find import Find
 from medserver.index.find.query import Query
 from medserver.index.find.selection import Pages, Selection
@@ -159,6 +160,8 @@ class Index:
         What is known to have been delivered.
     derivations : Derivations
         What was made from what.
+    films : Films
+        What is to be printed.
     holdings : Holdings
         What is held, study by study, and what speaks against deleting it.
     acquisitions : Acquisitions
@@ -212,6 +215,7 @@ class Index:
         self.rule_versions = RuleVersions(access)
         self.delivered = DeliveredObjects(access)
         self.derivations = Derivations(access)
+        self.films = Films(access)
         self.holdings = Holdings(access)
         self._held = HeldCounts(access)
         self.volumes = Volumes(access)

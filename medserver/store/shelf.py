@@ -1,4 +1,4 @@
-"""Files beside the objects of a volume: what a `Volume` offers for the backups of the index."""
+"""Files beside the objects of a volume: what a `Volume` offers for backups of the index, and for films."""
 
 from __future__ import annotations
 

@@ -120,6 +120,8 @@ class Volume(Protocol):
         As in the configuration.
     backups : Shelf
         Where backups of the index lie, which are no objects.
+    films : Shelf
+        Where the images of films lie that are to be printed, which are no objects either.
     is_remote : bool
         Whether it is reached over the network by a library with threads: a process that has used it must not fork.
     """
@@ -127,6 +129,7 @@ class Volume(Protocol):
     name: str
     is_remote: bool
     backups: Shelf
+    films: Shelf
 
     def create(self, file_meta: bytes, path: str | None = None, *, replace: bool = False) -> ObjectWriter:
         """Start an object with these bytes before its data set.

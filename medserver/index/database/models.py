@@ -272,6 +272,22 @@ DerivationInstances = _model(
     key=("derivation", "is_output", "sop_instance_uid"),
 )
 
+Films = _model(
+    "films",
+    {
+        "id": BigAutoField(),
+        **_texts(
+            (
+                "uid", "printer", "requested_by", "origin", "label", "priority", "content", "volume", "workitem_uid",
+                "state", "status_info", "detail", "printed_by", "reference", "created_at", "changed_at",
+            )
+        ),
+        "copies": IntegerField(),
+        "handovers": IntegerField(),
+        "ended_at": TextField(null=True),
+    },
+)  # fmt: skip
+
 JobSchedule = _model("job_schedule", {"name": TextField(primary_key=True), "due_at": TextField()})
 
 Nodes = _model(

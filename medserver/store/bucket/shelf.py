@@ -1,4 +1,4 @@
-"""A shelf in a bucket: names below ``backups/``, where no walk finds an object of the volume."""
+"""A shelf in a bucket: names below ``backups/`` or ``films/``, where no walk finds an object of the volume."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class BucketShelf:
                 if len(gathered) >= GATHERED_MAX_BYTES:
                     parts = self._send(parts, temporary, gathered)
             if parts is None:
-                with self._connection.asking("write a backup", path) as store:
+                with self._connection.asking(f"write to {self._name}", path) as store:
                     obstore.put(store, path, bytes(gathered), mode="create", use_multipart=False)
                 return
             self._send(parts, temporary, gathered)
-            with self._connection.asking("write a backup", path):
+            with self._connection.asking(f"write to {self._name}", path):
                 parts.close()
-            with self._connection.asking("place a backup", path):
+            with self._connection.asking(f"write to {self._name}", path):
                 obstore.copy(self._connection.copying_store(), temporary, path, overwrite=False)
         except Occupied:
             raise StoreFailure(f"{path} exists in the bucket") from None
@@ -68,7 +68,7 @@ class BucketShelf:
         """Send what is gathered as parts of a temporary object; return what takes the next."""
         import obstore
 
-        with self._connection.asking("write a backup") as store:
+        with self._connection.asking(f"write to {self._name}") as store:
             if parts is None:
                 parts = obstore.open_writer(store, temporary, buffer_size=PART_BYTES, max_concurrency=2)
             parts.write(bytes(gathered))
@@ -95,5 +95,5 @@ class BucketShelf:
     def _delete(self, path: str) -> None:
         import obstore
 
-        with self._connection.asking("remove a backup", path) as store:
+        with self._connection.asking(f"remove from {self._name}", path) as store:
             obstore.delete(store, path)

@@ -65,7 +65,9 @@ class BucketVolume:
         self._request_max_s = request_max_s
         self._abandoned_after = abandoned_after
         self._connection = BucketConnection(name, place, request_max_s)
-        self.backups = BucketShelf(self._connection, "backups", paths.TEMPORARY)
+        self.backups, self.films = (
+            BucketShelf(self._connection, each, paths.TEMPORARY) for each in ("backups", "films")
+        )
 
     def attach(self, expected: Marker | None) -> None:
         """Take the bucket that has this marker; None: any."""

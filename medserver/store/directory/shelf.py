@@ -1,4 +1,4 @@
-"""A shelf in a directory: ``backups`` below the root of a directory volume."""
+"""A shelf in a directory: ``backups`` or ``films`` below the root of a directory volume."""
 
 from __future__ import annotations
 

@@ -97,7 +97,9 @@ class DirectoryVolume:
         self._allowance = Allowance()
         self._is_full = False
         self._notes = {kind: Notes(kind, self._incoming, self._files) for kind in NOTES}
-        self.backups = DirectoryShelf(name, "backups", self._incoming, self._files, self._root)
+        self.backups, self.films = (
+            DirectoryShelf(name, each, self._incoming, self._files, self._root) for each in ("backups", "films")
+        )
 
     def attach(self, expected: Marker | None) -> None:
         """Take the directory that has this marker; None: any."""

@@ -1,0 +1,1 @@
+"""Films that are to be printed, or were. Start at `films`."""

@@ -1,0 +1,95 @@
+"""What every output is: four verbs, whoever prints (see `pdf`, `ipp`, `dicom`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from medserver.printing.film import Film
+from medserver.printing.pages import Page
+
+
+@dataclass(frozen=True, slots=True)
+class PrinterStatus:
+    """How a printer is.
+
+    Parameters
+    ----------
+    state : str
+        Printer Status: NORMAL, WARNING or FAILURE (PS3.3 C.13.9). With FAILURE it takes no film.
+    info : str
+        Printer Status Info, such as SUPPLY EMPTY; empty with NORMAL.
+    detail : str
+        The same in words.
+    """
+
+    state: str
+    info: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a printer has come with a film that it was handed.
+
+    Parameters
+    ----------
+    state : str
+        Execution Status: PENDING, PRINTING, DONE or FAILURE (PS3.3 C.13.8).
+    info, detail : str
+        Execution Status Info, and the same in words.
+    """
+
+    state: str
+    info: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A film that is handed over.
+
+    Parameters
+    ----------
+    uid : str
+        Of the film; the printer gets it as the name of its job, so that it can be asked for it.
+    film : Film
+        What is printed.
+    page : Page
+        The same, composed.
+    copies : int
+        How often.
+    priority : str
+        HIGH, MED or LOW.
+    label : str
+        What people call it.
+    """
+
+    uid: str
+    film: Film
+    page: Page
+    copies: int = 1
+    priority: str = "MED"
+    label: str = ""
+
+
+class Output(Protocol):
+    """A printer, or a way to one. What fails because of the printer raises RemoteError, what is ours StoreFailure."""
+
+    knows_what_it_took: bool
+    """Whether `find` can tell for certain that it has never had a film."""
+
+    def status(self) -> PrinterStatus:
+        """Return how the printer is now."""
+
+    def hand_over(self, handover: Handover) -> str:
+        """Give a film to the printer, and return what it calls it; when this returns the printer has the film whole."""
+
+    def find(self, uid: str) -> str | None:
+        """Return what the printer calls a film that it may have been handed; None if it is not known to have it."""
+
+    def follow(self, reference: str) -> Progress:
+        """Return how far the printer has come with a film."""
+
+    def cancel(self, reference: str) -> bool:
+        """Ask the printer not to print a film; False if it is too late."""
