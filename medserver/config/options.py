@@ -651,7 +651,7 @@ OPTIONS: tuple[Option, ...] = (
         "curve",
         PATH,
         None,
-        "Its characteristics curve, a file that 'medserver printer calibrate' writes; without one every sheet says that "
+        "Its characteristics curve, a file of 'medserver printer calibrate'; without one every sheet says that "
         "the printer is not calibrated.",
     ),
     Option("printer", "substitute", SECTION_NAME, None, "The [printer NAME] that prints while this one cannot."),
