@@ -28,6 +28,11 @@ PROGRAMS = {
     "postgresql": ("postgresql", ("initdb", "pg_ctl")),
     "redis": ("redis-server", ("redis-server",)),
     "faketime": ("faketime", ("faketime",)),
+    "ippeveprinter": ("cups-ipp-utils", ("ippeveprinter", "ipptool")),
+    "avahi": ("avahi-daemon", ("avahi-daemon",)),
+    "cups": ("cups", ("cupsd",)),
+    "cups-client": ("cups-client", ("lp",)),
+    "poppler": ("poppler-utils", ("pdfinfo", "pdfimages", "pdftoppm", "pdftotext")),
 }
 
 QUICK_OPTION = "--quick"
