@@ -69,6 +69,7 @@ The tree::
     ├── CannotRender                  an object that cannot be shown as an image, or not as was asked for
     ├── NotMultiFrame                 an object whose frames make no new instance
     └── RemoteError                   a remote AE does not do its part
+        ├── PrinterFailed             a printer takes no film, or does not answer
         ├── UnknownRemote             no such AE in config.ini
         ├── DestinationPaused         nothing is sent to it for a while
         ├── ConnectionFailed          no transport connection
@@ -358,6 +359,10 @@ class NotMultiFrame(MedserverError):
 
 class RemoteError(MedserverError):
     """A remote AE does not do its part."""
+
+
+class PrinterFailed(RemoteError):
+    """A printer takes no film, or does not answer."""
 
 
 class UnknownRemote(RemoteError):

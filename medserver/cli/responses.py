@@ -89,6 +89,7 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.TooLargeToProcess: TEMPORARY_FAILURE,
         errors.CannotRender: DATA_ERROR,
         errors.RemoteError: UNAVAILABLE,
+        errors.PrinterFailed: UNAVAILABLE,
         errors.UnknownRemote: UNAVAILABLE,
         errors.DestinationPaused: UNAVAILABLE,
         errors.ConnectionFailed: UNAVAILABLE,

@@ -1,8 +1,8 @@
 """From P-values to optical densities, and from these to the driving levels of a printer.
 
 The density that a P-value is to have follows from the Grayscale Standard Display Function and from how the sheet is
-looked at. What level gives it, the characteristics curve of the printer says: it was measured. A printer without a curve
-is taken for one whose levels are P-values.
+looked at. What level gives it, the characteristics curve of the printer says: it was measured. A printer without a
+curve is taken for one whose levels are P-values.
 
 References
 ----------

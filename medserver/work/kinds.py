@@ -50,6 +50,8 @@ from medserver.node import Node
 from medserver.polling.schedule import POLL, POLL_SURVEY, PollPayload, poll
 from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL_S
 from medserver.polling.schedule import survey as survey_polls
+from medserver.printing.performing import FOLLOW, follow_films, print_films
+from medserver.printing.queue import PRINT, FilmPayload
 from medserver.processing.informing import INFORM, InformPayload, inform
 from medserver.processing.performing import PROCESS_LARGE, process
 from medserver.processing.requesting import request_processing
@@ -480,6 +482,30 @@ JOB_KINDS: tuple[JobKind, ...] = (
         backoff=_PATIENT,
         first_wait_s=lambda config: SCHEDULED_AGAIN_S,
         own_threads=PROCESSORS,
+    ),
+    # One film at a time for a printer, so that they come out in the order in which they were asked for.
+    JobKind(
+        PRINT,
+        print_films,
+        FilmPayload,
+        _ENDLESS,
+        lease_s=_LEASE_S,
+        concurrency=DESTINATIONS_MAX,
+        destination_concurrency=1,
+        backoff=_PATIENT,
+        is_for_remote=True,
+    ),
+    JobKind(
+        FOLLOW,
+        follow_films,
+        FilmPayload,
+        _ENDLESS,
+        lease_s=_LEASE_S,
+        concurrency=DESTINATIONS_MAX,
+        destination_concurrency=1,
+        batch_max=100,
+        backoff=_PATIENT,
+        is_for_remote=True,
     ),
     JobKind(RETENTION, retention, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(RETAIN, retain, WalkPayload, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import IO, Protocol
 
 from medserver.printing.film import Film
-from medserver.printing.pages import Page
+from medserver.printing.images import GatheredImage
+
+NORMAL, WARNING, FAILURE = "NORMAL", "WARNING", "FAILURE"
+"""Printer Status (PS3.3 C.13.9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +60,46 @@ class Handover:
     uid : str
         Of the film; the printer gets it as the name of its job, so that it can be asked for it.
     film : Film
-        What is printed.
-    page : Page
-        The same, composed.
+        What is printed, with the warnings that are to stand on the sheet.
+    requested_at : datetime
+        When it was asked for.
     copies : int
-        How often.
+        How often it is printed.
     priority : str
         HIGH, MED or LOW.
     label : str
         What people call it.
+    images : tuple of GatheredImage
+        Its images, for who takes these.
+    images_file : file
+        Where they lie.
+    document : callable
+        Returns a context manager with a file at its beginning: the composed page as a PDF.
     """
 
     uid: str
     film: Film
-    page: Page
-    copies: int = 1
-    priority: str = "MED"
-    label: str = ""
+    requested_at: datetime
+    copies: int
+    priority: str
+    label: str
+    images: tuple[GatheredImage, ...]
+    images_file: IO[bytes]
+    document: Callable[[], AbstractContextManager[IO[bytes]]]
 
 
 class Output(Protocol):
-    """A printer, or a way to one. What fails because of the printer raises RemoteError, what is ours StoreFailure."""
+    """A printer, or a way to one.
+
+    What fails because of the printer raises `RemoteError`, what is ours another `MedserverError`.
+
+    Attributes
+    ----------
+    knows_what_it_took : bool
+        Whether `find` can tell for certain that it has never had a film.
+    """
 
     knows_what_it_took: bool
-    """Whether `find` can tell for certain that it has never had a film."""
 
     def status(self) -> PrinterStatus:
         """Return how the printer is now."""

@@ -1,0 +1,56 @@
+"""The page of a film as a PDF, made by a worker process."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+from medserver.config import Printer
+from medserver.node import Node
+from medserver.printing.curves import curve_of
+from medserver.printing.film import Film
+from medserver.printing.images import GatheredImage
+
+_JOB = "medserver.printing.job:write_page"
+
+
+@contextmanager
+def page_document(
+    node: Node, film: Film, images_file: IO[bytes], images: Sequence[GatheredImage], printer: Printer, title: str
+) -> Iterator[IO[bytes]]:
+    """Compose a film and give the PDF, in a file without a name that is at its beginning.
+
+    Parameters
+    ----------
+    node : Node
+        Whose worker processes do it.
+    film : Film
+        What is printed.
+    images_file, images
+        As `images.gathered_images` gives them.
+    printer : Printer
+        On what.
+    title : str
+        Of the PDF.
+
+    Raises
+    ------
+    CannotRender, CannotTranscode, OutOfResources
+        It cannot be composed.
+    """
+    press = {
+        "name": printer.name,
+        "default_film_size_id": printer.media[0],
+        "resolution_dpi": printer.resolution_dpi,
+        "is_colour": printer.colour,
+        "viewing": None,
+        "curve": curve_of(printer),
+    }
+    listed = [each.as_json() for each in images]
+    with tempfile.TemporaryFile(dir=node.config.current.node.data) as output:
+        files = (images_file.fileno(), output.fileno())
+        node.processors.run(_JOB, film.as_text(), listed, press, title, files=files)
+        output.seek(0)
+        yield output

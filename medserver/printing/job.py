@@ -1,0 +1,106 @@
+"""Compose a page of a film and write it. The job that worker processes do: what peers have sent is read here."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from medserver.errors import CannotRender, MedserverError
+from medserver.printing.composition import Press, SourceImage, compose
+from medserver.printing.film import film_of
+from medserver.printing.pdf import write_pdf
+
+PIXELS_MAX = 1 << 29
+"""Of an image that is read."""
+
+
+def write_page(
+    images_descriptor: int, output_descriptor: int, film: str, images: list[dict[str, Any]], press: dict[str, Any],
+    title: str,
+) -> list[float]:  # fmt: skip
+    """Compose a page and write it as a PDF.
+
+    Parameters
+    ----------
+    images_descriptor, output_descriptor : int
+        Open files.
+    film : str
+        What `Film.as_text` gives.
+    images : list of dict
+        What `images.GatheredImage.as_json` gives, of each.
+    press : dict
+        The fields of a `Press`; its curve as a list.
+    title : str
+        Of the PDF.
+
+    Returns
+    -------
+    list of float
+        Width and height of the page [mm].
+
+    Raises
+    ------
+    CannotRender
+        The film cannot be composed.
+    """
+    try:
+        page = compose(film_of(film), read_images(images_descriptor, images), press_of(press))
+    except CannotRender:
+        raise
+    except MedserverError as error:
+        raise CannotRender(str(error)) from error
+    with os.fdopen(output_descriptor, "wb", closefd=False) as output:
+        write_pdf(page, output, title=title)
+    return [page.width_mm, page.height_mm]
+
+
+def press_of(values: Mapping[str, Any]) -> Press:
+    """Return what `Press` was made a dictionary of, with its curve as a list."""
+    curve = values["curve"]
+    return Press(**values | {"curve": None if curve is None else np.asarray(curve, np.float64)})
+
+
+def read_images(descriptor: int, images: list[dict[str, Any]]) -> dict[int, SourceImage]:
+    """Read the images of a film.
+
+    Raises
+    ------
+    CannotRender
+        One is not what it is said to be.
+    """
+    return {each["image_box_position"]: _source_image(descriptor, each) for each in images}
+
+
+def _source_image(descriptor: int, image: Mapping[str, Any]) -> SourceImage:
+    content = os.pread(descriptor, image["size_bytes"], image["offset"])
+    spacing = image["spacing_mm"]
+    pixels = _png(content) if image["form"] == "png" else _raw(content, image)
+    bits = 16 if pixels.dtype == np.uint16 and image["form"] == "png" else image["bits"]
+    return SourceImage(pixels, bits, tuple(image["pixel_aspect_ratio"]), None if spacing is None else tuple(spacing))
+
+
+def _png(content: bytes) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+        pixels = np.asarray(picture)
+    return pixels.astype(np.uint16) if pixels.dtype == np.int32 else pixels
+
+
+def _raw(content: bytes, image: Mapping[str, Any]) -> np.ndarray:
+    """Return the pixels of an image box, 0 the darkest."""
+    rows, columns, samples, bits = (image[name] for name in ("rows", "columns", "samples_per_pixel", "bits"))
+    dtype = np.dtype(np.uint8 if bits == 8 else "<u2")
+    count = rows * columns * samples
+    if not 0 < count <= PIXELS_MAX or len(content) < count * dtype.itemsize:
+        raise CannotRender(f"image {image['image_box_position']} has not the size that it is said to have")
+    pixels = np.frombuffer(content, dtype, count)
+    if samples == 3:
+        return pixels.reshape(rows, columns, 3)
+    greatest = (1 << bits) - 1
+    pixels = np.minimum(pixels, dtype.type(greatest)).reshape(rows, columns)
+    return dtype.type(greatest) - pixels if image["is_reversed"] else pixels

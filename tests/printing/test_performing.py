@@ -1,0 +1,92 @@
+"""A film is printed: whatever happens between the request and the end, it is not lost, and no reprint goes unsaid."""
+
+from __future__ import annotations
+
+import itertools
+
+import pypdfium2
+import pytest
+
+from medserver.errors import ActionNotAppropriate
+from medserver.index import NewJob
+from medserver.printing.queue import PRINT, FilmPayload
+from medserver.printing.states import FINAL, STATES, TRANSITIONS, Happening, change_film
+from tests.printing.conftest import Shop
+
+
+def test_a_film_becomes_a_file(shop: Shop) -> None:
+    shop.request()
+    shop.work()
+    row = shop.row()
+    assert (row.state, row.printed_by, row.handovers) == ("DONE", "FILM", 1)
+    [path] = shop.pages()
+    assert row.reference == path.name
+    with pypdfium2.PdfDocument(path) as document:
+        assert [round(each) for each in document[0].get_size()] == [1008, 1224]
+        text = document[0].get_textpage().get_text_bounded()
+    assert "not calibrated, not for diagnosis" in text
+    assert "reprint" not in text
+
+
+def test_a_printer_that_cannot_print_has_a_substitute(shop: Shop) -> None:
+    (shop.folder / "films").write_text("no folder")
+    shop.request()
+    shop.work()
+    assert (shop.row().state, shop.row().printed_by) == ("DONE", "PAPER")
+    assert len(shop.pages("papers")) == 1
+
+
+def test_a_film_waits_for_its_printer(shop: Shop) -> None:
+    for name in ("films", "papers"):
+        (shop.folder / name).write_text("no folder")
+    shop.request()
+    shop.work()
+    assert (shop.row().state, shop.row().status_info, shop.row().handovers) == ("PENDING", "CHECK PRINTER", 0)
+    (shop.folder / "films").unlink()
+    shop.clock.advance(60)
+    shop.work()
+    assert (shop.row().state, shop.row().printed_by) == ("DONE", "FILM")
+
+
+def test_a_film_without_its_images_fails(shop: Shop) -> None:
+    shop.request()
+    shop.node.primary_volume.films.delete("1.2.3")
+    shop.work()
+    assert shop.row().state == "FAILURE"
+
+
+def test_what_was_begun_is_looked_for_first(shop: Shop) -> None:
+    """A worker was killed when the printer had the film, and nobody had noted it."""
+    shop.request()
+    shop.work()
+    written = shop.pages()[0].stat().st_mtime_ns
+    change_film(shop.node, "1.2.3", Happening.RETRY)
+    change_film(
+        shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM",
+        jobs=[NewJob(PRINT, FilmPayload("1.2.3"), destination="FILM")],
+    )  # fmt: skip
+    shop.work()
+    assert (shop.row().state, shop.row().reference) == ("DONE", shop.pages()[0].name)
+    assert [path.stat().st_mtime_ns for path in shop.pages()] == [written]
+
+
+@pytest.mark.parametrize(("state", "happening"), list(itertools.product(STATES, Happening)), ids=str)
+def test_the_table_of_states(shop: Shop, state: str, happening: Happening) -> None:
+    ways = {
+        "PENDING": (),
+        "PRINTING": (Happening.HANDOVER_BEGUN,),
+        "DONE": (Happening.HANDOVER_BEGUN, Happening.PRINTED),
+        "FAILURE": (Happening.FAILED,),
+        "CANCELED": (Happening.CANCEL,),
+    }
+    shop.request()
+    for each in ways[state]:
+        change_film(shop.node, "1.2.3", each)
+    expected = TRANSITIONS.get((state, happening))
+    if expected is None:
+        with pytest.raises(ActionNotAppropriate):
+            change_film(shop.node, "1.2.3", happening)
+        assert shop.row().state == state
+        return
+    change_film(shop.node, "1.2.3", happening)
+    assert (shop.row().state, shop.row().ended_at is not None) == (expected, expected in FINAL)
