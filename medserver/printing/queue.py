@@ -61,8 +61,8 @@ class FilmRequest:
         HIGH, MED or LOW.
     copies : int
         How often.
-    workitem_uid : str
-        The work item that asks; empty if none does.
+    request_uid : str
+        The work item or the Print Job that it is part of, with others perhaps; empty if there is none.
     """
 
     uid: str
@@ -72,7 +72,7 @@ class FilmRequest:
     origin: str
     priority: str = "MED"
     copies: int = 1
-    workitem_uid: str = ""
+    request_uid: str = ""
 
 
 def queue_film(node: Node, request: FilmRequest, images: Iterable[tuple[str, Iterable[bytes]]] = ()) -> bool:
@@ -114,7 +114,7 @@ def queue_film(node: Node, request: FilmRequest, images: Iterable[tuple[str, Ite
         request.copies,
         request.film.as_text(),
         volume.name if brings_images else "",
-        request.workitem_uid,
+        request.request_uid,
     )
     job = NewJob(
         PRINT,

@@ -22,7 +22,7 @@ def test_a_film_is_entered_once_with_its_jobs(index) -> None:
     assert film is not None
     assert (film.label, film.state, film.copies, film.ended_at) == ("label", "PENDING", 2, None)
     assert [job.kind for job in index.jobs.list()] == ["print"]
-    assert index.films.of_workitem("1.9") == [film] == index.films.page()
+    assert index.films.of_request("1.9") == [film] == index.films.page()
     assert index.films.page(among={"printer": ["OTHER"]}) == []
 
 

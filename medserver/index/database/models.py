@@ -278,7 +278,7 @@ Films = _model(
         "id": BigAutoField(),
         **_texts(
             (
-                "uid", "printer", "requested_by", "origin", "label", "priority", "content", "volume", "workitem_uid",
+                "uid", "printer", "requested_by", "origin", "label", "priority", "content", "volume", "request_uid",
                 "state", "status_info", "detail", "printed_by", "reference", "created_at", "changed_at",
             )
         ),

@@ -61,8 +61,8 @@ class Films:
         return Rows.update({getattr(Rows, name): PARAMETER for name in changed}).where(Rows.id == PARAMETER)
 
     @statement
-    def _of_workitem(self) -> Query:
-        return _films().where(Rows.workitem_uid == PARAMETER).order_by(Rows.id)
+    def _of_request(self) -> Query:
+        return _films().where(Rows.request_uid == PARAMETER).order_by(Rows.id)
 
     @statement
     def _ended(self) -> Query:
@@ -127,9 +127,9 @@ class Films:
         """Return a film, None if there is none."""
         return next(map(_film, self._access.rows(self._find, (uid,))), None)
 
-    def of_workitem(self, workitem_uid: str) -> list[FilmRow]:
-        """Return the films that a work item has asked for, in their order."""
-        return [_film(row) for row in self._access.rows(self._of_workitem, (workitem_uid,))]
+    def of_request(self, request_uid: str) -> list[FilmRow]:
+        """Return the films of a work item or a Print Job, in their order."""
+        return [_film(row) for row in self._access.rows(self._of_request, (request_uid,))]
 
     def page(self, after: int = 0, among: Mapping[str, Sequence[str]] | None = None) -> list[FilmRow]:
         """Return the next films, in the order in which they were asked for; none if there are no more.

@@ -33,8 +33,8 @@ class NewFilm:
         The film, see `medserver.printing.film`.
     volume : str
         The volume with its images, which are then a file of this UID there; empty if it brings none.
-    workitem_uid : str
-        The work item that asks for it; empty if none does.
+    request_uid : str
+        The work item or the Print Job that it is part of, with others perhaps; empty if there is none.
     """
 
     uid: str
@@ -46,7 +46,7 @@ class NewFilm:
     copies: int
     content: str
     volume: str = ""
-    workitem_uid: str = ""
+    request_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

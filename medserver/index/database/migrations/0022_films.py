@@ -12,7 +12,7 @@ _TYPES = {
 }
 
 _TEXTS = (
-    "printer", "requested_by", "origin", "label", "priority", "content", "volume", "workitem_uid", "state",
+    "printer", "requested_by", "origin", "label", "priority", "content", "volume", "request_uid", "state",
     "status_info", "detail", "printed_by", "reference", "created_at", "changed_at",
 )  # fmt: skip
 
@@ -21,7 +21,7 @@ _STATEMENTS = (
     + ", ".join(f'"{name}" {{TEXT}} NOT NULL' for name in _TEXTS)
     + ', "copies" {BIGINT} NOT NULL, "handovers" {BIGINT} NOT NULL, "ended_at" {TEXT})',
     'CREATE INDEX films_printer ON films (printer, state)',
-    'CREATE INDEX films_workitem ON films (workitem_uid)',
+    'CREATE INDEX films_request ON films (request_uid)',
     'CREATE INDEX films_ended ON films (ended_at)',
 )
 
