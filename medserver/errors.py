@@ -40,6 +40,12 @@ The tree::
     │   │   ├── PerformerUnreachable      nobody would hear of a request to cancel
     │   │   ├── PerformerContinues        who performs it does not cancel it
     │   │   └── ActionNotAppropriate      an action on an instance for which it is not meant
+    │   ├── PrintRefused              what a Print SCU asks for, and what cannot be printed
+    │   │   ├── EmptyFilmSession          a film session without a film box
+    │   │   ├── PrintQueueFull            too many films wait for the printer
+    │   │   │   └── FilmSessionQueueFull      for all films of a film session
+    │   │   ├── ImageTooLarge             an image that is larger than its box, and must not be made smaller
+    │   │   └── NoPrintMemory             more than is kept for a film session
     │   └── UnknownMoveDestination    a C-MOVE to an AE that is not configured
     ├── OutOfResources                no space, no memory, a limit reached
     ├── CannotCountMatches            the matches of a retrieve could not be determined
@@ -243,6 +249,30 @@ class PerformerContinues(WorkitemRefused):
 
 class ActionNotAppropriate(WorkitemRefused):
     """The action is not meant for this instance."""
+
+
+class PrintRefused(RequestError):
+    """A Print SCU asks for what is not printed."""
+
+
+class EmptyFilmSession(PrintRefused):
+    """The film session has no film box."""
+
+
+class PrintQueueFull(PrintRefused):
+    """Too many films wait for the printer."""
+
+
+class FilmSessionQueueFull(PrintQueueFull):
+    """Too many films wait for the printer to print a film session."""
+
+
+class ImageTooLarge(PrintRefused):
+    """The image is larger than its image box, and must not be made smaller; or it has too many pixels."""
+
+
+class NoPrintMemory(PrintRefused):
+    """There is no more room for the images of the film session."""
 
 
 class UnknownMoveDestination(RequestError):

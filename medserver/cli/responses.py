@@ -58,6 +58,7 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.PerformerContinues: DATA_ERROR,
         errors.ActionNotAppropriate: DATA_ERROR,
         errors.UnknownMoveDestination: UNAVAILABLE,
+        errors.PrintRefused: UNAVAILABLE,
         errors.OutOfResources: TEMPORARY_FAILURE,
         errors.CannotCountMatches: FAILURE,
         errors.StoreFailure: INPUT_OUTPUT,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import Generic, NamedTuple, TypeVar
+from typing import BinaryIO, Generic, NamedTuple, TypeVar
 
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
@@ -273,10 +273,19 @@ def build(
     DataSetTooLarge
         It is larger or nested more deeply than is allowed.
     """
-    stream = BytesIO(raw)
-    builder = builder_class(stream, codecs, elements_max, depth_max)
+    return walked(builder_class(BytesIO(raw), codecs, elements_max, depth_max), len(raw), encoding)
+
+
+def walked(builder: Builder[Built], size_bytes: int, encoding: Encoding) -> Built:
+    """Return what a builder makes of the data set in its stream.
+
+    Raises
+    ------
+    CannotUnderstand, DataSetTooLarge
+        As for `build`.
+    """
     try:
-        Walker(stream, len(raw), encoding, builder).walk()
+        Walker(builder.stream, size_bytes, encoding, builder).walk()
     except CannotTranscode as error:
         raise CannotUnderstand(f"the data set is damaged: {error}") from None
     except PYDICOM_ERRORS as error:
@@ -297,7 +306,7 @@ class Builder(Generic[Built]):
 
     Parameters
     ----------
-    stream : BytesIO
+    stream : BinaryIO
         The stream that is walked through.
     codecs : sequence of str
         The character set of the outermost data set, if it states none, as Python's names.
@@ -308,9 +317,9 @@ class Builder(Generic[Built]):
     built: Built
 
     def __init__(
-        self, stream: BytesIO, codecs: Sequence[str], elements_max: int, depth_max: int
+        self, stream: BinaryIO, codecs: Sequence[str], elements_max: int, depth_max: int
     ) -> None:
-        self._stream = stream
+        self.stream = stream
         self._codecs = list(codecs)
         self._left = elements_max
         self._depth_max = depth_max
@@ -366,7 +375,7 @@ class Builder(Generic[Built]):
             raise CannotTranscode(f"a value of VR {vr} has {length} bytes")
         if vr == "UN" and representation_of(tag) == "SQ":
             raise CannotTranscode("a sequence as UN with a defined length")  # pydicom would read what is in it
-        value = self._stream.read(length)
+        value = self.stream.read(length)
         if vr == "UI" and value.count(b"\\") >= UIDS_MAX:
             raise DataSetTooLarge("a list of too many UIDs")
         self._count(1 + (value.count(b"\\") if vr in _COUNTED_VRS else 0))

@@ -7,7 +7,7 @@ what it costs here. What is read is bounded as in `data_sets`; what is neither U
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from pydicom.dataset import Dataset
 
@@ -19,10 +19,12 @@ from medserver.dicom.data_sets import (
     converted,
     encoding_as_sent,
     unambiguous_element,
+    walked,
     write_element,
 )
 from medserver.dicom.encodings import SHORT_LENGTH_MAX_BYTES, Encoding, encoding_of
 from medserver.dicom.representations import TEXT_VRS, UNDIVIDED_VRS
+from medserver.dicom.walker import PIXEL_DATA
 
 JSON = Mapping[str, Any]
 """A data set or an item: tag of eight hexadecimal digits -> element."""
@@ -66,12 +68,61 @@ def data_set_from_json(content: JSON) -> Dataset:
     return Dataset.from_json(content)
 
 
+class PixelPlace(NamedTuple):
+    """Where the value of Pixel Data lies in a stream, and the order of its bytes."""
+
+    offset: int
+    size_bytes: int
+    is_big_endian: bool
+
+
+def read_json_beside_pixels(
+    stream: BinaryIO, size_bytes: int, transfer_syntax_uid: str, *, elements_max: int, depth_max: int
+) -> tuple[dict[str, Any], list[PixelPlace]]:
+    """Read a data set as `read_json` does, but for Pixel Data at any level: only where that is is told.
+
+    Parameters
+    ----------
+    stream : BinaryIO
+        A seekable stream that begins with the data set.
+    size_bytes : int
+        The length of the data set.
+    transfer_syntax_uid, elements_max, depth_max
+        As for `read_json`.
+
+    Raises
+    ------
+    CannotUnderstand, DataSetTooLarge
+        As there.
+    """
+    stream.seek(0)
+    encoding = encoding_as_sent(stream.read(8), transfer_syntax_uid)
+    builder = _BuilderBesidePixels(stream, python_codecs(()), elements_max, depth_max)
+    return walked(builder, size_bytes, encoding), builder.places
+
+
 class _Builder(Builder[dict[str, Any]]):
     """Makes DICOM JSON."""
 
     def make(self, elements: Mapping[int, RawValue | list[dict[str, Any]]], codecs: Sequence[str]) -> dict[str, Any]:
         """Return the data set."""
         return {f"{tag:08X}": _element(tag, element, codecs) for tag, element in elements.items()}
+
+
+class _BuilderBesidePixels(_Builder):
+    """Makes DICOM JSON, and notes where Pixel Data is."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.places: list[PixelPlace] = []
+
+    def element(self, tag: int, vr: str, length: int, encoding: Encoding) -> None:
+        """Keep an element, or note where it is."""
+        if tag != PIXEL_DATA:
+            super().element(tag, vr, length, encoding)
+            return
+        self._count()
+        self.places.append(PixelPlace(self.stream.tell(), length, not encoding.little_endian))
 
 
 def _element(tag: int, element: RawValue | list[dict[str, Any]], codecs: Sequence[str]) -> dict[str, Any]:

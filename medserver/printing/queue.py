@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medserver.config import Printer
-from medserver.errors import OutOfResources
+from medserver.errors import PrintQueueFull
 from medserver.index import HIGH, LOW, MEDIUM, NewFilm, NewJob
 from medserver.index.jobs.payloads import Payload
 from medserver.log import Event
@@ -94,8 +94,10 @@ def queue_film(node: Node, request: FilmRequest, images: Iterable[tuple[str, Ite
 
     Raises
     ------
+    PrintQueueFull
+        Too many films wait for the printer.
     OutOfResources
-        Too many films wait for the printer, or there is no space.
+        There is no space.
     StoreFailure, IndexFailure
         It cannot be written; nothing remains of it.
     """
@@ -135,4 +137,4 @@ def _check_room(node: Node, printer: Printer) -> None:
     counts = node.index.films.counts()
     waiting = sum(counts.get((printer.name, state), 0) for state in WAITING)
     if waiting >= printer.films_max:
-        raise OutOfResources(f"{waiting} films wait for printer {printer.name}")
+        raise PrintQueueFull(f"{waiting} films wait for printer {printer.name}")

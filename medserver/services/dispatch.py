@@ -154,6 +154,8 @@ def _check_sop_class(
     named = service.command_sop_class_uid
     if named and sop_class_uid == named:
         return
+    if sop_class_uid in service.meta_sop_classes.get(context.abstract_syntax, ()):
+        return
     if sop_class_uid != context.abstract_syntax and service.right != "store":
         raise SOPClassNotSupported("the SOP class is not that of the presentation context")
     if named and association.failures.allows((service.name, sop_class_uid)):

@@ -41,12 +41,15 @@ class NodePolicy:
     def negotiate(self, request: AssociationRequest, address: str) -> Acceptance | Refusal:
         """Decide on an A-ASSOCIATE request.
 
-        The called AE title must be ours, and calling AE title and source address must match an `[ae NAME]` entry.
+        The called AE title must be ours, or that of a printer, and calling AE title and source address must match an
+        `[ae NAME]` entry.
         """
         config = self._node.config.current
         calling, called = request.calling_ae_title, request.called_ae_title
         table = partial(support, received=config.store.transfer_syntaxes)
-        decision = negotiate(request, config.node.ae_title, config.remotes_for(calling, address), table)
+        is_printer = config.printer_called(called) is not None
+        ours = called if is_printer else config.node.ae_title
+        decision = negotiate(request, ours, config.remotes_for(calling, address), table)
         if isinstance(decision, Refusal) and self._throttle.allows((calling, called, address)):
             logger.warning(Event("refused", calling=calling, called=called, address=address, reason=decision.why))
             if decision == CALLING_AE_TITLE_NOT_RECOGNISED:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from pydicom.uid import UID
 
 from medserver.config import Remote
-from medserver.dicom import uids
+from medserver.dicom import print_classes, uids
 from medserver.dicom.non_patient import NON_PATIENT_MODELS
 from medserver.services import (
     commitment,
@@ -24,6 +24,7 @@ from medserver.services import (
     workitem,
     workitem_query,
 )
+from medserver.services.printing import management
 from medserver.services.request import Handler
 from medserver.services.responses import operation_name
 from medserver.wire.command_set import CommandField
@@ -56,6 +57,8 @@ class Service:
         What it can invoke then.
     command_sop_class_uid : str
         What commands name, whichever of the SOP classes their presentation context is of; empty: that one.
+    meta_sop_classes : mapping of str to frozenset of str
+        Meta SOP classes, and the SOP classes that commands in their presentation contexts name.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Service:
     reverse_right: str = ""
     reverse_operations: Mapping[CommandField, Handler] = field(default_factory=dict)
     command_sop_class_uid: str = ""
+    meta_sop_classes: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def operation_names(self) -> tuple[str, ...]:
@@ -98,6 +102,13 @@ STORAGE = Service(
     ALL_TRANSFER_SYNTAXES,
     reverse_right="get",
 )
+
+_PRINT_OPERATIONS = dict.fromkeys(
+    (
+        CommandField.N_CREATE, CommandField.N_SET, CommandField.N_DELETE, CommandField.N_ACTION, CommandField.N_GET,
+    ),
+    management.perform,
+)  # fmt: skip
 
 SERVICES: tuple[Service, ...] = (
     Service(
@@ -253,6 +264,15 @@ SERVICES: tuple[Service, ...] = (
         reverse_right="process",
         reverse_operations={CommandField.N_EVENT_REPORT: workitem.receive_event},
         command_sop_class_uid=uids.UNIFIED_PROCEDURE_STEP_PUSH,
+    ),
+    Service(
+        "Print Management",
+        "PS3.4 H",
+        "print",
+        _names(*print_classes.META_SOP_CLASSES, *print_classes.SINGLE_SOP_CLASSES),
+        _PRINT_OPERATIONS,
+        UNCOMPRESSED,
+        meta_sop_classes=print_classes.META_SOP_CLASSES,
     ),
 )
 

@@ -15,8 +15,9 @@ _RETRIEVE = _MOVE | {CommandField.C_GET}
 _ECHO = frozenset({CommandField.C_ECHO})
 _CREATE, _SET = frozenset({CommandField.N_CREATE}), frozenset({CommandField.N_SET})
 _READ = frozenset({CommandField.N_GET})
+_DELETE = frozenset({CommandField.N_DELETE})
 _ACTION, _EVENT = frozenset({CommandField.N_ACTION}), frozenset({CommandField.N_EVENT_REPORT})
-_NORMALISED = _CREATE | _SET | _READ | _ACTION | _EVENT
+_NORMALISED = _CREATE | _SET | _READ | _ACTION | _EVENT | _DELETE
 _EVERY: frozenset[CommandField] = frozenset()
 
 
@@ -59,7 +60,9 @@ ANSWERS = (
     Answer(status.OPTIONAL_ATTRIBUTES_NOT_SUPPORTED, _SET, "Some attributes of a work item are never changed."),
     Answer(status.INVALID_ATTRIBUTE_VALUE, _CREATE | _SET, errors=(errors.InvalidAttributeValue,)),
     Answer(
-        status.ATTRIBUTE_LIST_ERROR, _SET, "Some attributes must not be changed, and were not; the others were changed."
+        status.ATTRIBUTE_LIST_ERROR,
+        _SET | _CREATE,
+        "Some attributes must not be changed, or are not known, and were left; the others were changed.",
     ),
     # PS3.4 F.7.2.2.4
     Answer(status.PROCESSING_FAILURE, _SET, errors=(errors.NoLongerUpdatable,), error_id=status.NO_LONGER_UPDATABLE),
@@ -68,18 +71,19 @@ ANSWERS = (
     Answer(
         status.DUPLICATE,
         _CREATE,
-        "There is a performed procedure step, or a work item, of this UID.",
+        "There is a performed procedure step, a work item, or something of print management, of this UID.",
         (errors.DuplicateInstance,),
     ),
     Answer(
         status.NO_SUCH_INSTANCE,
-        _READ | _SET | _ACTION | _EVENT,
-        "There is no performed procedure step of this UID; storage commitment: it is not the well-known instance.",
+        _NORMALISED,
+        "There is no performed procedure step, or nothing of print management, of this UID; storage commitment: it is "
+        "not the well-known instance.",
         (errors.NoSuchInstance,),
     ),
     Answer(status.NO_SUCH_EVENT_TYPE, _EVENT, errors=(errors.NoSuchEventType,)),
     Answer(status.INVALID_ARGUMENT_VALUE, _ACTION | _EVENT, errors=(errors.InvalidArgument,)),
-    Answer(status.INVALID_OBJECT_INSTANCE, _STORE | _CREATE, errors=(errors.InvalidObjectInstance,)),
+    Answer(status.INVALID_OBJECT_INSTANCE, _STORE | _NORMALISED, errors=(errors.InvalidObjectInstance,)),
     Answer(status.NO_SUCH_SOP_CLASS, _NORMALISED, errors=(errors.SOPClassNotSupported,)),
     Answer(status.MISSING_ATTRIBUTE, _CREATE, errors=(errors.MissingAttribute,)),
     Answer(status.MISSING_ATTRIBUTE_VALUE, _CREATE, errors=(errors.MissingAttributeValue,)),
@@ -141,6 +145,20 @@ ANSWERS = (
     Answer(status.PERFORMER_UNREACHABLE, _ACTION, errors=(errors.PerformerUnreachable,)),
     Answer(status.PERFORMER_CONTINUES, _ACTION, errors=(errors.PerformerContinues,)),
     Answer(status.ACTION_NOT_APPROPRIATE, _ACTION, errors=(errors.ActionNotAppropriate,)),
+    # PS3.4 H.4.1.2, H.4.2.2, H.4.3.1.2
+    Answer(status.MEMORY_ALLOCATION_NOT_SUPPORTED, _CREATE, "A film session asks for memory, which it has anyway."),
+    Answer(
+        status.COLLATION_NOT_SUPPORTED, _ACTION, "Several copies of several films: those of each film come together."
+    ),
+    Answer(status.EMPTY_FILM_SESSION_PAGE, _ACTION, "A film of the film session has no image; it is printed so."),
+    Answer(status.EMPTY_FILM_BOX_PAGE, _ACTION, "The film has no image; it is printed so."),
+    Answer(status.IMAGE_CROPPED, _SET, "The image is larger than its image box, and is cropped."),
+    Answer(status.IMAGE_DECIMATED, _SET, "The image is larger than its image box, and is made smaller."),
+    Answer(status.NO_FILM_BOX, _ACTION, errors=(errors.EmptyFilmSession,)),
+    Answer(status.FILM_SESSION_QUEUE_FULL, _ACTION, errors=(errors.FilmSessionQueueFull,)),
+    Answer(status.FILM_BOX_QUEUE_FULL, _ACTION, errors=(errors.PrintQueueFull,)),
+    Answer(status.IMAGE_LARGER_THAN_BOX, _SET, errors=(errors.ImageTooLarge,)),
+    Answer(status.INSUFFICIENT_PRINTER_MEMORY, _SET, errors=(errors.NoPrintMemory,)),
     Answer(status.CANCEL, _FIND | _RETRIEVE, "A C-CANCEL of the peer ended the operation."),
     Answer(status.PENDING, _FIND, "A match."),
     Answer(status.PENDING, _RETRIEVE, "The numbers of sub-operations so far."),

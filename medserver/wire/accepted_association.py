@@ -67,6 +67,10 @@ class AcceptedAssociation(Association):
         What services want to tell the peer as soon as they know it, see `medserver.services.reporting`.
     studies : set of str
         The studies of which something has come that the end of the association tells something about.
+    called_ae_title : str
+        Whom the requestor has called.
+    print_session : object
+        What a Print SCU has made on it, which goes with it; None until it makes something.
     """
 
     def __init__(self, limits: WireLimits, accepted: socket.socket, is_stopping: Callable[[], bool]) -> None:
@@ -79,6 +83,8 @@ class AcceptedAssociation(Association):
         self.failures = Throttle()
         self.reports: list = []
         self.studies: set[str] = set()
+        self.called_ae_title = ""
+        self.print_session = None
 
     @property
     def stopping(self) -> bool:
@@ -110,6 +116,7 @@ class AcceptedAssociation(Association):
     def accept(self, request: AssociationRequest, acceptance: Acceptance) -> None:
         """Answer the request with an A-ASSOCIATE-AC (PS3.8 7.1.1)."""
         self.requestor.ae_title = request.calling_ae_title
+        self.called_ae_title = request.called_ae_title
         self.requestor.maximum_length = request.maximum_length
         self.peer, self.acceptor.extended = acceptance.peer, acceptance.extended
         self.contexts = {

@@ -16,7 +16,7 @@ from tests.peers.process import Completed, Server, run, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-EVERY_SERVICE = ("echo", "store", "find", "move", "get", "commit", "mpps", "process")
+EVERY_SERVICE = ("echo", "store", "find", "move", "get", "commit", "mpps", "process", "print")
 
 CLIENTS = ("ECHOSCU", "STORESCU", "DCMSEND", "FINDSCU", "MOVESCU", "GETSCU", "GDCMSCU")
 """AE titles under which the DCMTK and GDCM programs call."""

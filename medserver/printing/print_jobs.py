@@ -1,0 +1,91 @@
+"""Print jobs and printers as the standard shows them: what several films of one request come to, and how a printer is.
+
+References
+----------
+PS3.4 H.4.5, PS3.4 H.4.6, PS3.3 C.13.8, PS3.3 C.13.9
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from medserver.config import Printer
+from medserver.dicom.json_model import JSON
+from medserver.errors import RemoteError
+from medserver.index import FilmRow
+from medserver.node import Node
+from medserver.printing.printers.outputs import output_of
+from medserver.printing.printers.printer import FAILURE as PRINTER_FAILURE
+from medserver.printing.states import CANCELED, DONE, FAILURE, PENDING, PRINTING
+from medserver.workitems.content import data_set
+
+PENDING_EVENT, PRINTING_EVENT, DONE_EVENT, FAILURE_EVENT = 1, 2, 3, 4
+
+LAST_EVENTS = (DONE_EVENT, FAILURE_EVENT)
+"""Event Type IDs (PS3.4 H.4.5.1.2.1), and those behind which nothing comes."""
+
+_EVENTS = {PENDING: PENDING_EVENT, PRINTING: PRINTING_EVENT, DONE: DONE_EVENT, FAILURE: FAILURE_EVENT}
+
+_PRIORITIES = {"HIGH": "HIGH", "MED": "MED", "LOW": "LOW"}
+
+
+def state_of(films: Sequence[FilmRow]) -> str:
+    """Return the Execution Status of the films of one print job together."""
+    states = {film.state for film in films}
+    if states & {FAILURE, CANCELED}:
+        return FAILURE
+    if states == {DONE}:
+        return DONE
+    return PENDING if states == {PENDING} else PRINTING
+
+
+def _info_of(films: Sequence[FilmRow], state: str) -> str:
+    """Return the Execution Status Info: that of the film that has come least far."""
+    if state == DONE:
+        return "NORMAL"
+    first = next((film for film in films if film.state not in (DONE,)), films[0])
+    return first.status_info or ("QUEUED" if state == PENDING else "NORMAL")
+
+
+def event_of(films: Sequence[FilmRow]) -> tuple[int, JSON]:
+    """Return the Event Type ID that tells of the state of a print job, and its Event Information."""
+    state = state_of(films)
+    first = films[0]
+    information = data_set(
+        ExecutionStatusInfo=_info_of(films, state),
+        PrintJobID=first.uid[-16:],
+        FilmSessionLabel=first.label or None,
+        PrinterName=first.printed_by or first.printer,
+    )
+    return _EVENTS[state], information
+
+
+def job_attributes(films: Sequence[FilmRow]) -> JSON:
+    """Return the attributes of a print job (PS3.3 C.13.8)."""
+    state = state_of(films)
+    first = films[0]
+    created = first.created_at.astimezone()
+    return data_set(
+        ExecutionStatus=state,
+        ExecutionStatusInfo=_info_of(films, state),
+        CreationDate=f"{created:%Y%m%d}",
+        CreationTime=f"{created:%H%M%S}",
+        PrintPriority=_PRIORITIES.get(first.priority, "MED"),
+        PrinterName=first.printed_by or first.printer,
+        Originator=first.requested_by,
+    )
+
+
+def status_of_printer(node: Node, printer: Printer) -> tuple[str, str]:
+    """Return Printer Status and Printer Status Info (PS3.3 C.13.9).
+
+    A printer that cannot print while it has a substitute, or while films can wait for it, has a warning: films are
+    taken.
+    """
+    try:
+        status = output_of(node.config.current, printer).status()
+    except RemoteError:
+        return "WARNING", "CHECK PRINTER"
+    if status.state == PRINTER_FAILURE:
+        return "WARNING", status.info or "CHECK PRINTER"
+    return status.state, status.info or "NORMAL"

@@ -1,0 +1,1 @@
+"""Print Management as SCP (PS3.4 H). Start at `management`: which SOP class has which operations."""

@@ -1,0 +1,83 @@
+"""Requests of print management: the session of the association, and the SOP class that a command names."""
+
+from __future__ import annotations
+
+import logging
+
+from medserver.config import Printer
+from medserver.dicom.uids import is_valid_uid
+from medserver.errors import InvalidObjectInstance, NoSuchAction, NotAuthorised, UnrecognisedOperation
+from medserver.log import Event
+from medserver.node import Node
+from medserver.printing.sessions import PrintSession
+from medserver.services.attribute_list import received_attributes
+from medserver.services.printing.entities import READS_ITSELF, Call, method_for
+from medserver.services.request import Request, Response
+from medserver.wire.command_set import NO_DATA_SET, CommandField
+
+PRINT_ACTION = 1
+
+logger = logging.getLogger(__name__)
+
+
+def perform(request: Request, node: Node) -> Response:
+    """Do what a request asks for.
+
+    Raises
+    ------
+    RequestError
+        It cannot be done.
+    """
+    command_set = request.message.command_set
+    command_field = CommandField(request.message.command_field)
+    method = method_for(request.sop_class_uid, command_field)
+    uid = str(command_set.get("AffectedSOPInstanceUID") or command_set.get("RequestedSOPInstanceUID") or "")
+    if uid and not is_valid_uid(uid):
+        raise InvalidObjectInstance("the SOP Instance UID is not a valid UID")
+    if command_field == CommandField.N_ACTION and command_set.get("ActionTypeID") != PRINT_ACTION:
+        raise NoSuchAction("there is action type 1 only: print")
+    session = _session(request, node)
+    if method in READS_ITSELF:
+        return method(Call(request, node, session, uid, {}))
+    if command_set.get("CommandDataSetType", NO_DATA_SET) == NO_DATA_SET:
+        return method(Call(request, node, session, uid, {}))
+    with received_attributes(request) as attributes:
+        response = method(Call(request, node, session, uid, attributes))
+    if command_field == CommandField.N_ACTION:
+        logger.info(Event("print", printer=session.printer.name, uid=uid))
+    return response
+
+
+def printer_for(request: Request) -> Printer | None:
+    """Return the printer that an association is about: that of the called AE title, else the first that has none."""
+    config = request.config
+    called = request.association.called_ae_title
+    chosen = config.printer_called(called)
+    if chosen is not None:
+        return chosen
+    without = [printer for printer in config.printers if not printer.ae_title]
+    if without:
+        return without[0]
+    return config.printers[0] if len(config.printers) == 1 else None
+
+
+def _session(request: Request, node: Node) -> PrintSession:
+    """Return what the peer has made on its association.
+
+    Raises
+    ------
+    NotAuthorised
+        It may not print on the printer.
+    UnrecognisedOperation
+        There is no printer.
+    """
+    session = request.association.print_session
+    if session is None:
+        printer = printer_for(request)
+        if printer is None:
+            raise UnrecognisedOperation("no printer has this called AE title")
+        session = PrintSession(node, printer, request.association.requestor.ae_title.strip())
+        request.association.print_session = session
+    if session.printer.clients and request.remote.name not in session.printer.clients:
+        raise NotAuthorised(f"printer {session.printer.name} is not for the calling AE")
+    return session
