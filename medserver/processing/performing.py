@@ -187,7 +187,7 @@ class _Performance:
             kind = checked_type(request, self._node.config.current)
             self._check_destinations(request)
             fetch_missing(self._node, request.inputs, self._is_unwanted)
-            inputs = find_inputs(self._node, request.inputs)
+            inputs = find_inputs(self._node, kind, request.inputs)
         except CannotProcess as error:
             return self._refused_before(row, error)
         except WorkStopped:
