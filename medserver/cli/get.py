@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from medserver import codecs
+from medserver.cli.frames import frames_option
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
-from medserver.cli.model import Target, frames_option, target_options
+from medserver.cli.model import Target, target_options
 from medserver.cli.outcome import Outcome, outcome_of
 from medserver.cli.parameters import NamedPath
 from medserver.cli.peer import Peer, failure, peer_argument

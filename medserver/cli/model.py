@@ -15,7 +15,7 @@ from pydicom.tag import BaseTag, Tag
 from medserver.cli.keys import key_option, parse_keys
 from medserver.dicom import uids
 from medserver.dicom.attributes import LEVELS, UNIQUE_KEYS
-from medserver.dicom.frame_lists import FrameKeys, parse_frames
+from medserver.dicom.frame_lists import FrameKeys
 from medserver.dicom.non_patient import NON_PATIENT_MODELS
 from medserver.errors import BadUsage
 from medserver.scu.query import RELATIONAL
@@ -133,23 +133,6 @@ class Target:
         identifier.SOPInstanceUID = uid
         setattr(identifier, frames.keyword, list(frames.values))
         return replace(self, model=COMPOSITE_INSTANCE_ROOT, identifier=identifier, relational=False)
-
-
-def frames_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command ``--frames``; it receives `FrameKeys` or None as `frames`."""
-
-    def parse(_: click.Context, __: click.Parameter, text: str | None) -> FrameKeys | None:
-        try:
-            return parse_frames(text) if text is not None else None
-        except ValueError as error:
-            raise BadUsage(f"--frames: {error}") from None
-
-    return click.option(
-        "--frames",
-        metavar="LIST",
-        callback=parse,
-        help="Only these frames of one image, as a new instance: 1,5-9 or 20- to the end.",
-    )(function)
 
 
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:

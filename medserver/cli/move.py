@@ -6,8 +6,9 @@ import time
 
 import click
 
+from medserver.cli.frames import frames_option
 from medserver.cli.invocation import echo_json, json_option
-from medserver.cli.model import Target, frames_option, target_options
+from medserver.cli.model import Target, target_options
 from medserver.cli.outcome import Outcome, outcome_of
 from medserver.cli.peer import Peer, failure, peer_argument
 from medserver.cli.progress import progress

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from medserver.cli.frames import frames_option
 from medserver.cli.invocation import Invocation, echo_json, json_option, pass_invocation
 from medserver.cli.responses import TEMPORARY_FAILURE
 from medserver.cli.text import CELL_LENGTH_MAX, count_in_words, printable
@@ -18,6 +19,7 @@ from medserver.dicom.uids import is_valid_uid
 from medserver.errors import BadUsage
 
 if TYPE_CHECKING:
+    from medserver.dicom.frame_lists import FrameKeys
     from medserver.node import Node
     from medserver.processing.outcome import Ended
 
@@ -31,6 +33,7 @@ _TIMEOUT = duration(0.1, 7 * 86_400)
 @click.argument("uids", metavar="STUDY|SERIES|INSTANCE...", nargs=-1, required=True)
 @click.option("--set", "parameters", metavar="NAME=VALUE", multiple=True, help="A parameter. May be repeated.")
 @click.option("--outputs", metavar="NUMBERS", help="Only these of what the first type makes, such as 10-20,25.")
+@frames_option
 @click.option("--to", "destinations", metavar="AE", multiple=True, help="Who gets the results. May be repeated.")
 @click.option(
     "--priority", type=click.Choice(_PRIORITIES, case_sensitive=False), default="MEDIUM", show_default=True,
@@ -46,6 +49,7 @@ def run(
     uids: tuple[str, ...],
     parameters: tuple[str, ...],
     outputs: str | None,
+    frames: FrameKeys | None,
     destinations: tuple[str, ...],
     priority: str,
     wait: bool,
@@ -70,11 +74,13 @@ def run(
     for uid in uids:
         if not is_valid_uid(uid):
             raise BadUsage(f"{printable(uid, CELL_LENGTH_MAX) or 'an empty text'} is not a UID")
+    if frames is not None and len(uids) > 1:
+        raise BadUsage("--frames is for one instance")
     from medserver.node import open_node  # --help does without
     from medserver.processing.asking import ask
 
     with closing(open_node(invocation.config_file)) as node:
-        items = ask(node, _types(types), given, uids, destinations, priority)
+        items = ask(node, _types(types), given, uids, destinations, priority, frames)
         if not wait:
             _tell(items, as_json)
             return

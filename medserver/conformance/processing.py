@@ -18,8 +18,9 @@ REQUESTS = (
     "An item whose Scheduled Workitem Code is one of these types is performed by the node. Each item of Scheduled "
     f"Processing Parameters Sequence has a concept name of the scheme {OUR_SCHEME} and the Value Type NUMERIC, TEXT or "
     "CODE; several values of a TEXT are separated by commas. Input Information names studies, series or instances that "
-    "are stored, or can be retrieved (C-GET) from an AE of the configuration, by its Retrieve AE Title; frames are not "
-    "named. Output Destination names AE titles (DICOM Storage). Items are made by rules (``[processing NAME]``) and by "
+    "are stored, or can be retrieved (C-GET) from an AE of the configuration, by its Retrieve AE Title; of an instance "
+    "it may name frames (Referenced Frame Number), if the type treats each frame or instance for itself or is montage. "
+    "Output Destination names AE titles (DICOM Storage). Items are made by rules (``[processing NAME]``) and by "
     "``medserver processing run`` as well. A rule is not applied to what has gone through one of its types, nor to "
     "other results of this node, unless it names the AE title of the node as that of the sender.",
     "An item that cannot be performed becomes CANCELED, with a reason of PS3.16 CID 9300 or of the scheme "
@@ -32,7 +33,8 @@ RESULTS = (
     "a repetition makes again, and sent to the Output Destinations after that. Output Information names them, with the "
     "AE title of the node. They have Image Type DERIVED, Derivation Description and Derivation Code Sequence, Source "
     f"Image Sequence (purpose {_in_words(SOURCE_IMAGE)}; in the functional groups of enhanced instances; without a "
-    "purpose where a whole series is the source), and in Contributing Equipment Sequence who made the source "
+    "purpose where a whole series is the source; with Referenced Frame Number where it is not all frames of an "
+    "instance), and in Contributing Equipment Sequence who made the source "
     f"({_in_words(ACQUISITION_EQUIPMENT)}) and the node ({_in_words(PROCESSING_EQUIPMENT)}), with its version, the "
     "type, its version and all parameters. Patient, study and, where the geometry is that of the source, Frame of "
     "Reference are kept.",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from medserver.dicom.conditions import SingleValue
+from medserver.dicom.frame_lists import FrameKeys
 from medserver.dicom.uids import new_uid
-from medserver.errors import NoSuchInstance, UnknownRemote
+from medserver.errors import BadUsage, NoSuchInstance, UnknownRemote
 from medserver.node import Node
-from medserver.processing.inputs import Input, patient_of, stored_inputs, together
+from medserver.processing.inputs import Input, number_of_frames, of_frames, patient_of, stored_inputs, together
 from medserver.processing.outputs import references_to
-from medserver.processing.requests import attribute_list_of, checked_type, request_for
+from medserver.processing.requests import Reference, attribute_list_of, checked_type, request_for
+from medserver.processing.types import ProcessingType
 from medserver.workitems.creating import create
 
 _UID_KEYWORDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -23,6 +26,7 @@ def ask(
     uids: Iterable[str],
     destinations: Iterable[str] = (),
     priority: str = "MEDIUM",
+    frames: FrameKeys | None = None,
 ) -> list[str]:
     """Create work items of which this archive performs the processing.
 
@@ -38,6 +42,8 @@ def ask(
         Who gets the results: names of entries, or AE titles.
     priority : str
         ``HIGH``, ``MEDIUM`` or ``LOW``.
+    frames : FrameKeys, optional
+        Only these frames, of the one instance that is named; those that it does not have are left out.
 
     Returns
     -------
@@ -52,7 +58,9 @@ def ask(
         There is no such AE to which anything could be sent.
     NoSuchInstance
         Nothing of a UID is stored.
-    StoreFailure
+    BadUsage, NoSuchFrames
+        Frames are asked for of a study or series, or none of them is there.
+    ObjectNotReadable, StoreFailure
         A header cannot be read.
     """
     config = node.config.current
@@ -60,8 +68,8 @@ def ask(
     ae_titles = [_ae_title(node, name) for name in destinations]
     own = node.config.current.node.ae_title
     made = []
-    for group in together(kind, _inputs(node, uids)):
-        references = references_to([one.instance for one in group], own)
+    for group in together(kind, _inputs(node, uids) if frames is None else [_frames_of(node, kind, uids, frames)]):
+        references = _references(group, own)
         request = request_for(types, parameters, references, ae_titles, config)
         patient = patient_of(node, group[0].copy)
         attributes = attribute_list_of(request, node.clock(), priority=priority, patient=patient, config=config)
@@ -76,6 +84,23 @@ def _inputs(node: Node, uids: Iterable[str]) -> list[Input]:
         for one in _of(node, uid):
             found.setdefault(one.copy.sop_instance_uid, one)
     return list(found.values())
+
+
+def _references(inputs: Sequence[Input], ae_title: str) -> Iterator[Reference]:
+    frames = {one.copy.sop_instance_uid: one.frames for one in inputs if one.frames}
+    for reference in references_to([one.instance for one in inputs], ae_title):
+        named = tuple((uid, frames[uid]) for _, uid in reference.instances if uid in frames)
+        yield replace(reference, frames=named)
+
+
+def _frames_of(node: Node, kind: ProcessingType, uids: Iterable[str], frames: FrameKeys) -> Input:
+    """Return frames of the instance that is meant by its UID."""
+    [uid] = uids
+    [*found] = _of(node, uid)
+    if len(found) != 1 or found[0].copy.sop_instance_uid != uid:
+        raise BadUsage(f"frames are of one instance, and {uid} is a study or series")
+    numbers = frames.numbers(number_of_frames(node, found[0].copy))
+    return of_frames(node, kind, found[0], numbers)
 
 
 def _of(node: Node, uid: str) -> Iterator[Input]:

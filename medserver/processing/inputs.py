@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medserver.archive import read_header
 from medserver.destinations import standing_of
@@ -13,7 +13,13 @@ from medserver.dicom.conditions import SingleValue, UIDList
 from medserver.dicom.dataset_values import value_of
 from medserver.dicom.json_model import JSON
 from medserver.dicom.matching import Condition
-from medserver.errors import IncompleteObjectSet, WorkStopped
+from medserver.errors import (
+    DamagedObject,
+    IncompleteObjectSet,
+    ObjectNotReadable,
+    UnusableParameters,
+    WorkStopped,
+)
 from medserver.fetching import UIDS_PER_REQUEST, Source, identifier_of
 from medserver.index import Query, StoredCopy
 from medserver.index.derivations import DerivedInstance
@@ -24,6 +30,8 @@ from medserver.processing.types import ProcessingType
 from medserver.workitems.content import data_set
 
 INPUTS_MAX = 20_000
+FRAMES_MAX = 10_000
+"""So many frames of an instance are named at most, for results name them too, in a value of 64 KiB (PS3.5 7.1.2)."""
 
 PATIENT = (
     "PatientName", "PatientID", "IssuerOfPatientID", "OtherPatientIDsSequence", "PatientBirthDate", "PatientSex",
@@ -44,11 +52,14 @@ class Input:
         Its series.
     modality : str
         Of the series; empty if that was not looked up.
+    frames : tuple of int
+        The numbers of the frames that go in, ascending from 1, if these are not all that it has; else empty.
     """
 
     copy: StoredCopy
     series_instance_uid: str
     modality: str = ""
+    frames: tuple[int, ...] = ()
 
     @property
     def instance(self) -> DerivedInstance:
@@ -58,24 +69,81 @@ class Input:
         return DerivedInstance(*uids, self.series_instance_uid)
 
 
-def find_inputs(node: Node, references: Iterable[Reference]) -> list[Input]:
+def find_inputs(node: Node, kind: ProcessingType, references: Iterable[Reference]) -> list[Input]:
     """Return the objects that are meant, each once.
 
     Raises
     ------
     IncompleteObjectSet
         One is not stored here, or is of another study or series than it is named with; a series or study has none, or
-        none is named.
+        none is named; or an instance does not have a frame that is named.
+    UnusableParameters
+        Some frames of an instance are meant, and the type takes whole instances.
+    ObjectNotReadable, StoreFailure
+        The header of an instance cannot be read of which frames are named.
     """
     found: dict[str, Input] = {}
+    frames: dict[str, set[int]] = {}
     for reference in references:
+        named = dict(reference.frames)
         for one in _of(node, reference):
-            found.setdefault(one.copy.sop_instance_uid, one)
+            uid = one.copy.sop_instance_uid
+            if uid in named and (uid in frames or uid not in found):
+                frames.setdefault(uid, set()).update(named[uid])
+            else:  # once all of its frames are meant they are
+                frames.pop(uid, None)
+            found.setdefault(uid, one)
         if len(found) > INPUTS_MAX:
             raise IncompleteObjectSet(f"more than {INPUTS_MAX} objects are named")
     if not found:
         raise IncompleteObjectSet("the work item names no objects")
+    for uid, numbers in frames.items():
+        found[uid] = of_frames(node, kind, found[uid], sorted(numbers))
     return list(found.values())
+
+
+def of_frames(node: Node, kind: ProcessingType, one: Input, numbers: Sequence[int]) -> Input:
+    """Return some frames of an object, or all of it if these are all.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Their numbers, ascending from 1; at least one.
+
+    Raises
+    ------
+    IncompleteObjectSet, UnusableParameters, ObjectNotReadable, StoreFailure
+        As for `find_inputs`.
+    """
+    count = number_of_frames(node, one.copy)
+    uid = one.copy.sop_instance_uid
+    if numbers[-1] > count:
+        raise IncompleteObjectSet(f"there is no frame {numbers[-1]} of instance {uid}: it has {count}")
+    if len(numbers) == count:
+        return one
+    if len(numbers) > FRAMES_MAX:
+        raise UnusableParameters(f"{len(numbers)} frames of {uid} are named, more than {FRAMES_MAX}")
+    if not kind.takes_frames:
+        some = f"{len(numbers)} of {count} frames of {uid}"
+        raise UnusableParameters(f"{kind.name} takes whole instances, and not {some}")
+    return replace(one, frames=tuple(numbers))
+
+
+def number_of_frames(node: Node, copy: StoredCopy) -> int:
+    """Return how many frames an object has; one, if it does not say.
+
+    Raises
+    ------
+    ObjectNotReadable
+        It is damaged.
+    StoreFailure
+        It cannot be read.
+    """
+    try:
+        given = value_of(read_header(node, copy), "NumberOfFrames")
+    except DamagedObject as error:
+        raise ObjectNotReadable(f"instance {copy.sop_instance_uid}: {error}") from error
+    return int(given) if isinstance(given, str) and given.isdecimal() and int(given) else 1
 
 
 def missing(node: Node, reference: Reference) -> list[str]:
@@ -222,7 +290,7 @@ def _conditions(reference: Reference) -> list[SingleValue]:
 
 def request_digest(kind: ProcessingType, request: ProcessingRequest, inputs: Iterable[Input]) -> str:
     """Return what tells the same request of the same objects: the same comes out of it. A SHA-256, hexadecimal."""
-    objects = sorted((one.copy.sop_instance_uid, one.copy.digest) for one in inputs)
+    objects = sorted((one.copy.sop_instance_uid, one.copy.digest, *one.frames) for one in inputs)
     values = check(kind.parameters, request.own_parameters)
     what = [kind.name, kind.version, values, request.outputs, objects]
     if kind.command is not None:

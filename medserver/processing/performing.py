@@ -65,6 +65,7 @@ from medserver.processing.commands.application import apply_command
 from medserver.processing.informing import begin, is_awaited, parties
 from medserver.processing.inputs import PATIENT, Input, fetch_missing, find_inputs, request_digest
 from medserver.processing.outputs import references_to, register, routed
+from medserver.processing.progress import Progress, noted
 from medserver.processing.reasons import reason_for
 from medserver.processing.requests import (
     ProcessingRequest,
@@ -165,6 +166,7 @@ class _Performance:
         self._claimed: str | None = None  # the performer, once the item is ours
         self._looked_at = 0.0
         self._is_wanted = True
+        self._progress = Progress(self._tell_progress)
 
     def outcome(self) -> Outcome | None:
         """Perform the item; None if the worker has to end and somebody else will."""
@@ -187,7 +189,7 @@ class _Performance:
             kind = checked_type(request, self._node.config.current)
             self._check_destinations(request)
             fetch_missing(self._node, request.inputs, self._is_unwanted)
-            inputs = find_inputs(self._node, request.inputs)
+            inputs = find_inputs(self._node, kind, request.inputs)
         except CannotProcess as error:
             return self._refused_before(row, error)
         except WorkStopped:
@@ -305,12 +307,13 @@ class _Performance:
         given = (str(before), str(after), request.own_parameters, self._uid, selection)
         moment, has_failed = self._moment(), threading.Event()
 
+        def is_unwanted() -> bool:
+            self._progress.at(lambda: noted(after, parts))
+            return has_failed.is_set() or self._is_unwanted()
+
         def compute(index: int) -> None:
             try:
-                processors.run(
-                    PERFORM, kind.name, *given, [index, parts], moment,
-                    unless=lambda: has_failed.is_set() or self._is_unwanted(),
-                )  # fmt: skip
+                processors.run(PERFORM, kind.name, *given, [index, parts], moment, unless=is_unwanted)
             except BaseException:
                 has_failed.set()
                 raise
@@ -345,6 +348,13 @@ class _Performance:
             self._is_wanted = not performing.wants_cancel(self._node, self._uid, self._claimed)
             self._looked_at = now
         return self._batch.should_stop or not self._is_wanted
+
+    def _tell_progress(self, percent: int) -> None:
+        """Tell how much is computed; whether the item is still ours is found out elsewhere."""
+        try:
+            performing.report(self._node, self._uid, percent, performer=self._performer)
+        except (NoSuchWorkitem, WorkitemIsFinal, WorkitemNotInProgress, IndexFailure) as error:
+            logger.debug(Event("progress not told", sop_instance_uid=self._uid, reason=str(error)))
 
     def _check_wanted(self) -> None:
         if self._is_unwanted():

@@ -22,7 +22,6 @@ from medserver.workitems.content import (
     data_set,
     element,
     first_item,
-    has_value,
     items,
     moment,
     tag_of,
@@ -46,6 +45,8 @@ LABEL_LENGTH_MAX = 64
 OUTPUTS_MAX = 100_000
 
 _RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
+_FRAME_NUMBER = re.compile(r"\+?[0-9]{1,11}")
+"""An IS (PS3.5 6.2) that is not negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,15 @@ class Reference:
         SOP Class UID and SOP Instance UID of each; empty: all that the series has.
     retrieve_ae_title : str
         Where they can be fetched from; empty if nobody said.
+    frames : tuple of (str, tuple of int)
+        SOP Instance UID and numbers of frames, ascending from 1, of each instance of which not all frames are meant.
     """
 
     study_instance_uid: str
     series_instance_uid: str = ""
     instances: tuple[tuple[str, str], ...] = ()
     retrieve_ae_title: str = ""
+    frames: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +281,10 @@ def attribute_list_of(
 
 def reference_item(reference: Reference) -> dict[str, Any]:
     """Return the item of an Input or Output Information Sequence (PS3.3 table 10-3b)."""
+    frames = dict(reference.frames)
     referenced = [
         data_set(ReferencedSOPClassUID=sop_class_uid, ReferencedSOPInstanceUID=sop_instance_uid)
+        | (data_set(ReferencedFrameNumber=frames[sop_instance_uid]) if sop_instance_uid in frames else {})
         for sop_class_uid, sop_instance_uid in reference.instances
     ]
     item = data_set(
@@ -359,19 +365,46 @@ def reference_in(item: JSON) -> Reference:
     Raises
     ------
     UnusableParameters
-        It names frames of an instance.
+        It names frames of an instance that there cannot be.
     """
-    if any(has_value(each, "ReferencedFrameNumber") for each in items(item, "ReferencedSOPSequence")):
-        raise UnusableParameters("Referenced Frame Number: an instance is processed with all of its frames")
+    referenced = items(item, "ReferencedSOPSequence")
     return Reference(
         value(item, "StudyInstanceUID"),
         value(item, "SeriesInstanceUID"),
         tuple(
-            (value(each, "ReferencedSOPClassUID"), value(each, "ReferencedSOPInstanceUID"))
-            for each in items(item, "ReferencedSOPSequence")
+            (value(each, "ReferencedSOPClassUID"), value(each, "ReferencedSOPInstanceUID")) for each in referenced
         ),
         value(first_item(item, "DICOMRetrievalSequence"), "RetrieveAETitle"),
+        _frames_in(referenced),
     )
+
+
+def _frames_in(referenced: Iterable[JSON]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return the frames that are named of each instance of which not all are meant.
+
+    Where an instance is named several times, what is meant is all that is named; a number stands for its frame however
+    often, and wherever, it stands.
+    """
+    found: dict[str, set[int]] = {}
+    whole: set[str] = set()
+    for each in referenced:
+        uid = value(each, "ReferencedSOPInstanceUID")
+        if numbers := set(_frame_numbers(each)):
+            found.setdefault(uid, set()).update(numbers)
+        else:
+            whole.add(uid)
+    return tuple((uid, tuple(sorted(numbers))) for uid, numbers in found.items() if uid not in whole)
+
+
+def _frame_numbers(item: JSON) -> Iterator[int]:
+    """Yield the numbers of frames that an item of a Referenced SOP Sequence has (PS3.3 table 10-3)."""
+    for given in (item.get(tag_of("ReferencedFrameNumber")) or {}).get("Value") or ():
+        text = "" if given is None else str(given).strip()
+        if not text:
+            continue
+        if not _FRAME_NUMBER.fullmatch(text) or not int(text):
+            raise UnusableParameters(f"Referenced Frame Number: {text[:32]!r} is no number from 1")
+        yield int(text)
 
 
 def _parameters_in(content: JSON) -> Iterator[tuple[str, Values]]:

@@ -13,10 +13,22 @@ from pathlib import Path
 
 from medserver import modes
 from medserver.archive.fetch import open_object
-from medserver.errors import DamagedObject, ObjectNotReadable, WorkStopped
+from medserver.archive.frames import extract_frames
+from medserver.dicom.frame_lists import SIMPLE, FrameKeys
+from medserver.dicom.part10 import FileMeta
+from medserver.errors import (
+    CannotTranscode,
+    DamagedObject,
+    NotMultiFrame,
+    ObjectNotReadable,
+    ObjectTypeNotSupported,
+    TransferSyntaxNotSupported,
+    WorkStopped,
+)
 from medserver.index import StoredCopy
 from medserver.node import Node
 from medserver.processing.inputs import Input
+from medserver.processing.pixels import OF_FRAMES
 
 FOLDER = "processing"
 """Below the data folder: a folder for each item that is being processed."""
@@ -69,7 +81,7 @@ def _clean(root: Path) -> None:
 
 
 def write_inputs(node: Node, inputs: Iterable[Input], folder: Path, unless: Callable[[], bool]) -> None:
-    """Write each object into a folder, as a Part 10 file, compared with its digest.
+    """Write each object, or the frames of it that go in, into a folder, as a Part 10 file, compared with its digest.
 
     Parameters
     ----------
@@ -80,6 +92,8 @@ def write_inputs(node: Node, inputs: Iterable[Input], folder: Path, unless: Call
     ------
     ObjectNotReadable
         No copy of one is what was stored.
+    ObjectTypeNotSupported
+        Frames of one go in that it cannot be taken apart into.
     StoreFailure
         A volume cannot be read now.
     WorkStopped
@@ -90,9 +104,14 @@ def write_inputs(node: Node, inputs: Iterable[Input], folder: Path, unless: Call
         if unless():
             raise WorkStopped("nobody wants it any longer")
         try:
-            _write(node, one.copy, folder / f"{number:06d}.dcm")
+            if one.frames:
+                _write_frames(node, one, folder / f"{number:06d}{OF_FRAMES}")
+            else:
+                _write(node, one.copy, folder / f"{number:06d}.dcm")
         except DamagedObject as error:
             raise ObjectNotReadable(f"instance {one.copy.sop_instance_uid}: {error}") from error
+        except (CannotTranscode, NotMultiFrame, TransferSyntaxNotSupported) as error:
+            raise ObjectTypeNotSupported(f"frames of instance {one.copy.sop_instance_uid}: {error}") from error
 
     inputs = list(inputs)
     with ThreadPoolExecutor(max(1, min(AT_ONCE, len(inputs)))) as pool:
@@ -102,6 +121,14 @@ def write_inputs(node: Node, inputs: Iterable[Input], folder: Path, unless: Call
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _write_frames(node: Node, one: Input, path: Path) -> None:
+    stored = one.copy
+    with extract_frames(node, stored, FrameKeys(SIMPLE, one.frames)) as (extracted, uid), path.open("xb") as file:
+        file.write(FileMeta(stored.sop_class_uid, uid, stored.transfer_syntax_uid).encode())
+        with extracted.open() as data_set:
+            shutil.copyfileobj(data_set, file, COPY_BYTES)
 
 
 def _write(node: Node, stored: StoredCopy, path: Path) -> None:

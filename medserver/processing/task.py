@@ -31,6 +31,7 @@ from medserver.errors import (
 from medserver.processing.parameters import Values, check
 from medserver.processing.pixels.files import write_encapsulated, write_instance
 from medserver.processing.pixels.images import Source, read_sources
+from medserver.processing.progress import Note
 from medserver.processing.types import ProcessingType, find_type
 
 OUTPUTS_MAX = 20_000
@@ -81,6 +82,8 @@ class Task:
     moment: str = ""
     count: int = field(default=0, init=False)
     written: int = field(default=0, init=False)
+    _wanted: int = field(default=0, init=False)
+    _note: Note | None = field(default=None, init=False)
 
     def numbers(self, count: int) -> list[int]:
         """Return which of the outputs 1 to `count` are to be made here, in ascending order.
@@ -100,7 +103,14 @@ class Task:
             beyond = wanted[0] if wanted[0] < 1 else wanted[-1]
             raise IncompleteObjectSet(f"there is no output {beyond}: {self.kind.name} makes 1 to {count} of them")
         index, parts = self.part
-        return wanted[len(wanted) * index // parts : len(wanted) * (index + 1) // parts]
+        own = wanted[len(wanted) * index // parts : len(wanted) * (index + 1) // parts]
+        self._wanted, self._note = len(own), Note(self.outputs, index)
+        return own
+
+    def reached(self, fraction: float) -> None:
+        """Note how much of the next output is done, 0 to 1, for whoever waits for it; this costs nothing."""
+        if self._note is not None and self._wanted:
+            self._note.reached((self.written + fraction) / self._wanted)
 
     def uid(self, what: str, which: int | str = "") -> str:
         """Return a UID that a repeat of the same work item has again (PS3.5 B.2).
@@ -128,6 +138,7 @@ class Task:
         """
         write_instance(self.outputs / f"{number:06d}.dcm", dataset, pixels)
         self.written += 1
+        self.reached(0)
 
     def write_encapsulated(self, number: int, dataset: Dataset, transfer_syntax_uid: str) -> None:
         """Write an output whose Pixel Data is encoded in a transfer syntax.
@@ -143,6 +154,7 @@ class Task:
         """
         write_encapsulated(self.outputs / f"{number:06d}.dcm", dataset, transfer_syntax_uid)
         self.written += 1
+        self.reached(0)
 
 
 def perform(
@@ -163,7 +175,8 @@ def perform(
         The name of the type.
     inputs, outputs : str
         Folders: of the Part 10 files that are read, and of those that are written, ``NUMBER.dcm`` with six digits. The
-        latter exists and is empty; after an error there may be files in it, none of which is to be used.
+        latter exists and is empty; after an error there may be files in it, none of which is to be used. See `progress`
+        for what else is written there by what takes long.
     parameters : mapping
         Name -> value, as they were given.
     workitem_uid : str

@@ -20,6 +20,8 @@ class Destination:
         Its AE title.
     answer : callable
         Takes a SOP Instance UID, and returns the status of the answer. A test may replace it at any time.
+    host : str
+        The address on which it listens.
 
     Attributes
     ----------
@@ -31,7 +33,12 @@ class Destination:
         Where it listens.
     """
 
-    def __init__(self, ae_title: str = "ARCHIVE", answer: Callable[[str], int] = lambda uid: 0x0000) -> None:
+    def __init__(
+        self,
+        ae_title: str = "ARCHIVE",
+        answer: Callable[[str], int] = lambda uid: 0x0000,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.answer = answer
         self.requests: list[tuple[str, int]] = []
         self.stations: defaultdict[str, set[str]] = defaultdict(set)
@@ -39,8 +46,8 @@ class Destination:
         for sop_class in (CTImageStorage, MRImageStorage):
             ae.add_supported_context(sop_class)
         handlers = [(evt.EVT_C_STORE, self._store)]
-        self._server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-        self.address = Address(ae_title, self._server.socket.getsockname()[1])
+        self._server = ae.start_server((host, 0), block=False, evt_handlers=handlers)
+        self.address = Address(ae_title, self._server.socket.getsockname()[1], host)
 
     def __enter__(self) -> Destination:
         return self

@@ -35,6 +35,7 @@ class Cluster:
         self._programs = programs
         self.folder = Path(tempfile.mkdtemp(prefix="medserver-postgresql-"))
         self._numbers = count(1)
+        self._address: tuple[str, int] | None = None
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         if os.geteuid() == 0:
             entry = pwd.getpwnam(_UNPRIVILEGED)
@@ -44,9 +45,17 @@ class Cluster:
             "--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "en", "--no-sync",
         )  # fmt: skip
 
+    def listen(self, address: str, port: int, network: str) -> None:
+        """Have it listen on a TCP port too, for all of a network, when it is started; URLs have that address."""
+        self._address = (address, port)
+        with (self.folder / "data" / "pg_hba.conf").open("a") as file:
+            file.write(f"host all all {network} trust\n")
+
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        options = f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -c fsync=off"
+        options = f"-c unix_socket_directories='{self.folder}' -c fsync=off"
+        address, port = self._address or ("", 5432)
+        options += f" -c listen_addresses='{address}' -c port={port}"
         self._run(
             "pg_ctl", "start", "--wait", "--pgdata", self.folder / "data",
             "--log", self.folder / "log", "--options", options,
@@ -74,6 +83,9 @@ class Cluster:
             connection.execute(f"DROP DATABASE {urlsplit(url).path[1:]} WITH (FORCE)")
 
     def _url(self, database: str) -> str:
+        if self._address:
+            address, port = self._address
+            return f"postgresql://{self._user}@{address}:{port}/{database}"
         return f"postgresql:///{database}?host={quote(str(self.folder), safe='')}&user={self._user}"
 
     def _run(self, program: str, *arguments: object) -> None:

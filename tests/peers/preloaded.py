@@ -21,7 +21,9 @@ from tests.peers.process import Completed, Server, wait_until
 
 PROGRAM = (sys.executable, "-m", "medserver")
 
-MODULES = ("medserver.cli.serve", "medserver.server", "tests.crash.power.recorder", __name__)
+MODULES = (
+    "medserver.cli.serve", "medserver.server", "tests.crash.power.recorder", "tests.peers.machines", __name__
+)  # fmt: skip
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(list(MODULES))
@@ -141,7 +143,9 @@ def _be_program(
     if directory is not None:
         os.chdir(directory)
     from tests.crash.power.recorder import record_if_wanted
+    from tests.peers.machines import enter_if_wanted
 
+    enter_if_wanted()
     record_if_wanted()
     from medserver.cli import main
 

@@ -1,7 +1,8 @@
 """Two hosts process images while workers, computing processes and whole nodes are killed, and one is lost for good.
 
 They share a database and a volume; each has a data folder, a journal, a primary volume and a port of its own, and an
-object is acknowledged when it is on two volumes. Of the host that is lost nothing is left.
+object is acknowledged when it is on two volumes. Of the host that is lost nothing is left. They may be machines of
+their own (`tests.peers.machines`), which do not see the folder of each other.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shutil
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from tests.archive.conftest import add_volumes
 from tests.crash.campaign import kill, process_ids
 from tests.crash.power.archive import read_object
 from tests.delivery.store_peer import Destination
+from tests.peers.machines import Machine
 from tests.peers.node import Node
 from tests.peers.preloaded import PROGRAM, PreloadedServer
 from tests.peers.process import wait_until
@@ -60,16 +62,33 @@ class Host:
         The database.
     shared : Path
         The volume that is shared.
+    machine : Machine, optional
+        On which it runs; None for that of the tests.
+    hidden : Path, optional
+        A folder of another machine.
     """
 
-    def __init__(self, folder: Path, name: str, index_url: str, shared: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        index_url: str,
+        shared: Path,
+        machine: Machine | None = None,
+        hidden: Path | None = None,
+    ) -> None:
         folder.mkdir()
+        self._environment = machine.environment([hidden] if hidden else ()) if machine else {}
         options = {
             "index.url": index_url, "node.processes": 2, "store.copies_before_success": 2,
             f"volume {name}.path": "store", f"volume {name}.role": "primary",
             "volume near.path": shared, "volume near.role": "replica",
         }  # fmt: skip
+        if machine is not None:
+            options["node.address"] = machine.address
         self.node = Node(folder, options=options)
+        if machine is not None:
+            self.node.address = self.node.address._replace(host=machine.address)
         self.node.remove_section("volume main")
         (self.node.data / "store").mkdir(parents=True)
         self._workers: list[PreloadedServer] = []
@@ -78,22 +97,23 @@ class Host:
         """Start what does not run."""
         self.start_node()
         while len(self._workers) < workers:
-            self._workers.append(self._worker(len(self._workers)))
+            self._workers.append(self.start_worker(len(self._workers)))
 
     def start_node(self) -> None:
         """Start the node, if it does not run."""
         if self.node.server is None or self.node.server.process.poll() is not None:
-            self.node.start()
+            self.node.start(environment=self._environment)
 
-    def _worker(self, number: int) -> PreloadedServer:
+    def start_worker(self, number: int = 0) -> PreloadedServer:
+        """Start a worker."""
         log = self.node.directory / f"worker-{number}.log"
         command = [*PROGRAM, "--config", str(self.node.config), *WORKER]
-        return PreloadedServer(command, log=log, environment=dict(os.environ))
+        return PreloadedServer(command, log=log, environment=os.environ | self._environment)
 
     def kill_node(self) -> bool:
         """Kill the node, and start it again."""
         self.node.kill()
-        self.node.start()
+        self.start_node()
         return True
 
     def kill_worker(self, chance: random.Random) -> bool:
@@ -101,7 +121,7 @@ class Host:
         number = chance.randrange(len(self._workers) + 1)
         if number < len(self._workers):
             self._workers[number].kill()
-            self._workers[number] = self._worker(number)
+            self._workers[number] = self.start_worker(number)
             return True
         found = process_ids(self.node)
         if len(found) == PROCESSES:
@@ -158,6 +178,8 @@ class Campaign:
         Decides on the items, the victims and the moments.
     report : callable
         Takes a line now and then.
+    machines : sequence of Machine
+        Two, on which the hosts run; none for that of the tests.
     """
 
     def __init__(
@@ -168,13 +190,19 @@ class Campaign:
         kills: int,
         seed: int,
         report: Callable[[str], None] = lambda line: None,
+        machines: Sequence[Machine] = (),
     ) -> None:
         self._chance = random.Random(seed)
         self._report = report
         self._count, self._kills_wanted = count, kills
         self._folder = folder
         (folder / "near").mkdir()
-        self._hosts = [Host(folder / name, name, index_url, folder / "near") for name in ("first", "second")]
+        names = ("first", "second")
+        self._hosts = [
+            Host(folder / name, name, index_url, folder / "near", machine, folder / other if machine else None)
+            for name, other, machine in zip(names, reversed(names), machines or (None, None), strict=True)
+        ]
+        self._here = machines[0].here if machines else "127.0.0.1"
         self._logs = ""
         self._expected: dict[str, int] = {}
         self.kills: Counter[str] = Counter()
@@ -182,7 +210,7 @@ class Campaign:
 
     def run(self) -> None:
         """Have the items processed, and check all."""
-        with Destination("DEST") as destination:
+        with Destination("DEST", host=self._here) as destination:
             for host in self._hosts:
                 host.node.add_remote(destination.address, allow=())
             try:

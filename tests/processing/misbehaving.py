@@ -69,6 +69,17 @@ def be_killed_once(task: Task) -> None:
     copy(task)
 
 
+def linger(task: Task) -> None:
+    """Have done half of the first output until a file is there; then do as `copy` does."""
+    _begin(task)
+    mark = Path(str(task.parameters["mark"]))
+    task.numbers(len(task.sources))
+    while not mark.exists():
+        task.reached(0.5)
+        threading.Event().wait(0.02)
+    copy(task)
+
+
 def scribble(task: Task) -> None:
     """Write what is no object."""
     (task.outputs / "000001.dcm").write_bytes(b"nonsense" * 100)
@@ -81,7 +92,8 @@ def _begin(task: Task) -> None:
 WAIT, SPIN, EAT, SEGFAULT, BE_KILLED, SCRIBBLE = map(
     _type, ("wait", "spin", "eat", "segfault", "be_killed", "scribble")
 )
-BE_KILLED_ONCE = _type("be_killed_once", (Parameter("mark", "File that says that it was done", "text", default=""),))
+_MARK = (Parameter("mark", "File that says that it was done", "text", default=""),)
+BE_KILLED_ONCE, LINGER = _type("be_killed_once", _MARK), _type("linger", _MARK)
 
 
 @contextmanager
@@ -90,7 +102,7 @@ def installed(folder: Path) -> Iterator[None]:
     about = folder / "misbehaving-1.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: misbehaving\nVersion: 1\n")
-    names = ("WAIT", "SPIN", "EAT", "SEGFAULT", "BE_KILLED", "SCRIBBLE", "BE_KILLED_ONCE")
+    names = ("WAIT", "SPIN", "EAT", "SEGFAULT", "BE_KILLED", "SCRIBBLE", "BE_KILLED_ONCE", "LINGER")
     points = "".join(f"{name.lower()} = {__name__}:{name}\n" for name in names)
     (about / "entry_points.txt").write_text(f"[{PLUG_INS}]\n{points}")
     with pytest.MonkeyPatch.context() as patch:

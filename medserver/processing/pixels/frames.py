@@ -39,6 +39,7 @@ def filter_frames(task: Task, filter_of: Callable[[Image], Filter], derivation: 
                 pixels[index] = padding.kept(
                     image.dataset, frame, lambda one, change=change, image=image: rounded(change(one), image)
                 )
+                task.reached((index + 1) / image.shape[0])
             task.write(number, derived_image(task, number, image, derivation), pixels)
 
 

@@ -33,6 +33,7 @@ from medserver.errors import (
     ObjectTypeNotSupported,
     TransferSyntaxNotSupported,
 )
+from medserver.processing.pixels import OF_FRAMES
 from medserver.region import open_region
 
 PIXEL_DATA = 0x7FE00010
@@ -43,6 +44,7 @@ _LONG_HEADER_BYTES = 12
 _WANTED = frozenset((
     0x00080008,  # Image Type
     0x00080016, 0x00080018, 0x00080060,  # SOP Class UID, SOP Instance UID, Modality
+    0x00081164,  # Frame Extraction Sequence
     0x00100010, 0x00100020, 0x00100021,  # Patient's Name, Patient ID, Issuer of Patient ID
     0x0020000D, 0x0020000E, 0x00200011, 0x00200012, 0x00200013,  # study, series, Series, Acquisition, Instance Number
     0x00200032, 0x00200037, 0x00200052,  # Image Position, Image Orientation, Frame of Reference UID
@@ -66,11 +68,14 @@ class Source:
         Its file meta information.
     facts : Dataset
         Some elements of its header: those of `_WANTED`.
+    extraction : Dataset, optional
+        Of which instance it has some frames, and which: an item of the Frame Extraction Sequence.
     """
 
     path: Path
     meta: FileMeta
     facts: Dataset
+    extraction: Dataset | None = None
 
     @property
     def name(self) -> str:
@@ -84,8 +89,15 @@ class Source:
 
     @property
     def sop_instance_uid(self) -> str:
-        """Its SOP Instance UID."""
+        """Its SOP Instance UID; that of the instance of which it has some frames, for no other one is stored."""
+        if self.extraction is not None:
+            return text_of(self.extraction, "MultiFrameSourceSOPInstanceUID")
         return text_of(self.facts, "SOPInstanceUID")
+
+    @property
+    def frame_numbers(self) -> tuple[int, ...]:
+        """The numbers of the frames, in the instance that they are of; empty if it is the whole instance."""
+        return () if self.extraction is None else tuple(map(int, texts_of(self.extraction, "SimpleFrameList")))
 
     @property
     def series_instance_uid(self) -> str:
@@ -226,7 +238,8 @@ def read_source(path: Path) -> Source:
             scanned = scan_elements(_inflated(head[meta.data_set_offset :], syntax), syntax, _WANTED)
     if scanned.problem:
         raise ObjectNotReadable(f"{path.name}: {scanned.problem}")
-    source = Source(path, meta, undecoded(scanned, syntax))
+    facts = undecoded(scanned, syntax)
+    source = Source(path, meta, facts, facts.FrameExtractionSequence[-1] if path.name.endswith(OF_FRAMES) else None)
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         if not is_valid_uid(text_of(source.facts, keyword)):
             raise ObjectNotReadable(f"{path.name} has no usable {keyword}")
@@ -281,6 +294,10 @@ def _header(file: BinaryIO, offset: int, size_bytes: int, source: Source) -> tup
         raise ObjectNotReadable(f"{source.name} is damaged: {error}") from error
     if dataset.original_encoding[0]:
         raise ObjectNotReadable(f"{source.name} is in implicit VR, and says that it is not")
+    if source.extraction is not None:  # what is made of it is no answer to a retrieve of frames (PS3.3 A.1.3, C.12.3)
+        del dataset.FrameExtractionSequence[-1]
+        if not dataset.FrameExtractionSequence:
+            del dataset.FrameExtractionSequence
     if header[:4] != b"\xe0\x7f\x10\x00":
         raise ObjectTypeNotSupported(f"{source.name} has no Pixel Data")
     return dataset, offset + begin + _LONG_HEADER_BYTES, int.from_bytes(header[8:], "little")

@@ -193,17 +193,25 @@ def reference(
     keeps_grid : bool, optional
         Whether the pixels of both lie in the same places.
     frame_number : int
-        Which frame of it; 0: all.
+        Which of the frames that went in; 0: all of them.
     """
     encode = EXPLICIT_LITTLE
-    item = encode.text(0x00081150, "UI", source.sop_class_uid) + encode.text(0x00081155, "UI", source.sop_instance_uid)
+    item = _instance(source)
+    numbers: Sequence[int] = source.frame_numbers
     if frame_number:
-        item += encode.text(0x00081160, "IS", str(frame_number))
+        numbers = [numbers[frame_number - 1] if numbers else frame_number]
+    if numbers:
+        item += encode.text(0x00081160, "IS", "\\".join(map(str, numbers)))
     if keeps_grid is not None:
         item += encode.text(0x0028135A, "CS", "YES" if keeps_grid else "NO")
     if purpose is not None:
         item += encode.sequence(0x0040A170, [code_item(purpose)])
     return item
+
+
+def _instance(source: Source) -> bytes:
+    encode = EXPLICIT_LITTLE
+    return encode.text(0x00081150, "UI", source.sop_class_uid) + encode.text(0x00081155, "UI", source.sop_instance_uid)
 
 
 @cache
@@ -368,7 +376,7 @@ def _reference_frames(dataset: Dataset, source: Source, frame_count: int, deriva
 def _evidence(dataset: Dataset, source: Source) -> bytes:
     """Return an item of the Source Image Evidence Sequence (PS3.3 C.8.15.2): which series of which study it is of."""
     encode = EXPLICIT_LITTLE
-    series = encode.sequence(0x00081199, [reference(source)])
+    series = encode.sequence(0x00081199, [_instance(source)])
     series += encode.text(0x0020000E, "UI", source.series_instance_uid)
     study = encode.sequence(0x00081115, [series])
     return study + encode.text(0x0020000D, "UI", text_of(dataset, "StudyInstanceUID"))

@@ -45,6 +45,8 @@ class ProcessingType:
         What does it, ``module:function``: called with a `task.Task` in a worker process. Empty: `command` does.
     command : CommandType, optional
         The external program that does it.
+    shows_frames : bool
+        It takes a series, but each frame of it for itself.
     """
 
     name: str
@@ -57,6 +59,12 @@ class ProcessingType:
     is_partial: bool
     function: str
     command: CommandType | None = None
+    shows_frames: bool = False
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether it can do with some frames of an instance; an external program is given whole instances."""
+        return self.command is None and (self.shows_frames or self.scope in ("frame", "instance"))
 
 
 _PROJECTIONS = ("CR", "DX", "MG", "RG", "IO", "PX", "OT")
@@ -174,6 +182,7 @@ TYPES: tuple[ProcessingType, ...] = (
         makes="secondary captures that each show many frames of a series",
         is_partial=True,
         function="medserver.processing.types.montage:montage",
+        shows_frames=True,
     ),
     ProcessingType(
         name="multiframe",
