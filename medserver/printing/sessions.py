@@ -228,9 +228,7 @@ class PrintSession:
         Raises
         ------
         MissingAttribute, MissingAttributeValue, InvalidAttributeValue
-            An attribute is missing, or cannot be.
-        NoSuchInstance
-            The film session that it names does not exist.
+            An attribute is missing, or cannot be: the film session that it names, for one.
         DuplicateInstance
             There is a film box of this UID.
         NoPrintMemory
@@ -240,9 +238,7 @@ class PrintSession:
         if not has_value(attributes, "ReferencedFilmSessionSequence"):
             is_empty = has(attributes, "ReferencedFilmSessionSequence")
             raise (MissingAttributeValue if is_empty else MissingAttribute)("ReferencedFilmSessionSequence is missing")
-        session = self._session(
-            value(first_item(attributes, "ReferencedFilmSessionSequence"), "ReferencedSOPInstanceUID")
-        )
+        session = self._referenced_session(attributes)
         if any(each.uid == uid for each in session.film_boxes):
             raise DuplicateInstance("there is a film box of this UID")
         if len(session.film_boxes) >= FILM_BOXES_MAX:
@@ -329,7 +325,7 @@ class PrintSession:
         _requested_size(becomes)
         lut_uid = value(first_item(attributes, "ReferencedPresentationLUTSequence"), "ReferencedSOPInstanceUID")
         if lut_uid:
-            becomes.presentation_lut = self._lut(lut_uid)
+            becomes.presentation_lut = self._referenced_lut(lut_uid)
         if erases:
             becomes.image = None
         is_smaller = False
@@ -383,6 +379,12 @@ class PrintSession:
             raise NoSuchInstance("there is no film session of this UID on this association")
         return self.film_session
 
+    def _referenced_session(self, attributes: JSON) -> FilmSessionInstance:
+        uid = value(first_item(attributes, "ReferencedFilmSessionSequence"), "ReferencedSOPInstanceUID")
+        if self.film_session is None or self.film_session.uid != uid:
+            raise InvalidAttributeValue("there is no film session of the UID that is referenced")
+        return self.film_session
+
     def _open_film_boxes(self) -> Sequence[FilmBoxInstance]:
         """Return the last film box, if there is one: no other can be changed."""
         return self.film_session.film_boxes[-1:] if self.film_session is not None else []
@@ -405,11 +407,16 @@ class PrintSession:
             raise NoSuchInstance("there is no Presentation LUT of this UID on this association")
         return self._luts[uid]
 
+    def _referenced_lut(self, uid: str) -> PresentationLut:
+        if uid not in self._luts:
+            raise InvalidAttributeValue("there is no Presentation LUT of the UID that is referenced")
+        return self._luts[uid]
+
     def _refer(self, box: FilmBoxInstance, attributes: JSON) -> None:
         """Have a film box refer to the Presentation LUT that was given."""
         uid = value(first_item(attributes, "ReferencedPresentationLUTSequence"), "ReferencedSOPInstanceUID")
         if uid:
-            box.presentation_lut, box.presentation_lut_uid = self._lut(uid), uid
+            box.presentation_lut, box.presentation_lut_uid = self._referenced_lut(uid), uid
 
     def _check_copies(self, attributes: JSON) -> None:
         copies = number(attributes, "NumberOfCopies") or 1

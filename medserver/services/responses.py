@@ -76,7 +76,7 @@ ANSWERS = (
     ),
     Answer(
         status.NO_SUCH_INSTANCE,
-        _NORMALISED,
+        _NORMALISED - _CREATE,
         "There is no performed procedure step, or nothing of print management, of this UID; storage commitment: it is "
         "not the well-known instance.",
         (errors.NoSuchInstance,),
@@ -130,6 +130,15 @@ ANSWERS = (
     ),
     Answer(status.WORKITEM_ALREADY_CANCELED, _ACTION, "The work item is cancelled already."),
     Answer(status.WORKITEM_ALREADY_COMPLETED, _ACTION, "The work item is completed already."),
+    # PS3.4 H.4.1.2, H.4.2.2, H.4.3.1.2
+    Answer(status.MEMORY_ALLOCATION_NOT_SUPPORTED, _CREATE, "A film session asks for memory, which it has anyway."),
+    Answer(
+        status.COLLATION_NOT_SUPPORTED, _ACTION, "Several copies of several films: those of each film come together."
+    ),
+    Answer(status.EMPTY_FILM_SESSION_PAGE, _ACTION, "A film of the film session has no image; it is printed so."),
+    Answer(status.EMPTY_FILM_BOX_PAGE, _ACTION, "The film has no image; it is printed so."),
+    Answer(status.IMAGE_CROPPED, _SET, "The image is larger than its image box, and is cropped."),
+    Answer(status.IMAGE_DECIMATED, _SET, "The image is larger than its image box, and is made smaller."),
     Answer(status.CANNOT_UNDERSTAND, _STORE | _FIND | _RETRIEVE, errors=(errors.CannotUnderstand,)),
     # PS3.4 tables CC.2.1-2, CC.2.2-2, CC.2.3-3, CC.2.5-4, CC.2.6-1, CC.2.7-1
     Answer(status.WORKITEM_IS_FINAL, _SET | _ACTION, errors=(errors.WorkitemIsFinal,)),
@@ -145,15 +154,7 @@ ANSWERS = (
     Answer(status.PERFORMER_UNREACHABLE, _ACTION, errors=(errors.PerformerUnreachable,)),
     Answer(status.PERFORMER_CONTINUES, _ACTION, errors=(errors.PerformerContinues,)),
     Answer(status.ACTION_NOT_APPROPRIATE, _ACTION, errors=(errors.ActionNotAppropriate,)),
-    # PS3.4 H.4.1.2, H.4.2.2, H.4.3.1.2
-    Answer(status.MEMORY_ALLOCATION_NOT_SUPPORTED, _CREATE, "A film session asks for memory, which it has anyway."),
-    Answer(
-        status.COLLATION_NOT_SUPPORTED, _ACTION, "Several copies of several films: those of each film come together."
-    ),
-    Answer(status.EMPTY_FILM_SESSION_PAGE, _ACTION, "A film of the film session has no image; it is printed so."),
-    Answer(status.EMPTY_FILM_BOX_PAGE, _ACTION, "The film has no image; it is printed so."),
-    Answer(status.IMAGE_CROPPED, _SET, "The image is larger than its image box, and is cropped."),
-    Answer(status.IMAGE_DECIMATED, _SET, "The image is larger than its image box, and is made smaller."),
+    # PS3.4 H.4.1.2.4.2, H.4.2.2.4.2, H.4.3.1.2.1.2
     Answer(status.NO_FILM_BOX, _ACTION, errors=(errors.EmptyFilmSession,)),
     Answer(status.FILM_SESSION_QUEUE_FULL, _ACTION, errors=(errors.FilmSessionQueueFull,)),
     Answer(status.FILM_BOX_QUEUE_FULL, _ACTION, errors=(errors.PrintQueueFull,)),

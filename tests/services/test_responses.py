@@ -21,7 +21,7 @@ from medserver.wire.message import Message
 
 C_STORE, C_FIND, C_GET, C_MOVE = CommandField.C_STORE, CommandField.C_FIND, CommandField.C_GET, CommandField.C_MOVE
 N_CREATE, N_SET, N_GET = CommandField.N_CREATE, CommandField.N_SET, CommandField.N_GET
-N_ACTION, N_EVENT_REPORT = CommandField.N_ACTION, CommandField.N_EVENT_REPORT
+N_ACTION, N_EVENT_REPORT, N_DELETE = CommandField.N_ACTION, CommandField.N_EVENT_REPORT, CommandField.N_DELETE
 
 CLASSES = [
     one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.MedserverError)
@@ -41,11 +41,18 @@ _OF_WORKITEMS = {
     },
     N_CREATE: {0xB300, 0xC309},
 }  # fmt: skip
+# PS3.4 H.4.1.2, H.4.2.2, H.4.3.1.2.1.2: of print management.
+_OF_PRINTING = {
+    N_CREATE: {0xB600, 0xB605, 0xC616},
+    N_SET: {0xB604, 0xB605, 0xB609, 0xB60A, 0xC603, 0xC605, 0xC613},
+    N_ACTION: {0xB601, 0xB602, 0xB603, 0xB604, 0xB609, 0xB60A, 0xC600, 0xC601, 0xC602, 0xC603, 0xC613},
+}
 OF_THE_STANDARD = {
     N_EVENT_REPORT: _GENERAL | {0x0112, 0x0113, 0x0114, 0x0115, 0x0117, 0x0119},
     N_GET: _GENERAL | {0x0107, 0x0112, 0x0117, 0x0119},
     N_SET: _GENERAL | {0x0105, 0x0106, 0x0107, 0x0112, 0x0116, 0x0117, 0x0119, 0x0121},
     N_ACTION: _GENERAL | {0x0112, 0x0114, 0x0115, 0x0117, 0x0119, 0x0123},
+    N_DELETE: _GENERAL | {0x0112, 0x0117, 0x0119},
     N_CREATE: _GENERAL | {0x0105, 0x0106, 0x0107, 0x0111, 0x0116, 0x0117, 0x0120, 0x0121},
 }
 
@@ -76,7 +83,7 @@ def test_the_rows_are_in_order_and_of_operations_that_are_performed() -> None:
 @pytest.mark.parametrize("field", OF_THE_STANDARD, ids=lambda one: one.name)
 def test_normalised_operations_have_the_statuses_of_the_standard(field: CommandField) -> None:
     stated = {answer.code for answer in ANSWERS if answer.is_for(field)}
-    assert stated <= OF_THE_STANDARD[field] | _OF_WORKITEMS.get(field, set())
+    assert stated <= OF_THE_STANDARD[field] | _OF_WORKITEMS.get(field, set()) | _OF_PRINTING.get(field, set())
     assert {answer_to(error_class("x"), field).code for error_class in CLASSES
             if error_class is not errors.AssociationRejected} <= stated  # fmt: skip
 
