@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     BasicAnnotationBox,
     BasicColorImageBox,
@@ -24,6 +25,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from tests.peers import Address
+from tests.peers.process import wait_until
 
 ALL = (
     BasicGrayscalePrintManagementMeta, BasicColorPrintManagementMeta, PresentationLUT, BasicAnnotationBox, PrintJob,
@@ -68,6 +70,14 @@ class PrintSCU:
         """The meta SOP class of its commands."""
         return BasicColorPrintManagementMeta if self.is_colour else BasicGrayscalePrintManagementMeta
 
+    def _free(self) -> Association:
+        """Return the association once its own thread has noticed that it may go on.
+
+        Else that takes the answer to the next request for a request, now and then, and nobody gets it.
+        """
+        wait_until(lambda: not self.association._is_paused)
+        return self.association
+
     def _on_event(self, event: evt.Event) -> tuple[int, None]:
         self.events.append((event.event_type, event.event_information))
         return 0x0000, None
@@ -75,13 +85,13 @@ class PrintSCU:
     def create_session(self, uid: str | None = "1.2.1", **attributes: object) -> tuple[int, Dataset | None]:
         """Create a film session."""
         asked = _dataset(**attributes)
-        status, made = self.association.send_n_create(asked or None, BasicFilmSession, uid, meta_uid=self.meta)
+        status, made = self._free().send_n_create(asked or None, BasicFilmSession, uid, meta_uid=self.meta)
         return _code(status), made
 
     def set_session(self, uid: str = "1.2.1", **attributes: object) -> int:
         """Change the film session."""
         asked = _dataset(**attributes)
-        return _code(self.association.send_n_set(asked, BasicFilmSession, uid, meta_uid=self.meta)[0])
+        return _code(self._free().send_n_set(asked, BasicFilmSession, uid, meta_uid=self.meta)[0])
 
     def create_box(
         self, uid: str | None = "1.2.2", session: str | None = "1.2.1", **attributes: object
@@ -91,7 +101,7 @@ class PrintSCU:
         if session is not None:
             reference = _dataset(ReferencedSOPClassUID=BasicFilmSession, ReferencedSOPInstanceUID=session)
             asked.ReferencedFilmSessionSequence = [reference]
-        status, made = self.association.send_n_create(asked or None, BasicFilmBox, uid, meta_uid=self.meta)
+        status, made = self._free().send_n_create(asked or None, BasicFilmBox, uid, meta_uid=self.meta)
         return _code(status), made
 
     def set_image(self, uid: str, image: Dataset | None, position: int = 1, **attributes: object) -> int:
@@ -103,34 +113,34 @@ class PrintSCU:
         else:
             asked.BasicGrayscaleImageSequence = images
         sop_class = BasicColorImageBox if self.is_colour else BasicGrayscaleImageBox
-        return _code(self.association.send_n_set(asked, sop_class, uid, meta_uid=self.meta)[0])
+        return _code(self._free().send_n_set(asked, sop_class, uid, meta_uid=self.meta)[0])
 
     def set_annotation(self, uid: str, text: str, position: int = 1) -> int:
         """Set an annotation box."""
         asked = _dataset(AnnotationPosition=position, TextString=text)
-        return _code(self.association.send_n_set(asked, BasicAnnotationBox, uid)[0])
+        return _code(self._free().send_n_set(asked, BasicAnnotationBox, uid)[0])
 
     def print(self, sop_class: str = BasicFilmBox, uid: str = "1.2.2", action: int = 1) -> tuple[int, Dataset | None]:
         """Print a film box, or a film session."""
-        status, reply = self.association.send_n_action(None, action, sop_class, uid, meta_uid=self.meta)
+        status, reply = self._free().send_n_action(None, action, sop_class, uid, meta_uid=self.meta)
         return _code(status), reply
 
     def delete(self, sop_class: str, uid: str) -> int:
         """Delete a film box, or a film session."""
-        return _code(self.association.send_n_delete(sop_class, uid, meta_uid=self.meta))
+        return _code(self._free().send_n_delete(sop_class, uid, meta_uid=self.meta))
 
     def create_lut(self, uid: str | None = "1.2.3", **attributes: object) -> int:
         """Create a Presentation LUT."""
-        return _code(self.association.send_n_create(_dataset(**attributes) or None, PresentationLUT, uid)[0])
+        return _code(self._free().send_n_create(_dataset(**attributes) or None, PresentationLUT, uid)[0])
 
     def get_printer(self, tags: list[int] | None = None) -> tuple[int, Dataset | None]:
         """Ask for the printer."""
-        status, told = self.association.send_n_get(tags or [], Printer, PrinterInstance, meta_uid=self.meta)
+        status, told = self._free().send_n_get(tags or [], Printer, PrinterInstance, meta_uid=self.meta)
         return _code(status), told
 
     def get_job(self, uid: str) -> tuple[int, Dataset | None]:
         """Ask for a print job."""
-        status, told = self.association.send_n_get([], PrintJob, uid)
+        status, told = self._free().send_n_get([], PrintJob, uid)
         return _code(status), told
 
 

@@ -73,8 +73,6 @@ def test_the_whole_way(node: Node, scu: PrintSCU) -> None:
     assert code == 0
     job = reply.ReferencedPrintJobSequence[0].ReferencedSOPInstanceUID
     wait_until(lambda: [event for event, _ in scu.events][-1:] == [3])
-    # Else pynetdicom's own thread, which has not noticed yet that it may go on, takes the answer for a request.
-    wait_until(lambda: not scu.association._is_paused)
     [page] = _pages(node) - before
     with pypdfium2.PdfDocument(page) as document:
         text = document[0].get_textpage().get_text_bounded()
