@@ -1,0 +1,157 @@
+"""Somebody asks for a print of instances: they become films, and the films are queued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from medserver.config import Printer
+from medserver.crash import crash_point
+from medserver.dicom.conditions import SingleValue
+from medserver.dicom.uids import new_uid, uid_of
+from medserver.errors import NoSuchInstance, UnusableParameters
+from medserver.index import Query
+from medserver.node import Node
+from medserver.printing.displays import films_of_display
+from medserver.printing.film import Film
+from medserver.printing.format import FilmFormat, format_of, printer_for
+from medserver.printing.pictures import Frames, subject_of
+from medserver.printing.queue import COMMAND, FilmRequest, queue_film
+from medserver.printing.requests import films_of
+from medserver.processing.requests import Reference, parse_outputs
+
+PRIORITIES: Mapping[str, str] = {"HIGH": "HIGH", "MEDIUM": "MED", "LOW": "LOW"}
+"""Scheduled Procedure Step Priority -> Print Priority."""
+
+
+def films_for(
+    node: Node, references: Iterable[Reference], frames: Frames, wanted: FilmFormat, printer: Printer
+) -> list[Film]:
+    """Return the films of what is named, which is stored here.
+
+    Parameters
+    ----------
+    node : Node
+        Where.
+    references : iterable of Reference
+        Studies, series or instances; presentation states and Basic Structured Displays among them.
+    frames : Mapping
+        The frames that are meant of some instances.
+    wanted : FilmFormat
+        How.
+    printer : Printer
+        On what.
+
+    Raises
+    ------
+    IncompleteObjectSet, ObjectTypeNotSupported, TooLargeToProcess, StoreFailure
+        As for `pictures.subject_of` and `requests.films_of`.
+    """
+    subject = subject_of(node, references, frames)
+    films = films_of(subject.pictures, wanted, printer) if subject.pictures else []
+    for display in subject.displays:
+        films += films_of_display(node, display, wanted, printer)
+    return films
+
+
+def queue_films(
+    node: Node,
+    films: Sequence[Film],
+    printer: Printer,
+    *,
+    request_uid: str,
+    requested_by: str,
+    origin: str,
+    copies: int = 1,
+    priority: str = "MED",
+) -> list[str]:
+    """Queue the films of one request, and return their UIDs.
+
+    They are made of the UID of the request: whoever repeats that after a crash queues what is lacking.
+
+    Raises
+    ------
+    OutOfResources
+        Too many films wait for the printer; some may be queued.
+    """
+    uids = []
+    for number, film in enumerate(films, 1):
+        uid = uid_of("film", request_uid, str(number))
+        queue_film(
+            node,
+            FilmRequest(uid, film, printer, requested_by, origin, priority, copies, request_uid=request_uid),
+        )
+        crash_point("film queued")
+        uids.append(uid)
+    return uids
+
+
+def references_named(node: Node, texts: Iterable[str]) -> tuple[list[Reference], dict[str, tuple[int, ...]]]:
+    """Return what people mean by UIDs of what is stored here, and the frames that they mean of it.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        The UID of a study, a series or an instance; behind an instance its frames, ``1.2.3:5,7-9``.
+
+    Raises
+    ------
+    NoSuchInstance
+        Nothing of a UID is stored.
+    UnusableParameters
+        The numbers of frames cannot be understood.
+    """
+    references: list[Reference] = []
+    frames: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        uid, colon, numbers = text.partition(":")
+        reference = _reference(node, uid)
+        references.append(reference)
+        if colon:
+            if not reference.instances:
+                raise UnusableParameters(f"{uid} is no instance: it has no frames")
+            frames[uid] = parse_outputs(numbers)
+    return references, frames
+
+
+def _reference(node: Node, uid: str) -> Reference:
+    keys = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    for keyword in keys:
+        query = Query("IMAGE", (SingleValue(keyword, uid),), (*keys, "SOPClassUID"))
+        for row in list(node.index.find(query))[:1]:
+            study, series, instance = (str(row[key] or "") for key in keys)
+            named = ((str(row["SOPClassUID"] or ""), instance),) if keyword == "SOPInstanceUID" else ()
+            return Reference(study, "" if keyword == "StudyInstanceUID" else series, named)
+    raise NoSuchInstance(f"there is no study, series or instance {uid}")
+
+
+def print_instances(
+    node: Node, texts: Iterable[str], given: Mapping[str, object], *, requested_by: str, priority: str = "MEDIUM"
+) -> list[str]:
+    """Print what is stored here, and return the UIDs of the films.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        As for `references_named`.
+    given : Mapping
+        Format information, as for `format.format_of`.
+    requested_by : str
+        Who asks.
+    priority : str
+        HIGH, MEDIUM or LOW.
+
+    Raises
+    ------
+    NoSuchInstance, UnusableParameters, IncompleteObjectSet, ObjectTypeNotSupported, TooLargeToProcess
+        It cannot be printed.
+    OutOfResources, StoreFailure, IndexFailure
+        The node cannot.
+    """
+    wanted = format_of(given)
+    printer = printer_for(node.config.current, wanted)
+    references, frames = references_named(node, texts)
+    films = films_for(node, references, frames, wanted, printer)
+    return queue_films(
+        node, films, printer, request_uid=new_uid(), requested_by=requested_by, origin=COMMAND, copies=wanted.copies,
+        priority=PRIORITIES[priority],
+    )  # fmt: skip
