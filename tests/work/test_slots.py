@@ -14,6 +14,8 @@ from medserver.index import Lane, NewJob
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done
 from medserver.node import Node
+from medserver.printing.performing import FOLLOW
+from medserver.printing.queue import PRINT
 from medserver.routing.deliveries import SENDING_KINDS
 from medserver.work.kinds import JOB_KINDS, JobKind
 from medserver.work.runner import Runner
@@ -123,8 +125,8 @@ def test_without_threads_who_asks_takes_them() -> None:
     assert [slots.take_now() for _ in range(3)] == [lane("A"), lane("B"), None]
 
 
-def test_the_kinds_that_open_associations_with_their_destination_have_slots() -> None:
-    assert {kind.name for kind in JOB_KINDS if kind.is_for_remote} == set(SENDING_KINDS)
+def test_the_kinds_that_wait_for_their_destination_have_slots() -> None:
+    assert {kind.name for kind in JOB_KINDS if kind.is_for_remote} == {*SENDING_KINDS, PRINT, FOLLOW}
     # A slot performs its lane once at a time.
     assert {kind.destination_concurrency for kind in JOB_KINDS if kind.is_for_remote} == {1}
 
