@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +13,7 @@ from medserver.config import Remote
 from medserver.destinations import session_with
 from medserver.dicom import status, uids
 from medserver.errors import DataSetMismatch, MedserverError
+from medserver.index import InstanceRecord, NewJob
 from medserver.node import Node
 from medserver.scu import query, retrieve
 from medserver.scu.acceptance import storage_groups
@@ -22,6 +23,9 @@ from medserver.scu.session import Session, Standing
 from medserver.wire.association import AcceptedContext
 from medserver.wire.message import Message
 from medserver.wire.requestor import Proposal
+
+FollowUps = Callable[[InstanceRecord], Iterable[NewJob]]
+"""Returns what follows from an object that was fetched and is new, see `archive.receive`."""
 
 UIDS_PER_REQUEST = 200
 """So many instances are asked for by one retrieve: peers have limits for the length of an identifier."""
@@ -52,11 +56,14 @@ class Source:
         Its entry, with an address and a port.
     standing : Standing
         What is known of it; what comes of it is told there.
+    follow_ups : callable
+        What follows from each object that comes by C-GET. What comes by C-MOVE is received as from anybody.
     """
 
     node: Node
     remote: Remote
     standing: Standing
+    follow_ups: FollowUps = lambda record: ()
 
     def get(self, identifier: Dataset, sop_classes: Iterable[str] | None) -> int:
         """Fetch by C-GET, and return the status with which that ended.
@@ -120,6 +127,7 @@ class Source:
             transfer_syntax_uid=context.transfer_syntax_uid,
             calling_ae_title=self.remote.ae_title,
             compress_to=self.node.config.current.compress_to(self.remote),
+            follow_ups=self.follow_ups,
         ) as reception:
             reception.take(message.fragments())
 

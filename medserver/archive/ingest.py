@@ -8,7 +8,7 @@ committed; then, and only then, success may be answered. A crash in between leav
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 
@@ -51,6 +51,7 @@ def receive(
     transfer_syntax_uid: str,
     calling_ae_title: str,
     compress_to: str = "",
+    follow_ups: Callable[[InstanceRecord], Iterable[NewJob]] = lambda record: (),
 ) -> Reception:
     """Start to receive an instance.
 
@@ -66,6 +67,8 @@ def receive(
         Who sends it.
     compress_to : str
         The transfer syntax that it is brought into later, if it is uncompressed; empty to leave it as it is.
+    follow_ups : callable
+        Returns what follows besides from a new object, in the transaction that enters it.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def receive(
         duplicates=config.store.duplicates,
     )
     compress_to = "" if syntax.encapsulated or syntax.deflated else compress_to
-    return Reception(node, config, file_meta, is_known=is_known, compress_to=compress_to)
+    return Reception(node, config, file_meta, is_known=is_known, compress_to=compress_to, follow_ups=follow_ups)
 
 
 def _moment_of(node: Node, sop_instance_uid: str) -> tuple[datetime, bool]:
@@ -129,9 +132,17 @@ class Reception:
     """
 
     def __init__(
-        self, node: Node, config: Config, file_meta: FileMeta, *, is_known: bool, compress_to: str = ""
+        self,
+        node: Node,
+        config: Config,
+        file_meta: FileMeta,
+        *,
+        is_known: bool,
+        compress_to: str = "",
+        follow_ups: Callable[[InstanceRecord], Iterable[NewJob]] = lambda record: (),
     ) -> None:
         self._node = node
+        self._follow_ups = follow_ups
         self._is_known = is_known
         self._compress_to = compress_to
         self.study_instance_uid = ""
@@ -231,10 +242,10 @@ class Reception:
         return added
 
     def _adopt(self, record: InstanceRecord, *, must_keep: bool = False) -> Added:
+        routed = [*self._routed(record), *self._follow_ups(record)]
         return adopt(
-            self._node, record, routed=self._routed(record), compress_to=self._compress_to, is_receipt=True,
-            must_keep=must_keep,
-        )  # fmt: skip
+            self._node, record, routed=routed, compress_to=self._compress_to, is_receipt=True, must_keep=must_keep
+        )
 
     def _routed(self, record: InstanceRecord) -> list[NewJob]:
         """Return what the rules want done with the instance, or what decides that later."""

@@ -665,6 +665,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("printer", "films_max", integer(1, 100_000), "500", "How many films may wait for it."),
     Option("printer", "copies_max", integer(1, 1000), "20", "How many copies of a film may be asked for."),
     Option(
+        "printer",
+        "forget",
+        YES_OR_NO,
+        "yes",
+        "Whether images that were fetched from another AE to be printed on it are deleted when they have been.",
+    ),
+    Option(
         "printer", "keep", duration(0, 366 * 86_400), "1 d", "How long films are kept after that; in s, min, h or d."
     ),
     Option(

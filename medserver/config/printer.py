@@ -67,6 +67,8 @@ class Printer:
         The ``[ae NAME]`` entries that may print on it; empty: all with the right to print.
     films_max, copies_max : int
         How many films may wait for it, and how many copies of one be asked for.
+    forgets : bool
+        Whether images that were fetched from another AE to be printed on it are deleted when they have been.
     keep_s : float
         How long films are kept after they have ended [s].
     """
@@ -85,6 +87,7 @@ class Printer:
     clients: tuple[str, ...] = ()
     films_max: int = 500
     copies_max: int = 20
+    forgets: bool = True
     keep_s: float = 86_400.0
 
 
@@ -93,7 +96,15 @@ def printer_of(name: str, values: Mapping[str, Any], data: Path) -> Printer:
     paths = {each: Path(data, values[each]) if values[each] else None for each in ("folder", "curve")}
     texts = {each: values[each] or "" for each in ("ae_title", "url", "destination", "substitute")}
     given = {each: values[each] for each in ("output", "media", "colour", "resolution_dpi", "films_max", "copies_max")}
-    return Printer(name, **given, **paths, **texts, clients=values["clients"] or (), keep_s=values["keep"])
+    return Printer(
+        name,
+        **given,
+        **paths,
+        **texts,
+        clients=values["clients"] or (),
+        forgets=values["forget"],
+        keep_s=values["keep"],
+    )
 
 
 def parse_printer_url(text: str) -> str:

@@ -23,7 +23,7 @@ AUTOMATIC_LAYOUTS: Sequence[tuple[int, int]] = ((1, 1), (1, 2), (2, 2), (2, 3), 
 """Columns and rows."""
 
 REFUSED, MARKED = "refuse", "mark"
-"""What becomes of a film of which an image is missing: none is printed, or the box stays empty and the sheet says so."""
+"""Where an image is missing nothing is printed, or its box stays empty and the sheet says so."""
 
 YES, NO = "yes", "no"
 
@@ -33,8 +33,12 @@ _COLUMNS_AND_ROWS = re.compile(r"[1-9]\d{0,2},[1-9]\d{0,2}")
 
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("printer", "The [printer NAME] or its AE title; without one the only one", "text"),
-    Parameter("layout", "Columns and rows (2,3), ROW or COL with counts (ROW\\1,2), or auto", "text", default=AUTOMATIC),
-    Parameter("film_size", "Film Size ID; without one the first of the printer", "choice", choices=tuple(FILM_SIZES_MM)),
+    Parameter(
+        "layout", "Columns and rows (2,3), ROW or COL with counts (ROW\\1,2), or auto", "text", default=AUTOMATIC
+    ),
+    Parameter(
+        "film_size", "Film Size ID; without one the first of the printer", "choice", choices=tuple(FILM_SIZES_MM)
+    ),
     Parameter("orientation", "Film Orientation", "choice", default="PORTRAIT", choices=("PORTRAIT", "LANDSCAPE")),
     Parameter(
         "magnification", "Magnification Type", "choice", default="CUBIC",

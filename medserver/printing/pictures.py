@@ -1,12 +1,16 @@
-"""What is to be printed, looked up in the index: images, in their order, and what the heading of a sheet says of them."""
+"""What is to be printed, looked up in the index: images in their order, and what the heading of a sheet says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pydicom.dataset import Dataset
+
+from medserver.archive import read_header
 from medserver.dicom.conditions import SingleValue, UIDList
+from medserver.dicom.dataset_values import value_of
 from medserver.dicom.matching import Condition
 from medserver.errors import IncompleteObjectSet, ObjectTypeNotSupported, TooLargeToProcess
 from medserver.index import Query
@@ -15,6 +19,12 @@ from medserver.processing.requests import Reference
 
 IMAGES_MAX = 20_000
 """So many frames are printed by one request."""
+
+STRUCTURED_DISPLAY = "1.2.840.10008.5.1.4.1.1.131"
+"""Basic Structured Display Storage."""
+
+_PRESENTATION_STATES = "1.2.840.10008.5.1.4.1.1.11."
+"""With what the SOP Class UIDs of presentation states begin."""
 
 _UIDS_AT_A_TIME = 500
 
@@ -104,14 +114,31 @@ class Picture:
     presentation_state_uid: str = ""
 
 
+@dataclass(slots=True)
+class Subject:
+    """What is to be printed.
+
+    Parameters
+    ----------
+    pictures : list of Picture
+        The images, in their order.
+    displays : list of StoredImage
+        Basic Structured Displays, which have a layout of their own.
+    """
+
+    pictures: list[Picture] = field(default_factory=list)
+    displays: list[StoredImage] = field(default_factory=list)
+
+
 Frames = Mapping[str, Sequence[int]]
 """SOP Instance UID -> numbers of the frames that are wanted; of others all are."""
 
 
-def pictures_of(node: Node, references: Iterable[Reference], frames: Frames) -> list[Picture]:
+def subject_of(node: Node, references: Iterable[Reference], frames: Frames) -> Subject:
     """Return what is meant, in the order in which it is named; of a series or study in the order of its numbers.
 
-    Of a series or study the images are meant, and presentation states only where they are named by their UIDs.
+    Of a series or study the images are meant, and other objects only where they are named by their UIDs. A presentation
+    state is applied to those images that it refers to.
 
     Raises
     ------
@@ -121,15 +148,71 @@ def pictures_of(node: Node, references: Iterable[Reference], frames: Frames) -> 
         What is named is no image, or has no such frame.
     TooLargeToProcess
         It is more than `IMAGES_MAX`.
+    StoreFailure
+        A presentation state cannot be read.
     """
-    found: list[Picture] = []
+    found, states = Subject(), []
     for reference in references:
-        found.extend(_of(node, reference, frames))
-        if len(found) > IMAGES_MAX:
+        for one in _of(node, reference, frames):
+            if isinstance(one, Picture):
+                found.pictures.append(one)
+            else:
+                (found.displays if one.sop_class_uid == STRUCTURED_DISPLAY else states).append(one)
+        if len(found.pictures) > IMAGES_MAX:
             raise TooLargeToProcess(f"more than {IMAGES_MAX} images are to be printed")
-    if not found:
+    if not found.pictures and not found.displays:
         raise IncompleteObjectSet("no images are named")
+    for state in states:
+        found.pictures = _presented(node, found.pictures, state)
     return found
+
+
+def _presented(node: Node, pictures: Sequence[Picture], state: StoredImage) -> list[Picture]:
+    """Return images with a presentation state, those that it refers to."""
+    referenced = {
+        str(value_of(image, "ReferencedSOPInstanceUID")): numbers_of(image, "ReferencedFrameNumber")
+        for series in items_of(header_of(node, state.sop_instance_uid), "ReferencedSeriesSequence")
+        for image in items_of(series, "ReferencedImageSequence")
+    }
+
+    def is_meant(one: Picture) -> bool:
+        frames = referenced.get(one.sop_instance_uid)
+        return frames is not None and (not frames or one.frame_number in frames)
+
+    uid = state.sop_instance_uid
+    return [replace(one, presentation_state_uid=uid) if is_meant(one) else one for one in pictures]
+
+
+def header_of(node: Node, sop_instance_uid: str) -> Dataset:
+    """Return the attributes of a stored instance, without pixels.
+
+    Raises
+    ------
+    IncompleteObjectSet
+        It is not stored here.
+    StoreFailure
+        It cannot be read.
+    """
+    copy = node.index.instances([sop_instance_uid]).get(sop_instance_uid)
+    if copy is None:
+        raise IncompleteObjectSet(f"instance {sop_instance_uid} is not stored here")
+    return read_header(node, copy)
+
+
+def items_of(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
+    """Return the items of a sequence; none if it is something else."""
+    element = dataset[keyword] if keyword in dataset else None
+    return element.value or () if element is not None and element.VR == "SQ" else ()
+
+
+def numbers_of(dataset: Dataset, keyword: str) -> list[float]:
+    """Return the numbers of an attribute; none if it has others."""
+    value = value_of(dataset, keyword)
+    texts = value if isinstance(value, list) else [] if value is None else [value]
+    try:
+        return [float(each) for each in texts]  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return []
 
 
 def stored_images(node: Node, uids: Sequence[str]) -> dict[str, StoredImage]:
@@ -141,7 +224,7 @@ def stored_images(node: Node, uids: Sequence[str]) -> dict[str, StoredImage]:
     return found
 
 
-def _of(node: Node, reference: Reference, frames: Frames) -> Iterator[Picture]:
+def _of(node: Node, reference: Reference, frames: Frames) -> Iterator[Picture | StoredImage]:
     if not reference.instances:
         stored = [one for one in _whole(node, reference) if one.is_image]
         if not stored:
@@ -159,6 +242,8 @@ def _of(node: Node, reference: Reference, frames: Frames) -> Iterator[Picture]:
             yield from (Picture(uid, frame_number=number) for number in frames.get(uid) or (1,))
         elif one.is_image:
             yield from _frames_of(one, frames)
+        elif one.sop_class_uid == STRUCTURED_DISPLAY or one.sop_class_uid.startswith(_PRESENTATION_STATES):
+            yield one
         else:
             raise ObjectTypeNotSupported(f"instance {uid} is no image")
 

@@ -67,7 +67,9 @@ def film_of_boxes(layout: str, placed: Iterable[Placed], wanted: FilmFormat, pri
         magnification_type=wanted.magnification,
         is_colour=printer.colour and any(picture.stored and picture.stored.is_colour for _, picture in placed),
         boxes=tuple(
-            _box(position, picture, picture.stored, wanted) for position, picture in placed if picture.stored is not None
+            _box(position, picture, picture.stored, wanted)
+            for position, picture in placed
+            if picture.stored is not None
         ),
         warnings=tuple(_warnings(placed)),
     )

@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from pydicom.dataset import Dataset
+
 from medserver.archive import read_header
 from medserver.destinations import standing_of
 from medserver.dicom.conditions import SingleValue, UIDList
@@ -16,11 +18,12 @@ from medserver.dicom.matching import Condition
 from medserver.errors import (
     DamagedObject,
     IncompleteObjectSet,
+    NoContextAccepted,
     ObjectNotReadable,
     UnusableParameters,
     WorkStopped,
 )
-from medserver.fetching import UIDS_PER_REQUEST, Source, identifier_of
+from medserver.fetching import UIDS_PER_REQUEST, FollowUps, Source, identifier_of
 from medserver.index import Query, StoredCopy
 from medserver.index.derivations import DerivedInstance
 from medserver.node import Node
@@ -153,13 +156,20 @@ def missing(node: Node, reference: Reference) -> list[str]:
     return [uid for uid in uids if uid not in found]
 
 
-def fetch_missing(node: Node, references: Iterable[Reference], unless: Callable[[], bool]) -> None:
+def fetch_missing(
+    node: Node,
+    references: Iterable[Reference],
+    unless: Callable[[], bool],
+    follow_ups: FollowUps = lambda record: (),
+) -> None:
     """Fetch what is not stored here from where it can be had: the AE that a reference names, if it is another one.
 
     Parameters
     ----------
     unless : callable
         Tells whether nobody wants it any longer.
+    follow_ups : callable
+        What follows from each object that is fetched.
 
     Raises
     ------
@@ -179,13 +189,21 @@ def fetch_missing(node: Node, references: Iterable[Reference], unless: Callable[
         remote = node.config.current.destination(reference.retrieve_ae_title)
         if remote is None:
             raise IncompleteObjectSet(f"no entry has the Retrieve AE Title {reference.retrieve_ae_title}")
-        source = Source(node, remote, standing_of(node, remote))
+        source = Source(node, remote, standing_of(node, remote), follow_ups)
         sop_classes = {sop_class for sop_class, _ in reference.instances if sop_class}
         for some in batched(lacking, UIDS_PER_REQUEST) or [()]:
             if unless():
                 raise WorkStopped("nobody wants it any longer")
             identifier = identifier_of(reference.study_instance_uid, reference.series_instance_uid, some)
-            source.get(identifier, sop_classes or None)
+            _fetch(source, identifier, sop_classes or None)
+
+
+def _fetch(source: Source, identifier: Dataset, sop_classes: set[str] | None) -> None:
+    """Fetch by C-GET; by C-MOVE from an AE that does not take that."""
+    try:
+        source.get(identifier, sop_classes)
+    except NoContextAccepted:
+        source.move(identifier)
 
 
 def batched(uids: Sequence[str], count: int) -> list[Sequence[str]]:

@@ -178,7 +178,7 @@ class _Performance:
 
     def _started(self) -> Outcome | None:
         row = self._node.index.workitems.get(self._uid)
-        if row is None or row.state in FINAL or not performing.is_performed_here(row):
+        if row is None or row.state in FINAL or not performing.is_performed_here(self._node, row):
             return done(self._job)
         if row.state == SCHEDULED and (early := self._early(row)):
             return early

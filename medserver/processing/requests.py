@@ -344,7 +344,7 @@ def request_of(content: JSON) -> ProcessingRequest:
         Its parameters, or the numbers of outputs, cannot be understood.
     """
     type_name, _ = code_of(first_item(content, "ScheduledWorkitemCodeSequence"))
-    given = dict(_parameters_in(content))
+    given = dict(parameters_in(content))
     outputs, then, informs = given.pop(OUTPUTS, None), given.pop(THEN, ""), given.pop(INFORM, "yes")
     if informs not in ("yes", "no"):
         raise UnusableParameters(f"{INFORM} is yes or no")
@@ -407,7 +407,7 @@ def _frame_numbers(item: JSON) -> Iterator[int]:
         yield int(text)
 
 
-def _parameters_in(content: JSON) -> Iterator[tuple[str, Values]]:
+def parameters_in(content: JSON) -> Iterator[tuple[str, Values]]:
     """Yield name and value of each parameter.
 
     Raises

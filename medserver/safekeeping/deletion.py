@@ -68,8 +68,9 @@ class DeletionPayload(Payload):
 
 
 def order_deletion(
-    node: Node, objects: Sequence[StoredCopy], *, by: str, reason: str, rule: str = "", is_urged: bool = False
-) -> list[ObjectKey]:
+    node: Node, objects: Sequence[StoredCopy], *, by: str, reason: str, rule: str = "", is_urged: bool = False,
+    is_alone: bool = False,
+) -> list[ObjectKey]:  # fmt: skip
     """Have objects deleted by jobs, with every copy of them; return what was ordered, as `Deletions.order` does.
 
     Parameters
@@ -80,6 +81,8 @@ def order_deletion(
         What is deleted; with an instance all that is stored under its SOP Instance UID.
     by, reason, rule, is_urged
         As in `DeletionPayload`.
+    is_alone : bool
+        As for `Deletions.order`.
     """
 
     def jobs_of(keys: Sequence[ObjectKey]) -> Iterator[NewJob]:
@@ -87,7 +90,7 @@ def order_deletion(
             page = keys[first : first + OBJECTS_PER_JOB]
             yield NewJob(DELETE, DeletionPayload(tuple(map(listed, page)), by, reason, rule, is_urged))
 
-    return node.index.deletions.order(objects, jobs_of)
+    return node.index.deletions.order(objects, jobs_of, is_alone=is_alone)
 
 
 def removal_jobs(copies: Iterable[StoredCopy], also_on: Iterable[str] = ()) -> Iterator[NewJob]:

@@ -51,6 +51,8 @@ from medserver.polling.schedule import POLL, POLL_SURVEY, PollPayload, poll
 from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL_S
 from medserver.polling.schedule import survey as survey_polls
 from medserver.printing.performing import FOLLOW, follow_films, print_films
+from medserver.printing.pulling.forgetting import FORGET, FetchedPayload, forget_fetched
+from medserver.printing.pulling.performing import print_workitems
 from medserver.printing.queue import PRINT, FilmPayload
 from medserver.processing.informing import INFORM, InformPayload, inform
 from medserver.processing.performing import PROCESS_LARGE, process
@@ -69,7 +71,15 @@ from medserver.safekeeping.repair import repair
 from medserver.safekeeping.replication import replicate
 from medserver.safekeeping.schedule import SEEK, SEEK_AGAIN_S, SURVEY, SURVEY_INTERVAL_S, VERIFY, seek, survey
 from medserver.safekeeping.verification import verify
-from medserver.workitems.follow_ups import PROCESS, SCHEDULED_AGAIN_S, UPS_EVENT, EventPayload, WorkitemPayload
+from medserver.workitems.follow_ups import (
+    PRINT_WORKITEM,
+    PROCESS,
+    SCHEDULED_AGAIN_S,
+    UPS_EVENT,
+    EventPayload,
+    PrintPayload,
+    WorkitemPayload,
+)
 from medserver.workitems.pruning import INTERVAL_S as WORKITEM_PRUNE_INTERVAL_S
 from medserver.workitems.pruning import PRUNE as WORKITEM_PRUNE
 from medserver.workitems.pruning import prune as prune_workitems
@@ -483,6 +493,20 @@ JOB_KINDS: tuple[JobKind, ...] = (
         first_wait_s=lambda config: SCHEDULED_AGAIN_S,
         own_threads=PROCESSORS,
     ),
+    # It may wait for another AE from which images are fetched.
+    JobKind(
+        PRINT_WORKITEM,
+        print_workitems,
+        PrintPayload,
+        _ENDLESS,
+        lease_s=_LEASE_S,
+        concurrency=_EVERYWHERE,
+        destination_concurrency=_EVERYWHERE,
+        backoff=_PATIENT,
+        first_wait_s=lambda config: SCHEDULED_AGAIN_S,
+        own_threads=4,
+    ),
+    JobKind(FORGET, forget_fetched, FetchedPayload, _ENDLESS, lease_s=_LEASE_S, batch_max=200, backoff=_PATIENT),
     # One film at a time for a printer, so that they come out in the order in which they were asked for.
     JobKind(
         PRINT,

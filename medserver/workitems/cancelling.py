@@ -70,7 +70,7 @@ def request_cancel(
             progress = first_item(present.content, PROGRESS) | only(request, OF_REASON)
             content = ended(present.content | data_set(**{PROGRESS: [progress]}), CANCELED, now)
             return Becoming(content, (IN_PROGRESS, CANCELED), transaction_digest=digest_of(new_uid()))
-        if not is_performed_here(row) and not _is_heard(node, present):
+        if not is_performed_here(node, row) and not _is_heard(node, present):
             raise PerformerUnreachable("nobody is subscribed to the work item who could be told")
         told = events.cancel_requested(requesting_ae_title, request)
         return Becoming(present.content, cancel_requested=True, told=(told,))

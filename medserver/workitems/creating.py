@@ -97,7 +97,7 @@ def create(node: Node, sop_instance_uid: str, attribute_list: JSON, requesting_a
     content, modified = _as_created(attribute_list, moment(node.clock()))
     keys = keys_of(content)
     told = events.of_new(content, SCHEDULED)
-    own = process_jobs(uid, content, node.clock())
+    own = process_jobs(uid, content, node.config.current, node.clock())
     entered = node.index.workitems.add(
         NewWorkitem(uid, SCHEDULED, text_of(content), requesting_ae_title, keys),
         lambda item, subscribed: [*own, *event_jobs(node, uid, told, [one.receiver for one in subscribed])],

@@ -1,16 +1,17 @@
 """The jobs that follow from work items: one is performed here, and AEs are told of changes.
 
-What performs items is in `medserver.processing`, what tells of them in `medserver.procedures`.
+What performs items is in `medserver.processing` and `medserver.printing`, what tells of them in `medserver.procedures`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+from medserver.config import Config
 from medserver.dicom.contributing_equipment import CODING_SCHEME
 from medserver.dicom.dates import normalise_date_time
 from medserver.dicom.json_model import JSON
@@ -20,18 +21,21 @@ from medserver.index.jobs.records import IN_TURN, PAYLOAD_LENGTH_MAX, payload_te
 from medserver.log import Event as LogEvent
 from medserver.node import Node
 from medserver.routing.deliveries import UPS_EVENT
-from medserver.workitems.content import keys_of, value
+from medserver.workitems.content import code_of, items, keys_of, value
 from medserver.workitems.events import EVENT_NAMES, Event
 
 __all__ = [
-    "OUR_SCHEME", "PROCESS", "UPS_EVENT", "EventPayload", "WorkitemPayload", "begins_at", "event_jobs", "is_ours",
-    "is_ready", "looked_at", "process_jobs", "rescheduled_jobs",
+    "OUR_SCHEME", "PRINT", "PRINT_WORKITEM", "PROCESS", "UPS_EVENT", "EventPayload", "PrintPayload", "WorkitemPayload",
+    "begins_at", "event_jobs", "is_ours", "is_ready", "looked_at", "process_jobs", "rescheduled_jobs",
 ]  # fmt: skip
 
-PROCESS = "process"
+PROCESS, PRINT_WORKITEM = "process", "print_workitem"
 
 OUR_SCHEME = CODING_SCHEME
 """The Coding Scheme Designator of the types of processing of this archive, which performs items of these itself."""
+
+PRINT = ("110008", "DCM", "Print")
+"""The Scheduled Workitem Code of what is to be printed (PS3.16 CID 9231)."""
 
 SCHEDULED_AGAIN_S = 240.0
 """How often is looked at an item that is to begin later."""
@@ -69,6 +73,22 @@ class WorkitemPayload(Payload):
 
 
 @dataclass(frozen=True, slots=True)
+class PrintPayload(Payload):
+    """A work item that is to be printed.
+
+    Parameters
+    ----------
+    sop_instance_uid : str
+        Which.
+    films : int
+        How many films it has; 0 before all are queued.
+    """
+
+    sop_instance_uid: str
+    films: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EventPayload(Payload):
     """Something that an AE is to be told: not what is, but what was at that moment.
 
@@ -87,9 +107,63 @@ class EventPayload(Payload):
     information: Mapping[str, Any]
 
 
-def is_ours(keys: WorkitemKeys) -> bool:
-    """Tell whether an item is performed by this archive; others wait for a performer that claims them."""
-    return keys.type_scheme == OUR_SCHEME
+@dataclass(frozen=True, slots=True)
+class OwnItems:
+    """A kind of work items that this node performs itself.
+
+    Parameters
+    ----------
+    kind : str
+        The job that performs one.
+    payload : type of (WorkitemPayload or PrintPayload)
+        The payload of that.
+    scheme, code : str
+        The Scheduled Workitem Code; an empty code stands for all of the scheme.
+    stations : callable or None
+        Takes the configuration and returns the names by which stations of this node are asked for: without any it has
+        no such items, and one that is for another station is none. None: whichever station is named, it has them.
+    """
+
+    kind: str
+    payload: type[WorkitemPayload] | type[PrintPayload]
+    scheme: str
+    code: str = ""
+    stations: Callable[[Config], Collection[str]] | None = None
+
+
+def _printing_stations(config: Config) -> Collection[str]:
+    """Return the names of printers, their AE titles, and that of the node that has any."""
+    names = {name for printer in config.printers for name in (printer.name, printer.ae_title) if name}
+    return names | {config.node.ae_title} if names else names
+
+
+OWN_ITEMS: tuple[OwnItems, ...] = (
+    OwnItems(PROCESS, WorkitemPayload, OUR_SCHEME),
+    OwnItems(PRINT_WORKITEM, PrintPayload, PRINT[1], PRINT[0], _printing_stations),
+)
+"""What this node performs itself; other items wait for a performer that claims them."""
+
+
+def own_items(keys: WorkitemKeys, config: Config) -> OwnItems | None:
+    """Return which of `OWN_ITEMS` an item is among; None for one that is left to others."""
+    for own in OWN_ITEMS:
+        if own.scheme == keys.type_scheme and own.code in ("", keys.type_code):
+            return own if own.stations is None or own.stations(config) else None
+    return None
+
+
+def is_ours(keys: WorkitemKeys, config: Config) -> bool:
+    """Tell whether an item is performed by this node; others wait for a performer that claims them."""
+    return own_items(keys, config) is not None
+
+
+def is_for_us(content: JSON, config: Config) -> bool:
+    """Tell whether an item is performed by this node, also by the station that it is for."""
+    own = own_items(keys_of(content), config)
+    if own is None or own.stations is None:
+        return own is not None
+    wanted = {code_of(each)[0] for each in items(content, "ScheduledStationNameCodeSequence")} - {""}
+    return not wanted or not wanted.isdisjoint(own.stations(config))
 
 
 def is_ready(content: JSON) -> bool:
@@ -107,22 +181,23 @@ def looked_at(start_at: datetime, now: datetime) -> datetime:
     return min(start_at, now + timedelta(seconds=SCHEDULED_AGAIN_S))
 
 
-def process_jobs(sop_instance_uid: str, content: JSON, now: datetime) -> list[NewJob]:
+def process_jobs(sop_instance_uid: str, content: JSON, config: Config, now: datetime) -> list[NewJob]:
     """Return what performs an item, when its time has come: nothing if it is not ours, or its input is not ready."""
     keys = keys_of(content)
-    if not is_ours(keys) or not is_ready(content):
+    own = own_items(keys, config)
+    if own is None or not is_for_us(content, config) or not is_ready(content):
         return []
     priority = _PRIORITIES.get(keys.priority, MEDIUM)
     due_at = looked_at(begins_at(keys) or now, now)
-    return [NewJob(PROCESS, WorkitemPayload(sop_instance_uid), priority=priority, due_at=due_at)]
+    return [NewJob(own.kind, own.payload(sop_instance_uid), priority=priority, due_at=due_at)]
 
 
-def rescheduled_jobs(sop_instance_uid: str, old: JSON, new: JSON, now: datetime) -> list[NewJob]:
+def rescheduled_jobs(sop_instance_uid: str, old: JSON, new: JSON, config: Config, now: datetime) -> list[NewJob]:
     """Return what performs a scheduled item that was changed, if the job that there is does not do it in time.
 
     What is put off needs none: a job that comes before the time of its item waits for that.
     """
-    [*jobs], [*before] = (process_jobs(sop_instance_uid, content, now) for content in (new, old))
+    [*jobs], [*before] = (process_jobs(sop_instance_uid, content, config, now) for content in (new, old))
     if not jobs or not before:
         return jobs
     was, begins = (begins_at(keys_of(content)) or now for content in (old, new))

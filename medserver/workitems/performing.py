@@ -59,7 +59,7 @@ def start(node: Node, sop_instance_uid: str, performer: str, revision: int | Non
         is_taken_over = (
             row.state == IN_PROGRESS and _is_performed_here(row) and _is_of_one_job(row.performer, performer)
         )
-        is_new = row.state == SCHEDULED and is_ours(row.keys) and revision in (None, row.revision)
+        is_new = row.state == SCHEDULED and is_ours(row.keys, node.config.current) and revision in (None, row.revision)
         if not is_new and not is_taken_over:
             return None
         started.append(True)
@@ -207,9 +207,9 @@ def _is_performed_here(row: Workitem) -> bool:
     return row.performer.startswith(_MARK)
 
 
-def is_performed_here(row: Workitem) -> bool:
+def is_performed_here(node: Node, row: Workitem) -> bool:
     """Tell whether an item is in the hands of a worker of ours, or will be."""
-    return _is_performed_here(row) if row.state == IN_PROGRESS else is_ours(row.keys)
+    return _is_performed_here(row) if row.state == IN_PROGRESS else is_ours(row.keys, node.config.current)
 
 
 def _check(row: Workitem, performer: str | None) -> None:

@@ -46,7 +46,7 @@ def replace_lost(node: Node, batch: Batch) -> None:
     before, last = node.clock() - timedelta(seconds=silent_s), 0
     while not batch.should_stop and (page := node.index.workitems.page(last, {"state": [IN_PROGRESS]})):
         for row in page:
-            if row.changed_at < before and not is_performed_here(row):
+            if row.changed_at < before and not is_performed_here(node, row):
                 _replace(node, row.sop_instance_uid, before, silent_s)
         last = page[-1].id
 
@@ -59,7 +59,7 @@ def _replace(node: Node, sop_instance_uid: str, before: datetime, silent_s: floa
     def decided(present: Present) -> Becoming | None:
         row = present.row
         lost.clear()
-        if row.state != IN_PROGRESS or row.changed_at >= before or is_performed_here(row):
+        if row.state != IN_PROGRESS or row.changed_at >= before or is_performed_here(node, row):
             return None
         lost.append(row.performer)
         text = f"{row.performer or 'its performer'} has not reported for {silent_s:g} s"

@@ -63,7 +63,10 @@ def update(node: Node, sop_instance_uid: str, modification_list: JSON, transacti
             raise OutOfResources(f"the work item would have {length} characters, more than {CONTENT_LENGTH_MAX}")
         if row.state != SCHEDULED:
             return Becoming(content)
-        return Becoming(content, jobs=rescheduled_jobs(sop_instance_uid, present.content, content, node.clock()))
+        contents = present.content, content
+        return Becoming(
+            content, jobs=rescheduled_jobs(sop_instance_uid, *contents, node.config.current, node.clock())
+        )
 
     change(node, sop_instance_uid, decided)
     return tuple(ignored)

@@ -78,6 +78,15 @@ class OrderTable:
     def _ordered(self) -> Query:
         return Objects.select(IS_ORDERED).join(Instances).where(_OF_KEY)
 
+    @statement
+    def _receipts(self) -> Query:
+        return Objects.select(Objects.receipts).join(Instances).where(_OF_KEY)
+
+    def receipts(self, connection: Any, key: ObjectKey) -> int:
+        """Return how often an object was received, 0 if it is not there; after `under`, which has locked it."""
+        rows = connection.execute(self._receipts, _row(key)).fetchall()
+        return rows[0][0] if rows else 0
+
     def add(self, connection: Any, key: ObjectKey) -> None:
         """Note that an object is to be deleted."""
         connection.execute(self._insert, _row(key))
@@ -147,6 +156,8 @@ class Deletions:
         self,
         copies: Iterable[StoredCopy],
         jobs_of: Callable[[Sequence[ObjectKey]], Iterable[NewJob]] = lambda keys: (),
+        *,
+        is_alone: bool = False,
     ) -> list[ObjectKey]:
         """Note that objects are to be deleted. What is received again from now on withdraws the order for it.
 
@@ -157,6 +168,8 @@ class Deletions:
             since somebody looked. One that was not current and is now stays, or the instance would have none.
         jobs_of : callable
             Returns what carries the orders out; added in the same transaction.
+        is_alone : bool
+            Whether only what is the one object of its instance is meant, and was received as often as its copy says.
 
         Returns
         -------
@@ -169,6 +182,9 @@ class Deletions:
             keys: dict[ObjectKey, None] = {}
             for one in wanted:
                 under = self._orders.under(connection, one.sop_instance_uid)
+                is_as_seen = list(under) == [one.key] and self._orders.receipts(connection, one.key) == one.receipts
+                if is_alone and not is_as_seen:
+                    continue
                 keys |= dict.fromkeys(under if one.is_current else _alone(under, one.key))
             for key in keys:
                 self._orders.add(connection, key)

@@ -1,0 +1,1 @@
+"""Pull printing: who asks sends format information and image identifiers, and this node obtains the images."""
