@@ -6,15 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from medserver.config import Printer
 from medserver.crash import crash_point
-from medserver.dicom.uids import uid_of
+from medserver.dicom.conditions import SingleValue
+from medserver.dicom.uids import new_uid, uid_of
+from medserver.errors import NoSuchInstance, UnusableParameters
+from medserver.index import Query
 from medserver.node import Node
 from medserver.printing.displays import films_of_display
 from medserver.printing.film import Film
-from medserver.printing.format import FilmFormat
+from medserver.printing.format import FilmFormat, format_of, printer_for
 from medserver.printing.pictures import Frames, subject_of
-from medserver.printing.queue import FilmRequest, queue_film
+from medserver.printing.queue import COMMAND, FilmRequest, queue_film
 from medserver.printing.requests import films_of
-from medserver.processing.requests import Reference
+from medserver.processing.requests import Reference, parse_outputs
 
 PRIORITIES: Mapping[str, str] = {"HIGH": "HIGH", "MEDIUM": "MED", "LOW": "LOW"}
 """Scheduled Procedure Step Priority -> Print Priority."""
@@ -80,3 +83,75 @@ def queue_films(
         crash_point("film queued")
         uids.append(uid)
     return uids
+
+
+def references_named(node: Node, texts: Iterable[str]) -> tuple[list[Reference], dict[str, tuple[int, ...]]]:
+    """Return what people mean by UIDs of what is stored here, and the frames that they mean of it.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        The UID of a study, a series or an instance; behind an instance its frames, ``1.2.3:5,7-9``.
+
+    Raises
+    ------
+    NoSuchInstance
+        Nothing of a UID is stored.
+    UnusableParameters
+        The numbers of frames cannot be understood.
+    """
+    references: list[Reference] = []
+    frames: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        uid, colon, numbers = text.partition(":")
+        reference = _reference(node, uid)
+        references.append(reference)
+        if colon:
+            if not reference.instances:
+                raise UnusableParameters(f"{uid} is no instance: it has no frames")
+            frames[uid] = parse_outputs(numbers)
+    return references, frames
+
+
+def _reference(node: Node, uid: str) -> Reference:
+    keys = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    for keyword in keys:
+        query = Query("IMAGE", (SingleValue(keyword, uid),), (*keys, "SOPClassUID"))
+        for row in list(node.index.find(query))[:1]:
+            study, series, instance = (str(row[key] or "") for key in keys)
+            named = ((str(row["SOPClassUID"] or ""), instance),) if keyword == "SOPInstanceUID" else ()
+            return Reference(study, "" if keyword == "StudyInstanceUID" else series, named)
+    raise NoSuchInstance(f"there is no study, series or instance {uid}")
+
+
+def print_instances(
+    node: Node, texts: Iterable[str], given: Mapping[str, object], *, requested_by: str, priority: str = "MEDIUM"
+) -> list[str]:
+    """Print what is stored here, and return the UIDs of the films.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        As for `references_named`.
+    given : Mapping
+        Format information, as for `format.format_of`.
+    requested_by : str
+        Who asks.
+    priority : str
+        HIGH, MEDIUM or LOW.
+
+    Raises
+    ------
+    NoSuchInstance, UnusableParameters, IncompleteObjectSet, ObjectTypeNotSupported, TooLargeToProcess
+        It cannot be printed.
+    OutOfResources, StoreFailure, IndexFailure
+        The node cannot.
+    """
+    wanted = format_of(given)
+    printer = printer_for(node.config.current, wanted)
+    references, frames = references_named(node, texts)
+    films = films_for(node, references, frames, wanted, printer)
+    return queue_films(
+        node, films, printer, request_uid=new_uid(), requested_by=requested_by, origin=COMMAND, copies=wanted.copies,
+        priority=PRIORITIES[priority],
+    )  # fmt: skip

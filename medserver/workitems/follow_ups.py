@@ -115,7 +115,7 @@ class OwnItems:
     ----------
     kind : str
         The job that performs one.
-    payload : type of (WorkitemPayload or PrintPayload)
+    record : type of (WorkitemPayload or PrintPayload)
         The payload of that.
     scheme, code : str
         The Scheduled Workitem Code; an empty code stands for all of the scheme.
@@ -125,7 +125,7 @@ class OwnItems:
     """
 
     kind: str
-    payload: type[WorkitemPayload] | type[PrintPayload]
+    record: type[WorkitemPayload] | type[PrintPayload]
     scheme: str
     code: str = ""
     stations: Callable[[Config], Collection[str]] | None = None
@@ -189,7 +189,7 @@ def process_jobs(sop_instance_uid: str, content: JSON, config: Config, now: date
         return []
     priority = _PRIORITIES.get(keys.priority, MEDIUM)
     due_at = looked_at(begins_at(keys) or now, now)
-    return [NewJob(own.kind, own.payload(sop_instance_uid), priority=priority, due_at=due_at)]
+    return [NewJob(own.kind, own.record(sop_instance_uid), priority=priority, due_at=due_at)]
 
 
 def rescheduled_jobs(sop_instance_uid: str, old: JSON, new: JSON, config: Config, now: datetime) -> list[NewJob]:

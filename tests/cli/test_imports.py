@@ -115,6 +115,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "poll list": ("index", ""),
     "poll run": ("all", "archive"),
     "poll status": ("index", ""),
+    "print send": ("all", UID),
+    "printer serve": ("node", "--help"),
     "procedures list": ("index", ""),
     "procedures show": ("index", UID),
     "render": ("all", f"{UID} -o picture.png"),

@@ -192,7 +192,7 @@ def test_what_is_sent_while_it_is_printed_stays(
 
 
 def test_a_gateway_that_is_killed_goes_on(server: Node, make_directory: MakeDirectory, files: list[Path]) -> None:
-    """Killed while its printer does not print: the films are there afterwards, are printed once, and all is forgotten."""
+    """Killed while its printer does not print: the films are there afterwards, printed once, and all is forgotten."""
     gateway = gateway_of(make_directory("killed"), server)
     gateway.data.mkdir(exist_ok=True)
     (gateway.data / "films").write_text("no folder: the printer does not print")
