@@ -6,6 +6,7 @@ from medserver import archive
 from medserver.dicom.uids import uid_problem
 from medserver.errors import DataSetMismatch, InvalidObjectInstance
 from medserver.node import Node
+from medserver.printing.pulling.requesting import prints_display
 from medserver.services.request import Request, Response
 
 STUDIES_MAX = 1000
@@ -30,13 +31,16 @@ def store(request: Request, node: Node) -> Response:
         raise InvalidObjectInstance(problem)
     if not request.message.has_data_set:
         raise DataSetMismatch("a C-STORE without a data set")
+    calling = request.association.requestor.ae_title
+    printer = request.config.printer_called(request.association.called_ae_title)
     with archive.receive(
         node,
         sop_class_uid=request.sop_class_uid,
         sop_instance_uid=sop_instance_uid,
         transfer_syntax_uid=request.context.transfer_syntax_uid,
-        calling_ae_title=request.association.requestor.ae_title,
+        calling_ae_title=calling,
         compress_to=request.config.compress_to(request.remote),
+        **({} if printer is None else {"follow_ups": prints_display(printer.name, calling)}),
     ) as reception:
         reception.take(request.message.fragments())
         if request.config.goes_by("association") and len(request.association.studies) < STUDIES_MAX:

@@ -53,6 +53,7 @@ from medserver.polling.schedule import survey as survey_polls
 from medserver.printing.performing import FOLLOW, follow_films, print_films
 from medserver.printing.pulling.forgetting import FORGET, FetchedPayload, forget_fetched
 from medserver.printing.pulling.performing import print_workitems
+from medserver.printing.pulling.requesting import PRINT_DISPLAY, DisplayPayload, print_displays
 from medserver.printing.queue import PRINT, FilmPayload
 from medserver.processing.informing import INFORM, InformPayload, inform
 from medserver.processing.performing import PROCESS_LARGE, process
@@ -506,6 +507,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
         first_wait_s=lambda config: SCHEDULED_AGAIN_S,
         own_threads=4,
     ),
+    JobKind(PRINT_DISPLAY, print_displays, DisplayPayload, lease_s=_LEASE_S, batch_max=16),
     JobKind(FORGET, forget_fetched, FetchedPayload, _ENDLESS, lease_s=_LEASE_S, batch_max=200, backoff=_PATIENT),
     # One film at a time for a printer, so that they come out in the order in which they were asked for.
     JobKind(
