@@ -159,8 +159,8 @@ def _request(
     from medserver.workitems.content import value
     from medserver.workitems.outcomes import FINAL
 
-    references, frames = _named(invocation, uids, source)
-    attributes = attribute_list_of(given, references, datetime.now(UTC), frames=frames, priority=priority)
+    references = _named(invocation, uids, source)
+    attributes = attribute_list_of(given, references, datetime.now(UTC), priority=priority)
     with place_of(invocation, peer) as place:
         made, remark = place.create(new_uid(), attributes)
     if remark:
@@ -179,28 +179,24 @@ def _request(
         click.get_current_context().exit(FAILURE if state in FINAL else TEMPORARY_FAILURE)
 
 
-def _named(
-    invocation: Invocation, uids: Sequence[str], source: str | None
-) -> tuple[list[Reference], dict[str, tuple[int, ...]]]:
+def _named(invocation: Invocation, uids: Sequence[str], source: str | None) -> list[Reference]:
     """Return what is to be printed, and where it can be fetched: from the AE of `source`, or from this node."""
     from dataclasses import replace
 
     from medserver.node import open_node
-    from medserver.printing.asking import references_named
-    from medserver.processing.requests import Reference, parse_outputs
+    from medserver.printing.asking import references_named, with_frames
+    from medserver.processing.requests import Reference
 
     if source is None:
         with closing(open_node(invocation.config_file)) as node:
-            references, frames = references_named(node, uids)
-            return [replace(each, retrieve_ae_title=node.config.current.node.ae_title) for each in references], frames
+            ours = node.config.current.node.ae_title
+            return [replace(each, retrieve_ae_title=ours) for each in references_named(node, uids)]
     found: list[Reference] = []
-    frames = {}
     remote = invocation.config.remote_by_name(source)
     for text in uids:
-        path, colon, numbers = text.partition(":")
+        path, _, numbers = text.partition(":")
         study, series, instance = (*path.split("/"), "", "")[:3]
         named = (("", instance),) if instance else ()
-        found.append(Reference(study, series, named, remote.ae_title if remote is not None else source))
-        if colon:
-            frames[instance] = parse_outputs(numbers)
-    return found, frames
+        where = remote.ae_title if remote is not None else source
+        found.append(with_frames(Reference(study, series, named, where), numbers))
+    return found

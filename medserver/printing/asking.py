@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from medserver.config import Printer
 from medserver.crash import crash_point
@@ -14,7 +15,7 @@ from medserver.node import Node
 from medserver.printing.displays import films_of_display
 from medserver.printing.film import Film
 from medserver.printing.format import FilmFormat, format_of, printer_for
-from medserver.printing.pictures import Frames, subject_of
+from medserver.printing.pictures import subject_of
 from medserver.printing.queue import COMMAND, FilmRequest, queue_film
 from medserver.printing.requests import films_of
 from medserver.processing.requests import Reference, parse_outputs
@@ -24,7 +25,7 @@ PRIORITIES: Mapping[str, str] = {"HIGH": "HIGH", "MEDIUM": "MED", "LOW": "LOW"}
 
 
 def films_for(
-    node: Node, references: Iterable[Reference], frames: Frames, wanted: FilmFormat, printer: Printer
+    node: Node, references: Iterable[Reference], wanted: FilmFormat, printer: Printer
 ) -> list[Film]:
     """Return the films of what is named, which is stored here.
 
@@ -34,8 +35,6 @@ def films_for(
         Where.
     references : iterable of Reference
         Studies, series or instances; presentation states and Basic Structured Displays among them.
-    frames : Mapping
-        The frames that are meant of some instances.
     wanted : FilmFormat
         How.
     printer : Printer
@@ -46,7 +45,7 @@ def films_for(
     IncompleteObjectSet, ObjectTypeNotSupported, TooLargeToProcess, StoreFailure
         As for `pictures.subject_of` and `requests.films_of`.
     """
-    subject = subject_of(node, references, frames)
+    subject = subject_of(node, references)
     films = films_of(subject.pictures, wanted, printer) if subject.pictures else []
     for display in subject.displays:
         films += films_of_display(node, display, wanted, printer)
@@ -85,8 +84,8 @@ def queue_films(
     return uids
 
 
-def references_named(node: Node, texts: Iterable[str]) -> tuple[list[Reference], dict[str, tuple[int, ...]]]:
-    """Return what people mean by UIDs of what is stored here, and the frames that they mean of it.
+def references_named(node: Node, texts: Iterable[str]) -> list[Reference]:
+    """Return what people mean by UIDs of what is stored here.
 
     Parameters
     ----------
@@ -101,16 +100,25 @@ def references_named(node: Node, texts: Iterable[str]) -> tuple[list[Reference],
         The numbers of frames cannot be understood.
     """
     references: list[Reference] = []
-    frames: dict[str, tuple[int, ...]] = {}
     for text in texts:
-        uid, colon, numbers = text.partition(":")
-        reference = _reference(node, uid)
-        references.append(reference)
-        if colon:
-            if not reference.instances:
-                raise UnusableParameters(f"{uid} is no instance: it has no frames")
-            frames[uid] = parse_outputs(numbers)
-    return references, frames
+        uid, _, numbers = text.partition(":")
+        references.append(with_frames(_reference(node, uid), numbers))
+    return references
+
+
+def with_frames(reference: Reference, numbers: str) -> Reference:
+    """Return a reference with the numbers of the frames that are meant of its instance; empty: all are.
+
+    Raises
+    ------
+    UnusableParameters
+        They cannot be understood, or it names no instance.
+    """
+    if not numbers:
+        return reference
+    if not reference.instances:
+        raise UnusableParameters("a series or study has no frames: name an instance of it")
+    return replace(reference, frames=((reference.instances[0][1], parse_outputs(numbers)),))
 
 
 def _reference(node: Node, uid: str) -> Reference:
@@ -149,8 +157,7 @@ def print_instances(
     """
     wanted = format_of(given)
     printer = printer_for(node.config.current, wanted)
-    references, frames = references_named(node, texts)
-    films = films_for(node, references, frames, wanted, printer)
+    films = films_for(node, references_named(node, texts), wanted, printer)
     return queue_films(
         node, films, printer, request_uid=new_uid(), requested_by=requested_by, origin=COMMAND, copies=wanted.copies,
         priority=PRIORITIES[priority],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -130,11 +130,7 @@ class Subject:
     displays: list[StoredImage] = field(default_factory=list)
 
 
-Frames = Mapping[str, Sequence[int]]
-"""SOP Instance UID -> numbers of the frames that are wanted; of others all are."""
-
-
-def subject_of(node: Node, references: Iterable[Reference], frames: Frames) -> Subject:
+def subject_of(node: Node, references: Iterable[Reference]) -> Subject:
     """Return what is meant, in the order in which it is named; of a series or study in the order of its numbers.
 
     Of a series or study the images are meant, and other objects only where they are named by their UIDs. A presentation
@@ -153,7 +149,7 @@ def subject_of(node: Node, references: Iterable[Reference], frames: Frames) -> S
     """
     found, states = Subject(), []
     for reference in references:
-        for one in _of(node, reference, frames):
+        for one in _of(node, reference):
             if isinstance(one, Picture):
                 found.pictures.append(one)
             else:
@@ -224,14 +220,15 @@ def stored_images(node: Node, uids: Sequence[str]) -> dict[str, StoredImage]:
     return found
 
 
-def _of(node: Node, reference: Reference, frames: Frames) -> Iterator[Picture | StoredImage]:
+def _of(node: Node, reference: Reference) -> Iterator[Picture | StoredImage]:
     if not reference.instances:
         stored = [one for one in _whole(node, reference) if one.is_image]
         if not stored:
             raise ObjectTypeNotSupported("there are no images in what is to be printed")
         for one in stored:
-            yield from _frames_of(one, frames)
+            yield from _frames_of(one)
         return
+    frames = dict(reference.frames)
     uids = [sop_instance_uid for _, sop_instance_uid in reference.instances]
     known = stored_images(node, uids)
     for uid in uids:
@@ -241,15 +238,15 @@ def _of(node: Node, reference: Reference, frames: Frames) -> Iterator[Picture | 
         if one is None:
             yield from (Picture(uid, frame_number=number) for number in frames.get(uid) or (1,))
         elif one.is_image:
-            yield from _frames_of(one, frames)
+            yield from _frames_of(one, frames.get(uid, ()))
         elif one.sop_class_uid == STRUCTURED_DISPLAY or one.sop_class_uid.startswith(_PRESENTATION_STATES):
             yield one
         else:
             raise ObjectTypeNotSupported(f"instance {uid} is no image")
 
 
-def _frames_of(one: StoredImage, frames: Frames) -> Iterator[Picture]:
-    for number in frames.get(one.sop_instance_uid) or range(1, min(one.frames, IMAGES_MAX + 1) + 1):
+def _frames_of(one: StoredImage, numbers: Sequence[int] = ()) -> Iterator[Picture]:
+    for number in numbers or range(1, min(one.frames, IMAGES_MAX + 1) + 1):
         if not 1 <= number <= one.frames:
             raise ObjectTypeNotSupported(f"instance {one.sop_instance_uid} has no frame {number}")
         yield Picture(one.sop_instance_uid, one, number)

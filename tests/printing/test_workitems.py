@@ -48,10 +48,10 @@ def store(shop: Shop, **others: str) -> None:
         receive(shop.node, one)
 
 
-def ask(shop: Shop, *references: Reference, uid: str = UID, station: str = "", frames=None, **given: object) -> None:
+def ask(shop: Shop, *references: Reference, uid: str = UID, station: str = "", **given: object) -> None:
     """Create a work item for the series, or other references."""
     named = references or (Reference(STUDY, SERIES),)
-    attributes = attribute_list_of(given, named, shop.node.clock(), frames=frames or {})
+    attributes = attribute_list_of(given, named, shop.node.clock())
     if station:
         attributes |= data_set(ScheduledStationNameCodeSequence=[code(station, "99HOSPITAL", station)])
     create(shop.node, uid, attributes, "WS1")
@@ -130,8 +130,8 @@ def test_an_item_becomes_pages(shop: Shop) -> None:
 
 def test_frames_and_instances_in_their_order(shop: Shop) -> None:
     uids = [f"{phantoms.UID}.1.{number}" for number in (3, 1, 2)]
-    named = Reference(STUDY, SERIES, tuple((phantoms.CT, uid) for uid in uids))
-    ask(shop, named, layout="3,1", frames={uids[0]: (1,)})
+    named = Reference(STUDY, SERIES, tuple((phantoms.CT, uid) for uid in uids), frames=((uids[0], (1,)),))
+    ask(shop, named, layout="3,1")
     assert "00081160" in row(shop).content  # Referenced Frame Number
     work(shop)
     [film] = films(shop)
@@ -139,29 +139,28 @@ def test_frames_and_instances_in_their_order(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "given, references, frames, code_value",
+    "given, references, code_value",
     [
-        ({"layout": "99,99"}, (), {}, "BAD_PARAMETERS"),
-        ({"printer": "NOWHERE"}, (), {}, "BAD_PARAMETERS"),
-        ({"film_size": "A3"}, (), {}, "BAD_PARAMETERS"),
-        ({"copies": "21"}, (), {}, "BAD_PARAMETERS"),
-        ({}, (Reference(STUDY, SERIES, ((phantoms.CT, "9.9"),)),), {}, "110523"),
-        ({}, (Reference(STUDY, "9.9"),), {}, "110523"),
-        ({}, (Reference("9.9", SERIES, ((phantoms.CT, f"{phantoms.UID}.1.1"),)),), {}, "110523"),
-        ({}, (Reference("", ""),), {}, "110523"),
+        ({"layout": "99,99"}, (), "BAD_PARAMETERS"),
+        ({"printer": "NOWHERE"}, (), "BAD_PARAMETERS"),
+        ({"film_size": "A3"}, (), "BAD_PARAMETERS"),
+        ({"copies": "21"}, (), "BAD_PARAMETERS"),
+        ({}, (Reference(STUDY, SERIES, ((phantoms.CT, "9.9"),)),), "110523"),
+        ({}, (Reference(STUDY, "9.9"),), "110523"),
+        ({}, (Reference("9.9", SERIES, ((phantoms.CT, f"{phantoms.UID}.1.1"),)),), "110523"),
+        ({}, (Reference("", ""),), "110523"),
         (
             {},
-            (Reference(STUDY, SERIES, ((phantoms.CT, f"{phantoms.UID}.1.1"),)),),
-            {f"{phantoms.UID}.1.1": (2,)},
+            (Reference(STUDY, SERIES, ((phantoms.CT, f"{phantoms.UID}.1.1"),), "", ((f"{phantoms.UID}.1.1", (2,)),)),),
             "110522",
         ),
     ],
 )
 def test_what_cannot_be_printed(
-    shop: Shop, given: Mapping[str, str], references: tuple[Reference, ...], frames: Mapping, code_value: str
+    shop: Shop, given: Mapping[str, str], references: tuple[Reference, ...], code_value: str
 ) -> None:
     named = references or (Reference(STUDY, SERIES),)
-    attributes = attribute_list_of({}, named, shop.node.clock(), frames=frames)
+    attributes = attribute_list_of({}, named, shop.node.clock())
     texts = [
         data_set(ValueType="TEXT", ConceptNameCodeSequence=[code(name, "99MEDSERVER", name)], TextValue=text)
         for name, text in given.items()
@@ -307,10 +306,10 @@ def test_what_is_written_is_read() -> None:
     given = {
         each.name: samples.get(each.name, each.choices[-1] if each.choices else "2,3") for each in PARAMETERS
     }
-    references = (Reference(STUDY, SERIES, ((phantoms.CT, "1.2"),), "SERVER"),)
-    content = attribute_list_of(given, references, datetime.now(UTC), frames={"1.2": (2, 3)})
+    references = (Reference(STUDY, SERIES, ((phantoms.CT, "1.2"),), "SERVER", (("1.2", (2, 3)),)),)
+    content = attribute_list_of(given, references, datetime.now(UTC))
     read = request_of(content)
-    assert read.references == references and read.frames == {"1.2": (2, 3)}
+    assert read.references == references
     assert (read.format.copies, read.format.window, read.format.layout) == (3, (40.0, 400.0), "STANDARD\\2,3")
     assert read.format == replace(read.format, printer="FILM", missing="mark", polarity="REVERSE")
     with pytest.raises(UnusableParameters):

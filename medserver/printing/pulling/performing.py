@@ -120,7 +120,7 @@ def _queued(node: Node, batch: Batch, job: Job, row: Workitem) -> Outcome | None
         printer = printer_for(node.config.current, request.format)
         _fetch(node, batch, row, request, printer)
         crash_point("images fetched")
-        films = films_for(node, request.references, request.frames, request.format, printer)
+        films = films_for(node, request.references, request.format, printer)
     except CannotProcess as error:
         return _refused(node, job, row, error)
     except WorkStopped:

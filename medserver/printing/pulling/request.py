@@ -11,14 +11,12 @@ PS3.3 C.30.2, PS3.4 CC.2.5
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from medserver.dicom.json_model import JSON
-from medserver.errors import UnusableParameters
 from medserver.printing.format import PARAMETERS, FilmFormat, format_of
-from medserver.printing.pictures import Frames
 from medserver.processing.requests import (
     LABEL_LENGTH_MAX,
     Reference,
@@ -26,7 +24,7 @@ from medserver.processing.requests import (
     reference_in,
     reference_item,
 )
-from medserver.workitems.content import code, code_of, data_set, items, moment, tag_of, value
+from medserver.workitems.content import code, code_of, data_set, items, moment
 from medserver.workitems.follow_ups import OUR_SCHEME, PRINT
 
 PRINTER = "printer"
@@ -42,13 +40,10 @@ class PrintRequest:
         How.
     references : tuple of Reference
         What, and where it can be fetched.
-    frames : Mapping
-        The frames that are meant of some instances.
     """
 
     format: FilmFormat
     references: tuple[Reference, ...] = ()
-    frames: Frames = field(default_factory=dict)
 
 
 def request_of(content: JSON) -> PrintRequest:
@@ -59,38 +54,16 @@ def request_of(content: JSON) -> PrintRequest:
     Raises
     ------
     UnusableParameters
-        Its format information cannot be understood.
+        Its format information, or the numbers of frames, cannot be understood.
     """
     given = dict(parameters_in(content))
     stations = [code_of(each)[0] for each in items(content, "ScheduledStationNameCodeSequence")]
-    references, frames = [], {}
-    for item in items(content, "InputInformationSequence"):
-        frames |= dict(_frames_in(item))
-        references.append(reference_in(_without_frames(item)))
+    references = map(reference_in, items(content, "InputInformationSequence"))
     wanted = format_of(given)
     if not wanted.printer and stations:
         given[PRINTER] = stations[0]
         wanted = format_of(given)
-    return PrintRequest(wanted, tuple(references), frames)
-
-
-def _frames_in(item: JSON) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for each in items(item, "ReferencedSOPSequence"):
-        numbers = (each.get(tag_of("ReferencedFrameNumber")) or {}).get("Value") or ()
-        if numbers:
-            try:
-                yield value(each, "ReferencedSOPInstanceUID"), tuple(map(int, numbers))
-            except (TypeError, ValueError):
-                raise UnusableParameters("Referenced Frame Number: numbers from 1") from None
-
-
-def _without_frames(item: JSON) -> dict[str, Any]:
-    tag = tag_of("ReferencedFrameNumber")
-    referenced = [
-        {each_tag: one for each_tag, one in each.items() if each_tag != tag}
-        for each in items(item, "ReferencedSOPSequence")
-    ]
-    return dict(item) | data_set(ReferencedSOPSequence=referenced)
+    return PrintRequest(wanted, tuple(references))
 
 
 def attribute_list_of(
@@ -98,7 +71,6 @@ def attribute_list_of(
     references: Iterable[Reference],
     now: datetime,
     *,
-    frames: Frames = {},  # noqa: B006 - it is only read
     priority: str = "MEDIUM",
     patient: JSON | None = None,
 ) -> dict[str, Any]:
@@ -112,8 +84,6 @@ def attribute_list_of(
         What is to be printed.
     now : datetime
         When it is to begin.
-    frames : Mapping
-        The frames that are meant of some instances.
     priority : str
         HIGH, MEDIUM or LOW.
     patient : Mapping, optional
@@ -134,22 +104,12 @@ def attribute_list_of(
         ProcedureStepState="SCHEDULED",
         ScheduledWorkitemCodeSequence=[code(*PRINT)],
         ScheduledProcessingParametersSequence=list(_parameter_items(given)),
-        InputInformationSequence=[_with_frames(reference_item(each), frames) for each in named],
+        InputInformationSequence=[reference_item(each) for each in named],
     )
     studies = {each.study_instance_uid for each in named}
     if len(studies) == 1:
         content |= data_set(StudyInstanceUID=studies.pop())
     return content | dict(patient or {})
-
-
-def _with_frames(item: dict[str, Any], frames: Frames) -> dict[str, Any]:
-    referenced = [
-        dict(each) | data_set(ReferencedFrameNumber=list(frames[uid]))
-        if (uid := value(each, "ReferencedSOPInstanceUID")) in frames
-        else each
-        for each in items(item, "ReferencedSOPSequence")
-    ]
-    return item | data_set(ReferencedSOPSequence=referenced)
 
 
 def _parameter_items(given: Mapping[str, object]) -> Iterator[dict[str, Any]]:
