@@ -100,11 +100,16 @@ class EventPayload(Payload):
         See `medserver.workitems.events`.
     information : Mapping
         The Event Information, as DICOM JSON.
+    receiver : str
+        The AE title of who is told, whatever its entry is called by then; empty: as an older medserver has written it.
     """
+
+    VERSION: ClassVar[int] = 2
 
     sop_instance_uid: str
     event_type_id: int
     information: Mapping[str, Any]
+    receiver: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +230,13 @@ def event_jobs(
             logger.warning(LogEvent("event not sent", receiver=ae_title, reason="no entry with an address and a port"))
             continue
         for event in told:
-            yield NewJob(UPS_EVENT, _payload(sop_instance_uid, event), destination=remote.name, due_at=IN_TURN)
+            payload = _payload(sop_instance_uid, event, remote.ae_title)
+            yield NewJob(UPS_EVENT, payload, destination=remote.name, due_at=IN_TURN)
 
 
-def _payload(sop_instance_uid: str, event: Event) -> EventPayload:
+def _payload(sop_instance_uid: str, event: Event, receiver: str) -> EventPayload:
     """Return the payload, without what is too long for one: that can be asked for with an N-GET."""
-    payload = EventPayload(sop_instance_uid, event.event_type_id, event.information)
+    payload = EventPayload(sop_instance_uid, event.event_type_id, event.information, receiver)
     try:
         payload_text(payload)
     except ValueError:
@@ -239,7 +245,7 @@ def _payload(sop_instance_uid: str, event: Event) -> EventPayload:
                      reason=f"more than {PAYLOAD_LENGTH_MAX} characters")
         )  # fmt: skip
         short = {tag: _cut(one) for tag, one in event.information.items()}
-        payload = EventPayload(sop_instance_uid, event.event_type_id, short)
+        payload = EventPayload(sop_instance_uid, event.event_type_id, short, receiver)
     return payload
 
 
