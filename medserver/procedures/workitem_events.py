@@ -2,7 +2,8 @@
 
 An event that the receiver refuses is not sent again, and does not hold up those behind it: nothing has to be kept for
 who does not want it (PS3.4 CC.2.4.3). While it cannot be reached all wait, and are given up after `GIVE_UP_AFTER`; its
-subscriptions and locks stay. Events are of an AE title, whatever its entry is called: where that is renamed they follow.
+subscriptions and locks stay. Events are of an AE title, whatever its entry is called: where that is renamed they
+follow.
 """
 
 from __future__ import annotations
