@@ -245,6 +245,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "workitems",
+        "issued_again_max",
+        integer(0, 1000),
+        "3",
+        "How often what is asked for is issued again at most, when one performer after the other is lost.",
+    ),
+    Option(
+        "workitems",
         "status_to",
         NAME_LIST_OR_NONE,
         "",

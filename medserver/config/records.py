@@ -81,6 +81,7 @@ class WorkitemOptions:
     keep: float = 7 * 86_400.0
     keep_locked: float = 90 * 86_400.0
     lost_after: float = 0.0
+    issued_again_max: int = 3
     status_to: tuple[str, ...] = ()
 
 

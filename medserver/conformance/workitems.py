@@ -42,7 +42,8 @@ SCP = (
     f"are the items with a Scheduled Workitem Code of the scheme {OUR_SCHEME}; it never answers C313.",
     "A performer that says nothing of its item is waited for without end, unless ``lost_after`` is set: then the node "
     "cancels the item (110528, DCM, Discontinued Procedure Step rescheduled) and creates another one, the Replaced "
-    "Procedure Step Sequence of which names it. The former performer is answered C300.",
+    "Procedure Step Sequence of which names it. The former performer is answered C300. What was issued again "
+    "``issued_again_max`` times ends with 110501, DCM, Equipment failure.",
     "A C-FIND matches and returns every attribute of an item, by the kinds of matching of 5.2.7.2.1; the Transaction "
     "UID is neither. N-GET works in the contexts of Push, Pull, Watch and Query, as long as an item is kept.",
 )

@@ -80,10 +80,16 @@ from medserver.routing.deliveries import DELIVER, Delivery
 from medserver.workitems import performing
 from medserver.workitems.content import content_of, first_item, only, value
 from medserver.workitems.creating import create
-from medserver.workitems.follow_ups import PROCESS, WorkitemPayload, begins_at, is_ready, looked_at
+from medserver.workitems.follow_ups import (
+    PROCESS,
+    PROCESS_LARGE,
+    WorkitemPayload,
+    begins_at,
+    is_ready,
+    looked_at,
+)
 from medserver.workitems.outcomes import FINAL, SCHEDULED
 
-PROCESS_LARGE = "process_large"
 LARGE_INSTANCES = 64
 """An item of more instances is done beside others of its size, so that it does not hold up small ones."""
 
@@ -132,6 +138,10 @@ def process(node: Node, batch: Batch) -> Iterator[Outcome]:
 def following_uid(sop_instance_uid: str) -> str:
     """Return the UID of the item that goes on with what an item has made, where types are chained."""
     return uid_of("following", sop_instance_uid)
+
+
+class _InputsChanged(Exception):
+    """What was computed is of objects that are not there any more, or are others now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +253,10 @@ class _Performance:
             return self._refused(TooLargeToProcess(str(error)))
         except CannotTranscode as error:  # a mistake in the type
             return self._refused(CannotProcess(str(error)))
+        except _InputsChanged:
+            return self._again()
         except CannotProcess as error:
-            return self._refused(error)
+            return self._again() if self._have_changed(inputs) else self._refused(error)
         self._finish(row, request, made)
         crash_point("item completed")
         logger.info(
@@ -287,6 +299,8 @@ class _Performance:
                     self._is_unwanted,
                 )  # fmt: skip
             crash_point("outputs computed")
+            if self._have_changed(inputs):
+                raise _InputsChanged
             outputs = register(self._node, after, instances, self._check_wanted)
         if not outputs:
             raise CannotProcess(f"{kind.name} has made nothing")
@@ -341,6 +355,13 @@ class _Performance:
         at = datetime.strptime(started, "%Y%m%d%H%M%S.%f").replace(tzinfo=UTC)
         return at.astimezone().strftime("%Y%m%d%H%M%S")
 
+    def _have_changed(self, inputs: Sequence[Input]) -> bool:
+        """Tell whether one of the objects is not what it was when it was looked up: deleted, replaced, compressed."""
+        stored = self._node.index.instances([one.copy.sop_instance_uid for one in inputs])
+        return any(
+            (copy := stored.get(one.copy.sop_instance_uid)) is None or copy.digest != one.copy.digest for one in inputs
+        )
+
     def _is_unwanted(self) -> bool:
         """Tell whether the item is to be left; what the index says of it may be `LOOK_EVERY_S` old."""
         now = time.monotonic()
@@ -393,11 +414,10 @@ class _Performance:
         sent = set() if made.by_another or not request.destinations else routed(self._node, made.outputs)
         for ae_title in request.destinations:
             remote = config.destination(ae_title)
-            if remote is None:
-                logger.warning(Event("not sent", sop_instance_uid=self._uid, destination=ae_title, reason="no such AE"))
-                continue
+            # An entry that was removed since the item was begun: the outbox shows what waits for it.
+            name = ae_title if remote is None else remote.name
             for one in made.outputs:
-                if (one.sop_instance_uid, remote.name) in sent:
+                if (one.sop_instance_uid, name) in sent:
                     continue
                 delivery = Delivery(
                     one.sop_instance_uid,
@@ -408,7 +428,7 @@ class _Performance:
                     sender=config.node.ae_title,
                     received_at=now.isoformat(),
                 )
-                yield NewJob(DELIVER, delivery, destination=remote.name, due_at=IN_TURN)
+                yield NewJob(DELIVER, delivery, destination=name, due_at=IN_TURN)
 
     def _check_destinations(self, request: ProcessingRequest) -> None:
         for ae_title in request.destinations:
@@ -439,6 +459,11 @@ class _Performance:
         row = self._node.index.workitems.get(self._uid)
         if row is None or row.state != SCHEDULED:
             return done(self._job)
+        return changed(self._job, self._job.kind, self._payload, IN_TURN)
+
+    def _again(self) -> Outcome:
+        """Begin anew with the objects as they are now."""
+        logger.info(Event("inputs changed", sop_instance_uid=self._uid))
         return changed(self._job, self._job.kind, self._payload, IN_TURN)
 
     def _given_up(self, row: Workitem, why: str) -> Outcome:

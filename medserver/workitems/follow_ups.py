@@ -9,13 +9,14 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, ClassVar
 
 from medserver.config import Config
 from medserver.dicom.contributing_equipment import CODING_SCHEME
 from medserver.dicom.dates import normalise_date_time
 from medserver.dicom.json_model import JSON
-from medserver.index import HIGH, LOW, MEDIUM, NewJob, WorkitemKeys
+from medserver.index import HIGH, LOW, MEDIUM, JobFilter, NewJob, WorkitemKeys
 from medserver.index.jobs.payloads import Payload
 from medserver.index.jobs.records import IN_TURN, PAYLOAD_LENGTH_MAX, payload_text
 from medserver.log import Event as LogEvent
@@ -25,11 +26,17 @@ from medserver.workitems.content import code_of, items, keys_of, value
 from medserver.workitems.events import EVENT_NAMES, Event
 
 __all__ = [
-    "OUR_SCHEME", "PRINT", "PRINT_WORKITEM", "PROCESS", "UPS_EVENT", "EventPayload", "PrintPayload", "WorkitemPayload",
-    "begins_at", "event_jobs", "is_ours", "is_ready", "looked_at", "process_jobs", "rescheduled_jobs",
+    "OUR_SCHEME", "PRINT", "PRINT_WORKITEM", "PROCESS", "PROCESS_LARGE", "UPS_EVENT", "EventPayload", "PrintPayload",
+    "WorkitemPayload", "begins_at", "event_jobs", "is_ours", "is_ready", "keep_one_job", "looked_at", "process_jobs",
+    "rescheduled_jobs",
 ]  # fmt: skip
 
 PROCESS, PRINT_WORKITEM = "process", "print_workitem"
+PROCESS_LARGE = "process_large"
+"""What an item of many instances becomes, so that it does not hold up small ones."""
+
+JOBS_LOOKED_AT_MAX = 5_000
+"""So many jobs are looked at to find those of an item; of more, it has two, of which the second finds it final."""
 
 OUR_SCHEME = CODING_SCHEME
 """The Coding Scheme Designator of the types of processing of this archive, which performs items of these itself."""
@@ -100,11 +107,16 @@ class EventPayload(Payload):
         See `medserver.workitems.events`.
     information : Mapping
         The Event Information, as DICOM JSON.
+    receiver : str
+        The AE title of who is told, whatever its entry is called by then; empty: as an older medserver has written it.
     """
+
+    VERSION: ClassVar[int] = 2
 
     sop_instance_uid: str
     event_type_id: int
     information: Mapping[str, Any]
+    receiver: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +218,27 @@ def rescheduled_jobs(sop_instance_uid: str, old: JSON, new: JSON, config: Config
     return jobs if is_put_forward or is_more_urgent else []
 
 
+def keep_one_job(node: Node, sop_instance_uid: str) -> None:
+    """Leave of the jobs that wait to perform an item the last one, with what the others know of it."""
+    found = [
+        job
+        for kind in (PROCESS_LARGE, *(own.kind for own in OWN_ITEMS))
+        for job in islice(node.index.jobs.list(JobFilter(kind=kind, state="waiting")), JOBS_LOOKED_AT_MAX)
+        if job.payload.get("sop_instance_uid") == sop_instance_uid
+    ]
+    if len(found) < 2:
+        return
+    [*others, last] = sorted(found, key=lambda job: job.id)
+    known = {name: given for job in others for name in _KNOWN_BEFORE if (given := job.payload.get(name))}
+    if known and last.kind in (PROCESS, PROCESS_LARGE):
+        node.index.jobs.amend([last.id], known, (PROCESS, PROCESS_LARGE))
+    node.index.jobs.drop([job.id for job in others])
+
+
+_KNOWN_BEFORE = ("informed_at", "deaths")
+"""What another job of the same item goes on with."""
+
+
 def event_jobs(
     node: Node, sop_instance_uid: str, events: Iterable[Event], receivers: Iterable[str]
 ) -> Iterator[NewJob]:
@@ -225,12 +258,13 @@ def event_jobs(
             logger.warning(LogEvent("event not sent", receiver=ae_title, reason="no entry with an address and a port"))
             continue
         for event in told:
-            yield NewJob(UPS_EVENT, _payload(sop_instance_uid, event), destination=remote.name, due_at=IN_TURN)
+            payload = _payload(sop_instance_uid, event, remote.ae_title)
+            yield NewJob(UPS_EVENT, payload, destination=remote.name, due_at=IN_TURN)
 
 
-def _payload(sop_instance_uid: str, event: Event) -> EventPayload:
+def _payload(sop_instance_uid: str, event: Event, receiver: str) -> EventPayload:
     """Return the payload, without what is too long for one: that can be asked for with an N-GET."""
-    payload = EventPayload(sop_instance_uid, event.event_type_id, event.information)
+    payload = EventPayload(sop_instance_uid, event.event_type_id, event.information, receiver)
     try:
         payload_text(payload)
     except ValueError:
@@ -239,7 +273,7 @@ def _payload(sop_instance_uid: str, event: Event) -> EventPayload:
                      reason=f"more than {PAYLOAD_LENGTH_MAX} characters")
         )  # fmt: skip
         short = {tag: _cut(one) for tag, one in event.information.items()}
-        payload = EventPayload(sop_instance_uid, event.event_type_id, short)
+        payload = EventPayload(sop_instance_uid, event.event_type_id, short, receiver)
     return payload
 
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from itertools import islice
 
 from medserver.dicom.uids import UPS_FILTERED_GLOBAL_SUBSCRIPTION_INSTANCE, UPS_GLOBAL_SUBSCRIPTION_INSTANCE
 from medserver.errors import ActionNotAppropriate, NoSuchWorkitem, UnknownReceiver
-from medserver.index import NewJob
+from medserver.index import Job, JobFilter, NewJob
 from medserver.index.workitems.subscriptions import Told
 from medserver.log import Event as LogEvent
 from medserver.node import Node
 from medserver.workitems.content import content_of
 from medserver.workitems.events import state_report
-from medserver.workitems.follow_ups import event_jobs
+from medserver.workitems.follow_ups import UPS_EVENT, EventPayload, event_jobs
+
+PAGE_ROWS = 500
+"""How many events are taken back in one transaction."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +65,8 @@ def subscribe(node: Node, sop_instance_uid: str, receiver: str, has_lock: bool) 
 def unsubscribe(node: Node, sop_instance_uid: str, receiver: str) -> None:
     """Have an AE told no longer of an item; or of none if it is the well-known instance.
 
+    What it has not been told yet it is not told any more, but for what is being told at this moment.
+
     Raises
     ------
     UnknownReceiver
@@ -75,7 +81,10 @@ def unsubscribe(node: Node, sop_instance_uid: str, receiver: str) -> None:
         subscriptions.unsubscribe_from_all(receiver)
     elif not subscriptions.unsubscribe(sop_instance_uid, receiver):
         raise NoSuchWorkitem("there is no work item of this UID")
-    logger.info(LogEvent("unsubscribed", sop_instance_uid=sop_instance_uid, receiver=receiver))
+    dropped = _take_back(node, sop_instance_uid, receiver)
+    logger.info(
+        LogEvent("unsubscribed", sop_instance_uid=sop_instance_uid, receiver=receiver, events=dropped or None)
+    )
 
 
 def suspend(node: Node, sop_instance_uid: str, receiver: str) -> None:
@@ -96,6 +105,34 @@ def suspend(node: Node, sop_instance_uid: str, receiver: str) -> None:
         raise ActionNotAppropriate("what is suspended is a subscription to all work items")
     node.index.workitems.subscriptions.suspend(receiver)
     logger.info(LogEvent("suspended", receiver=receiver))
+
+
+def _take_back(node: Node, sop_instance_uid: str, receiver: str) -> int:
+    """Drop the events of an item, or of all, that wait for an AE; return how many they were.
+
+    Whoever is told of the starts and stops of this node by its configuration is told of these.
+    """
+    config, jobs, receiver = node.config.current, node.index.jobs, receiver.strip(" ")
+    of_all = sop_instance_uid == UPS_GLOBAL_SUBSCRIPTION_INSTANCE
+    keeps_status = any(remote.name in config.workitems.status_to for remote in config.remotes_by_ae_title(receiver))
+    entries = {remote.name for remote in config.remotes_by_ae_title(receiver)}
+
+    def is_taken_back(job: Job) -> bool:
+        payload = EventPayload.of(job)
+        if payload.receiver != receiver and (payload.receiver or job.destination not in entries):
+            return False
+        if payload.sop_instance_uid == UPS_GLOBAL_SUBSCRIPTION_INSTANCE:
+            return of_all and not keeps_status
+        return of_all or payload.sop_instance_uid == sop_instance_uid
+
+    count = 0
+    for state in jobs.lanes(UPS_EVENT):
+        name = state.lane.destination
+        if name in entries or config.remote_by_name(name) is None:
+            waiting = jobs.list(JobFilter(UPS_EVENT, name, "waiting"))
+            while page := list(islice((job.id for job in waiting if is_taken_back(job)), PAGE_ROWS)):
+                count += len(jobs.drop(page))
+    return count
 
 
 def _check_known(node: Node, receiver: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from medserver.dicom.json_model import JSON
 from medserver.errors import InvalidAttributeValue, MissingAttribute, MissingAttributeValue, OutOfResources
+from medserver.index import NewJob
 from medserver.node import Node
 from medserver.workitems.attributes import FIXED, REQUIRED
 from medserver.workitems.changing import Becoming, Present, change
 from medserver.workitems.content import TRANSACTION_UID, data_set, has, has_value, moment, tag_of, text_of, value
 from medserver.workitems.creating import check_values
-from medserver.workitems.follow_ups import rescheduled_jobs
+from medserver.workitems.follow_ups import keep_one_job, rescheduled_jobs
 from medserver.workitems.outcomes import SCHEDULED, Operation, decide, given_for
 
 CONTENT_LENGTH_MAX = 32 * 1024 * 1024
@@ -47,6 +48,7 @@ def update(node: Node, sop_instance_uid: str, modification_list: JSON, transacti
     wanted = {tag: one for tag, one in modification_list.items() if tag != TRANSACTION_UID}
     now = moment(node.clock())
     ignored: list[str] = []
+    rescheduled: list[NewJob] = []
 
     def decided(present: Present) -> Becoming:
         row = present.row
@@ -64,11 +66,12 @@ def update(node: Node, sop_instance_uid: str, modification_list: JSON, transacti
         if row.state != SCHEDULED:
             return Becoming(content)
         contents = present.content, content
-        return Becoming(
-            content, jobs=rescheduled_jobs(sop_instance_uid, *contents, node.config.current, node.clock())
-        )
+        rescheduled[:] = rescheduled_jobs(sop_instance_uid, *contents, node.config.current, node.clock())
+        return Becoming(content, jobs=tuple(rescheduled))
 
     change(node, sop_instance_uid, decided)
+    if rescheduled:
+        keep_one_job(node, sop_instance_uid)
     return tuple(ignored)
 
 

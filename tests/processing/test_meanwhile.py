@@ -12,7 +12,7 @@ import pytest
 from medserver.config import ConfigFile
 from medserver.destinations import PAUSE_MAX_S
 from medserver.dicom.conditions import SingleValue
-from medserver.index import JobFilter, Lane
+from medserver.index import Job, JobFilter, Lane
 from medserver.index.jobs.batch import Batch
 from medserver.node import Node, open_node
 from medserver.processing.informing import INFORM
@@ -183,6 +183,41 @@ def test_what_one_job_has_begun_another_does_not_take_over(node: Node) -> None:
     assert performing.start(node, UID, "first#1") is not None
     assert performing.start(node, UID, "second#2") is None
     assert performing.start(node, UID, "third#1") is not None
+
+
+def jobs_of(node: Node) -> list[Job]:
+    return [job for kind in KINDS for job in node.index.jobs.list(JobFilter(kind=kind))]
+
+
+def test_a_priority_that_is_raised_leaves_one_job(node: Node) -> None:
+    ask(node, ScheduledProcedureStepPriority="LOW")
+    [before] = jobs_of(node)
+    for priority in ("HIGH", "LOW", "MEDIUM", "HIGH"):
+        update(node, UID, data_set(ScheduledProcedureStepPriority=priority))
+    [job] = jobs_of(node)
+    assert (job.priority, before.priority) == (2, 0)
+    perform(node)
+    assert state(node) == "COMPLETED" and jobs_of(node) == []
+
+
+def test_what_is_put_forward_again_and_again_leaves_one_job(node: Node, clock: Clock) -> None:
+    ask(node, ScheduledProcedureStepStartDateTime=moment(node.clock() + timedelta(hours=9)))
+    for hours in (3, 8, 2, 1):
+        begin = moment(node.clock() + timedelta(hours=hours))
+        update(node, UID, data_set(ScheduledProcedureStepStartDateTime=begin))
+    assert len(jobs_of(node)) == 1
+    clock.advance(3601)
+    perform(node)
+    assert state(node) == "COMPLETED"
+
+
+def test_who_was_told_is_not_told_again_when_the_priority_is_raised(node: Node) -> None:
+    ask(node, request(informs=True), ScheduledProcedureStepPriority="LOW")
+    Runner(node, [kind for kind in JOB_KINDS if kind.name in KINDS], periodic=()).run_due()
+    assert len(list(node.index.jobs.list(JobFilter(INFORM)))) == 1
+    update(node, UID, data_set(ScheduledProcedureStepPriority="HIGH"))
+    perform(node)
+    assert len(list(node.index.jobs.list(JobFilter(INFORM)))) == 1
 
 
 def test_where_no_folder_can_be_made_it_waits_for_as_long_as_it_takes(node: Node, clock: Clock) -> None:

@@ -108,6 +108,7 @@ def test_the_states_of_a_subscription(make_node: Callable[..., Node], watch: Cal
         wait_until(lambda: watcher.of(old)[-1:] == [(1, IN_PROGRESS)], what="what it goes on being told of")
         assert peer.unsubscribe("WATCHER", old) == 0x0000
         assert peer.subscribe("WATCHER", newest) == 0x0000
+        wait_until(lambda: watcher.of(newest), what="its state")
         assert peer.unsubscribe("WATCHER") == 0x0000  # from all: also from each
         for uid in (new, newest):
             peer.change_state(uid, IN_PROGRESS, MINE)

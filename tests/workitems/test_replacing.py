@@ -80,6 +80,32 @@ def test_a_silent_performer_is_replaced(node: Node, clock: Clock) -> None:
     assert told(node)[-2:] == [(UID, CANCELED), (REPLACEMENT, SCHEDULED)]
 
 
+@pytest.mark.parametrize("limit", [0, 1, 3])
+def test_what_loses_one_performer_after_the_other_is_given_up(
+    url: str | None, tmp_path: Path, clock: Clock, limit: int
+) -> None:
+    options = (f"workitems.lost_after={LOST_AFTER_S} s", f"workitems.issued_again_max={limit}")
+    with closing(opened(tmp_path, url, clock, *options)) as node:
+        foreign = data_set(ReferencedSOPClassUID="1.2", ReferencedSOPInstanceUID="1.2.3.4")
+        create(node, UID, new_item() | data_set(ReplacedProcedureStepSequence=[foreign]), "REQUESTER")
+        chain = [UID]
+        for _ in range(limit):
+            chain.append(uid_of("again", chain[-1]))
+        for number, uid in enumerate(chain):
+            assert row_of(node, uid).state == SCHEDULED
+            replaced = content_of(row_of(node, uid).content)["00741224"]["Value"]
+            names = [value(each, "ReferencedSOPInstanceUID") for each in replaced]
+            assert names == ["1.2.3.4", *chain[:number]]
+            change_state(node, uid, IN_PROGRESS, MINE, f"AI{number}")
+            clock.advance(LOST_AFTER_S + 1)
+            look(node)
+        assert node.index.workitems.counts() == {CANCELED: limit + 1}
+        progress = first_item(content_of(row_of(node, chain[-1]).content), "ProcedureStepProgressInformationSequence")
+        reason = first_item(progress, "ProcedureStepDiscontinuationReasonCodeSequence")
+        assert (value(reason, "CodeValue"), value(reason, "CodingSchemeDesignator")) == ("110501", "DCM")
+        assert value(progress, "ReasonForCancellation").startswith(f"AI{limit} has not reported")
+
+
 def test_once_only(node: Node, clock: Clock) -> None:
     clock.advance(LOST_AFTER_S + 1)
     look(node)

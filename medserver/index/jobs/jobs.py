@@ -148,7 +148,7 @@ class Jobs:
         """
         jobs, now = list(jobs), self._clock()
         settled = self._writer.run(lambda connection: self._table.settle(connection, verdicts, now, jobs))
-        changed = (Lane(each.change.kind, each.job.destination) for each in verdicts if each.change)
+        changed = (each.change.lane_of(each.job) for each in verdicts if each.change)
         self.announce([*(job.lane for job in jobs), *changed])
         return settled
 

@@ -40,15 +40,21 @@ def done(job: Job, *jobs: NewJob, delivered: Delivered | None = None) -> Outcome
 
 
 def changed(
-    job: Job, kind: str, payload: Payload, due_at: datetime, *jobs: NewJob, answer: str = ""
+    job: Job,
+    kind: str,
+    payload: Payload,
+    due_at: datetime,
+    *jobs: NewJob,
+    answer: str = "",
+    destination: str | None = None,
 ) -> Outcome:
-    """Return what a job becomes: it keeps its number, its age and its destination; it has no order key.
+    """Return what a job becomes: it keeps its number and its age; it has no order key.
 
     Parameters
     ----------
     job, jobs
         Which, and what follows besides.
-    kind, payload, due_at, answer
+    kind, payload, due_at, answer, destination
         As in `Change`.
 
     Raises
@@ -58,7 +64,7 @@ def changed(
     """
     if job.order_key:
         raise ValueError(f"job {job.id} has an order key")
-    return Outcome(job, jobs=jobs, change=Change(kind, payload, due_at, answer))
+    return Outcome(job, jobs=jobs, change=Change(kind, payload, due_at, answer, destination))
 
 
 def failed(job: Job, error: str, *, final: bool = False, delay_s: float | None = None) -> Outcome:

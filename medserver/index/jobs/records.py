@@ -164,12 +164,19 @@ class Change:
         Not before.
     answer : str
         What came of the last attempt, for an administrator.
+    destination : str, optional
+        Where to now; None: as before.
     """
 
     kind: str
     payload: Payload
     due_at: datetime
     answer: str = ""
+    destination: str | None = None
+
+    def lane_of(self, job: Job) -> Lane:
+        """Return the lane of a job that has become this."""
+        return Lane(self.kind, job.destination if self.destination is None else self.destination)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,8 @@ class JobTable:
     def _change(self) -> Query:
         changed = {
             **{Jobs.state: "waiting", Jobs.owner: None, Jobs.lease_until: None, Jobs.last_error: PARAMETER},
-            **{Jobs.kind: PARAMETER, Jobs.payload: PARAMETER, Jobs.due_at: PARAMETER, Jobs.attempts: 0, Jobs.ready: 1},
+            **{Jobs.kind: PARAMETER, Jobs.destination: PARAMETER, Jobs.payload: PARAMETER, Jobs.due_at: PARAMETER},
+            **{Jobs.attempts: 0, Jobs.ready: 1},
         }
         in_any_order = Jobs.order_key == ""
         return Jobs.update(changed).where(_IS_HELD & in_any_order & (Jobs.id == PARAMETER)).returning(Jobs.id)
@@ -286,7 +287,7 @@ class JobTable:
         set of int
             The numbers of those that still belonged to their claim.
         """
-        changes = {Lane(each.change.kind, each.job.destination) for each in verdicts if each.change}
+        changes = {each.change.lane_of(each.job) for each in verdicts if each.change}
         for lane in sorted({job.lane for job in following} | changes):
             self._lanes.ensure(connection, lane)
         keys = [_key(verdict.job) for verdict in verdicts]
@@ -308,7 +309,7 @@ class JobTable:
                 settled |= _ids(connection.execute(self._set_aside, aside))
             elif verdict.change is not None:
                 change = verdict.change
-                becomes = (_text(change.answer) or None, change.kind, payload_text(change.payload))
+                becomes = (_text(change.answer) or None, *change.lane_of(job), payload_text(change.payload))
                 row = (*becomes, to_text(change.due_at), job.owner, job.id)
                 settled |= _ids(connection.execute(self._change, row))
             else:

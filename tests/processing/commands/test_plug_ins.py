@@ -105,6 +105,6 @@ def test_a_worker_process_performs_it(tmp_path: Path) -> None:
         assert workers.run(*arguments, {"top": 3000}, WORKITEM) == {"written": 2, "count": 2}
         with pytest.raises(CannotProcess, match="top is 70000"):
             workers.run(*arguments, {"top": 70000}, WORKITEM)
-    made = [pydicom.dcmread(path) for path in sorted(outputs.iterdir())]
+    made = [pydicom.dcmread(path) for path in sorted(outputs.glob("*.dcm"))]
     assert np.array_equal(np.stack([one.pixel_array for one in made]), 3000 - volume)
-    assert [found for path in outputs.iterdir() for found in complaints(path)] == []
+    assert [found for path in outputs.glob("*.dcm") for found in complaints(path)] == []
