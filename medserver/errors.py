@@ -75,7 +75,8 @@ The tree::
     ├── CannotRender                  an object that cannot be shown as an image, or not as was asked for
     ├── NotMultiFrame                 an object whose frames make no new instance
     └── RemoteError                   a remote AE does not do its part
-        ├── PrinterFailed             a printer takes no film, or does not answer
+        ├── PrinterFailed             a printer does not answer, or breaks off
+        │   └── PrinterRefused            it has taken nothing of a film, for certain
         ├── UnknownRemote             no such AE in config.ini
         ├── DestinationPaused         nothing is sent to it for a while
         ├── ConnectionFailed          no transport connection
@@ -392,7 +393,11 @@ class RemoteError(MedserverError):
 
 
 class PrinterFailed(RemoteError):
-    """A printer takes no film, or does not answer."""
+    """A printer does not answer, or breaks off."""
+
+
+class PrinterRefused(PrinterFailed):
+    """A printer has taken nothing of a film, for certain."""
 
 
 class UnknownRemote(RemoteError):

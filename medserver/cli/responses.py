@@ -91,6 +91,7 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.CannotRender: DATA_ERROR,
         errors.RemoteError: UNAVAILABLE,
         errors.PrinterFailed: UNAVAILABLE,
+        errors.PrinterRefused: UNAVAILABLE,
         errors.UnknownRemote: UNAVAILABLE,
         errors.DestinationPaused: UNAVAILABLE,
         errors.ConnectionFailed: UNAVAILABLE,

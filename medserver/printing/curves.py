@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medserver.config import Printer
-from medserver.errors import PrinterFailed
+from medserver.errors import ConfigError
 
 LEVELS = 256
 
@@ -15,7 +15,7 @@ def curve_of(printer: Printer) -> list[float] | None:
 
     Raises
     ------
-    PrinterFailed
+    ConfigError
         Its file cannot be read, or is none.
     """
     return None if printer.curve is None else read_curve(printer.curve)
@@ -31,13 +31,13 @@ def read_curve(path: Path) -> list[float]:
 
     Raises
     ------
-    PrinterFailed
+    ConfigError
         The file cannot be read, or is none.
     """
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PrinterFailed(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {error}") from error
     points: dict[int, float] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.partition("#")[0].split()
@@ -46,9 +46,9 @@ def read_curve(path: Path) -> list[float]:
         try:
             level, density = int(words[0]), float(words[1])
         except (ValueError, IndexError):
-            raise PrinterFailed(f"{path} line {number}: not a level and a density") from None
+            raise ConfigError(f"{path} line {number}: not a level and a density") from None
         if not (0 <= level < LEVELS and 0 <= density <= 6) or len(words) > 2:
-            raise PrinterFailed(f"{path} line {number}: a level is 0 to 255, a density 0 to 6")
+            raise ConfigError(f"{path} line {number}: a level is 0 to 255, a density 0 to 6")
         points[level] = density
     return curve_from(points, str(path))
 
@@ -65,15 +65,15 @@ def curve_from(points: dict[int, float], name: str) -> list[float]:
 
     Raises
     ------
-    PrinterFailed
+    ConfigError
         There are too few, the first or the last level is missing, or the density rises.
     """
     levels = sorted(points)
     if len(levels) < 2 or levels[0] != 0 or levels[-1] != LEVELS - 1:
-        raise PrinterFailed(f"{name}: level 0 and level {LEVELS - 1} must be measured, and more between them")
+        raise ConfigError(f"{name}: level 0 and level {LEVELS - 1} must be measured, and more between them")
     for before, after in zip(levels, levels[1:], strict=False):
         if points[after] > points[before]:
-            raise PrinterFailed(f"{name}: the density rises from level {before} to level {after}")
+            raise ConfigError(f"{name}: the density rises from level {before} to level {after}")
     curve: list[float] = []
     for before, after in zip(levels, levels[1:], strict=False):
         for level in range(before, after):

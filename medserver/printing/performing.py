@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -20,9 +21,11 @@ from medserver.errors import (
     DamagedObject,
     MedserverError,
     NoSuchInstance,
+    PrinterRefused,
     RemoteError,
     TransferSyntaxNotSupported,
     WorkerDied,
+    WorkTooLong,
 )
 from medserver.index import FilmRow, Job, NewJob
 from medserver.index.jobs.batch import Batch
@@ -30,7 +33,7 @@ from medserver.index.jobs.outcome import Outcome, done, failed, held
 from medserver.log import Event
 from medserver.node import Node
 from medserver.printing.document import page_document
-from medserver.printing.film import film_of
+from medserver.printing.film import Film, film_of
 from medserver.printing.images import gathered_images
 from medserver.printing.printers.outputs import output_of
 from medserver.printing.printers.printer import FAILURE, Handover, Output
@@ -44,7 +47,11 @@ FOLLOW = "follow_film"
 LOOK_AGAIN_S = 30.0
 """How often is looked at a printer that cannot print."""
 
-FOLLOW_EVERY_S = 2.0
+FOLLOW_EVERY_S, FOLLOW_SELDOM_S = 2.0, 60.0
+"""How often a printer is asked about a film: at first, and later, where it takes long."""
+
+BREAKS_MAX = 5
+"""So often a film is tried with which a process that composes it dies, or takes too long."""
 
 _OF_THE_FILM = (
     CannotRender, CannotTranscode, CannotUnderstand, DamagedObject, NoSuchInstance, TransferSyntaxNotSupported,
@@ -68,6 +75,10 @@ class _Waits(Exception):
         self.info, self.detail = info, detail
 
 
+class _Refused(_Waits):
+    """A printer has taken nothing of a film."""
+
+
 def print_films(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Hand films over to a printer."""
     for job in batch:
@@ -77,132 +88,219 @@ def print_films(node: Node, batch: Batch) -> Iterator[Outcome]:
 
 
 def follow_films(node: Node, batch: Batch) -> Iterator[Outcome]:
-    """Ask a printer how far it has come with films."""
+    """Ask a printer how far it has come with films; one that does not answer is asked for one film only."""
+    silent = ""
     for job in batch:
         if batch.should_stop:
             return
-        yield _followed(node, job)
+        try:
+            yield failed(job, silent) if silent else _followed(node, job)
+        except RemoteError as error:
+            silent = str(error)
+            yield failed(job, silent)
 
 
 def _printed(node: Node, job: Job) -> Outcome:
     """Hand a film over, or say why not."""
     uid = FilmPayload.of(job).uid
     row = node.index.films.get(uid)
-    if row is None or row.state in FINAL:
+    if row is None or row.state in FINAL or row.reference:
         return done(job)
     try:
-        _hand_over(node, row)
-    except _Waits as wait:
-        change_film(node, uid, Happening.WAITS, info=wait.info, detail=wait.detail)
-        return held(job, wait.detail, LOOK_AGAIN_S)
+        try:
+            _hand_over(node, row)
+        except (WorkerDied, WorkTooLong) as error:
+            if job.attempts >= BREAKS_MAX:
+                _given_up(node, uid, error)
+                return done(job)
+            change_film(node, uid, Happening.WAITS, info="QUEUED", detail=str(error))
+            return failed(job, str(error))
+        except _Waits as wait:
+            change_film(node, uid, Happening.WAITS, info=wait.info, detail=wait.detail)
+            return held(job, wait.detail, LOOK_AGAIN_S)
     except ActionNotAppropriate as error:  # somebody has cancelled it, or has it
         logger.info(Event("film left", uid=uid, reason=str(error)))
     return done(job)
 
 
 def _hand_over(node: Node, row: FilmRow) -> None:
-    """Hand a film over.
+    """Hand a film over to the first of its printers that takes it.
 
     Raises
     ------
     _Waits
-        Not now.
+        None does now.
+    WorkerDied, WorkTooLong
+        It could not be composed, this time.
     ActionNotAppropriate
         Somebody else has it, or nobody wants it any longer.
     """
-    printer, output = _printer_for(node, row)
-    if row.handovers and not row.reference:
-        found = _asked(printer, output.find, row.uid)
-        if found is not None:
-            _noted(node, row.uid, row.handovers, printer, found)
-            return
-    may_be_printed = row.handovers > 0 and not output.knows_what_it_took
-    begun = 0
-    try:
-        film = film_of(row.content)
-        if may_be_printed:
-            film = replace(film, warnings=(*film.warnings, POSSIBLE_REPRINT))
-        with gathered_images(node, row, film) as (file, images):
-            document = partial(page_document, node, film, file, images, printer, row.label or row.uid)
-            handover = Handover(
-                row.uid, film, row.created_at, row.copies, row.priority, row.label, images, file, document
-            )
-            change_film(node, row.uid, Happening.HANDOVER_BEGUN, handovers=row.handovers, printed_by=printer.name)
-            begun = row.handovers + 1
-            reference = output.hand_over(handover)
-    except RemoteError as error:
-        # Whether it was taken is not known: the next try asks for it first.
-        raise _Waits("CHECK PRINTER", f"printer {printer.name}: {error}") from error
-    except WorkerDied as error:
-        raise _Waits("QUEUED", str(error)) from error
-    except _OF_THE_FILM as error:
-        _given_up(node, row.uid, begun, error)
+    refusals: list[_Waits] = []
+    for printer in _printers_for(node, row):
+        try:
+            _try_printer(node, row, printer)
+        except _Refused as refusal:
+            refusals.append(refusal)
+            continue
+        if refusals:
+            logger.warning(Event("substitute printer", uid=row.uid, printer=row.printer, substitute=printer.name))
         return
-    except ActionNotAppropriate:
-        raise
-    except MedserverError as error:  # ours: a disk, the memory
-        if begun:
-            change_film(node, row.uid, Happening.NOT_TAKEN, handovers=begun)
-        raise _Waits("QUEUED", f"not the printer's fault: {error}") from error
-    if may_be_printed:
-        logger.warning(Event("possible reprint", uid=row.uid, printer=printer.name))
-    _noted(node, row.uid, begun, printer, reference)
+    raise _Waits(refusals[0].info, "; ".join(map(str, refusals)))
 
 
-def _printer_for(node: Node, row: FilmRow) -> tuple[Printer, Output]:
-    """Return what prints a film: its printer, or the substitute of that if it cannot.
+def _printers_for(node: Node, row: FilmRow) -> list[Printer]:
+    """Return what may print a film: its printer and the substitute of that; or the one that may have it already.
 
     Raises
     ------
     _Waits
-        Neither can.
+        The configuration has no such printer.
     """
     config = node.config.current
-    name = row.printer if row.handovers == 0 or not row.printed_by else row.printed_by
+    name = row.printed_by if row.handovers and row.printed_by else row.printer
     printer = config.printer(name)
     if printer is None:
         raise _Waits("CHECK PRINTER", f"no [printer {name}] in the configuration")
-    status = _asked(printer, output_of(config, printer).status)
-    if status.state != FAILURE:
-        return printer, output_of(config, printer)
-    substitute = config.printer(printer.substitute) if row.handovers == 0 else None
-    if substitute is not None and _asked(substitute, output_of(config, substitute).status).state != FAILURE:
-        logger.warning(Event("substitute printer", uid=row.uid, printer=printer.name, substitute=substitute.name))
-        return substitute, output_of(config, substitute)
-    raise _Waits(status.info or "CHECK PRINTER", f"printer {printer.name}: {status.detail}")
+    substitute = config.printer(printer.substitute) if row.handovers == 0 and printer.substitute else None
+    return [printer] if substitute is None else [printer, substitute]
 
 
-def _asked(printer: Printer, question, *arguments):  # noqa: ANN001, ANN002, ANN202 - whatever the verb takes and gives
-    """Ask a printer something.
+def _try_printer(node: Node, row: FilmRow, printer: Printer) -> None:
+    """Hand a film over to a printer.
+
+    Raises
+    ------
+    _Refused
+        The printer has taken nothing of it, for certain.
+    _Waits, WorkerDied, WorkTooLong, ActionNotAppropriate
+        As `_hand_over`.
+    """
+    output = output_of(node.config.current, printer)
+    try:
+        status = output.status()
+    except RemoteError as error:
+        raise _Refused("PRINTER DOWN", f"printer {printer.name}: {error}") from error
+    if status.state == FAILURE:
+        raise _Refused(status.info or "CHECK PRINTER", f"printer {printer.name}: {status.detail}")
+    if row.handovers and _is_found(node, row, printer, output):
+        return
+    film, may_be_printed = _marked(row, output)
+    if film is None:
+        _given_up(node, row.uid, CannotUnderstand("the film cannot be read"))
+        return
+    reference = _given_to(node, row, film, printer, output)
+    if reference is None:
+        return
+    if may_be_printed:
+        logger.warning(Event("possible reprint", uid=row.uid, printer=printer.name, handovers=row.handovers + 1))
+    _noted(node, row.uid, row.handovers + 1, printer, output, reference)
+
+
+def _is_found(node: Node, row: FilmRow, printer: Printer, output: Output) -> bool:
+    """Tell whether a printer has a film that it may have been handed, and note it then.
 
     Raises
     ------
     _Waits
-        It does not answer.
+        It does not say: what it may have is not handed over again before that is known.
     """
     try:
-        return question(*arguments)
+        found = output.find(row.name)
     except RemoteError as error:
         raise _Waits("CHECK PRINTER", f"printer {printer.name}: {error}") from error
+    if found is not None:
+        _noted(node, row.uid, row.handovers, printer, output, found)
+    return found is not None
 
 
-def _noted(node: Node, uid: str, handovers: int, printer: Printer, reference: str) -> None:
-    """Note that a printer has a film, and have it followed."""
+def _marked(row: FilmRow, output: Output) -> tuple[Film | None, bool]:
+    """Return a film with the mark of what may have been printed, and whether it has that; None if it cannot be read."""
+    may_be_printed = row.handovers > 0 and not output.knows_what_it_took
+    try:
+        film = film_of(row.content)
+    except CannotUnderstand:
+        return None, False
+    if may_be_printed:
+        film = replace(film, warnings=(*film.warnings, POSSIBLE_REPRINT))
+    return film, may_be_printed
+
+
+def _given_to(node: Node, row: FilmRow, film: Film, printer: Printer, output: Output) -> str | None:
+    """Note that a hand-over begins, hand a film over and return what the printer calls it; None if it can never be.
+
+    Raises
+    ------
+    _Refused, _Waits, WorkerDied, WorkTooLong, ActionNotAppropriate
+        As `_try_printer`.
+    """
+    begun = 0
+    try:
+        with gathered_images(node, row, film) as (file, images):
+            document = partial(page_document, node, film, file, images, printer, row.label or row.uid)
+            handover = Handover(
+                row.name, film, row.created_at, row.copies, row.priority, row.label, images, file, document
+            )
+            change_film(node, row.uid, Happening.HANDOVER_BEGUN, handovers=row.handovers, printed_by=printer.name)
+            begun = row.handovers + 1
+            return output.hand_over(handover)
+    except PrinterRefused as error:
+        _not_taken(node, row.uid, begun)
+        raise _Refused("CHECK PRINTER", f"printer {printer.name}: {error}") from error
+    except RemoteError as error:  # whether it was taken is not known: the next try asks for it first
+        raise _Waits("CHECK PRINTER", f"printer {printer.name}: {error}") from error
+    except (WorkerDied, WorkTooLong):
+        _not_taken(node, row.uid, begun)
+        raise
+    except _OF_THE_FILM as error:
+        _given_up(node, row.uid, error)
+        return None
+    except ActionNotAppropriate:
+        raise
+    except (MedserverError, OSError) as error:  # ours: a disk, the memory, a volume that is away
+        _not_taken(node, row.uid, begun)
+        raise _Waits("QUEUED", f"not the printer's fault: {error}") from error
+
+
+def _not_taken(node: Node, uid: str, begun: int) -> None:
+    """Take back that a hand-over was begun: the printer has nothing of it."""
+    if begun:
+        change_film(node, uid, Happening.NOT_TAKEN, handovers=begun)
+
+
+def _noted(node: Node, uid: str, handovers: int, printer: Printer, output: Output, reference: str) -> None:
+    """Note that a printer has a film, and have it followed. If it was cancelled meanwhile, it is to stop.
+
+    Raises
+    ------
+    ActionNotAppropriate
+        It was cancelled, or somebody else has it.
+    """
     follow = NewJob(FOLLOW, FilmPayload(uid), destination=printer.name)
-    change_film(
-        node, uid, Happening.HANDED_OVER, handovers=handovers, reference=reference, printed_by=printer.name,
-        info="PRINTING", detail=f"printer {printer.name} has it as {reference}", jobs=[follow],
-    )  # fmt: skip
+    try:
+        change_film(
+            node, uid, Happening.HANDED_OVER, handovers=handovers, reference=reference, printed_by=printer.name,
+            info="NORMAL", detail=f"printer {printer.name} has it as {reference}", jobs=[follow],
+        )  # fmt: skip
+    except ActionNotAppropriate:
+        with suppress(RemoteError):
+            output.cancel(reference)
+        raise
     logger.info(Event("film handed over", uid=uid, printer=printer.name, reference=reference))
 
 
-def _given_up(node: Node, uid: str, begun: int, error: MedserverError) -> None:
-    change_film(node, uid, Happening.FAILED, handovers=begun, info="INVALID PAGE DES", detail=str(error))
+def _given_up(node: Node, uid: str, error: MedserverError) -> None:
+    change_film(node, uid, Happening.FAILED, info="INVALID PAGE DES", detail=str(error))
     logger.error(Event("film not printed", uid=uid, reason=str(error)))
 
 
 def _followed(node: Node, job: Job) -> Outcome:
-    """Ask for one film."""
+    """Ask for one film.
+
+    Raises
+    ------
+    RemoteError
+        The printer does not answer.
+    """
     uid = FilmPayload.of(job).uid
     row = node.index.films.get(uid)
     if row is None or row.state in FINAL or row.state == PENDING or not row.reference:
@@ -211,10 +309,7 @@ def _followed(node: Node, job: Job) -> Outcome:
     printer = config.printer(row.printed_by)
     if printer is None:
         return held(job, f"no [printer {row.printed_by}] in the configuration", LOOK_AGAIN_S)
-    try:
-        progress = output_of(config, printer).follow(row.reference)
-    except RemoteError as error:
-        return failed(job, str(error))
+    progress = output_of(config, printer).follow(row.reference)
     happening = {DONE: Happening.PRINTED, "FAILURE": Happening.FAILED}.get(progress.state, Happening.FOLLOWED)
     try:
         if happening is not Happening.FOLLOWED or (progress.info, progress.detail) != (row.status_info, row.detail):
@@ -225,6 +320,7 @@ def _followed(node: Node, job: Job) -> Outcome:
         logger.info(Event("film left", uid=uid, reason=str(error)))
         return done(job)
     if happening is Happening.FOLLOWED:
-        return held(job, progress.detail, FOLLOW_EVERY_S)
+        since_s = (node.clock() - row.changed_at).total_seconds()
+        return held(job, progress.detail, min(max(since_s / 10, FOLLOW_EVERY_S), FOLLOW_SELDOM_S))
     logger.info(Event("film ended", uid=uid, printer=printer.name, state=progress.state))
     return done(job)

@@ -111,7 +111,7 @@ def change_film(
         if handovers not in (None, film.handovers):
             raise ActionNotAppropriate(f"film {uid} was begun to hand over by another worker since")
         begun = film.handovers + {Happening.HANDOVER_BEGUN: 1, Happening.NOT_TAKEN: -1}.get(happening, 0)
-        begun = 0 if happening is Happening.RETRY else begun  # that it may have been printed before is no secret then
+        begun = 0 if happening is Happening.RETRY else begun
         is_anew = happening in (Happening.HANDOVER_BEGUN, Happening.NOT_TAKEN, Happening.RETRY)
         return FilmChange(
             state=state,
@@ -120,6 +120,7 @@ def change_film(
             printed_by=film.printed_by if printed_by is None else printed_by,
             reference="" if is_anew else film.reference if reference is None else reference,
             handovers=begun,
+            printings=film.printings + (happening is Happening.RETRY),
             is_final=state in FINAL,
             printer=film.printer if printer is None else printer,
             jobs=jobs,

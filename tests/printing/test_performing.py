@@ -58,16 +58,24 @@ def test_a_film_without_its_images_fails(shop: Shop) -> None:
 def test_what_was_begun_is_looked_for_first(shop: Shop) -> None:
     """A worker was killed when the printer had the film, and nobody had noted it."""
     shop.request()
+    change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM")
+    written = shop.folder / "films" / "20260101-120000-1.2.3.pdf"
+    written.parent.mkdir()
+    written.write_bytes(b"%PDF")
     shop.work()
-    written = shop.pages()[0].stat().st_mtime_ns
-    change_film(shop.node, "1.2.3", Happening.RETRY)
-    change_film(
-        shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM",
-        jobs=[NewJob(PRINT, FilmPayload("1.2.3"), destination="FILM")],
-    )  # fmt: skip
+    assert (shop.row().state, shop.row().reference, shop.row().handovers) == ("DONE", written.name, 1)
+    assert shop.pages() == [written]
+
+
+def test_what_is_asked_for_again_is_printed_again(shop: Shop) -> None:
+    """Also where a worker is killed when it has just begun: the sheet of the first time is not taken for the second."""
+    shop.request()
     shop.work()
-    assert (shop.row().state, shop.row().reference) == ("DONE", shop.pages()[0].name)
-    assert [path.stat().st_mtime_ns for path in shop.pages()] == [written]
+    again = [NewJob(PRINT, FilmPayload("1.2.3"), destination="FILM")]
+    change_film(shop.node, "1.2.3", Happening.RETRY, jobs=again)
+    change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM")
+    shop.work()
+    assert (shop.row().state, shop.row().printings, len(shop.pages())) == ("DONE", 1, 2)
 
 
 @pytest.mark.parametrize(("state", "happening"), list(itertools.product(STATES, Happening)), ids=str)

@@ -284,6 +284,7 @@ Films = _model(
         ),
         "copies": IntegerField(),
         "handovers": IntegerField(),
+        "printings": IntegerField(),
         "ended_at": TextField(null=True),
     },
 )  # fmt: skip

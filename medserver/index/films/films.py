@@ -22,7 +22,7 @@ PAGE_ROWS = 100
 PENDING = "PENDING"
 
 _ASKED = tuple(each.name for each in fields(NewFilm))
-_BECOMES = ("state", "status_info", "detail", "printed_by", "reference", "handovers")
+_BECOMES = ("state", "status_info", "detail", "printed_by", "reference", "handovers", "printings")
 _MOMENTS = ("created_at", "changed_at", "ended_at")
 _COLUMNS = (*_ASKED, *_BECOMES, *_MOMENTS)
 
@@ -80,7 +80,7 @@ class Films:
     def add(self, new: NewFilm, jobs: Iterable[NewJob]) -> bool:
         """Enter a film and the jobs that print it; False if there is one of this UID."""
         now = to_text(self._access.clock())
-        row = (*(getattr(new, name) for name in _ASKED), PENDING, "", "", "", "", 0, now, now, None)
+        row = (*(getattr(new, name) for name in _ASKED), PENDING, "", "", "", "", 0, 0, now, now, None)
         follow_ups = list(jobs)
 
         def perform(connection: Any, add_jobs: AddJobs) -> bool:

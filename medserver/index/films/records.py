@@ -67,6 +67,8 @@ class FilmRow(NewFilm):
         What the printer calls it; empty while it is not known to have it.
     handovers : int
         How often it was begun to hand it over: what was begun and has no reference may have been printed.
+    printings : int
+        How often somebody has asked for it to be printed again; the hand-overs of each time are counted by themselves.
     created_at, changed_at : datetime
         When it was asked for, and when this was last changed.
     ended_at : datetime or None
@@ -81,10 +83,16 @@ class FilmRow(NewFilm):
     printed_by: str = ""
     reference: str = ""
     handovers: int = 0
+    printings: int = 0
     created_at: datetime = datetime.min
     changed_at: datetime = datetime.min
     ended_at: datetime | None = None
     id: int = 0
+
+    @property
+    def name(self) -> str:
+        """Return what printers know it by: its UID, and which time it is when it is printed again."""
+        return f"{self.uid}-{self.printings + 1}" if self.printings else self.uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,7 @@ class FilmChange:
     printed_by: str
     reference: str
     handovers: int
+    printings: int
     is_final: bool
     printer: str
     jobs: Sequence[NewJob] = ()

@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import copyfileobj
 
 from medserver import modes
-from medserver.errors import PrinterFailed
+from medserver.errors import PrinterFailed, PrinterRefused
 from medserver.printing.printers.printer import FAILURE, NORMAL, Handover, PrinterStatus, Progress
 
 
@@ -41,21 +41,27 @@ class PdfFolder:
 
         Raises
         ------
-        PrinterFailed
+        PrinterRefused
             It cannot be written.
+        PrinterFailed
+            It was written, and may not be durable.
         """
-        name = f"{handover.requested_at.astimezone():%Y%m%d-%H%M%S}-{handover.uid}.pdf"
-        temporary = self._folder / f".{handover.uid}.part"
+        name = f"{handover.requested_at.astimezone():%Y%m%d-%H%M%S}-{handover.name}.pdf"
+        temporary = self._folder / f".{handover.name}.part"
+        with handover.document() as document:
+            try:
+                with temporary.open("wb") as file:
+                    copyfileobj(document, file, 1 << 20)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, self._folder / name)
+            except OSError as error:
+                with suppress(OSError):
+                    temporary.unlink()
+                raise PrinterRefused(f"{self._folder}: {error.strerror or error}") from error
         try:
-            with handover.document() as document, temporary.open("wb") as file:
-                copyfileobj(document, file, 1 << 20)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self._folder / name)
             self._flush()
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
             raise PrinterFailed(f"{self._folder}: {error.strerror or error}") from error
         return name
 
@@ -66,10 +72,10 @@ class PdfFolder:
         finally:
             os.close(descriptor)
 
-    def find(self, uid: str) -> str | None:
+    def find(self, name: str) -> str | None:
         """Return the name of the file of a film."""
         try:
-            return next((path.name for path in self._folder.glob(f"*-{uid}.pdf")), None)
+            return next((path.name for path in self._folder.glob(f"*[0-9]-{name}.pdf")), None)
         except OSError as error:
             raise PrinterFailed(f"{self._folder}: {error.strerror or error}") from error
 

@@ -57,8 +57,8 @@ class Handover:
 
     Parameters
     ----------
-    uid : str
-        Of the film; the printer gets it as the name of its job, so that it can be asked for it.
+    name : str
+        `FilmRow.name` of the film: the name of its job, by which the printer can be asked for it.
     film : Film
         What is printed, with the warnings that are to stand on the sheet.
     requested_at : datetime
@@ -77,7 +77,7 @@ class Handover:
         Returns a context manager with a file at its beginning: the composed page as a PDF.
     """
 
-    uid: str
+    name: str
     film: Film
     requested_at: datetime
     copies: int
@@ -91,7 +91,8 @@ class Handover:
 class Output(Protocol):
     """A printer, or a way to one.
 
-    What fails because of the printer raises `RemoteError`, what is ours another `MedserverError`.
+    What fails because of the printer raises `RemoteError`; where it has taken nothing of a film for certain,
+    `PrinterRefused`. What is ours raises another `MedserverError`.
 
     Attributes
     ----------
@@ -107,7 +108,7 @@ class Output(Protocol):
     def hand_over(self, handover: Handover) -> str:
         """Give a film to the printer, and return what it calls it; when this returns the printer has the film whole."""
 
-    def find(self, uid: str) -> str | None:
+    def find(self, name: str) -> str | None:
         """Return what the printer calls a film that it may have been handed; None if it is not known to have it."""
 
     def follow(self, reference: str) -> Progress:

@@ -19,7 +19,7 @@ _TEXTS = (
 _STATEMENTS = (
     'CREATE TABLE "films" ("id" {IDENTITY}, "uid" {TEXT} NOT NULL UNIQUE, '
     + ", ".join(f'"{name}" {{TEXT}} NOT NULL' for name in _TEXTS)
-    + ', "copies" {BIGINT} NOT NULL, "handovers" {BIGINT} NOT NULL, "ended_at" {TEXT})',
+    + ', "copies" {BIGINT} NOT NULL, "handovers" {BIGINT} NOT NULL, "printings" {BIGINT} NOT NULL, "ended_at" {TEXT})',
     'CREATE INDEX films_printer ON films (printer, state)',
     'CREATE INDEX films_request ON films (request_uid)',
     'CREATE INDEX films_ended ON films (ended_at)',
