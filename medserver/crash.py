@@ -46,6 +46,7 @@ POINTS = (
     "decision noted",
     "item started",
     "inputs staged",
+    "output staged",
     "outputs computed",
     "output registered",
     "derivation noted",

@@ -177,6 +177,10 @@ class HeaderReader:
             return None
         return undecoded(scanned, self._syntax)
 
+    def forget(self) -> None:
+        """Let go of what was kept of the data set; `header` and `attributes` are not called any more."""
+        self._pieces.clear()
+
     @property
     def _prefix(self) -> bytes:
         """The beginning of the data set; of one piece it is that piece."""

@@ -11,11 +11,12 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from medserver.archive.adoption import adopt, record_of
 from medserver.archive.destruction import NotEntered, destroy
 from medserver.archive.follow_ups import route_job_of
-from medserver.archive.header import HeaderReader, check_identity
+from medserver.archive.header import Header, HeaderReader, check_identity
 from medserver.archive.receiving_again import find_good_copy, is_received_again
 from medserver.archive.safekeeping import require_copies
 from medserver.config import Config
@@ -36,6 +37,9 @@ from medserver.node import Node
 from medserver.routing.plan import Arrival, jobs_of
 from medserver.routing.rules import tags_of
 from medserver.store import ObjectWriter, paths
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 _LATER = timedelta(microseconds=2)
 """What is made from an object is a microsecond behind it."""
@@ -150,6 +154,9 @@ class Reception:
         self._config = config
         self._size_max_bytes = self._config.limits.object_size_max_bytes
         self._header_reader = HeaderReader(transfer_syntax(file_meta.transfer_syntax_uid))
+        self._header: Header | None = None
+        self._attributes: Dataset | None = None  # for the rules, once it is prepared
+        self._is_prepared = False
         self._volume = node.primary_volume
         self._writer: ObjectWriter = self._volume.create(file_meta.encode())
 
@@ -159,6 +166,10 @@ class Reception:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Keep nothing of what has not been committed. Harmless afterwards, and when repeated."""
         self._writer.abandon()
 
     def write(self, fragment: bytes | bytearray | memoryview) -> None:
@@ -184,6 +195,40 @@ class Reception:
             self.write(fragment)
         return self.commit()
 
+    def prepare(self) -> Header:
+        """Check the instance and flush its bytes, of which nobody knows before `commit`; that takes little time then.
+
+        Returns
+        -------
+        Header
+            What it is.
+
+        Raises
+        ------
+        CannotUnderstand, DataSetMismatch, OutOfResources, StoreFailure
+            As for `commit`.
+        """
+        header = self.header()
+        self._attributes = self._header_reader.attributes(tags_of(self._config.rules))
+        self._header_reader.forget()
+        self._is_prepared = True
+        self._writer.flush()
+        return header
+
+    def header(self) -> Header:
+        """Return what the data set, which is complete, says of itself; it is the announced instance.
+
+        Raises
+        ------
+        CannotUnderstand, DataSetMismatch
+            The data set is none, or not the announced one.
+        """
+        if self._header is None:
+            header = self._header_reader.header()
+            check_identity(header, self._file_meta.sop_class_uid, self._file_meta.sop_instance_uid)
+            self._header = header
+        return self._header
+
     def commit(self) -> str:
         """Check the instance, make it durable and enter it into the index.
 
@@ -203,8 +248,7 @@ class Reception:
             It could not be made durable or entered, and nothing is kept; or there are too few copies of it, see
             `safekeeping`.
         """
-        header = self._header_reader.header()
-        check_identity(header, self._file_meta.sop_class_uid, self._file_meta.sop_instance_uid)
+        header = self.header()
         self.study_instance_uid = header.values["study_instance_uid"] or ""
         crash_point("object received")
         # What others have entered since this began is found to be the same where this one is entered.
@@ -249,10 +293,13 @@ class Reception:
 
     def _routed(self, record: InstanceRecord) -> list[NewJob]:
         """Return what the rules want done with the instance, or what decides that later."""
-        if not self._config.rules:
+        is_outdated = self._is_prepared and self._config is not self._node.config.current
+        if not (self._node.config.current if is_outdated else self._config).rules:
             return []
-        attributes = self._header_reader.attributes(tags_of(self._config.rules))
-        if attributes is None:
+        attributes = self._attributes
+        if not self._is_prepared:
+            attributes = self._header_reader.attributes(tags_of(self._config.rules))
+        if attributes is None or is_outdated:
             return [route_job_of(record)]
         now = self._node.clock()
         arrival = Arrival(

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import BinaryIO
 
 from medserver import archive
 from medserver.archive.header import Header, HeaderReader, check_identity
-from medserver.crash import crash_point
 from medserver.dicom.part10 import FileMeta, read_file_meta
 from medserver.dicom.transfer_syntaxes import transfer_syntax
-from medserver.errors import NotPart10, ObjectNotReadable, RequestError, TransferSyntaxNotSupported
+from medserver.errors import ObjectNotReadable
 from medserver.index.derivations import DerivedInstance
 from medserver.node import Node
 from medserver.processing.requests import Reference
@@ -22,54 +19,6 @@ from medserver.routing.deliveries import DELIVER, kind_of
 from medserver.routing.rules import wanted_by
 
 BLOCK_BYTES = 1024 * 1024
-
-AT_ONCE = 8
-"""So many are registered at a time: what has to be flushed for them is flushed together."""
-
-
-def register(
-    node: Node, folder: Path, inputs: Iterable[DerivedInstance], check_wanted: Callable[[], None]
-) -> list[DerivedInstance]:
-    """Register every file of a folder, in the order of their names.
-
-    Parameters
-    ----------
-    folder : Path
-        With Part 10 files; everything else that is in it is passed over.
-    inputs : iterable of DerivedInstance
-        What they were made of.
-    check_wanted : callable
-        Called before each one; raises WorkStopped when nobody wants it any longer.
-
-    Returns
-    -------
-    list of DerivedInstance
-        What was registered, or was registered before.
-
-    Raises
-    ------
-    ObjectNotReadable
-        One is no instance of the same study with UIDs of its own. What was registered before stays.
-    OutOfResources, StoreFailure, IndexFailure
-        One could not be made durable, or entered.
-    WorkStopped
-        Nobody wants it any longer. What was registered before stays.
-    """
-    check = Check(inputs)
-    paths = sorted(path for path in folder.rglob("*.dcm") if path.is_file() and not path.is_symlink())
-
-    def one(path: Path) -> DerivedInstance:
-        check_wanted()
-        made = _register(node, path, check)
-        crash_point("output registered")
-        return made
-
-    with ThreadPoolExecutor(max(1, min(AT_ONCE, len(paths)))) as pool:
-        try:
-            return list(pool.map(one, paths))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 class Check:
@@ -107,30 +56,6 @@ class Check:
                 raise ObjectNotReadable(f"two outputs have the UID {made.sop_instance_uid}")
             self._seen.add(made.sop_instance_uid)
         return made
-
-
-def _register(node: Node, path: Path, check: Check) -> DerivedInstance:
-    config = node.config.current
-    ae_title = config.node.ae_title
-    try:
-        with path.open("rb") as file:
-            meta, header = read_identified(file)
-            made = check.of(meta, header)
-            file.seek(meta.data_set_offset)
-            with archive.receive(
-                node,
-                sop_class_uid=meta.sop_class_uid,
-                sop_instance_uid=meta.sop_instance_uid,
-                transfer_syntax_uid=meta.transfer_syntax_uid,
-                calling_ae_title=ae_title,
-                compress_to=config.compress_to_of(ae_title),
-            ) as reception:
-                outcome = reception.take(iter(lambda: file.read(BLOCK_BYTES), b""))
-    except (NotPart10, RequestError, TransferSyntaxNotSupported) as error:
-        raise ObjectNotReadable(f"output {path.name}: {error}") from error
-    if outcome == "kept":  # and not found under its UID, for something else is
-        raise ObjectNotReadable(f"output {made.sop_instance_uid}: another instance has its UID")
-    return made
 
 
 def read_identified(file: BinaryIO) -> tuple[FileMeta, Header]:

@@ -21,14 +21,10 @@ that of another: it stops, and neither ends the item nor sends what it has made.
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from medserver.crash import crash_point
 from medserver.dicom.dates import normalise_date_time
@@ -61,11 +57,11 @@ from medserver.index.jobs.outcome import Outcome, changed, done, failed, held
 from medserver.index.jobs.records import IN_TURN
 from medserver.log import Event
 from medserver.node import Node
-from medserver.processing.commands.application import apply_command
+from medserver.processing.computing import Computation, InputsChanged
 from medserver.processing.informing import begin, is_awaited, parties
 from medserver.processing.inputs import PATIENT, Input, fetch_missing, find_inputs, request_digest
-from medserver.processing.outputs import references_to, register, routed
-from medserver.processing.progress import Progress, noted
+from medserver.processing.outputs import references_to, routed
+from medserver.processing.progress import Progress
 from medserver.processing.reasons import reason_for
 from medserver.processing.requests import (
     ProcessingRequest,
@@ -74,7 +70,6 @@ from medserver.processing.requests import (
     output_information,
     request_of,
 )
-from medserver.processing.staging import staged, write_inputs
 from medserver.processing.types import ProcessingType
 from medserver.routing.deliveries import DELIVER, Delivery
 from medserver.workitems import performing
@@ -93,13 +88,9 @@ from medserver.workitems.outcomes import FINAL, SCHEDULED
 LARGE_INSTANCES = 64
 """An item of more instances is done beside others of its size, so that it does not hold up small ones."""
 
-SHARED_INSTANCES = 8
-"""What is made of so many instances is shared by several processes, if the type allows it."""
-
 LOOK_AGAIN_S = 0.1
 """How often is looked whether sender and receivers have been told [s]."""
 
-PERFORM = "medserver.processing.task:perform"
 FETCHES_MAX, FETCH_AGAIN_S = 6, 10.0
 """So often objects are asked for that are to be fetched from another AE, and after what time again [s], longer each
 time."""
@@ -138,10 +129,6 @@ def process(node: Node, batch: Batch) -> Iterator[Outcome]:
 def following_uid(sop_instance_uid: str) -> str:
     """Return the UID of the item that goes on with what an item has made, where types are chained."""
     return uid_of("following", sop_instance_uid)
-
-
-class _InputsChanged(Exception):
-    """What was computed is of objects that are not there any more, or are others now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +240,7 @@ class _Performance:
             return self._refused(TooLargeToProcess(str(error)))
         except CannotTranscode as error:  # a mistake in the type
             return self._refused(CannotProcess(str(error)))
-        except _InputsChanged:
+        except InputsChanged:
             return self._again()
         except CannotProcess as error:
             return self._again() if self._have_changed(inputs) else self._refused(error)
@@ -287,59 +274,19 @@ class _Performance:
         return _Made(found.outputs, was_known=True, by_another=found.workitem_uid != self._uid)
 
     def _make(self, kind: ProcessingType, request: ProcessingRequest, inputs: Sequence[Input]) -> _Made:
-        instances = [one.instance for one in inputs]
-        with staged(self._node) as (before, after):
-            write_inputs(self._node, inputs, before, self._is_unwanted)
-            crash_point("inputs staged")
-            if kind.command is None:
-                self._compute(kind, request, before, after, len(inputs))
-            else:
-                apply_command(
-                    self._node, kind, request.own_parameters, self._uid, (before, after), instances, self._moment(),
-                    self._is_unwanted,
-                )  # fmt: skip
-            crash_point("outputs computed")
-            if self._have_changed(inputs):
-                raise _InputsChanged
-            outputs = register(self._node, after, instances, self._check_wanted)
+        processors = self._node.processors if self._job.kind == PROCESS else self._node.large_processors
+        computation = Computation(
+            self._node, processors, self._uid, self._moment(), self._is_unwanted, lambda: self._have_changed(inputs),
+            self._progress,
+        )  # fmt: skip
+        outputs = computation.outputs(kind, request, inputs)
         if not outputs:
             raise CannotProcess(f"{kind.name} has made nothing")
         digest = request_digest(kind, request, inputs)
-        now = self._node.clock()
-        inner = tuple(instances)
+        now, inner = self._node.clock(), tuple(one.instance for one in inputs)
         self._node.index.derivations.note(Derivation(self._uid, digest, kind.name, now, inner, tuple(outputs)))
         crash_point("derivation noted")
         return _Made(outputs)
-
-    def _compute(
-        self, kind: ProcessingType, request: ProcessingRequest, before: Path, after: Path, count: int
-    ) -> None:
-        """Have it computed, by several processes if the type allows it; when one fails the others are stopped."""
-        parts = len(os.sched_getaffinity(0)) if kind.is_partial and count >= SHARED_INSTANCES else 1
-        processors = self._node.processors if self._job.kind == PROCESS else self._node.large_processors
-        selection = None if request.outputs is None else list(request.outputs)
-        given = (str(before), str(after), request.own_parameters, self._uid, selection)
-        moment, has_failed = self._moment(), threading.Event()
-
-        def is_unwanted() -> bool:
-            self._progress.at(lambda: noted(after, parts))
-            return has_failed.is_set() or self._is_unwanted()
-
-        def compute(index: int) -> None:
-            try:
-                processors.run(PERFORM, kind.name, *given, [index, parts], moment, unless=is_unwanted)
-            except BaseException:
-                has_failed.set()
-                raise
-
-        if parts == 1:
-            compute(0)
-            return
-        with ThreadPoolExecutor(parts) as pool:
-            computed = [pool.submit(compute, index) for index in range(parts)]
-        errors = list(filter(None, (one.exception() for one in computed)))
-        if errors:
-            raise next((error for error in errors if not isinstance(error, WorkStopped)), errors[0])
 
     def _moment(self) -> str:
         """Return when the item was started, in local time, empty if that is not known.
@@ -376,10 +323,6 @@ class _Performance:
             performing.report(self._node, self._uid, percent, performer=self._performer)
         except (NoSuchWorkitem, WorkitemIsFinal, WorkitemNotInProgress, IndexFailure) as error:
             logger.debug(Event("progress not told", sop_instance_uid=self._uid, reason=str(error)))
-
-    def _check_wanted(self) -> None:
-        if self._is_unwanted():
-            raise WorkStopped("nobody wants it any longer")
 
     # How it ends
 

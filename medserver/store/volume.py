@@ -87,6 +87,18 @@ class ObjectWriter(Protocol):
             The volume failed in any other way. After either error nothing of the object remains.
         """
 
+    def flush(self) -> None:
+        """Put what was written where it takes no memory, and is on stable storage if it can be without a path.
+
+        The data set is complete: `seal` or `abandon` is next, and there may be thousands of objects that have come so
+        far. A process that dies before `seal` leaves nothing that becomes an object.
+
+        Raises
+        ------
+        OutOfResources, StoreFailure
+            As for `write`.
+        """
+
     def seal(self, sealed_at: datetime) -> StoredObject:
         """Make the object durable and give it its path; never overwrite another object.
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from medserver.processing.parameters import Parameter
+from medserver.processing.pixels.images import open_image
+from medserver.processing.pixels.results import Derivation, derived_image
 from medserver.processing.task import Task
 from medserver.processing.types import PLUG_INS, ProcessingType, plug_ins
 from medserver.processing.types.copy import copy
@@ -85,13 +87,26 @@ def scribble(task: Task) -> None:
     (task.outputs / "000001.dcm").write_bytes(b"nonsense" * 100)
 
 
+def write_one_and_wait(task: Task) -> None:
+    """Write the first output of each part, as `copy` does, and wait for ever."""
+    number = task.numbers(len(task.sources))[0]
+    with open_image(task.sources[number - 1], task.outputs) as image:
+        task.write(number, derived_image(task, number, image, Derivation("Test", (), "test")), image.pixels())
+    wait(task)
+
+
+def scribble_and_wait(task: Task) -> None:
+    """Write what is no object, under the name of a complete output, and wait for ever."""
+    (task.outputs / f"{task.numbers(len(task.sources))[0]:06d}.dcm").write_bytes(b"nonsense" * 100)
+    wait(task)
+
+
 def _begin(task: Task) -> None:
     (task.outputs / BEGUN).touch()
 
 
-WAIT, SPIN, EAT, SEGFAULT, BE_KILLED, SCRIBBLE = map(
-    _type, ("wait", "spin", "eat", "segfault", "be_killed", "scribble")
-)
+_NAMES = ("wait", "spin", "eat", "segfault", "be_killed", "scribble", "write_one_and_wait", "scribble_and_wait")
+WAIT, SPIN, EAT, SEGFAULT, BE_KILLED, SCRIBBLE, WRITE_ONE_AND_WAIT, SCRIBBLE_AND_WAIT = map(_type, _NAMES)
 _MARK = (Parameter("mark", "File that says that it was done", "text", default=""),)
 BE_KILLED_ONCE, LINGER = _type("be_killed_once", _MARK), _type("linger", _MARK)
 
@@ -102,7 +117,7 @@ def installed(folder: Path) -> Iterator[None]:
     about = folder / "misbehaving-1.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: misbehaving\nVersion: 1\n")
-    names = ("WAIT", "SPIN", "EAT", "SEGFAULT", "BE_KILLED", "SCRIBBLE", "BE_KILLED_ONCE", "LINGER")
+    names = (*(name.upper() for name in _NAMES), "BE_KILLED_ONCE", "LINGER")
     points = "".join(f"{name.lower()} = {__name__}:{name}\n" for name in names)
     (about / "entry_points.txt").write_text(f"[{PLUG_INS}]\n{points}")
     with pytest.MonkeyPatch.context() as patch:

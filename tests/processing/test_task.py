@@ -96,7 +96,7 @@ def test_provenance(process: Process):
     assert (acquired.Manufacturer, acquired.DeviceSerialNumber) == ("Ünique Scanners", "12345")
     assert acquired.InstitutionName == made.InstitutionName == "Krankenhaus Süd"
     assert processed.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
-    assert list(processed.SoftwareVersions) == [__version__, "denoise 1"]
+    assert list(processed.SoftwareVersions) == [__version__, "denoise 2"]
     name, _, parameters = processed.ContributionDescription.partition(" ")
     assert name == "denoise" and json.loads(parameters)["method"] == "median"
     assert processed.ContributionDateTime == "20260203040506"

@@ -264,3 +264,18 @@ def test_sweep_leaves_objects(volume):
     stored = put(volume, b"x")
     assert volume.remove_unfinished() == 0
     volume.verify(stored)
+
+
+def test_what_was_flushed_is_an_object_when_it_is_sealed(volume):
+    writers = [volume.create(META) for _ in range(3)]
+    for number, writer in enumerate(writers):
+        writer.write(b"%d" % number)
+        writer.flush()
+        assert not writer.is_in_memory
+    assert list(volume.walk()) == []
+    writers[2].abandon()
+    stored = [writer.seal(SEALED_AT) for writer in writers[:2]]
+    assert [content(volume, one.path) for one in stored] == [META + b"0", META + b"1"]
+    assert len(list(volume.walk())) == 2
+    with pytest.raises(errors.StoreFailure):
+        writers[2].seal(SEALED_AT)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from pydicom.dataelem import RawDataElement
@@ -20,6 +23,9 @@ from medserver.dicom.part10 import FileMeta
 from medserver.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import ObjectNotReadable, TooLargeToProcess
 from medserver.processing.pixels.images import PIXEL_DATA, text_of
+
+UNFINISHED = ".part"
+"""Behind the name of a file that is being written."""
 
 _VALUE_SIZE_MAX_BYTES = 0xFFFFFFFE  # PS3.5 7.1.1
 
@@ -50,7 +56,7 @@ def write_instance(path: Path, dataset: Dataset, pixels: np.ndarray | None = Non
         parts.append(EXPLICIT_LITTLE.header(PIXEL_DATA, vr, pixels.nbytes + pixels.nbytes % 2))
         parts.append(memoryview(np.ascontiguousarray(_little_endian(pixels))).cast("B"))
         parts.append(bytes(pixels.nbytes % 2))
-    with open(path, "xb", buffering=0) as file:
+    with _whole(path, buffering=0) as file:
         for part in parts:
             _write(file, part)
 
@@ -68,16 +74,24 @@ def write_encapsulated(path: Path, dataset: Dataset, transfer_syntax_uid: str) -
         That of the Pixel Data.
     """
     meta = FileMeta(text_of(dataset, "SOPClassUID"), text_of(dataset, "SOPInstanceUID"), transfer_syntax_uid)
-    with open(path, "xb") as file:
+    with _whole(path) as file:
         file.write(meta.encode())
         write_whole(dataset, file, EXPLICIT_LITTLE)
+
+
+@contextmanager
+def _whole(path: Path, buffering: int = -1) -> Iterator[BinaryIO]:
+    """Give a file that gets its name when all is in it: it is taken in while others are made."""
+    unfinished = f"{path}{UNFINISHED}"
+    with open(unfinished, "xb", buffering=buffering) as file:
+        yield file
+    os.rename(unfinished, path)
 
 
 def encoded_elements(dataset: Dataset) -> Iterator[bytes]:
     """Yield the elements as they are encoded; those that were not touched without being looked at."""
     codecs = dataset.original_character_set
-    for tag in sorted(dataset.keys()):
-        element = dataset.get_item(tag)
+    for tag, element in sorted(dataset.items()):
         if tag.element == 0:  # group lengths are retired (PS3.5 7.2), and may be wrong now
             continue
         is_encoded = isinstance(element, RawDataElement) and element.VR and not element.is_implicit_VR

@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -181,8 +181,7 @@ class Image:
 
     def with_pixels(self) -> Dataset:
         """Return the elements with Pixel Data, which is a stream that is read from where it is needed."""
-        dataset = Dataset({tag: self.dataset.get_item(tag) for tag in self.dataset.keys()})
-        dataset.set_original_encoding(*self.dataset.original_encoding, self.dataset.original_character_set)
+        dataset = copied(self.dataset)
         frames, rows, columns, samples = self.shape
         length = frames * rows * columns * samples * self.dtype.itemsize
         dataset.add(DataElement(PIXEL_DATA, "OW", open_region(self._file.fileno(), self._offset, length)))
@@ -269,6 +268,17 @@ def open_image(source: Source, directory: Path) -> Iterator[Image]:
 
 
 @contextmanager
+def reopen_image(image: Image, directory: Path) -> Iterator[Image]:
+    """Open an image again, which was closed; its header is not read again. Raises as `open_image`."""
+    if image.source.meta.transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN:
+        with open_image(image.source, directory) as converted:
+            yield converted
+        return
+    with open(image.source.path, "rb") as file:
+        yield replace(image, _file=file)
+
+
+@contextmanager
 def _converted(source: Source, file: BinaryIO, offset: int, size_bytes: int, directory: Path) -> Iterator[BinaryIO]:
     with tempfile.TemporaryFile(dir=directory) as native:
         try:
@@ -319,6 +329,13 @@ def _image(source: Source, dataset: Dataset, file: BinaryIO, offset: int, length
         raise ObjectNotReadable(f"{source.name} has {there} bytes of Pixel Data, fewer than its header says")
     dtype = np.dtype(f"<{'ui'[signed]}{allocated // 8}")
     return Image(source, dataset, (frames, rows, columns, samples), dtype, stored, file, offset)
+
+
+def copied(dataset: Dataset) -> Dataset:
+    """Return a data set of the same elements, which are not decoded."""
+    copy = Dataset(dict(dataset.items()))
+    copy.set_original_encoding(*dataset.original_encoding, dataset.original_character_set)
+    return copy
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:

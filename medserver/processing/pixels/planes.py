@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from medserver.processing.pixels.geometry import Stack
-from medserver.processing.pixels.results import Derivation, derived_series, numbered
+from medserver.processing.pixels.results import Derivation, derived_series, numbered, set_text
 from medserver.processing.pixels.volume import (
     VOXELS_MAX,
     Planes,
@@ -131,7 +131,8 @@ def set_window(dataset: Dataset, window: Sequence[float] | None) -> None:
 
 def place(dataset: Dataset, cut: Cut, number: int) -> None:
     """Say where a plane is, by its number from 1."""
-    dataset.ImagePositionPatient = [decimal(value) for value in cut.planes.place_of(number - 1)]
+    position = "\\".join(decimal(value) for value in cut.planes.place_of(number - 1))
+    set_text(dataset, "ImagePositionPatient", position)
     if "ImageIndex" in dataset or dataset.SOPClassUID == POSITRON_EMISSION_TOMOGRAPHY:
         dataset.ImageIndex = number  # PS3.3 C.8.9.4: Type 1
 

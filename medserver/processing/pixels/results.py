@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 from medserver import __version__
 from medserver.dicom.data_sets import write_element
@@ -32,7 +32,7 @@ from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID
 from medserver.dicom.undecoded import read_undecoded
 from medserver.processing.codes import ACQUISITION_EQUIPMENT, PROCESSING_EQUIPMENT, SOURCE_IMAGE, Code
 from medserver.processing.pixels.files import encoded_elements
-from medserver.processing.pixels.images import Image, Source, integer_of, text_of, texts_of
+from medserver.processing.pixels.images import Image, Source, copied, integer_of, text_of, texts_of
 from medserver.processing.task import Task
 
 _LONG_STRING_MAX, _SHORT_TEXT_MAX = 64, 1024
@@ -66,6 +66,8 @@ _INVALID_NOW = (
     "ReferencedImageEvidenceSequence", "SourceImageEvidenceSequence",
 )  # fmt: skip
 """What was said of the pixels, the series or the procedure step of the source alone."""
+
+_GONE = frozenset(int(tag_for_keyword(keyword) or 0) for keyword in (*_INVALID_NOW, *_OF_OTHER_EQUIPMENT))
 
 _METHODS = {"JPEG 2000": "ISO_15444_1", "HTJ2K": "ISO_15444_15", "JPEG-LS": "ISO_14495_1", "JPEG XL": "ISO_18181_1"}
 
@@ -172,10 +174,9 @@ def derived_capture(
 
 def numbered(task: Task, common: Dataset, number: int) -> Dataset:
     """Return the header of an output, from what it has in common with the others of its series."""
-    dataset = Dataset({tag: common.get_item(tag) for tag in common.keys()})
-    dataset.set_original_encoding(*common.original_encoding, common.original_character_set)
-    dataset.SOPInstanceUID = task.uid("instance", number)
-    dataset.InstanceNumber = number
+    dataset = copied(common)
+    set_text(dataset, "SOPInstanceUID", task.uid("instance", number))
+    set_text(dataset, "InstanceNumber", str(number))
     return dataset
 
 
@@ -228,6 +229,26 @@ def set_sequence(dataset: Dataset, keyword: str, items: Iterable[bytes]) -> None
     dataset[tag] = RawDataElement(tag, "SQ", len(value), value, 0, False, True)
 
 
+def set_text(dataset: Dataset, keyword: str, text: str) -> None:
+    """Set an element whose value is text, several values with a backslash between them.
+
+    It is encoded here and written as it is: what pydicom does with it takes ten times as long. Every character set has
+    the characters of ASCII where it has them; others are encoded when they are written.
+    """
+    if not text.isascii():
+        setattr(dataset, keyword, text)
+        return
+    tag, vr = _element_of(keyword)
+    value = text.encode("ascii")
+    dataset[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
+
+
+@cache
+def _element_of(keyword: str) -> tuple[BaseTag, str]:
+    tag = Tag(tag_for_keyword(keyword))
+    return tag, dictionary_VR(tag)
+
+
 def items_of(dataset: Dataset, keyword: str) -> list[bytes]:
     """Return the items of a sequence, encoded."""
     return [_encoded(item, dataset.original_character_set) for item in dataset.get(keyword) or ()]
@@ -252,15 +273,14 @@ def _method(syntax: TransferSyntax) -> str:
 def _derive(task: Task, number: int, dataset: Dataset, derivation: Derivation, series_instance_uid: str) -> None:
     """Make another instance in another series of it, which says how it was made and by whom."""
     contributors = [*items_of(dataset, "ContributingEquipmentSequence"), _acquisition_equipment(dataset)]
-    for keyword in (*_INVALID_NOW, *_OF_OTHER_EQUIPMENT):
-        if keyword in dataset:
-            del dataset[keyword]
-    dataset.SOPInstanceUID = task.uid("instance", number)
-    dataset.SeriesInstanceUID = task.uid("series", series_instance_uid)
-    dataset.SeriesNumber = series_number(dataset)
-    dataset.SeriesDescription = _series_description(dataset, derivation)
+    for tag in [tag for tag in dataset.keys() if tag in _GONE]:
+        del dataset[tag]
+    set_text(dataset, "SOPInstanceUID", task.uid("instance", number))
+    set_text(dataset, "SeriesInstanceUID", task.uid("series", series_instance_uid))
+    set_text(dataset, "SeriesNumber", str(series_number(dataset)))
+    set_text(dataset, "SeriesDescription", _series_description(dataset, derivation))
     if "InstanceNumber" not in dataset:
-        dataset.InstanceNumber = number
+        set_text(dataset, "InstanceNumber", str(number))
     _describe(dataset, derivation)
     set_sequence(dataset, "ContributingEquipmentSequence", [*contributors, processing_equipment(task)])
     _equip(dataset)
@@ -269,19 +289,20 @@ def _derive(task: Task, number: int, dataset: Dataset, derivation: Derivation, s
 
 def note_creation(task: Task, dataset: Dataset) -> None:
     """Say when and by what an instance was made; without a `moment` not when."""
-    dataset.InstanceCreatorUID = IMPLEMENTATION_CLASS_UID
+    set_text(dataset, "InstanceCreatorUID", IMPLEMENTATION_CLASS_UID)
     for keyword, value in (("InstanceCreationDate", task.moment[:8]), ("InstanceCreationTime", task.moment[8:])):
         if value:
-            setattr(dataset, keyword, value)
+            set_text(dataset, keyword, value)
         elif keyword in dataset:
             del dataset[keyword]
 
 
 def _describe(dataset: Dataset, derivation: Derivation) -> None:
     image_type = texts_of(dataset, "ImageType")[1:] or ["PRIMARY"]
-    dataset.ImageType = ["DERIVED", *image_type]
+    set_text(dataset, "ImageType", "\\".join(["DERIVED", *image_type]))
     before = text_of(dataset, "DerivationDescription")
-    dataset.DerivationDescription = "; ".join(filter(None, (before, derivation.description)))[-_SHORT_TEXT_MAX:]
+    description = "; ".join(filter(None, (before, derivation.description)))[-_SHORT_TEXT_MAX:]
+    set_text(dataset, "DerivationDescription", description)
     codes = [*items_of(dataset, "DerivationCodeSequence"), *map(code_item, derivation.codes)]
     if codes:
         set_sequence(dataset, "DerivationCodeSequence", codes)
@@ -289,8 +310,9 @@ def _describe(dataset: Dataset, derivation: Derivation) -> None:
 
 def _equip(dataset: Dataset) -> None:
     """Name this software in General Equipment (PS3.3 C.12.1.1.5, note 1)."""
-    dataset.Manufacturer, dataset.ManufacturerModelName = MANUFACTURER, MANUFACTURER
-    dataset.SoftwareVersions = __version__
+    set_text(dataset, "Manufacturer", MANUFACTURER)
+    set_text(dataset, "ManufacturerModelName", MANUFACTURER)
+    set_text(dataset, "SoftwareVersions", __version__)
     if "SharedFunctionalGroupsSequence" in dataset:
         dataset.DeviceSerialNumber = __version__  # PS3.3 C.7.5.2: Type 1, and software has none
 

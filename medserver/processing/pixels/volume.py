@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from medserver.dicom.type_2 import TYPE_2
 from medserver.errors import MixedObjectSet, ObjectTypeNotSupported, TooLargeToProcess
 from medserver.processing.pixels.geometry import Stack
-from medserver.processing.pixels.images import Image, number_of, open_image, texts_of
+from medserver.processing.pixels.images import Image, copied, number_of, open_image, reopen_image, texts_of
 from medserver.processing.pixels.padding import is_padding
 
 VOXELS_MAX = 320_000_000
@@ -62,6 +62,8 @@ class Series:
         volume.
     window : tuple of float or None
         Window Center and Window Width, of the slice in the middle where they differ.
+    images : tuple of Image
+        The slices in the order of the stack, closed: see `reopen_image`.
     """
 
     header: Dataset
@@ -71,10 +73,16 @@ class Series:
     limits: tuple[int, int]
     fill: float
     window: tuple[float, float] | None
+    images: tuple[Image, ...]
 
     def stored(self, values: np.ndarray) -> np.ndarray:
-        """Return voxels as they are stored: whole numbers within Bits Stored, `fill` in the place of NaN."""
-        values = np.where(np.isnan(values), np.float32(self.fill), values)
+        """Return voxels as they are stored: whole numbers within Bits Stored, `fill` in the place of NaN.
+
+        The array that is given may be used for it.
+        """
+        is_nothing = np.isnan(values)
+        if is_nothing.any():
+            values = np.where(is_nothing, np.float32(self.fill), values)
         if not self.is_uniform:
             values = (values - np.float32(self.rescale.intercept)) / np.float32(self.rescale.slope)
         return np.clip(np.rint(values, out=values), *self.limits, out=values).astype(self.dtype)
@@ -90,7 +98,7 @@ def read_series(stack: Stack, directory: Path) -> Series:
     ObjectTypeNotSupported
         They are not grayscale.
     """
-    header, kinds, rescales, window = None, set(), set(), None
+    header, kinds, rescales, window, images = None, set(), set(), None, []
     if len({source.sop_class_uid for source in stack.sources}) > 1:
         raise MixedObjectSet("the slices are of several SOP Classes")
     for index, source in enumerate(stack.sources):
@@ -99,8 +107,9 @@ def read_series(stack: Stack, directory: Path) -> Series:
             rescales.add(rescale_of(image.dataset))
             if index == len(stack.sources) // 2:
                 window = _window(image.dataset)
-            header = image.dataset if header is None else _common(header, image.dataset)
+            header = copied(image.dataset) if header is None else _common(header, image.dataset)
             limits = image.limits
+            images.append(image)
     if len(kinds) > 1:
         raise MixedObjectSet("the slices have pixels of different kinds")
     dtype, _, interpretation = kinds.pop()
@@ -110,10 +119,10 @@ def read_series(stack: Stack, directory: Path) -> Series:
     if len(rescales) == 1:
         rescale = rescales.pop()
         in_stored = float(np.clip(np.rint(rescale.stored(fill)), *limits))
-        return Series(header, dtype, rescale, True, limits, in_stored, window)
+        return Series(header, dtype, rescale, True, limits, in_stored, window, tuple(images))
     rescale = _common_rescale(stack, limits, directory)
     header.RescaleSlope, header.RescaleIntercept = f"{rescale.slope:.10g}", f"{rescale.intercept:.10g}"
-    return Series(header, dtype, rescale, False, limits, fill, window)
+    return Series(header, dtype, rescale, False, limits, fill, window, tuple(images))
 
 
 def _common_rescale(stack: Stack, limits: tuple[int, int], directory: Path) -> Rescale:
@@ -168,8 +177,8 @@ class Volume:
         if np.prod(shape) > VOXELS_MAX:
             raise TooLargeToProcess(f"{np.prod(shape)} voxels are needed at once, more than {VOXELS_MAX}")
         self.voxels = np.empty(shape, series.dtype if series.is_uniform else np.float32)
-        for index, source in enumerate(stack.sources[first[0] : last[0]]):
-            with open_image(source, directory) as image:
+        for index, closed in enumerate(series.images[first[0] : last[0]]):
+            with reopen_image(closed, directory) as image:
                 self.voxels[index] = self._read(image, first[1], last[1])
 
     def _read(self, image: Image, first_row: int, last_row: int) -> np.ndarray:
@@ -351,6 +360,9 @@ class _Oblique:
 
 def slab(sample: Sampler, offsets: Iterable[float], projection: str) -> np.ndarray:
     """Return what planes become that are projected into one: ``mean``, ``max`` or ``min`` of those that exist."""
+    offsets = tuple(offsets)
+    if len(offsets) == 1:
+        return sample(offsets[0])
     total, counts = None, None
     for offset in offsets:
         values = sample(offset)
@@ -395,9 +407,10 @@ def _window(dataset: Dataset) -> tuple[float, float] | None:
 
 def _common(header: Dataset, other: Dataset) -> Dataset:
     """Return the elements of a header that are in another one too; what has to be there stays without a value."""
-    for tag in list(header.keys()):
-        element = header.get_item(tag)
-        if tag in other and element.value == other.get_item(tag).value:
+    present = dict(other.items())
+    for tag, element in list(header.items()):
+        same = present.get(tag)
+        if same is not None and element.value == same.value:
             continue
         keyword = "" if tag.is_private else header[tag].keyword
         if keyword in _OF_THE_FIRST:

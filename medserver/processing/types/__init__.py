@@ -144,7 +144,7 @@ TYPES: tuple[ProcessingType, ...] = (
     ProcessingType(
         name="denoise",
         meaning="Reduction of noise",
-        version="1",
+        version="2",
         parameters=(
             Parameter(
                 "method", "Filter", "choice", default="gaussian",

@@ -14,6 +14,7 @@ from scipy import ndimage
 from medserver.errors import UnusableParameters
 from medserver.processing.codes import GAUSSIAN_BLUR, SMOOTHING, Code
 from medserver.processing.pixels.frames import Filter, filter_frames
+from medserver.processing.pixels.gaussian import gaussian
 from medserver.processing.pixels.results import Derivation
 from medserver.processing.task import Task
 
@@ -72,7 +73,7 @@ def _derivation(what: str, label: str, codes: tuple[Code, ...] = (SMOOTHING,)) -
 
 
 def _gaussian(frame: np.ndarray, sigma: float) -> np.ndarray:
-    return ndimage.gaussian_filter(frame.astype(np.float32), sigma, mode="nearest")
+    return gaussian(frame, sigma)
 
 
 def _median(frame: np.ndarray, size: int) -> np.ndarray:

@@ -93,6 +93,11 @@ class BucketWriter:
         if len(self._gathered) >= GATHERED_MAX_BYTES:
             self._drain()
 
+    def flush(self) -> None:
+        """Send what was gathered, as a part under a temporary name, so that it takes no memory here."""
+        self._require_open()
+        self._drain()
+
     def seal(self, sealed_at: datetime) -> StoredObject:
         """Make the object durable and give it its path."""
         self._require_open()

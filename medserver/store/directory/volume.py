@@ -23,6 +23,7 @@ from medserver.store.directory.deferred import DeferredFiles
 from medserver.store.directory.durable import DurableDirectories
 from medserver.store.directory.incoming import Incoming
 from medserver.store.directory.root import Root
+from medserver.store.directory.shared import SharedFlushes
 from medserver.store.directory.shelf import DirectoryShelf
 from medserver.store.directory.writer import DirectoryWriter
 from medserver.store.failures import is_exhaustion, translating
@@ -84,6 +85,7 @@ class DirectoryVolume:
         self.name = name
         self.root = Path(os.path.abspath(root))
         self._files = files or Files(free_min_bytes)
+        self._shared = SharedFlushes(self._files)
         self._directories = DurableDirectories(self._files)
         self._incoming = Incoming("incoming", self._files)
         self._catalog = Catalog("journal", self._files)
@@ -185,7 +187,7 @@ class DirectoryVolume:
 
     def _write_directly(self, file_meta: bytes, path: str | None = None, replace: bool = False) -> DirectoryWriter:
         return DirectoryWriter(
-            self.name, file_meta, self._incoming, self._directories, self._files, path, replace=replace
+            self.name, file_meta, self._incoming, self._directories, self._shared, path, replace=replace
         )
 
     def _take_out_of_journal(self, path: str) -> None:

@@ -85,6 +85,7 @@ class DirectoryWriter:
         self._descriptor: int | None = None
         self._temporary: str | None = None
         self._placed: str | None = None
+        self._is_flushed = False
         with self._abandoning("create an object"):
             self._descriptor, self._temporary = incoming.create()
 
@@ -121,14 +122,23 @@ class DirectoryWriter:
             if gathered or len(self._pieces) == _PIECES_MAX:
                 self._drain()
 
-    def seal(self, sealed_at: datetime) -> StoredObject:
-        """Make the object durable and give it its path."""
-        with self._abandoning("seal an object"):
+    def flush(self) -> None:
+        """Make what was written durable, under its temporary name, which a dead process leaves to be removed."""
+        with self._abandoning("flush an object"):
             self._require_open()
             self._drain()
             self._files.flush(self._descriptor)
             crash_point("file flushed")
             self._close()
+            self._is_flushed = True
+
+    def seal(self, sealed_at: datetime) -> StoredObject:
+        """Make the object durable and give it its path."""
+        if not self._is_flushed:
+            self.flush()
+        with self._abandoning("seal an object"):
+            if self._temporary is None:
+                raise errors.StoreFailure("the object is sealed or abandoned")
             if self._path is None:
                 path = self._place(paths.minute_directory(sealed_at))
             else:

@@ -110,6 +110,13 @@ class JournaledWriter:
         self._pieces.append(piece)
         self._size_bytes += size_bytes
 
+    def flush(self) -> None:
+        """Write what was gathered to a file of its own: objects that wait for `seal` take no memory."""
+        self._require_open()
+        if self._direct is None:
+            self._go_directly()
+        self._direct.flush()
+
     def seal(self, sealed_at: datetime) -> StoredObject:
         """Make the object durable and give it its path."""
         self._require_open()
