@@ -121,8 +121,8 @@ class Placement:
     def prepare_spares(self, count: int, segment_bytes: int) -> None:
         """Fill files with zeros for the next segments; later, placed ones take their place.
 
-        While objects are being received only if there is none left: who writes zeros then takes a core and the disk from
-        those who receive, for as many bytes as they write: that was 6 to 12 % of the processor time of a CT study.
+        While objects are being received only if there is none left: who writes zeros then takes a core and the disk
+        from those who receive, for as many bytes as they write: 6 to 12 % of the processor time of a CT study.
 
         Parameters
         ----------
