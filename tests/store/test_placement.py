@@ -185,6 +185,25 @@ def test_without_separate_locks_there_is_no_journal(tmp_path):
     assert in_journal(tmp_path) == []
 
 
+def spares(root: Path) -> int:
+    return sum(path.suffix == ".spare" for path in (root / "journal").iterdir())
+
+
+def test_zeros_are_not_written_while_objects_are_received_unless_no_spare_is_left(tmp_path, monkeypatch):
+    """It takes a core and the disk from those who receive."""
+    volume = open_volume(tmp_path)
+    volume.maintain(2)
+    assert spares(tmp_path) == placement.SPARES_MIN
+    for left in reversed(range(placement.SPARES_MIN)):
+        put(volume, b"x" * (SEGMENT_BYTES // 2))  # two of them do not fit into one segment
+        volume.maintain(2)
+        assert spares(tmp_path) == max(left, 1)
+    monkeypatch.setattr(placement, "QUIET_S", -1.0)
+    volume.place_all()
+    volume.maintain(2)
+    assert spares(tmp_path) == placement.SPARES_MIN
+
+
 class Overtaken(Files):
     """A reader that is overtaken between opening a segment and locking it."""
 
@@ -208,6 +227,6 @@ def test_a_segment_that_becomes_a_spare_is_not_read_any_more(tmp_path, monkeypat
     with reader.open(stored.path) as file:
         assert file.read() == META + b"kept"
         assert os.fstat(file.fileno()).st_size == len(META) + 4  # the file in its place
-    assert [path.suffix for path in (tmp_path / "journal").iterdir()] == [".spare"]
+    assert {path.suffix for path in (tmp_path / "journal").iterdir()} == {".spare"}
     with pytest.raises(DamagedObject):
         reader.stat(f"2026/01/31/0930/{'0' * 64}.dcm")

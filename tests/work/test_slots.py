@@ -209,6 +209,24 @@ def test_beyond_the_limit_of_a_kind_each_has_its_turn(node: Node) -> None:
     assert sorted(order[:2]) == sorted(order[2:]) == ["A", "B"]
 
 
+@pytest.mark.parametrize(("counts", "rests"), [((1, 1, 1), False), ((4, 4, 1), False), ((2,), True)])
+def test_what_comes_in_one_by_one_is_not_sent_one_by_one(node: Node, counts: tuple[int, ...], rests: bool) -> None:
+    """Behind a batch of several the next begins later; not behind a single one, nor where more are waiting. A worker
+    that is asked to stop does not wait."""
+    sizes: list[int] = []
+    options = {"batch_max": 4, "destination_concurrency": 1, "is_for_remote": True}
+    kind = JobKind("deliver", lambda node, batch: sizes.append(len(batch)), **options)
+    runner = Runner(node, [kind], (), threads=1, sweep_interval_s=0.02, batch_interval_s=3600.0)
+    runner.start()
+    for number, count in enumerate(counts, start=1):
+        node.index.add_jobs([NewJob("deliver", {}, "A") for _ in range(count)])
+        wait_until(lambda number=number: len(sizes) == number, what="a batch")
+    wait_until(lambda: not node.index.jobs.owners(), what="the end of the last one")
+    wait_until(lambda: runner._slots.performs(Lane("deliver", "A")) is rests, what="what the thread does then")
+    runner.stop(PATIENCE_S)
+    assert sizes == [*counts] and not runner._slots._threads
+
+
 def test_who_has_had_a_turn_gives_way(node: Node) -> None:
     """A long batch ends when another one has waited for longer than a turn, and goes on when that had its own."""
     order: list[str] = []

@@ -29,6 +29,9 @@ STUCK_RETRY_S = 30.0
 QUIET_S = 1.0
 """Nothing has been received for so long: a good moment to place."""
 
+SPARES_MIN = 4
+"""So many spare segments are held ready at least, 128 MiB: for a study that comes in at once."""
+
 _COMPARED_BYTES = 1024 * 1024
 _ZEROS = bytes(1024 * 1024)
 
@@ -116,8 +119,18 @@ class Placement:
         return backlog_bytes, newest
 
     def prepare_spares(self, count: int, segment_bytes: int) -> None:
-        """Fill files with zeros for the next segments, until there are `count`; later, placed ones take their place."""
-        self._spares_max = 2 * count
+        """Fill files with zeros for the next segments; later, placed ones take their place.
+
+        While objects are being received only if there is none left: who writes zeros then takes a core and the disk
+        from those who receive, for as many bytes as they write: 6 to 12 % of the processor time of a CT study.
+
+        Parameters
+        ----------
+        count : int
+            How many are needed at once: one for each process that receives. There are `SPARES_MIN` at least.
+        """
+        wanted = max(count, SPARES_MIN)
+        self._spares_max = max(2 * count, SPARES_MIN)
         self._segment_bytes = segment_bytes
         if not has_room_for_journal(self._files, segment_bytes):
             self._spares_max = 0
@@ -126,9 +139,18 @@ class Placement:
         with suppress(FileExistsError):
             self._files.make_directory(self._journal_directory)
             self._files.flush_directory(".")
-        for _ in range(count - sum(name.endswith(SPARE) for name in self._names())):
-            if has_room_for_journal(self._files, segment_bytes):
+        for _ in range(wanted):
+            if self._should_fill_spare(wanted):
                 self._fill_spare()
+
+    def _should_fill_spare(self, wanted: int) -> bool:
+        spares = self._spares()
+        if spares >= wanted or (spares and self.is_receiving()):
+            return False
+        return has_room_for_journal(self._files, self._segment_bytes)
+
+    def _spares(self) -> int:
+        return sum(name.endswith(SPARE) for name in self._names())
 
     def _fill_spare(self) -> None:
         self._files.require_space(self._journal_directory, self._segment_bytes)
@@ -217,8 +239,7 @@ class Placement:
 
         Its records stay where they are until they are written over; their generation is that of no segment.
         """
-        spares = sum(name.endswith(SPARE) for name in self._names())
-        is_useful = spares < self._spares_max and os.fstat(descriptor).st_size == self._segment_bytes
+        is_useful = self._spares() < self._spares_max and os.fstat(descriptor).st_size == self._segment_bytes
         is_useful = is_useful and has_room_for_journal(self._files, self._segment_bytes)
         if not is_useful or not self._files.lock_against_reading(descriptor):
             self._files.unlink(segment)
