@@ -197,7 +197,10 @@ class _Performance:
         try:
             request = request_of(content_of(row.content))
             kind = checked_type(request, self._node.config.current)
-            self._check_destinations(request)
+            if row.state == SCHEDULED:
+                self._check_destinations(request)
+            elif made := self._made_by_this_item():
+                return self._completed(row, request, made)
             fetch_missing(self._node, request.inputs, self._is_unwanted)
             inputs = find_inputs(self._node, kind, request.inputs)
         except CannotProcess as error:
@@ -273,18 +276,32 @@ class _Performance:
 
     # What is made
 
+    def _made_by_this_item(self) -> _Made | None:
+        """Return what a worker that was lost has made of this item, if it is noted and all of it is still stored."""
+        found = self._node.index.derivations.of_item(self._uid)
+        return self._still_stored(found) if found is not None else None
+
+    def _still_stored(self, found: Derivation) -> _Made | None:
+        stored = self._node.index.instances([one.sop_instance_uid for one in found.outputs])
+        if not found.outputs or any(one.sop_instance_uid not in stored for one in found.outputs):
+            return None
+        return _Made(found.outputs, was_known=True, by_another=found.workitem_uid != self._uid)
+
+    def _completed(self, row: Workitem, request: ProcessingRequest, made: _Made) -> Outcome:
+        """Complete an item with what was made, whatever has become of its objects since."""
+        if performing.start(self._node, self._uid, self._performer) is None:
+            return done(self._job)
+        self._is_ours_now()
+        self._finish(row, request, made)
+        return done(self._job)
+
     def _made_before(
         self, kind: ProcessingType, request: ProcessingRequest, inputs: Sequence[Input]
     ) -> _Made | None:
         """Return what the same request of the same objects has made, if all of it is still stored."""
         derivations = self._node.index.derivations
         found = derivations.of_item(self._uid) or derivations.of_request(request_digest(kind, request, inputs))
-        if found is None or not found.outputs:
-            return None
-        stored = self._node.index.instances([one.sop_instance_uid for one in found.outputs])
-        if any(one.sop_instance_uid not in stored for one in found.outputs):
-            return None
-        return _Made(found.outputs, was_known=True, by_another=found.workitem_uid != self._uid)
+        return self._still_stored(found) if found is not None else None
 
     def _make(self, kind: ProcessingType, request: ProcessingRequest, inputs: Sequence[Input]) -> _Made:
         instances = [one.instance for one in inputs]
