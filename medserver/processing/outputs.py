@@ -27,6 +27,10 @@ AT_ONCE = 8
 """So many are registered at a time: what has to be flushed for them is flushed together."""
 
 
+class OutputIsAnother(ObjectNotReadable):
+    """Something else is stored under the UID of an output, such as what was made of other objects before."""
+
+
 def register(
     node: Node, folder: Path, inputs: Iterable[DerivedInstance], check_wanted: Callable[[], None]
 ) -> list[DerivedInstance]:
@@ -49,7 +53,8 @@ def register(
     Raises
     ------
     ObjectNotReadable
-        One is no instance of the same study with UIDs of its own. What was registered before stays.
+        One is no instance of the same study with UIDs of its own, see `OutputIsAnother` too. What was registered
+        before stays.
     OutOfResources, StoreFailure, IndexFailure
         One could not be made durable, or entered.
     WorkStopped
@@ -129,7 +134,7 @@ def _register(node: Node, path: Path, check: Check) -> DerivedInstance:
     except (NotPart10, RequestError, TransferSyntaxNotSupported) as error:
         raise ObjectNotReadable(f"output {path.name}: {error}") from error
     if outcome == "kept":  # and not found under its UID, for something else is
-        raise ObjectNotReadable(f"output {made.sop_instance_uid}: another instance has its UID")
+        raise OutputIsAnother(f"output {made.sop_instance_uid}: another instance has its UID")
     return made
 
 

@@ -64,7 +64,7 @@ from medserver.node import Node
 from medserver.processing.commands.application import apply_command
 from medserver.processing.informing import begin, is_awaited, parties
 from medserver.processing.inputs import PATIENT, Input, fetch_missing, find_inputs, request_digest
-from medserver.processing.outputs import references_to, register, routed
+from medserver.processing.outputs import OutputIsAnother, references_to, register, routed
 from medserver.processing.progress import Progress, noted
 from medserver.processing.reasons import reason_for
 from medserver.processing.requests import (
@@ -109,6 +109,9 @@ DEATHS_MAX = 3
 
 LOST_MAX = 30
 """After so many workers that were lost with it, or failed by a mistake of ours, an item is given up."""
+
+RENEWALS_MAX = 3
+"""How often the outputs of an item get other UIDs."""
 
 AGAIN_S = 2.0
 """When an item is tried again of which the process died [s]."""
@@ -258,6 +261,8 @@ class _Performance:
             return self._refused(CannotProcess(str(error)))
         except _InputsChanged:
             return self._again()
+        except OutputIsAnother as error:
+            return self._again() if self._have_changed(inputs) else self._renewed(kind, error)
         except CannotProcess as error:
             return self._again() if self._have_changed(inputs) else self._refused(error)
         self._finish(row, request, made)
@@ -335,7 +340,9 @@ class _Performance:
         parts = len(os.sched_getaffinity(0)) if kind.is_partial and count >= SHARED_INSTANCES else 1
         processors = self._node.processors if self._job.kind == PROCESS else self._node.large_processors
         selection = None if request.outputs is None else list(request.outputs)
-        given = (str(before), str(after), request.own_parameters, self._uid, selection)
+        renewals = self._payload.renewals
+        base = uid_of("renewed", self._uid, str(renewals)) if renewals else self._uid
+        given = (str(before), str(after), request.own_parameters, base, selection)
         moment, has_failed = self._moment(), threading.Event()
 
         def is_unwanted() -> bool:
@@ -477,6 +484,17 @@ class _Performance:
         if row is None or row.state != SCHEDULED:
             return done(self._job)
         return changed(self._job, self._job.kind, self._payload, IN_TURN)
+
+    def _renewed(self, kind: ProcessingType, error: OutputIsAnother) -> Outcome:
+        """Begin anew, with other UIDs for what is made.
+
+        A worker that was lost has registered some of what it had made of an object that has been replaced since.
+        """
+        renewals = self._payload.renewals + 1
+        if renewals > RENEWALS_MAX or kind.command is not None:
+            return self._refused(error)
+        logger.warning(Event("outputs renewed", sop_instance_uid=self._uid, reason=str(error)))
+        return changed(self._job, self._job.kind, replace(self._payload, renewals=renewals), IN_TURN)
 
     def _again(self) -> Outcome:
         """Begin anew with the objects as they are now."""

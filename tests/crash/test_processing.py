@@ -13,10 +13,11 @@ import pytest
 
 from medserver import archive
 from medserver.archive.compression import compress_object
+from medserver.archive.promotion import promote
 from medserver.config import ConfigFile
 from medserver.crash import VARIABLE
 from medserver.dicom.transfer_syntaxes import JPEG_2000_LOSSLESS
-from medserver.index import JobFilter
+from medserver.index import JobFilter, ObjectKey
 from medserver.node import Node as OpenedNode
 from medserver.node import open_node, utc_now
 from medserver.routing.deliveries import DELIVER
@@ -106,6 +107,36 @@ def test_what_changes_after_a_kill_at_each_step(
         assert is_made_anew or before.items() <= after.items()
         deliveries = [job.payload["sop_instance_uid"] for job in opened.index.jobs.list(JobFilter(DELIVER, "DEST"))]
         assert sorted(deliveries) == sorted(after)
+        items.check_store(opened)
+
+
+def test_what_was_registered_of_an_object_that_is_another_since_is_not_taken_for_the_result(
+    make_node: Callable[..., Node], tmp_path: Path
+) -> None:
+    """A duplicate is promoted after the kill: what is made of it has UIDs of its own."""
+    node = make_node()
+    with closing(open_node(ConfigFile(node.config))) as opened:
+        items.store_series(opened, tmp_path / "made", SLICES)
+        items.request(opened, items.instances(SLICES))
+        for uid in items.instances(SLICES):
+            changes = {"SOPInstanceUID": uid, "SeriesInstanceUID": f"{phantoms.UID}.1"}
+            one = phantoms.changed(phantoms.ct_slice(np.full((16, 16), 1234, np.uint16)), changes)
+            [path] = phantoms.write(tmp_path / uid, [one]).iterdir()
+            assert receive(opened, Sample(path, phantoms.CT, uid, phantoms.EXPLICIT)) == "kept"
+    completed = node.forked(*WORKER, environment={VARIABLE: "output registered"})
+    assert completed.exit_code == -signal.SIGKILL, completed.output
+    with closing(open_node(ConfigFile(node.config), clock=a_minute_later)) as opened:
+        archive.reconcile(opened)
+        before = items.outputs_of(opened)
+        assert before
+        for uid in items.instances(SLICES):
+            current = opened.index.instances([uid])[uid].digest
+            [other] = [each for each in opened.index.versions.of(uid) if each.digest != current]
+            promote(opened, ObjectKey(uid, other.digest, phantoms.EXPLICIT), by="somebody", why="")
+        items.perform(opened)
+        assert items.row_of(opened).state == "COMPLETED", items.reason_of(opened)
+        made = items.outputs_of(opened).keys() - before.keys()
+        assert len(made) == SLICES
         items.check_store(opened)
 
 
