@@ -49,7 +49,8 @@ class Computation:
     processors : Workers
         The processes that compute it.
     workitem_uid : str
-        The item, of which the UIDs of the outputs are made.
+        The item, or what stands for it after another instance had the UID of an output: of it the UIDs of the outputs
+        are made.
     moment : str
         When it was started, ``YYYYMMDDHHMMSS`` in local time; empty: the outputs do not say it.
     is_unwanted : callable

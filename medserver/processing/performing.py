@@ -60,7 +60,7 @@ from medserver.node import Node
 from medserver.processing.computing import Computation, InputsChanged
 from medserver.processing.informing import begin, is_awaited, parties
 from medserver.processing.inputs import PATIENT, Input, fetch_missing, find_inputs, request_digest
-from medserver.processing.outputs import references_to, routed
+from medserver.processing.outputs import OutputIsAnother, references_to, routed
 from medserver.processing.progress import Progress
 from medserver.processing.reasons import reason_for
 from medserver.processing.requests import (
@@ -100,6 +100,9 @@ DEATHS_MAX = 3
 
 LOST_MAX = 30
 """After so many workers that were lost with it, or failed by a mistake of ours, an item is given up."""
+
+RENEWALS_MAX = 3
+"""How often the outputs of an item get other UIDs."""
 
 AGAIN_S = 2.0
 """When an item is tried again of which the process died [s]."""
@@ -184,7 +187,10 @@ class _Performance:
         try:
             request = request_of(content_of(row.content))
             kind = checked_type(request, self._node.config.current)
-            self._check_destinations(request)
+            if row.state == SCHEDULED:
+                self._check_destinations(request)
+            elif made := self._made_by_this_item():
+                return self._completed(row, request, made)
             fetch_missing(self._node, request.inputs, self._is_unwanted)
             inputs = find_inputs(self._node, kind, request.inputs)
         except CannotProcess as error:
@@ -242,6 +248,8 @@ class _Performance:
             return self._refused(CannotProcess(str(error)))
         except InputsChanged:
             return self._again()
+        except OutputIsAnother as error:
+            return self._again() if self._have_changed(inputs) else self._renewed(kind, error)
         except CannotProcess as error:
             return self._again() if self._have_changed(inputs) else self._refused(error)
         self._finish(row, request, made)
@@ -260,23 +268,39 @@ class _Performance:
 
     # What is made
 
+    def _made_by_this_item(self) -> _Made | None:
+        """Return what a worker that was lost has made of this item, if it is noted and all of it is still stored."""
+        found = self._node.index.derivations.of_item(self._uid)
+        return self._still_stored(found) if found is not None else None
+
+    def _still_stored(self, found: Derivation) -> _Made | None:
+        stored = self._node.index.instances([one.sop_instance_uid for one in found.outputs])
+        if not found.outputs or any(one.sop_instance_uid not in stored for one in found.outputs):
+            return None
+        return _Made(found.outputs, was_known=True, by_another=found.workitem_uid != self._uid)
+
+    def _completed(self, row: Workitem, request: ProcessingRequest, made: _Made) -> Outcome:
+        """Complete an item with what was made, whatever has become of its objects since."""
+        if performing.start(self._node, self._uid, self._performer) is None:
+            return done(self._job)
+        self._is_ours_now()
+        self._finish(row, request, made)
+        return done(self._job)
+
     def _made_before(
         self, kind: ProcessingType, request: ProcessingRequest, inputs: Sequence[Input]
     ) -> _Made | None:
         """Return what the same request of the same objects has made, if all of it is still stored."""
         derivations = self._node.index.derivations
         found = derivations.of_item(self._uid) or derivations.of_request(request_digest(kind, request, inputs))
-        if found is None or not found.outputs:
-            return None
-        stored = self._node.index.instances([one.sop_instance_uid for one in found.outputs])
-        if any(one.sop_instance_uid not in stored for one in found.outputs):
-            return None
-        return _Made(found.outputs, was_known=True, by_another=found.workitem_uid != self._uid)
+        return self._still_stored(found) if found is not None else None
 
     def _make(self, kind: ProcessingType, request: ProcessingRequest, inputs: Sequence[Input]) -> _Made:
         processors = self._node.processors if self._job.kind == PROCESS else self._node.large_processors
+        renewals = self._payload.renewals
+        base = uid_of("renewed", self._uid, str(renewals)) if renewals else self._uid
         computation = Computation(
-            self._node, processors, self._uid, self._moment(), self._is_unwanted, lambda: self._have_changed(inputs),
+            self._node, processors, base, self._moment(), self._is_unwanted, lambda: self._have_changed(inputs),
             self._progress,
         )  # fmt: skip
         outputs = computation.outputs(kind, request, inputs)
@@ -403,6 +427,17 @@ class _Performance:
         if row is None or row.state != SCHEDULED:
             return done(self._job)
         return changed(self._job, self._job.kind, self._payload, IN_TURN)
+
+    def _renewed(self, kind: ProcessingType, error: OutputIsAnother) -> Outcome:
+        """Begin anew, with other UIDs for what is made.
+
+        A worker that was lost has registered some of what it had made of an object that has been replaced since.
+        """
+        renewals = self._payload.renewals + 1
+        if renewals > RENEWALS_MAX or kind.command is not None:
+            return self._refused(error)
+        logger.warning(Event("outputs renewed", sop_instance_uid=self._uid, reason=str(error)))
+        return changed(self._job, self._job.kind, replace(self._payload, renewals=renewals), IN_TURN)
 
     def _again(self) -> Outcome:
         """Begin anew with the objects as they are now."""

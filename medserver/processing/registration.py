@@ -27,7 +27,7 @@ from medserver.dicom.part10 import read_file_meta
 from medserver.errors import NotPart10, ObjectNotReadable, RequestError, TransferSyntaxNotSupported
 from medserver.index.derivations import DerivedInstance
 from medserver.node import Node
-from medserver.processing.outputs import Check
+from medserver.processing.outputs import Check, OutputIsAnother
 
 STAGED_AT_ONCE = 4
 """So many are staged at a time, while others are computed."""
@@ -107,8 +107,8 @@ class Registration:
         Raises
         ------
         ObjectNotReadable
-            One is no instance of the same study with UIDs of its own. Nothing is registered, unless that is found when
-            others were, which were not staged.
+            One is no instance of the same study with UIDs of its own, see `OutputIsAnother` too. Nothing is registered,
+            unless that is found when others were, which were not staged.
         OutOfResources, StoreFailure, IndexFailure
             One could not be made durable, or entered.
         WorkStopped
@@ -151,7 +151,7 @@ class Registration:
         except RequestError as error:
             raise ObjectNotReadable(f"output {path.name}: {error}") from error
         if outcome == "kept":  # and not found under its UID, for something else is
-            raise ObjectNotReadable(f"output {made.sop_instance_uid}: another instance has its UID")
+            raise OutputIsAnother(f"output {made.sop_instance_uid}: another instance has its UID")
         crash_point("output registered")
         return made
 

@@ -100,8 +100,10 @@ def _requested(
 ) -> Iterator[Outcome]:
     """Create the work items of a subject, unless they are there, for all of these jobs."""
     try:
+        rule, is_corrected = _applicable(config, rule)
         kind = checked_type(request_for(rule.types, dict(rule.parameters), config=config), config)
-        inputs = list(_wanted(node, config, rule, stored_inputs(node, _conditions(subject)), jobs))
+        decided = () if is_corrected else jobs
+        inputs = list(_wanted(node, config, rule, stored_inputs(node, _conditions(subject)), decided))
         for group in together(kind, inputs):
             _create(node, subject, rule, kind, group)
     except CannotProcess as error:  # a mistake of the rule, which is told where the configuration is checked
@@ -110,6 +112,16 @@ def _requested(
         yield from (failed(job, str(error)) for job in jobs)
     else:
         yield from (done(job) for job in jobs)
+
+
+def _applicable(config: Config, rule: Processing) -> tuple[Processing, bool]:
+    """Return a rule; or, if it cannot be applied, what is called by its name now, and True: it was corrected."""
+    try:
+        checked_type(request_for(rule.types, dict(rule.parameters), config=config), config)
+    except CannotProcess:
+        corrected = next((each for each in config.processings if each.name == rule.name), rule)
+        return corrected, corrected is not rule
+    return rule, False
 
 
 def _conditions(subject: _Subject) -> list[SingleValue]:

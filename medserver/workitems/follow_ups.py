@@ -70,13 +70,16 @@ class WorkitemPayload(Payload):
         When it was begun to tell sender and receivers, ISO 8601; empty before that.
     deaths : int
         How often the process that computes has died.
+    renewals : int
+        How often the outputs got other UIDs, since something else is stored under those that they had.
     """
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     sop_instance_uid: str
     informed_at: str = ""
     deaths: int = 0
+    renewals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +238,7 @@ def keep_one_job(node: Node, sop_instance_uid: str) -> None:
     node.index.jobs.drop([job.id for job in others])
 
 
-_KNOWN_BEFORE = ("informed_at", "deaths")
+_KNOWN_BEFORE = ("informed_at", "deaths", "renewals")
 """What another job of the same item goes on with."""
 
 

@@ -134,7 +134,7 @@ def enter_if_wanted() -> None:
     _call("sethostname", name.encode(), len(name))
     _call("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
     _call("mount", boot_id.encode(), _BOOT_ID.encode(), None, _MS_BIND, None)
-    for folder in hidden:
+    for folder in filter(os.path.isdir, hidden):  # that of a machine that was lost is gone
         _call("mount", b"none", folder.encode(), b"tmpfs", 0, b"size=4k,mode=0")
 
 

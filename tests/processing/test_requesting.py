@@ -257,6 +257,38 @@ def test_a_rule_that_cannot_be_applied_waits_for_a_decision(opened: Open, clock:
     assert requests(node) == []
 
 
+def test_a_rule_that_is_changed_meanwhile_has_what_it_decided_done_as_it_said(opened: Open, clock: Clock) -> None:
+    node = opened("r.type=denoise", "r.sigma=2")
+    for one in slices():
+        receive(node, one)
+    node = opened("r.type=denoise", "r.sigma=3")
+    store(node, clock)
+    assert {one.DerivationDescription for one in results(node, "denoise")} == {
+        "Reduction of noise: Gaussian, sigma 2 pixels"
+    }
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_a_mistaken_rule_that_is_corrected_meanwhile_is_applied(opened: Open, clock: Clock, modality: str) -> None:
+    node = opened("r.type=denoise", "r.sigma=100")
+    for one in slices():
+        receive(node, one)
+    node = opened("r.type=denoise", "r.sigma=3", f"r.Modality={modality}")
+    store(node, clock)
+    assert len(results(node, "denoise")) == (SLICES if modality == "CT" else 0), "it wants CT, or no longer"
+    assert held(node) == []
+
+
+def test_a_mistaken_rule_that_is_corrected_later_is_applied_when_somebody_says_so(opened: Open, clock: Clock) -> None:
+    node = opened("r.type=denoise", "r.sigma=100")
+    store(node, clock, *slices())
+    assert {state for _, state in held(node)} == {"dead"}
+    node = opened("r.type=denoise", "r.sigma=3")
+    node.index.jobs.retry([job.id for job in node.index.jobs.list()])
+    run_all(node)
+    assert len(results(node, "denoise")) == SLICES and held(node) == []
+
+
 def test_what_is_adopted_is_processed(opened: Open, clock: Clock) -> None:
     node = opened("r.type=copy")
     for one in slices()[:2]:
