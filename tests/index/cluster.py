@@ -132,6 +132,8 @@ class Cluster:
 
 
 def _memory() -> Path | None:
-    """Return the folder of files in memory, None if there is none with room for a cluster."""
+    """Return the folder of files in memory; None if there is none with room for a cluster, or another was chosen."""
+    if "TMPDIR" in os.environ:
+        return None
     has_room = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _MEMORY_MIN_BYTES
     return _MEMORY if has_room else None
