@@ -111,12 +111,14 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def new_database(cluster: Cluster) -> Iterator[Callable[[], str]]:
-    """Give a function that creates an empty database and returns its URL; it goes after the last test of the file."""
+def new_database(cluster: Cluster) -> Iterator[Callable[..., str]]:
+    """Give a function that creates a database with an empty index, and returns its URL; `has_schema=False` for one that
+    has nothing at all. It goes after the last test of the file.
+    """
     with ExitStack() as databases:
 
-        def create() -> str:
-            url = cluster.new_database()
+        def create(*, has_schema: bool = True) -> str:
+            url = cluster.new_database(has_schema=has_schema)
             databases.callback(cluster.drop_database, url)
             return url
 

@@ -7,12 +7,12 @@ import hashlib
 import itertools
 import json
 import shutil
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import apsw
 import pydicom
 import pytest
 
@@ -93,7 +93,7 @@ def note(node: Node) -> None:
 def contents(path: Path) -> dict[str, list]:
     """Return what an index holds, without numbers."""
     rows = dump(path)
-    connection = sqlite3.connect(path)
+    connection = apsw.Connection(str(path))
     try:
         relations = sorted(map(repr, connection.execute(RELATIONS)))
     finally:

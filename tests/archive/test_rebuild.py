@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
+import apsw
 import pydicom
 import pytest
 
@@ -28,8 +28,12 @@ TABLES_NOT_COMPARED = {"progress", "schema_migrations", "sqlite_sequence", "unkn
 
 
 def dump(path: Path) -> dict[str, list]:
-    """Return the rows of every table of an index, without their numbers."""
-    connection = sqlite3.connect(path)
+    """Return the rows of every table of an index, without their numbers.
+
+    The library is the one that the node has: two in one process take each other's locks of a file away, and the file
+    that they share in memory (-shm) is cut off under the other.
+    """
+    connection = apsw.Connection(str(path))
     try:
         tables = [
             name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -40,11 +44,10 @@ def dump(path: Path) -> dict[str, list]:
 
 
 def _rows(connection, table: str) -> list:
-    cursor = connection.execute(f'SELECT * FROM "{table}"')
-    names = [column[0] for column in cursor.description]
+    names = [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
     return sorted(
         str([(name, value) for name, value in zip(names, row, strict=True) if name not in NOT_COMPARED])
-        for row in cursor
+        for row in connection.execute(f'SELECT * FROM "{table}"')
     )
 
 

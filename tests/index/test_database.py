@@ -27,6 +27,14 @@ ALL_MODELS = [
 ]  # fmt: skip
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def index_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a database that has no schema yet."""
+    if request.param == "sqlite":
+        return "sqlite:///index.db"
+    return request.getfixturevalue("new_database")(has_schema=False)
+
+
 @pytest.mark.parametrize(
     "url", ["", "index.db", "mysql://host/x", "sqlite://index.db", "sqlite:///", "sqlite:///:memory:"]
 )

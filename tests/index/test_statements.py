@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from peewee import Case, Select, Value
 
-from medserver.index import Index
+from medserver.index import Index, open_index
 from medserver.index.database.models import Jobs, Objects, Progress
 from medserver.index.database.statements import PARAMETER, insertion, spelled, statement
 
@@ -47,18 +49,21 @@ def test_what_cannot_stand_in_a_text_is_rejected(index: Index) -> None:
         spelled(index.backend, Jobs.select(Jobs.id, Value(0.5)))
 
 
-def test_it_is_spelled_once(index: Index) -> None:
-    class Table:
-        built = 0
+def test_it_is_spelled_once_for_all_indexes_on_one_kind_of_database(index: Index, tmp_path: Path) -> None:
+    built = []
 
-        def __init__(self) -> None:
+    class Table:
+        def __init__(self, index: Index) -> None:
             self._backend = index.backend
 
         @statement
         def ids(self) -> object:
-            self.built += 1
-            return Jobs.select(Jobs.id)
+            built.append(self)
+            return Jobs.select(Jobs.id).where(Jobs.state == PARAMETER)
 
-    table = Table()
-    assert table.ids is table.ids
-    assert table.built == 1
+    table = Table(index)
+    assert table.ids is table.ids is Table(index).ids
+    assert built == [table]
+    with open_index("sqlite:///other.db", base=tmp_path) as other:
+        assert Table(other).ids == spelled(other.backend, Jobs.select(Jobs.id).where(Jobs.state == PARAMETER))
+    assert len(built) == (1 if index.backend.name == "sqlite" else 2)

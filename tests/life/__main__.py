@@ -4,6 +4,7 @@
     scripts/life 1000 --seed 7          the same walks again
     scripts/life 1000 --length 5        with as many events in each
     scripts/life --triples              every triple of events, without crashes
+    scripts/life --pairs                every pair of events in each of the states of the tests, without crashes
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from tests.hurry import hurried
 from tests.life.checks import play, play_to_the_end
+from tests.life.conftest import STATES
 from tests.life.crashes import INTERRUPTED, interrupt
 from tests.life.events import EVENTS
 from tests.life.life import Images, Life, SharedWorkers, make_template
@@ -46,10 +48,13 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=4)
     parser.add_argument("--folder", type=Path, help="where archives are made; best in memory")
     parser.add_argument("--triples", action="store_true")
+    parser.add_argument("--pairs", action="store_true")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     if options.triples:
         walks: Iterable[list[Step]] = every_triple()
+    elif options.pairs:
+        walks = every_pair()
     else:
         print(f"seed {options.seed}", flush=True)
         walks = random_walks(random.Random(options.seed), options.count, options.length)
@@ -94,6 +99,12 @@ def every_triple() -> Iterator[list[Step]]:
     """Yield every triple of events after a reception, without interruption."""
     for events in itertools.product(EVENTS, repeat=3):
         yield [(event, 0, False) for event in ("receive", *events)]
+
+
+def every_pair() -> Iterator[list[Step]]:
+    """Yield every pair of events in each state, without interruption."""
+    for before, *events in itertools.product(STATES.values(), EVENTS, EVENTS):
+        yield [(event, 0, False) for event in (*before, *events)]
 
 
 def walk(template: Life, folder: Path, steps: Iterable[Step]) -> None:

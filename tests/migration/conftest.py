@@ -28,7 +28,9 @@ NodeOpener = Callable[..., Node]
 @pytest.fixture(params=["sqlite", "postgresql"])
 def index_url(request: pytest.FixtureRequest) -> str:
     """The URL of the index of the archive that was kept; a relative path begins at its data folder."""
-    return "sqlite:///index.db" if request.param == "sqlite" else request.getfixturevalue("new_database")()
+    if request.param == "sqlite":
+        return "sqlite:///index.db"
+    return request.getfixturevalue("new_database")(has_schema=False)
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_it_is_saved_before(kept: Path, index_url: str, tmp_path: Path, new_data
     if index_url.startswith("sqlite"):
         assert content(f"sqlite:///{file}", base) == before
     else:
-        url = new_database()
+        url = new_database(has_schema=False)
         subprocess.run(["pg_restore", "--no-owner", "--schema=public", f"--dbname={url}", file], check=True)
         of_nodes = {"nodes", "index_lock"}
         assert content(url, base) == {name: found for name, found in before.items() if name not in of_nodes}
@@ -228,7 +228,7 @@ def test_every_earlier_schema_is_migrated(schema: str, index_url: str, tmp_path:
 def test_a_backup_of_an_earlier_schema_is_restored(schema: str, index_url: str, tmp_path: Path, new_database) -> None:
     kept = unpack(tmp_path / "kept", "sqlite:///index.db")
     base, is_sqlite = kept / "data", index_url.startswith("sqlite")
-    earlier = f"sqlite:///{tmp_path}/earlier.db" if is_sqlite else new_database()
+    earlier = f"sqlite:///{tmp_path}/earlier.db" if is_sqlite else new_database(has_schema=False)
     load(base / "index.db", earlier, tmp_path, schema)
     expected = open_migrated(kept)
     config_file = config_of(kept, f"index.url={index_url}")

@@ -158,7 +158,7 @@ def test_everything_else_is_as_it_was(before, after) -> None:
     assert after["instances"] == sorted(kept_columns, key=lambda row: repr(sorted(row.items())))
     new = {"objects", "promotions", "rule_versions", "delivered", "removed_copies"}
     new |= {"derivations", "derivation_instances"}
-    new |= {"workitems", "workitem_subscriptions", "workitem_global_subscriptions"}
+    new |= {"workitems", "workitem_subscriptions", "workitem_global_subscriptions", "films"}
     assert after.keys() == (before.keys() | new) - {"duplicates", "originals"}
 
 

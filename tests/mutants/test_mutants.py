@@ -211,6 +211,7 @@ def project(tmp_path: Path) -> Path:
     """Make a project with one module, and tests of which one fails and one sees the second condition."""
     checkout = tmp_path / "project"
     (checkout / "medserver").mkdir(parents=True)
+    (checkout / "medserver" / "__init__.py").touch()  # or a whole package on PYTHONPATH would be found before it
     (checkout / "medserver" / "one.py").write_text(SOURCE)
     tests = checkout / "tests" / "store"
     tests.mkdir(parents=True)

@@ -272,6 +272,27 @@ def test_sweep_spares_the_living_and_removes_what_the_dead_left(tmp_path):
     assert [path.name for path in (tmp_path / "incoming").iterdir()] == ["lock"]
 
 
+class EndsMeanwhile(Files):
+    """Another process ends properly while this one has listed the directories of all and looks at none of them yet."""
+
+    def __init__(self, other: DirectoryVolume) -> None:
+        super().__init__()
+        self._other = other
+
+    def names(self, path):
+        found = super().names(path)
+        self._other.close()
+        return found
+
+
+def test_a_sweep_goes_on_when_somebody_ends_beside_it(tmp_path):
+    other = DirectoryVolume("main", tmp_path)
+    store_one(other)
+    assert len(list((tmp_path / "incoming").iterdir())) == 2
+    assert DirectoryVolume("main", tmp_path, EndsMeanwhile(other)).remove_unfinished() == 0
+    assert [path.name for path in (tmp_path / "incoming").iterdir()] == ["lock"]
+
+
 def test_child_of_a_fork_has_its_own_temporary_files(tmp_path):
     volume = DirectoryVolume("main", tmp_path)
     writer = volume.create(META)

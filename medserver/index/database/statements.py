@@ -1,8 +1,9 @@
 """Statements of the index, built with peewee from the models and spelled once for the database at hand.
 
 The spelling takes as long as a hundred executions of the statement, so that no statement is built when it is executed:
-it is spelled when it is first asked for, with ``PARAMETER`` where each execution gives a value, in the order in which
-these stand in it. Constants are part of the text: a partial index is used only where the planner sees them.
+it is spelled when a process first asks for it, with ``PARAMETER`` where each execution gives a value, in the order in
+which these stand in it; all indexes on the same kind of database have its text. Constants are part of the text: a
+partial index is used only where the planner sees them.
 
 What a query of a peer consists of is known when it is received (`medserver.index.find`): that is built each time, as
 is what an administrator asks for now and then.
@@ -45,7 +46,8 @@ PARAMETER = Parameter()
 class statement(Generic[Table]):  # noqa: N801 - it is used as a decorator, like `property`
     """The text of a statement: a method that builds it becomes an attribute.
 
-    The object whose method it is has the database in ``_backend``.
+    The object whose method it is has the database in ``_backend``. What the method builds is the same for all objects
+    of a class whose databases are of one kind.
 
     Examples
     --------
@@ -60,6 +62,7 @@ class statement(Generic[Table]):  # noqa: N801 - it is used as a decorator, like
 
     def __init__(self, build: Callable[[Any], peewee.Query]) -> None:
         self._build = build
+        self._texts: dict[tuple[type, type], str] = {}
         self.__doc__ = build.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -74,7 +77,11 @@ class statement(Generic[Table]):  # noqa: N801 - it is used as a decorator, like
     def __get__(self, table: Any, owner: type) -> Any:
         if table is None:
             return self
-        text = table.__dict__[self._name] = spelled(table._backend, self._build(table))
+        key = (type(table), type(table._backend))
+        text = self._texts.get(key)
+        if text is None:
+            text = self._texts[key] = spelled(table._backend, self._build(table))
+        table.__dict__[self._name] = text
         return text
 
 

@@ -125,7 +125,7 @@ class Incoming:
         """Remove one directory if nobody holds its lock; this process holds its own as everybody does."""
         try:
             lock = self._files.lock(f"{directory}/{_LOCK}", wait=False)
-        except BlockingIOError:
+        except (BlockingIOError, FileNotFoundError):  # whoever closes takes its own away without waiting for a sweep
             return 0
         except NotADirectoryError:
             logger.warning(
@@ -134,6 +134,8 @@ class Incoming:
             return 0
         try:
             return self._remove(directory)
+        except FileNotFoundError:
+            return 0
         finally:
             self._files.close(lock)
 
