@@ -34,6 +34,7 @@ from medserver.log import Event
 from medserver.node import Node
 from medserver.printing.document import page_document
 from medserver.printing.film import Film, film_of
+from medserver.printing.image_boxes import image_boxes
 from medserver.printing.images import gathered_images
 from medserver.printing.printers.outputs import output_of
 from medserver.printing.printers.printer import FAILURE, Handover, Output
@@ -238,8 +239,9 @@ def _given_to(node: Node, row: FilmRow, film: Film, printer: Printer, output: Ou
         with gathered_images(node, row, film) as (file, images):
             document = partial(page_document, node, film, file, images, printer, row.label or row.uid)
             handover = Handover(
-                row.name, film, row.created_at, row.copies, row.priority, row.label, images, file, document
-            )
+                row.name, film, row.created_at, row.copies, row.priority, row.label, images, file, document,
+                partial(image_boxes, node, film, file, images),
+            )  # fmt: skip
             change_film(node, row.uid, Happening.HANDOVER_BEGUN, handovers=row.handovers, printed_by=printer.name)
             begun = row.handovers + 1
             return output.hand_over(handover)
