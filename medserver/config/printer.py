@@ -10,6 +10,7 @@ from typing import Any
 
 from medserver.config.values import ValueType
 
+KEEP_DEFAULT_S = 86_400.0
 PDF, IPP, DICOM = "pdf", "ipp", "dicom"
 OUTPUTS = (PDF, IPP, DICOM)
 
@@ -103,7 +104,7 @@ class Printer:
     films_max: int = 500
     copies_max: int = 20
     forgets: bool = True
-    keep_s: float = 86_400.0
+    keep_s: float = KEEP_DEFAULT_S
 
 
 def printer_of(name: str, values: Mapping[str, Any], data: Path) -> Printer:
