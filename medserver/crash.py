@@ -51,13 +51,20 @@ POINTS = (
     "output registered",
     "derivation noted",
     "item completed",
+    "film file written",
+    "film queued",
+    "film begun",
+    "film handed over",
+    "film noted",
+    "film ended",
+    "film forgotten",
     "index dumped",
     "backup written",
     "backup complete",
 )
 """Every point, in the order in which an object passes them: reception, what is received again, journal or
-file, index, placement, further copies, compression, deletion, decisions; then those of a work item that is performed;
-at last those of a backup of the index."""
+file, index, placement, further copies, compression, deletion, decisions; then those of a work item that is performed,
+and of a film that is printed; at last those of a backup of the index."""
 
 
 @dataclass

@@ -1,15 +1,17 @@
-"""``medserver printer``: a node that is a hard-copy device."""
+"""``medserver printer``: the printers of this node, and a node that is a hard-copy device."""
 
 from __future__ import annotations
 
 import click
 
+from medserver.cli.printer_rows import list_printers, status
 from medserver.cli.printer_serve import serve
 
 
 @click.group()
 def command() -> None:
-    """Run a hard-copy device."""
+    """Show the printers of this node, or run a hard-copy device."""
 
 
-command.add_command(serve)
+for _one in (list_printers, status, serve):
+    command.add_command(_one)

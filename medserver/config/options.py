@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from medserver.config.command import COMMAND, ENGINES, ENVIRONMENT, IMAGE, PARAMETERS, SCOPES
 from medserver.config.poll import RETRIEVALS
-from medserver.config.printer import MEDIA, OUTPUTS, PRINTER_URL
+from medserver.config.printer import ATTRIBUTES, MEDIA, OUTPUTS, PRINTER_URL
 from medserver.config.processing import TYPE_LIST
 from medserver.config.remote import INFORM_NAMES, SERVICES, parse_inform
 from medserver.config.retention import LAST_COPY, PROOFS, parse_after, parse_percentage
@@ -652,6 +652,15 @@ OPTIONS: tuple[Option, ...] = (
     Option("printer", "destination", SECTION_NAME, None, "The [ae NAME] entry of the imager; with output = dicom."),
     Option("printer", "media", MEDIA, "14INX17IN", "What it prints on, by Film Size IDs; the first is the default."),
     Option("printer", "colour", YES_OR_NO, "yes", "Whether it prints colours."),
+    Option("printer", "bits", choice("8", "12"), "12", "How many bits of gray an imager gets; with output = dicom."),
+    Option(
+        "printer",
+        "attributes",
+        ATTRIBUTES,
+        None,
+        "The optional attributes that an imager gets, by their keywords, or 'none'; without it all that a film has. "
+        "Some imagers refuse a film for one that they do not know.",
+    ),
     Option("printer", "resolution_dpi", integer(50, 2400), "300", "What pages are rendered for.", "dpi"),
     Option(
         "printer",

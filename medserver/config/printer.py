@@ -10,6 +10,7 @@ from typing import Any
 
 from medserver.config.values import ValueType
 
+KEEP_DEFAULT_S = 86_400.0
 PDF, IPP, DICOM = "pdf", "ipp", "dicom"
 OUTPUTS = (PDF, IPP, DICOM)
 
@@ -31,6 +32,15 @@ FILM_SIZES_MM: Mapping[str, tuple[float, float]] = {
     "A3": (297.0, 420.0),
 }
 """Film Size ID -> width and height in portrait (PS3.3 C.13.3) [mm]."""
+
+OPTIONAL_ATTRIBUTES = (
+    "NumberOfCopies", "PrintPriority", "MediumType", "FilmDestination", "FilmSessionLabel", "OwnerID",
+    "FilmOrientation", "FilmSizeID", "MagnificationType", "SmoothingType", "MaxDensity", "MinDensity", "BorderDensity",
+    "EmptyImageDensity", "Trim", "ConfigurationInformation", "AnnotationDisplayFormatID", "Illumination",
+    "ReflectedAmbientLight", "RequestedResolutionID", "RequestedImageSize", "RequestedDecimateCropBehavior",
+    "ReferencedPresentationLUTSequence",
+)  # fmt: skip
+"""What an imager is sent of a film session, film box and image box, if its entry lists it (PS3.4 H.4)."""
 
 _URL = re.compile(r"ipps?://[^\s/@]+(/\S*)?")
 
@@ -57,6 +67,10 @@ class Printer:
         What it prints on, by Film Size IDs; the first is the default.
     colour : bool
         Whether it prints colours.
+    bits : int
+        How many bits of a gray value an imager gets: 8 or 12.
+    attributes : tuple of str, or None
+        The keywords of the optional attributes that an imager gets; None: all that a film has.
     resolution_dpi : int
         What pages are rendered for.
     curve : Path or None
@@ -81,6 +95,8 @@ class Printer:
     destination: str = ""
     media: tuple[str, ...] = ("14INX17IN",)
     colour: bool = True
+    bits: int = 12
+    attributes: tuple[str, ...] | None = None
     resolution_dpi: int = 300
     curve: Path | None = None
     substitute: str = ""
@@ -88,23 +104,16 @@ class Printer:
     films_max: int = 500
     copies_max: int = 20
     forgets: bool = True
-    keep_s: float = 86_400.0
+    keep_s: float = KEEP_DEFAULT_S
 
 
 def printer_of(name: str, values: Mapping[str, Any], data: Path) -> Printer:
     """Make a printer of the values of its section; relative paths start at the data folder."""
     paths = {each: Path(data, values[each]) if values[each] else None for each in ("folder", "curve")}
     texts = {each: values[each] or "" for each in ("ae_title", "url", "destination", "substitute")}
-    given = {each: values[each] for each in ("output", "media", "colour", "resolution_dpi", "films_max", "copies_max")}
-    return Printer(
-        name,
-        **given,
-        **paths,
-        **texts,
-        clients=values["clients"] or (),
-        forgets=values["forget"],
-        keep_s=values["keep"],
-    )
+    names = ("output", "media", "colour", "attributes", "resolution_dpi", "films_max", "copies_max")
+    given = {each: values[each] for each in names} | {"bits": int(values["bits"]), "keep_s": values["keep"]}
+    return Printer(name, **given, **paths, **texts, clients=values["clients"] or (), forgets=values["forget"])
 
 
 def parse_printer_url(text: str) -> str:
@@ -135,5 +144,23 @@ def parse_media(text: str) -> tuple[str, ...]:
     return names
 
 
+def parse_attributes(text: str) -> tuple[str, ...]:
+    """Read keywords of attributes of films, with commas between them; ``none`` is none of them.
+
+    Raises
+    ------
+    ValueError
+        One is not among those that an imager is sent.
+    """
+    names = tuple(filter(None, (part.strip() for part in text.split(","))))
+    if names == ("none",):
+        return ()
+    for name in names:
+        if name not in OPTIONAL_ATTRIBUTES:
+            raise ValueError(f"'{name}' is not one of {', '.join(OPTIONAL_ATTRIBUTES)}")
+    return names
+
+
+ATTRIBUTES = ValueType("attribute keywords", parse_attributes)
 PRINTER_URL = ValueType("ipp URL", parse_printer_url)
 MEDIA = ValueType("film sizes", parse_media)

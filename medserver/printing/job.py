@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from medserver.errors import CannotRender, MedserverError
+from medserver.printing.box_pixels import box_pixels, with_strip, write_pixels
 from medserver.printing.composition import Press, SourceImage, compose
 from medserver.printing.film import film_of
 from medserver.printing.pdf import write_pdf
@@ -104,3 +105,45 @@ def _raw(content: bytes, image: Mapping[str, Any]) -> np.ndarray:
     greatest = (1 << bits) - 1
     pixels = np.minimum(pixels, dtype.type(greatest)).reshape(rows, columns)
     return dtype.type(greatest) - pixels if image["is_reversed"] else pixels
+
+
+def write_image_boxes(
+    images_descriptor: int, output_descriptor: int, film: str, images: list[dict[str, Any]], bits_max: int,
+    is_colour: bool,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Write the pixels of the image boxes of a film, as an imager gets them.
+
+    Parameters
+    ----------
+    images_descriptor, output_descriptor, film, images
+        As for `write_page`.
+    bits_max, is_colour
+        As for `image_boxes.image_boxes`.
+
+    Returns
+    -------
+    list of dict
+        What `images.GatheredImage` is made of, of each.
+
+    Raises
+    ------
+    CannotRender
+        An image is not what it is said to be.
+    """
+    wanted = film_of(film)
+    boxes = {box.image_box_position: box for box in wanted.boxes}
+    lines, offset, written = (*wanted.warnings, *wanted.heading), 0, []
+    for each in sorted(images, key=lambda each: each["image_box_position"]):
+        position = each["image_box_position"]
+        source = _source_image(images_descriptor, each)
+        made = with_strip(box_pixels(wanted, boxes[position], source, bits_max, is_colour), lines)
+        lines = ()
+        size = write_pixels(output_descriptor, made)
+        rows, columns = made.pixels.shape[:2]
+        written.append({
+            "image_box_position": position, "form": "raw", "offset": offset, "size_bytes": size,
+            "rows": rows, "columns": columns, "samples_per_pixel": 3 if made.pixels.ndim == 3 else 1, "bits": made.bits,
+            "pixel_aspect_ratio": list(source.pixel_aspect_ratio), "spacing_mm": each["spacing_mm"],
+        })  # fmt: skip
+        offset += size
+    return written

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from medserver.config import Printer
+from medserver.crash import crash_point
 from medserver.errors import (
     ActionNotAppropriate,
     CannotRender,
@@ -34,6 +35,7 @@ from medserver.log import Event
 from medserver.node import Node
 from medserver.printing.document import page_document
 from medserver.printing.film import Film, film_of
+from medserver.printing.image_boxes import image_boxes
 from medserver.printing.images import gathered_images
 from medserver.printing.printers.outputs import output_of
 from medserver.printing.printers.printer import FAILURE, Handover, Output
@@ -102,9 +104,9 @@ def follow_films(node: Node, batch: Batch) -> Iterator[Outcome]:
 
 def _printed(node: Node, job: Job) -> Outcome:
     """Hand a film over, or say why not."""
-    uid = FilmPayload.of(job).uid
+    uid, printing = (payload := FilmPayload.of(job)).uid, payload.printing
     row = node.index.films.get(uid)
-    if row is None or row.state in FINAL or row.reference:
+    if row is None or row.state in FINAL or row.reference or row.printings != printing:
         return done(job)
     try:
         try:
@@ -193,7 +195,7 @@ def _try_printer(node: Node, row: FilmRow, printer: Printer) -> None:
         return
     if may_be_printed:
         logger.warning(Event("possible reprint", uid=row.uid, printer=printer.name, handovers=row.handovers + 1))
-    _noted(node, row.uid, row.handovers + 1, printer, output, reference)
+    _noted(node, row, row.handovers + 1, printer, output, reference)
 
 
 def _is_found(node: Node, row: FilmRow, printer: Printer, output: Output) -> bool:
@@ -209,7 +211,7 @@ def _is_found(node: Node, row: FilmRow, printer: Printer, output: Output) -> boo
     except RemoteError as error:
         raise _Waits("CHECK PRINTER", f"printer {printer.name}: {error}") from error
     if found is not None:
-        _noted(node, row.uid, row.handovers, printer, output, found)
+        _noted(node, row, row.handovers, printer, output, found)
     return found is not None
 
 
@@ -238,11 +240,15 @@ def _given_to(node: Node, row: FilmRow, film: Film, printer: Printer, output: Ou
         with gathered_images(node, row, film) as (file, images):
             document = partial(page_document, node, film, file, images, printer, row.label or row.uid)
             handover = Handover(
-                row.name, film, row.created_at, row.copies, row.priority, row.label, images, file, document
-            )
+                row.name, film, row.created_at, row.copies, row.priority, row.label, images, file, document,
+                partial(image_boxes, node, film, file, images),
+            )  # fmt: skip
             change_film(node, row.uid, Happening.HANDOVER_BEGUN, handovers=row.handovers, printed_by=printer.name)
             begun = row.handovers + 1
-            return output.hand_over(handover)
+            crash_point("film begun")
+            reference = output.hand_over(handover)
+            crash_point("film handed over")
+            return reference
     except PrinterRefused as error:
         _not_taken(node, row.uid, begun)
         raise _Refused("CHECK PRINTER", f"printer {printer.name}: {error}") from error
@@ -267,7 +273,7 @@ def _not_taken(node: Node, uid: str, begun: int) -> None:
         change_film(node, uid, Happening.NOT_TAKEN, handovers=begun)
 
 
-def _noted(node: Node, uid: str, handovers: int, printer: Printer, output: Output, reference: str) -> None:
+def _noted(node: Node, row: FilmRow, handovers: int, printer: Printer, output: Output, reference: str) -> None:
     """Note that a printer has a film, and have it followed. If it was cancelled meanwhile, it is to stop.
 
     Raises
@@ -275,17 +281,18 @@ def _noted(node: Node, uid: str, handovers: int, printer: Printer, output: Outpu
     ActionNotAppropriate
         It was cancelled, or somebody else has it.
     """
-    follow = NewJob(FOLLOW, FilmPayload(uid), destination=printer.name)
+    follow = NewJob(FOLLOW, FilmPayload(row.uid, row.printings), destination=printer.name)
     try:
         change_film(
-            node, uid, Happening.HANDED_OVER, handovers=handovers, reference=reference, printed_by=printer.name,
+            node, row.uid, Happening.HANDED_OVER, handovers=handovers, reference=reference, printed_by=printer.name,
             info="NORMAL", detail=f"printer {printer.name} has it as {reference}", jobs=[follow],
         )  # fmt: skip
     except ActionNotAppropriate:
         with suppress(RemoteError):
             output.cancel(reference)
         raise
-    logger.info(Event("film handed over", uid=uid, printer=printer.name, reference=reference))
+    crash_point("film noted")
+    logger.info(Event("film handed over", uid=row.uid, printer=printer.name, reference=reference))
 
 
 def _given_up(node: Node, uid: str, error: MedserverError) -> None:
@@ -301,9 +308,9 @@ def _followed(node: Node, job: Job) -> Outcome:
     RemoteError
         The printer does not answer.
     """
-    uid = FilmPayload.of(job).uid
+    uid, printing = (payload := FilmPayload.of(job)).uid, payload.printing
     row = node.index.films.get(uid)
-    if row is None or row.state in FINAL or row.state == PENDING or not row.reference:
+    if row is None or row.state in FINAL or row.state == PENDING or not row.reference or row.printings != printing:
         return done(job)
     config = node.config.current
     printer = config.printer(row.printed_by)
@@ -319,6 +326,7 @@ def _followed(node: Node, job: Job) -> Outcome:
     except ActionNotAppropriate as error:
         logger.info(Event("film left", uid=uid, reason=str(error)))
         return done(job)
+    crash_point("film ended")
     if happening is Happening.FOLLOWED:
         since_s = (node.clock() - row.changed_at).total_seconds()
         return held(job, progress.detail, min(max(since_s / 10, FOLLOW_EVERY_S), FOLLOW_SELDOM_S))

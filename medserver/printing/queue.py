@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medserver.config import Printer
+from medserver.crash import crash_point
 from medserver.errors import PrintQueueFull
 from medserver.index import HIGH, LOW, MEDIUM, NewFilm, NewJob
 from medserver.index.jobs.payloads import Payload
@@ -38,9 +39,12 @@ class FilmPayload(Payload):
     ----------
     uid : str
         Which.
+    printing : int
+        Which time, see `FilmRow.printings`: what is left of an earlier one does nothing.
     """
 
     uid: str
+    printing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ def queue_film(node: Node, request: FilmRequest, images: Iterable[tuple[str, Ite
     volume = node.primary_volume
     if brings_images:
         write_film_file(volume, request.uid, images)
+        crash_point("film file written")
     new = NewFilm(
         request.uid,
         request.printer.name,
@@ -125,6 +130,7 @@ def queue_film(node: Node, request: FilmRequest, images: Iterable[tuple[str, Ite
         priority=_PRIORITIES.get(request.priority, MEDIUM),
     )
     is_new = node.index.films.add(new, [job])
+    crash_point("film queued")
     if is_new:
         logger.info(
             Event("film queued", uid=request.uid, printer=request.printer.name, requested_by=request.requested_by,

@@ -51,6 +51,8 @@ from medserver.polling.schedule import POLL, POLL_SURVEY, PollPayload, poll
 from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL_S
 from medserver.polling.schedule import survey as survey_polls
 from medserver.printing.performing import FOLLOW, follow_films, print_films
+from medserver.printing.pruning import FILM_ORPHANS, FILM_PRUNE, OrphansPayload, prune_films, remove_orphans
+from medserver.printing.pruning import INTERVAL_S as FILM_PRUNE_INTERVAL_S
 from medserver.printing.pulling.forgetting import FORGET, FetchedPayload, forget_fetched
 from medserver.printing.pulling.performing import print_workitems
 from medserver.printing.pulling.requesting import PRINT_DISPLAY, DisplayPayload, print_displays
@@ -533,6 +535,8 @@ JOB_KINDS: tuple[JobKind, ...] = (
         backoff=_PATIENT,
         is_for_remote=True,
     ),
+    JobKind(FILM_PRUNE, prune_films, NoPayload, concurrency=1, destination_concurrency=1),
+    JobKind(FILM_ORPHANS, remove_orphans, OrphansPayload, destination_concurrency=1, is_for_volume=True),
     JobKind(RETENTION, retention, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(RETAIN, retain, WalkPayload, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
     JobKind(BACKUP_SURVEY, survey_backups, NoPayload, concurrency=1, destination_concurrency=1),
@@ -547,6 +551,7 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic(WORKITEM_LOST, WORKITEM_LOST, WORKITEM_LOST_INTERVAL_S),
     Periodic(CONDITIONS, CONDITIONS, CONDITIONS_INTERVAL_S),
     Periodic(DECIDE, DECIDE, DECIDE_INTERVAL_S),
+    Periodic(FILM_PRUNE, FILM_PRUNE, FILM_PRUNE_INTERVAL_S),
     Periodic(POLL_SURVEY, POLL_SURVEY, POLL_SURVEY_INTERVAL_S),
     Periodic(RETENTION, RETENTION, RETENTION_INTERVAL_S),
     Periodic(BACKUP_SURVEY, BACKUP_SURVEY, BACKUP_SURVEY_INTERVAL_S),

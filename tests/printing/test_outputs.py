@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from medserver.config import Printer
+from medserver.config import ConfigFile, Printer
 from medserver.errors import RemoteError
+from medserver.printing.printers.dicom import DicomImager
 from medserver.printing.printers.ipp import IppPrinter
 from medserver.printing.printers.pdf import PdfFolder
 from medserver.printing.printers.printer import FAILURE, NORMAL, Output, Progress
 from tests.peers import requires
+from tests.peers.imagers import PythonImager
 from tests.peers.ipp_printer import IppEvePrinter
 from tests.peers.process import wait_until
 from tests.printing.outputs import handover
@@ -58,7 +60,22 @@ def _ipp(folder: Path) -> Iterator[Bench]:
     peer.stop()
 
 
-_BENCHES = {"pdf": _pdf, "ipp": _ipp}
+def _dicom(folder: Path) -> Iterator[Bench]:
+    peer = PythonImager()
+    host = f"{peer.address.host}:{peer.address.port}"
+    path = folder / "config.ini"
+    path.write_text(
+        f"[ae IMAGER]\naddress = {host}\nallow = echo\n[printer FILM]\noutput = dicom\ndestination = IMAGER\n"
+    )
+    config = ConfigFile(path).current
+    printer = config.printer("FILM")
+    assert printer is not None
+    peer.job = ("DONE", "NORMAL")
+    yield Bench(DicomImager(config, printer), lambda: len(peer.printed), peer.stop)
+    peer.stop()
+
+
+_BENCHES = {"pdf": _pdf, "ipp": _ipp, "dicom": _dicom}
 
 
 @pytest.fixture(params=_BENCHES)

@@ -71,7 +71,7 @@ def test_what_is_asked_for_again_is_printed_again(shop: Shop) -> None:
     """Also where a worker is killed when it has just begun: the sheet of the first time is not taken for the second."""
     shop.request()
     shop.work()
-    again = [NewJob(PRINT, FilmPayload("1.2.3"), destination="FILM")]
+    again = [NewJob(PRINT, FilmPayload("1.2.3", 1), destination="FILM")]
     change_film(shop.node, "1.2.3", Happening.RETRY, jobs=again)
     change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM")
     shop.work()

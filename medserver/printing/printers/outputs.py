@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from medserver.config import Config, Printer
-from medserver.config.printer import IPP, PDF
+from medserver.config.printer import DICOM, IPP, PDF
 from medserver.errors import PrinterFailed
+from medserver.printing.printers.dicom import DicomImager
 from medserver.printing.printers.ipp import IppPrinter
 from medserver.printing.printers.pdf import PdfFolder
 from medserver.printing.printers.printer import Output
@@ -18,9 +19,10 @@ def output_of(config: Config, printer: Printer) -> Output:
     PrinterFailed
         It has none that is known here.
     """
-    del config
     if printer.output == PDF and printer.folder is not None:
         return PdfFolder(printer.folder)
     if printer.output == IPP:
         return IppPrinter(printer)
+    if printer.output == DICOM:
+        return DicomImager(config, printer)
     raise PrinterFailed(f"printer {printer.name} has no output {printer.output}")

@@ -75,6 +75,9 @@ class Handover:
         Where they lie.
     document : callable
         Returns a context manager with a file at its beginning: the composed page as a PDF.
+    image_boxes : callable
+        Takes the most bits of a gray value and whether there are colours, and returns a context manager with a file,
+        and what lies in it: the images as an imager gets them, see `image_boxes`.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Handover:
     images: tuple[GatheredImage, ...]
     images_file: IO[bytes]
     document: Callable[[], AbstractContextManager[IO[bytes]]]
+    image_boxes: Callable[[int, bool], AbstractContextManager[tuple[IO[bytes], tuple[GatheredImage, ...]]]]
 
 
 class Output(Protocol):

@@ -1,0 +1,89 @@
+"""What an administrator does to films: cancel one, print one again, on another printer perhaps."""
+
+from __future__ import annotations
+
+import logging
+
+from medserver.config import Printer
+from medserver.errors import NoSuchInstance, RemoteError
+from medserver.index import FilmRow, NewJob
+from medserver.log import Event
+from medserver.node import Node
+from medserver.printing.printers.outputs import output_of
+from medserver.printing.queue import PRINT, FilmPayload
+from medserver.printing.states import Happening, change_film
+
+logger = logging.getLogger(__name__)
+
+
+def cancel_film(node: Node, uid: str) -> bool:
+    """Cancel a film, and ask the printer to stop if it has it.
+
+    Returns
+    -------
+    bool
+        False if the printer has it and does not stop: it may be printed all the same.
+
+    Raises
+    ------
+    NoSuchInstance
+        There is no such film.
+    ActionNotAppropriate
+        It has ended.
+    """
+    change_film(node, uid, Happening.CANCEL, info="NORMAL", detail="cancelled by an administrator")
+    row = required_film(node, uid)
+    logger.info(Event("film cancelled", uid=uid, printer=row.printed_by or row.printer))
+    if not row.handovers:
+        return True
+    printer = node.config.current.printer(row.printed_by)
+    if printer is None or not row.reference:
+        return False
+    try:
+        return output_of(node.config.current, printer).cancel(row.reference)
+    except RemoteError as error:
+        logger.warning(Event("film not stopped", uid=uid, printer=printer.name, reason=str(error)))
+        return False
+
+
+def retry_film(node: Node, uid: str, printer: Printer | None = None) -> None:
+    """Have a film printed again that has ended.
+
+    Parameters
+    ----------
+    node : Node
+        Where.
+    uid : str
+        Which.
+    printer : Printer, optional
+        On what; None: on the printer that it was asked for.
+
+    Raises
+    ------
+    NoSuchInstance
+        There is no such film.
+    ActionNotAppropriate
+        It has not ended.
+    """
+    row = required_film(node, uid)
+    name = row.printer if printer is None else printer.name
+    job = NewJob(PRINT, FilmPayload(uid, row.printings + 1), destination=name)
+    change_film(
+        node, uid, Happening.RETRY, info="QUEUED", detail="printed again for an administrator", printed_by="",
+        printer=name, jobs=[job],
+    )  # fmt: skip
+    logger.info(Event("film queued again", uid=uid, printer=name))
+
+
+def required_film(node: Node, uid: str) -> FilmRow:
+    """Return a film.
+
+    Raises
+    ------
+    NoSuchInstance
+        There is none of this UID.
+    """
+    row = node.index.films.get(uid)
+    if row is None:
+        raise NoSuchInstance(f"there is no film {uid}: it was never asked for, or is forgotten")
+    return row

@@ -1,0 +1,53 @@
+"""The images of a film as an imager gets them: P-values in raw pixels, made by a worker process."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+from medserver.node import Node
+from medserver.printing.film import Film
+from medserver.printing.images import GatheredImage
+
+_JOB = "medserver.printing.job:write_image_boxes"
+
+
+@contextmanager
+def image_boxes(
+    node: Node, film: Film, images_file: IO[bytes], images: Sequence[GatheredImage], bits_max: int, is_colour: bool
+) -> Iterator[tuple[IO[bytes], tuple[GatheredImage, ...]]]:
+    """Give a file without a name with the pixels of each image, and where they lie.
+
+    Polarity and Presentation LUT tables are applied. What people are to know who read the film, and its heading, is
+    written into a strip above the first image: an imager composes no sheet for us.
+
+    Parameters
+    ----------
+    node : Node
+        Whose worker processes do it.
+    film : Film
+        What is printed.
+    images_file, images
+        As `images.gathered_images` gives them.
+    bits_max : int
+        8 or 12: of a gray value; it has less where the image has.
+    is_colour : bool
+        Whether all have colours; else all are gray.
+
+    Raises
+    ------
+    CannotRender, CannotTranscode, OutOfResources
+        They cannot be made.
+    """
+    listed = [each.as_json() for each in images]
+    with tempfile.TemporaryFile(dir=node.config.current.node.data) as output:
+        files = (images_file.fileno(), output.fileno())
+        made = node.processors.run(_JOB, film.as_text(), listed, bits_max, is_colour, files=files)
+        output.seek(0)
+        yield output, tuple(map(_gathered, made))
+
+
+def _gathered(values: dict[str, object]) -> GatheredImage:
+    return GatheredImage(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
