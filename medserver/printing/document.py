@@ -47,6 +47,7 @@ def page_document(
         "is_colour": printer.colour,
         "viewing": None,
         "curve": curve_of(printer),
+        "printed_at": f"{node.clock().astimezone():%Y-%m-%d %H:%M}",
     }
     listed = [each.as_json() for each in images]
     with tempfile.TemporaryFile(dir=node.config.current.node.data) as output:

@@ -80,7 +80,9 @@ def _source_image(descriptor: int, image: Mapping[str, Any]) -> SourceImage:
     spacing = image["spacing_mm"]
     pixels = _png(content) if image["form"] == "png" else _raw(content, image)
     bits = 16 if pixels.dtype == np.uint16 and image["form"] == "png" else image["bits"]
-    return SourceImage(pixels, bits, tuple(image["pixel_aspect_ratio"]), None if spacing is None else tuple(spacing))
+    profile = os.pread(descriptor, image.get("icc_size_bytes", 0), image.get("icc_offset", 0))
+    aspect = tuple(image["pixel_aspect_ratio"])
+    return SourceImage(pixels, bits, aspect, None if spacing is None else tuple(spacing), profile)
 
 
 def _png(content: bytes) -> np.ndarray:
