@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from medserver.printing.density import (
     viewing_of,
     viewing_within,
 )
-from medserver.printing.film import Film, ImageBox
+from medserver.printing.film import Film, ImageBox, PresentationLut
 from medserver.printing.layout import Rectangle, boxes_of, sheet_size_mm
 from medserver.printing.pages import Page, PlacedFill, PlacedImage
 from medserver.printing.sheet import contrasting, scale_bar, texts_of
@@ -112,6 +112,8 @@ class _Sheet:
         The density of each driving level, measured or nominal.
     pixel_mm : float
         The side of a pixel.
+    tables : dict
+        Tables of driving levels that were made: images of a film mostly have the same one.
     """
 
     film: Film
@@ -119,6 +121,14 @@ class _Sheet:
     viewing: Viewing
     curve: np.ndarray
     pixel_mm: float
+    tables: dict[tuple[int, str, Viewing], np.ndarray] = field(default_factory=dict)
+
+    def levels(self, bits: int, lut: PresentationLut, viewing: Viewing) -> np.ndarray:
+        """Return the driving level of each value behind the Presentation LUT."""
+        key = bits, lut.shape, viewing
+        if key not in self.tables:
+            self.tables[key] = level_table(bits, lut, viewing, self.curve)
+        return self.tables[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +318,7 @@ def _levels(sheet: _Sheet, box: ImageBox, pixels: np.ndarray, image: SourceImage
     viewing = viewing_within(sheet.viewing, sheet.curve, density_min, density_max)
     reversed_or_not = (1 << bits) - 1 - pixels if box.polarity == "REVERSE" else pixels
     values, value_bits = p_values(reversed_or_not, bits, lut)
-    return level_table(value_bits, lut, viewing, sheet.curve)[values], ""
+    return sheet.levels(value_bits, lut, viewing)[values], ""
 
 
 def _gray(rgb: np.ndarray) -> np.ndarray:

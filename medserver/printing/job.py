@@ -48,13 +48,14 @@ def write_page(
         The film cannot be composed.
     """
     try:
-        page = compose(film_of(film), read_images(images_descriptor, images), press_of(press))
+        asked = film_of(film)
+        page = compose(asked, read_images(images_descriptor, images), press_of(press))
     except CannotRender:
         raise
     except MedserverError as error:
         raise CannotRender(str(error)) from error
     with os.fdopen(output_descriptor, "wb", closefd=False) as output:
-        write_pdf(page, output, title=title)
+        write_pdf(page, output, title=title, subject="; ".join(asked.heading))
     return [page.width_mm, page.height_mm]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from medserver.printing.fonts import Run, cleaned, runs_of
+from medserver.printing.fonts import Run, cleaned, from_left_to_right, runs_of
 from medserver.printing.layout import MARGIN_MM
 from medserver.printing.pages import Page, PlacedFill, PlacedImage, PlacedText
 
@@ -70,8 +70,9 @@ def _fill(canvas: Canvas, fill: PlacedFill, height: float) -> None:
 
 
 def _write(canvas: Canvas, text: PlacedText, page: Page) -> None:
-    """Write a line; what is not drawn as it is read has its text beside it, for who searches (ISO 32000 14.9.4)."""
-    read, runs = cleaned(text.text), runs_of(text.text)
+    """Write a line; where boxes stand for letters that no font has, the text is beside it (ISO 32000 14.9.4)."""
+    # What is read from right to left is in the PDF as it is drawn: all readers expect that, and turn it back.
+    read, runs = from_left_to_right(cleaned(text.text)), runs_of(text.text)
     if not runs:
         return
     size = _fitting(canvas, runs, text, page) * POINTS_PER_MM
