@@ -307,6 +307,8 @@ def _levels(sheet: _Sheet, box: ImageBox, pixels: np.ndarray, image: SourceImage
         shown = 255 - converted if box.polarity == "REVERSE" else converted
         return (shown if sheet.press.is_colour else _gray(shown)), note
     bits, film = image.bits, sheet.film
+    if film.is_in_driving_levels:
+        return pixels.astype(np.uint8), ""
     lut = box.presentation_lut or film.presentation_lut
     density_min, density_max = (
         None if value is None else value / 100

@@ -29,7 +29,6 @@ NAMED_MAX = 8
 """So many images are named in a warning."""
 
 
-
 SCALE_MM, TICK_MM = 50.0, 10.0
 """The length of the scale bar, and of its parts."""
 

@@ -116,6 +116,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "poll run": ("all", "archive"),
     "poll status": ("index", ""),
     "print send": ("all", UID),
+    "printer calibrate": ("configuration", "--help"),
     "printer serve": ("node", "--help"),
     "procedures list": ("index", ""),
     "procedures show": ("index", UID),
