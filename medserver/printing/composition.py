@@ -236,6 +236,8 @@ def _sized(sheet: _Sheet, box: ImageBox, image: SourceImage, rectangle: Rectangl
     rows, columns = image.pixels.shape[:2]
     magnification = box.magnification_type or sheet.film.magnification_type
     vertical, horizontal = image.pixel_aspect_ratio
+    if not (min(rows, columns) > 0 and vertical > 0 and horizontal > 0):
+        raise CannotRender(f"image {box.image_box_position} has no size")
     proportion = rows * vertical / (columns * horizontal)  # of height to width
     note = ""
     if box.is_true_size and image.spacing_mm is not None:
@@ -251,7 +253,7 @@ def _sized(sheet: _Sheet, box: ImageBox, image: SourceImage, rectangle: Rectangl
     if box.is_true_size and image.spacing_mm is None:
         note = "not in true size: its size is not known"
     sized = _Sized(image.pixels, width_mm, height_mm, note)
-    if not (min(rows, columns) > 0 and 0 < width_mm < SIDE_MAX_MM and 0 < height_mm < SIDE_MAX_MM):
+    if not (0 < width_mm < SIDE_MAX_MM and 0 < height_mm < SIDE_MAX_MM):
         raise CannotRender(f"image {box.image_box_position} cannot be {width_mm:.4g} x {height_mm:.4g} mm large")
     if width_mm > rectangle.width_mm + TOLERANCE_MM or height_mm > rectangle.height_mm + TOLERANCE_MM:
         sized = _fitted(box, sized, rectangle)
