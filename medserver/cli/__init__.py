@@ -39,7 +39,7 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("outbox", "Show what waits to be sent: to whom, for what, since when, and when it is tried next."),
     ("poll", "Fetch what other AEs have (polling): show the [poll NAME] entries, perform one now."),
     ("print", "Print images, here or by a hard-copy device elsewhere, and look after the films of this node."),
-    ("printer", "Show the printers of this node, or run a hard-copy device."),
+    ("printer", "Show and calibrate the printers of this node, or run a hard-copy device."),
     ("procedures", "Look at the performed procedure steps (MPPS) that modalities have reported."),
     ("processing", "Have images processed; see types, rules, and what was made from what."),
     ("render", "Render FILE, or the instance UID of this node, as it is seen, and write it to a PNG or JPEG file."),

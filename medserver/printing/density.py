@@ -11,12 +11,13 @@ PS3.3 C.11.4, PS3.3 C.13.3, PS3.14 7.3, PS3.14 D.2.2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from medserver.errors import CannotRender
-from medserver.imaging.gsdf import densities
+from medserver.imaging.gsdf import LUMINANCE_MAX, LUMINANCE_MIN, densities
 from medserver.printing.film import PresentationLut
 
 LEVELS = 256
@@ -53,8 +54,34 @@ def viewing_of(medium_type: str, viewing: Viewing | None = None) -> Viewing:
     return viewing or (PAPER_VIEWING if medium_type == "PAPER" else FILM_VIEWING)
 
 
+def viewing_within(
+    viewing: Viewing, curve: np.ndarray, density_min: float | None = None, density_max: float | None = None
+) -> Viewing:
+    """Return how a sheet is looked at that a printer makes: with no densities that it does not reach.
+
+    Parameters
+    ----------
+    viewing : Viewing
+        The light.
+    curve : ndarray, shape (256,), float
+        The density of each driving level of the printer.
+    density_min, density_max : float or None
+        What is asked for (Min Density, Max Density); None: what the printer has. What it does not reach is what it
+        has, and so is a range that is empty.
+    """
+    least, greatest = float(curve[-1]), float(curve[0])
+    lightest = least if density_min is None else min(max(density_min, least), greatest)
+    darkest = greatest if density_max is None else min(max(density_max, least), greatest)
+    if not lightest < darkest:
+        lightest, darkest = least, greatest
+    return replace(viewing, density_min=lightest, density_max=darkest)
+
+
 def p_values(pixels: np.ndarray, bits: int, lut: PresentationLut) -> tuple[np.ndarray, int]:
     """Return pixels after a Presentation LUT, and the bits that they have then.
+
+    A table has an entry for each value from its first on. One that begins at 0 and has not as many entries as there are
+    values, such as one of 4096 for pixels of 8 or 16 bits, is for their whole range all the same.
 
     Parameters
     ----------
@@ -68,19 +95,26 @@ def p_values(pixels: np.ndarray, bits: int, lut: PresentationLut) -> tuple[np.nd
     Raises
     ------
     CannotRender
-        The table is empty, or its bits are none.
+        The bits of the table are none.
     """
     if not lut.table:
         return pixels, bits
     if not 8 <= lut.bits <= 16:
         raise CannotRender(f"a Presentation LUT of {lut.bits} bits")
-    table = np.asarray(lut.table, np.uint16)
-    index = np.clip(np.arange(1 << bits, dtype=np.int64) - lut.first_value, 0, len(table) - 1)
+    table = np.minimum(np.asarray(lut.table, np.int64), (1 << lut.bits) - 1).astype(np.uint16)
+    greatest = (1 << bits) - 1
+    index = np.arange(greatest + 1, dtype=np.int64)
+    if lut.first_value == 0 and len(table) != greatest + 1:
+        index = (index * (len(table) - 1) * 2 + greatest) // (2 * greatest)
+    index = np.clip(index - lut.first_value, 0, len(table) - 1)
     return table[index][pixels], lut.bits
 
 
 def density_of(bits: int, lut: PresentationLut, viewing: Viewing) -> np.ndarray:
     """Return the density of each value behind the Presentation LUT [OD].
+
+    With LIN OD these are in equal steps of density (PS3.3 C.11.4); the greatest value is the lightest here too, as
+    Photometric Interpretation says it.
 
     Returns
     -------
@@ -90,7 +124,28 @@ def density_of(bits: int, lut: PresentationLut, viewing: Viewing) -> np.ndarray:
     count = 1 << bits
     if lut.shape == "LIN OD":
         return np.linspace(viewing.density_max, viewing.density_min, count)
-    return densities(count, viewing.density_min, viewing.density_max, viewing.illumination, viewing.ambient)
+    lightest, darkest = _standardised(viewing)
+    return densities(count, lightest, darkest, viewing.illumination, viewing.ambient)
+
+
+def _standardised(viewing: Viewing) -> tuple[float, float]:
+    """Return the least and the greatest density whose luminance the standard function spans (0.05 to 3993 cd/m2).
+
+    Raises
+    ------
+    CannotRender
+        There is none.
+    """
+    illumination, ambient = viewing.illumination, viewing.ambient
+    if not (illumination > 0 and 0 <= ambient < LUMINANCE_MAX):
+        raise CannotRender(f"illumination {illumination}, reflected ambient light {ambient} cd/m2")
+    lightest = max(viewing.density_min, math.log10(illumination / (LUMINANCE_MAX - ambient)))
+    darkest = viewing.density_max
+    if ambient < LUMINANCE_MIN:
+        darkest = min(darkest, math.log10(illumination / (LUMINANCE_MIN - ambient)))
+    if not lightest < darkest:
+        raise CannotRender(f"illumination {illumination}, reflected ambient light {ambient} cd/m2")
+    return lightest, darkest
 
 
 def levels_of(wanted: np.ndarray, curve: np.ndarray) -> np.ndarray:
@@ -114,7 +169,7 @@ def levels_of(wanted: np.ndarray, curve: np.ndarray) -> np.ndarray:
 
 
 def nominal_curve(viewing: Viewing) -> np.ndarray:
-    """Return the curve of a printer that nobody has measured: its levels are P-values.
+    """Return the curve of a printer that nobody has measured: its levels are P-values on its medium.
 
     Returns
     -------
@@ -124,7 +179,7 @@ def nominal_curve(viewing: Viewing) -> np.ndarray:
     return density_of(8, PresentationLut(), viewing)
 
 
-def level_table(bits: int, lut: PresentationLut, viewing: Viewing, curve: np.ndarray | None) -> np.ndarray:
+def level_table(bits: int, lut: PresentationLut, viewing: Viewing, curve: np.ndarray) -> np.ndarray:
     """Return the driving level of each value behind the Presentation LUT.
 
     Parameters
@@ -135,26 +190,33 @@ def level_table(bits: int, lut: PresentationLut, viewing: Viewing, curve: np.nda
         Its shape decides.
     viewing : Viewing
         How the sheet is looked at.
-    curve : ndarray, shape (256,), float, or None
-        The measured density of each driving level; None: nobody has measured it.
+    curve : ndarray, shape (256,), float
+        The density of each driving level, measured or nominal.
 
     Returns
     -------
     ndarray, shape (2 ** bits,), uint8
     """
-    wanted = density_of(bits, lut, viewing)
-    return levels_of(wanted, nominal_curve(viewing) if curve is None else curve)
+    return levels_of(density_of(bits, lut, viewing), curve)
 
 
-def level_of_density(text: str, viewing: Viewing, curve: np.ndarray | None) -> int:
+def level_of_density(text: str, curve: np.ndarray) -> int:
     """Return the driving level of Border Density or Empty Image Density.
 
     Parameters
     ----------
     text : str
-        BLACK, WHITE, or hundredths of optical density.
+        BLACK, WHITE, or hundredths of optical density; empty: BLACK.
+    curve : ndarray, shape (256,), float
+        The density of each driving level, measured or nominal.
+
+    Raises
+    ------
+    CannotRender
+        It is none of these.
     """
     if text in ("", "BLACK", "WHITE"):
         return LEVELS - 1 if text == "WHITE" else 0
-    known = nominal_curve(viewing) if curve is None else curve
-    return int(levels_of(np.array([float(text) / 100]), known)[0])
+    if not text.isdecimal():
+        raise CannotRender(f"{text[:20]!r} is no density")
+    return int(levels_of(np.array([int(text[:9]) / 100]), curve)[0])

@@ -1,4 +1,4 @@
-"""The page of a film as a PDF, made by a worker process."""
+"""The page of a film as a PDF, or as a picture of it, made by a worker process."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from typing import IO
 
 from medserver.config import Printer
+from medserver.errors import BadUsage
 from medserver.node import Node
 from medserver.printing.curves import curve_of
 from medserver.printing.film import Film
 from medserver.printing.images import GatheredImage
 
-_JOB = "medserver.printing.job:write_page"
+_JOB, _PREVIEW = "medserver.printing.job:write_page", "medserver.printing.job:write_preview"
+
+PREVIEW_DPI_MAX = 300
 
 
 @contextmanager
@@ -40,17 +43,52 @@ def page_document(
     CannotRender, CannotTranscode, OutOfResources
         It cannot be composed.
     """
-    press = {
+    listed = [each.as_json() for each in images]
+    with tempfile.TemporaryFile(dir=node.config.current.node.data) as output:
+        files = (images_file.fileno(), output.fileno())
+        node.processors.run(_JOB, film.as_text(), listed, _press(node, printer), title, files=files)
+        output.seek(0)
+        yield output
+
+
+@contextmanager
+def page_preview(
+    node: Node, film: Film, images_file: IO[bytes], images: Sequence[GatheredImage], printer: Printer, dpi: float = 72.0
+) -> Iterator[IO[bytes]]:
+    """Compose a film and give a picture of the page (PNG), in a file without a name that is at its beginning.
+
+    Parameters
+    ----------
+    node, film, images_file, images, printer
+        As for `page_document`.
+    dpi : float
+        The resolution of the picture.
+
+    Raises
+    ------
+    CannotRender, CannotTranscode, OutOfResources
+        It cannot be composed.
+    BadUsage
+        The picture would be too large.
+    """
+    if not 10 <= dpi <= PREVIEW_DPI_MAX:
+        raise BadUsage(f"a preview has 10 to {PREVIEW_DPI_MAX} dpi")
+    listed = [each.as_json() for each in images]
+    with tempfile.TemporaryFile(dir=node.config.current.node.data) as output:
+        files = (images_file.fileno(), output.fileno())
+        node.processors.run(_PREVIEW, film.as_text(), listed, _press(node, printer), dpi, files=files)
+        output.seek(0)
+        yield output
+
+
+def _press(node: Node, printer: Printer) -> dict[str, object]:
+    """Return what the worker process has to know of a printer."""
+    return {
         "name": printer.name,
         "default_film_size_id": printer.media[0],
         "resolution_dpi": printer.resolution_dpi,
         "is_colour": printer.colour,
         "viewing": None,
         "curve": curve_of(printer),
+        "printed_at": f"{node.clock().astimezone():%Y-%m-%d %H:%M}",
     }
-    listed = [each.as_json() for each in images]
-    with tempfile.TemporaryFile(dir=node.config.current.node.data) as output:
-        files = (images_file.fileno(), output.fileno())
-        node.processors.run(_JOB, film.as_text(), listed, press, title, files=files)
-        output.seek(0)
-        yield output

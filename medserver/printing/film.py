@@ -195,6 +195,8 @@ class Film:
         What people are to know who read the sheet, such as that it shows two patients.
     icc_profile : str
         The name of an ICC Input Profile in the file of the film; empty if there is none.
+    is_in_driving_levels : bool
+        Whether its images are driving levels of the printer, of 8 bits, as those of a step wedge are.
     """
 
     image_display_format: str = "STANDARD\\1,1"
@@ -223,6 +225,7 @@ class Film:
     heading: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     icc_profile: str = ""
+    is_in_driving_levels: bool = False
 
     def as_text(self) -> str:
         """Return it as it stands in the index; `film_of` reads it."""

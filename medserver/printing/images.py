@@ -51,6 +51,8 @@ class GatheredImage:
         Of a pixel.
     spacing_mm : tuple of float, (row, column), or None
         Between the pixels of what is shown.
+    icc_offset, icc_size_bytes : int
+        Where the ICC profile of its colours lies; none where it has no bytes.
     """
 
     image_box_position: int
@@ -64,6 +66,8 @@ class GatheredImage:
     is_reversed: bool = False
     pixel_aspect_ratio: tuple[int, int] = (1, 1)
     spacing_mm: tuple[float, float] | None = None
+    icc_offset: int = 0
+    icc_size_bytes: int = 0
 
     def as_json(self) -> dict[str, object]:
         """Return what JSON can hold of it."""
@@ -97,15 +101,23 @@ def gathered_images(node: Node, row: FilmRow, film: Film) -> Iterator[tuple[IO[b
         received = [box for box in film.boxes if isinstance(box.image, ReceivedImage)]
         if received:
             with film_file(node.volume(row.volume), row.uid) as archive:
+                profile = _added(archive.read(film.icc_profile), file) if film.icc_profile else (0, 0)
                 for box in received:
                     with archive.open(box.image.file) as member:
-                        found.append(_received(box, member, file))
+                        found.append(_received(box, member, file, profile))
         found += [_rendered(node, box, file) for box in film.boxes if isinstance(box.image, ReferencedImage)]
         file.flush()
         yield file, tuple(found)
 
 
-def _received(box: ImageBox, member: IO[bytes], file: IO[bytes]) -> GatheredImage:
+def _added(content: bytes, file: IO[bytes]) -> tuple[int, int]:
+    """Add bytes to the file, and return where they begin and how many there are."""
+    offset = file.seek(0, os.SEEK_END)
+    file.write(content)
+    return offset, len(content)
+
+
+def _received(box: ImageBox, member: IO[bytes], file: IO[bytes], profile: tuple[int, int]) -> GatheredImage:
     image = box.image
     assert isinstance(image, ReceivedImage)
     offset = file.seek(0, os.SEEK_END)
@@ -121,6 +133,8 @@ def _received(box: ImageBox, member: IO[bytes], file: IO[bytes]) -> GatheredImag
         image.bits_stored,
         image.photometric_interpretation == "MONOCHROME1",
         image.pixel_aspect_ratio,
+        icc_offset=profile[0],
+        icc_size_bytes=profile[1],
     )
 
 
@@ -145,23 +159,42 @@ def _rendered(node: Node, box: ImageBox, file: IO[bytes]) -> GatheredImage:
         with open(picture.descriptor, "rb", closefd=False) as written:
             written.seek(0)
             copyfileobj(written, file, 1 << 20)
+        length = file.tell() - offset
         size = picture.rows, picture.columns, picture.samples_per_pixel, picture.bits
-        spacing = _spacing_mm(header)
+        spacing = _spacing_mm(header, picture.rows, picture.columns)
+        profile = _added(_icc_profile(header), file) if picture.samples_per_pixel == 3 else (0, 0)
+        where = (box.image_box_position, PNG, offset, length)
         return GatheredImage(
-            box.image_box_position, PNG, offset, file.tell() - offset, *size, spacing_mm=spacing
+            *where, *size, spacing_mm=spacing, icc_offset=profile[0], icc_size_bytes=profile[1]
         )
 
 
-def _spacing_mm(header: Dataset) -> tuple[float, float] | None:
-    """Return the distance between the pixels of an image as it is rendered, where its header says it."""
+def _spacing_mm(header: Dataset, rows: int, columns: int) -> tuple[float, float] | None:
+    """Return the distance between the pixels of an image as it is rendered, where its header says it.
+
+    None also where it was rendered in another size than its own, as a presentation state can have it.
+    """
     for keyword in _SPACINGS:
         try:
             row, column = map(float, value_of(header, keyword) or ())
         except (TypeError, ValueError):
             continue
         if row > 0 and column > 0:
-            return (min(row, column),) * 2  # pixels that are not square are made so, by the smaller distance
+            least = min(row, column)  # pixels that are not square are made so, by the smaller distance
+            own = (int(value_of(header, "Rows") or 0) * row, int(value_of(header, "Columns") or 0) * column)
+            shown = sorted((rows * least, columns * least))
+            is_whole = all(abs(one - other) <= least for one, other in zip(shown, sorted(own), strict=True))
+            return (least, least) if is_whole else None
     return None
+
+
+def _icc_profile(header: Dataset) -> bytes:
+    """Return the ICC profile of the colours of an image, also of one with Optical Paths; empty if there is none."""
+    for each in (header, *(header.get("OpticalPathSequence") or ())):
+        profile = each.get("ICCProfile")
+        if isinstance(profile, bytes) and profile:
+            return profile
+    return b""
 
 
 def _source(node: Node, stored: StoredCopy) -> Outgoing:

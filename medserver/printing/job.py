@@ -12,11 +12,14 @@ import numpy as np
 from medserver.errors import CannotRender, MedserverError
 from medserver.printing.box_pixels import box_pixels, with_strip, write_pixels
 from medserver.printing.composition import Press, SourceImage, compose
-from medserver.printing.film import film_of
+from medserver.printing.film import Film, film_of
+from medserver.printing.pages import Page
 from medserver.printing.pdf import write_pdf
 
-PIXELS_MAX = 1 << 29
-"""Of an image that is read."""
+PIXELS_MAX = 1 << 27
+"""Of an image that is read: what a worker process has memory for."""
+
+POINTS_PER_INCH = 72
 
 
 def write_page(
@@ -48,15 +51,64 @@ def write_page(
     CannotRender
         The film cannot be composed.
     """
+    asked, page = _composed(images_descriptor, film, images, press)
+    with os.fdopen(output_descriptor, "wb", closefd=False) as output:
+        write_pdf(page, output, title=title, subject="; ".join(asked.heading))
+    return [page.width_mm, page.height_mm]
+
+
+def write_preview(
+    images_descriptor: int, output_descriptor: int, film: str, images: list[dict[str, Any]], press: dict[str, Any],
+    dpi: float,
+) -> list[int]:  # fmt: skip
+    """Compose a page and write how it looks, as a PNG: what PDFium makes of the PDF.
+
+    Parameters
+    ----------
+    images_descriptor, output_descriptor, film, images, press
+        As for `write_page`.
+    dpi : float
+        The resolution of the picture.
+
+    Returns
+    -------
+    list of int
+        Rows and columns of the picture.
+
+    Raises
+    ------
+    CannotRender
+        The film cannot be composed.
+    """
+    import pypdfium2
+
+    _, page = _composed(images_descriptor, film, images, press | {"resolution_dpi": min(dpi, press["resolution_dpi"])})
+    content = io.BytesIO()
+    write_pdf(page, content)
+    with pypdfium2.PdfDocument(content.getvalue()) as document:
+        picture = document[0].render(scale=dpi / POINTS_PER_INCH).to_pil()
+    with os.fdopen(output_descriptor, "wb", closefd=False) as output:
+        picture.convert("RGB").save(output, "PNG")
+    return [picture.height, picture.width]
+
+
+def _composed(
+    images_descriptor: int, film: str, images: list[dict[str, Any]], press: dict[str, Any]
+) -> tuple[Film, Page]:
+    """Return a film and its page.
+
+    Raises
+    ------
+    CannotRender
+        It cannot be composed.
+    """
     try:
-        page = compose(film_of(film), read_images(images_descriptor, images), press_of(press))
+        asked = film_of(film)
+        return asked, compose(asked, read_images(images_descriptor, images), press_of(press))
     except CannotRender:
         raise
     except MedserverError as error:
         raise CannotRender(str(error)) from error
-    with os.fdopen(output_descriptor, "wb", closefd=False) as output:
-        write_pdf(page, output, title=title)
-    return [page.width_mm, page.height_mm]
 
 
 def press_of(values: Mapping[str, Any]) -> Press:
@@ -77,11 +129,17 @@ def read_images(descriptor: int, images: list[dict[str, Any]]) -> dict[int, Sour
 
 
 def _source_image(descriptor: int, image: Mapping[str, Any]) -> SourceImage:
+    if image["rows"] * image["columns"] > PIXELS_MAX:
+        raise CannotRender(
+            f"image {image['image_box_position']} of {image['rows']} rows and {image['columns']} columns is too large"
+        )
     content = os.pread(descriptor, image["size_bytes"], image["offset"])
     spacing = image["spacing_mm"]
     pixels = _png(content) if image["form"] == "png" else _raw(content, image)
     bits = 16 if pixels.dtype == np.uint16 and image["form"] == "png" else image["bits"]
-    return SourceImage(pixels, bits, tuple(image["pixel_aspect_ratio"]), None if spacing is None else tuple(spacing))
+    profile = os.pread(descriptor, image.get("icc_size_bytes", 0), image.get("icc_offset", 0))
+    aspect = tuple(image["pixel_aspect_ratio"])
+    return SourceImage(pixels, bits, aspect, None if spacing is None else tuple(spacing), profile)
 
 
 def _png(content: bytes) -> np.ndarray:
@@ -97,7 +155,7 @@ def _raw(content: bytes, image: Mapping[str, Any]) -> np.ndarray:
     rows, columns, samples, bits = (image[name] for name in ("rows", "columns", "samples_per_pixel", "bits"))
     dtype = np.dtype(np.uint8 if bits == 8 else "<u2")
     count = rows * columns * samples
-    if not 0 < count <= PIXELS_MAX or len(content) < count * dtype.itemsize:
+    if count <= 0 or len(content) < count * dtype.itemsize:
         raise CannotRender(f"image {image['image_box_position']} has not the size that it is said to have")
     pixels = np.frombuffer(content, dtype, count)
     if samples == 3:

@@ -27,6 +27,25 @@ class PlacedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedFill:
+    """A rectangle of one gray where it lies on the page.
+
+    Parameters
+    ----------
+    left_mm, top_mm, width_mm, height_mm : float
+        From the top left corner of the page.
+    level : int
+        The driving level of the printer: 0 is the darkest.
+    """
+
+    left_mm: float
+    top_mm: float
+    width_mm: float
+    height_mm: float
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlacedText:
     """A line of text where it lies on the page.
 
@@ -40,6 +59,8 @@ class PlacedText:
         In Unicode.
     gray : int
         0 is black, 255 white.
+    width_max_mm : float
+        What is longer is drawn smaller. 0: whatever there is up to the margin.
     """
 
     left_mm: float
@@ -47,6 +68,7 @@ class PlacedText:
     size_mm: float
     text: str
     gray: int = 255
+    width_max_mm: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +85,8 @@ class Page:
         In the order in which they are drawn.
     texts : tuple of PlacedText
         Drawn over them.
+    fills : tuple of PlacedFill
+        Drawn before the images.
     """
 
     width_mm: float
@@ -70,3 +94,4 @@ class Page:
     background: int
     images: tuple[PlacedImage, ...] = ()
     texts: tuple[PlacedText, ...] = ()
+    fills: tuple[PlacedFill, ...] = ()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from medserver import __version__
 from medserver.printing.film import Film
+from medserver.printing.fonts import missing_letters
 from medserver.printing.layout import FOOTING_MM, HEADING_MM, MARGIN_MM
-from medserver.printing.pages import PlacedText
+from medserver.printing.pages import PlacedFill, PlacedText
 
 if TYPE_CHECKING:
     from medserver.printing.composition import Press
@@ -20,18 +22,103 @@ POSSIBLE_REPRINT = "possible reprint: this film may have been printed before"
 
 TEXT_MM, SMALL_MM = 3.2, 2.6
 
+SCALE_ROOM_MM = 90.0
+"""What the scale bar has at the right of the lowest line, with what it says."""
 
-def texts_of(film: Film, press: Press, width_mm: float, height_mm: float, background: int) -> tuple[PlacedText, ...]:
-    """Return the lines of a sheet: its heading and annotations at the top, the printer and warnings at the bottom."""
-    gray = 0 if background > 127 else 255
-    heading = [*film.heading, *(each.text_string for each in film.annotations)]
+NAMED_MAX = 8
+"""So many images are named in a warning."""
+
+
+SCALE_MM, TICK_MM = 50.0, 10.0
+"""The length of the scale bar, and of its parts."""
+
+_LINE_MM = 0.3
+
+
+def contrasting(level: int) -> int:
+    """Return the driving level of what is drawn on a background."""
+    return 0 if level > 127 else 255
+
+
+def texts_of(
+    film: Film, press: Press, width_mm: float, height_mm: float, background: int, notes: Sequence[str] = ()
+) -> tuple[PlacedText, ...]:
+    """Return the lines of a sheet: its heading and annotations at the top, the printer and warnings at the bottom.
+
+    Parameters
+    ----------
+    film : Film
+        What is printed.
+    press : Press
+        On what.
+    width_mm, height_mm : float
+        Of the sheet.
+    background : int
+        Its driving level.
+    notes : sequence of str
+        Warnings that came up while it was composed.
+    """
+    gray = contrasting(background)
+    annotations = sorted(film.annotations, key=lambda each: each.annotation_position)
+    heading = [*film.heading, *(each.text_string for each in annotations)]
     if not heading and film.film_session_label:
         heading = [film.film_session_label]
     lines_max = int(HEADING_MM / (TEXT_MM + 1))
     top = _lines(_gathered(heading, lines_max), MARGIN_MM + TEXT_MM, TEXT_MM, gray)
-    notes = [*([] if press.curve is not None else [NOT_CALIBRATED]), *film.warnings]
-    bottom = [f"{press.name}, medserver {__version__}{''.join(f' - {note}' for note in notes)}"]
-    return (*top, *_lines(bottom, height_mm - MARGIN_MM - (FOOTING_MM - SMALL_MM) / 2, SMALL_MM, gray))
+    written = "".join((*heading, *film.warnings))
+    warnings = [*([] if press.curve is not None else [NOT_CALIBRATED]), *film.warnings, *_gathered_notes(notes)]
+    if missing_letters(written):
+        warnings.append(f"{len(missing_letters(written))} letters cannot be printed here")
+    source = ", ".join(filter(None, (press.name, f"medserver {__version__}", press.printed_at)))
+    bottom = [" - ".join((source, *warnings))]
+    room_mm = width_mm - 2 * MARGIN_MM - (SCALE_ROOM_MM if any(box.is_true_size for box in film.boxes) else 0)
+    return (*top, *_lines(bottom, height_mm - MARGIN_MM - (FOOTING_MM - SMALL_MM) / 2, SMALL_MM, gray, room_mm))
+
+
+def scale_bar(
+    true_size: Sequence[int], count: int, width_mm: float, height_mm: float, background: int
+) -> tuple[tuple[PlacedFill, ...], tuple[PlacedText, ...]]:
+    """Return the scale bar of a sheet with images in true size, and what it says.
+
+    Parameters
+    ----------
+    true_size : sequence of int
+        The positions of these images; without any there is no bar.
+    count : int
+        The number of all images.
+    width_mm, height_mm : float
+        Of the sheet.
+    background : int
+        Its driving level.
+    """
+    if not true_size:
+        return (), ()
+    level = contrasting(background)
+    right, middle = width_mm - MARGIN_MM, height_mm - MARGIN_MM - FOOTING_MM / 2
+    left = right - SCALE_MM
+    line = PlacedFill(left, middle - _LINE_MM / 2, SCALE_MM, _LINE_MM, level)
+    places = [left + index * TICK_MM for index in range(round(SCALE_MM / TICK_MM) + 1)]
+    ticks = [
+        PlacedFill(place - (_LINE_MM if place == places[-1] else 0), middle - 1.5, _LINE_MM, 3.0, level)
+        for place in places
+    ]
+    which = "" if len(true_size) == count else f", image {_named(list(map(str, true_size)))}"
+    room_mm = SCALE_ROOM_MM - SCALE_MM - 4
+    label = f"true size {SCALE_MM:.0f} mm{which}"
+    return (line, *ticks), (PlacedText(left - room_mm - 2, middle + SMALL_MM / 3, SMALL_MM, label, level, room_mm),)
+
+
+def _gathered_notes(notes: Sequence[str]) -> list[str]:
+    """Return notes on images, so that the same thing is said once: ``images 1, 2 ...``."""
+    numbers: dict[str, list[str]] = {}
+    for note in notes:
+        _, number, remark = note.split(" ", 2)
+        numbers.setdefault(remark, []).append(number)
+    return [f"image{'s' if len(each) > 1 else ''} {_named(each)} {remark}" for remark, each in numbers.items()]
+
+
+def _named(numbers: list[str]) -> str:
+    return f"{', '.join(numbers[:NAMED_MAX])}{' ...' if len(numbers) > NAMED_MAX else ''}"
 
 
 def _gathered(lines: list[str], count: int) -> list[str]:
@@ -41,8 +128,10 @@ def _gathered(lines: list[str], count: int) -> list[str]:
     return ["   ".join(lines[index::count]) for index in range(count)]
 
 
-def _lines(lines: list[str], baseline_mm: float, size_mm: float, gray: int) -> list[PlacedText]:
+def _lines(
+    lines: list[str], baseline_mm: float, size_mm: float, gray: int, room_mm: float = 0.0
+) -> list[PlacedText]:
     return [
-        PlacedText(MARGIN_MM, baseline_mm + index * (size_mm + 1), size_mm, line, gray)
+        PlacedText(MARGIN_MM, baseline_mm + index * (size_mm + 1), size_mm, line, gray, room_mm)
         for index, line in enumerate(lines)
     ]

@@ -29,6 +29,7 @@ from scripts.benchmarks.default_sockets import (
 from scripts.benchmarks.forwarding import Forwarding
 from scripts.benchmarks.idling import Idling
 from scripts.benchmarks.large_object import LargeObject
+from scripts.benchmarks.printing import Films
 from scripts.benchmarks.processing import Items, Large
 from scripts.benchmarks.querying import Querying
 from scripts.benchmarks.retrieving import Retrieving
@@ -235,6 +236,10 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
             operation,
         )
         for operation in ("denoise", "reformat")
+    ),
+    Films: (
+        _alone("film-time", "14 x 17 inch film of 12 CT images, 300 dpi", "s", 1.5, 1.0, "time"),
+        _alone("film-memory", "14 x 17 inch film of 12 CT images, memory", "MB", 300, 200, "memory"),
     ),
     Idling: (_alone("idle", "idle associations", "% CPU", 15, 5),),
     LargeObject: (

@@ -121,6 +121,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "print retry": ("index", "1.2"),
     "print send": ("all", UID),
     "print show": ("index", "1.2"),
+    "printer calibrate": ("configuration", "--help"),
     "printer list": ("index", ""),
     "printer serve": ("node", "--help"),
     "printer status": ("config", ""),

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-# Peer: (Debian package, programs by which it is recognised).
+# Peer: (Debian package, programs or files by which it is recognised).
 PROGRAMS = {
     "dcmtk": ("dcmtk", ("storescu", "getscu", "storescp", "dcmqrscp", "dcmdump")),
     "orthanc": ("orthanc", ("Orthanc",)),
@@ -32,7 +32,9 @@ PROGRAMS = {
     "avahi": ("avahi-daemon", ("avahi-daemon",)),
     "cups": ("cups", ("cupsd",)),
     "cups-client": ("cups-client", ("lp",)),
-    "poppler": ("poppler-utils", ("pdfinfo", "pdfimages", "pdftoppm", "pdftotext")),
+    "poppler": ("poppler-utils", ("pdfinfo", "pdfimages", "pdffonts", "pdftoppm", "pdftotext")),
+    "fonts-dejavu": ("fonts-dejavu-core", ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",)),
+    "fonts-droid": ("fonts-droid-fallback", ("/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",)),
 }
 
 QUICK_OPTION = "--quick"
@@ -88,13 +90,15 @@ def find_program(name: str) -> str | None:
     Parameters
     ----------
     name : str
-        The name of the program.
+        The name of the program, or the path of a file that a peer needs.
 
     Returns
     -------
     str or None
         Its path, None when it is not installed.
     """
+    if os.path.isabs(name):
+        return name if os.path.exists(name) else None
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *MORE_DIRECTORIES]))
 
 

@@ -1,0 +1,192 @@
+"""Pages as PDF: true size, pixels without loss, and text that is found, whatever its script."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from medserver.config.printer import FILM_SIZES_MM
+from medserver.printing import fonts
+from medserver.printing.composition import Press, SourceImage, compose
+from medserver.printing.film import Annotation, Film, ImageBox, ReceivedImage
+from tests.peers import requires
+from tests.peers.process import run
+from tests.printing.pages import as_pdf, composed, film_of_boxes, seen, text_of, written
+
+LOW = Press("FILM", resolution_dpi=40)
+GRAY = SourceImage(np.full((8, 8), 128, np.uint8))
+
+NAMES = {
+    "Latin": "Müller Jörg, Šťastný, Ødegård, Łódź",
+    "Greek and Cyrillic": "Παπαδόπουλος Люксембург",
+    "Japanese": "Yamada Tarou (山田 太郎, やまだ たろう, ﾔﾏﾀﾞ)",
+    "Chinese": "王 小東",
+    "Arabic": "قباني نزار",
+    "Arabic with a ligature and marks": "عبد الله لا محمّد 1234",
+    "Hebrew": "שרון דבורה",
+    "both directions": "Qabbani (قباني) 2026-11-30",
+}
+
+
+@pytest.fixture(autouse=True)
+def letters() -> None:
+    requires("fonts-dejavu", "fonts-droid")
+
+
+def poppler(program: str, *arguments: str | Path) -> str:
+    """Return what a program of Poppler writes."""
+    requires("poppler")
+    return run([program, *map(str, arguments)]).check().output
+
+
+@pytest.mark.parametrize("film_orientation", ["PORTRAIT", "LANDSCAPE"])
+@pytest.mark.parametrize("film_size_id", FILM_SIZES_MM)
+def test_a_sheet_has_its_size(film_size_id: str, film_orientation: str, tmp_path: Path) -> None:
+    film = Film(film_size_id=film_size_id, film_orientation=film_orientation)
+    told = poppler("pdfinfo", written(as_pdf(compose(film, {}, LOW)), tmp_path))
+    [line] = [line for line in told.splitlines() if line.startswith("Page size:")]
+    size = FILM_SIZES_MM[film_size_id][:: -1 if film_orientation == "LANDSCAPE" else 1]
+    assert [float(line.split()[place]) * 25.4 / 72 for place in (2, 4)] == pytest.approx(size, abs=0.05)
+
+
+@pytest.mark.parametrize("shape", [(61, 47), (61, 47, 3)], ids=["gray", "colour"])
+def test_pixels_come_back_as_they_are_in_the_page(shape: tuple[int, ...], tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    box = ImageBox(1, ReceivedImage("1", 1, 1), magnification_type="NONE")
+    page = compose(Film(boxes=(box,)), {1: SourceImage(pixels)}, Press("FILM"))
+    assert np.array_equal(page.images[0].pixels, pixels)  # NONE: pixel by pixel, and a nominal printer has P-values
+    path = written(as_pdf(page), tmp_path)
+    listed = poppler("pdfimages", "-list", path).splitlines()
+    assert len(listed) == 3 and listed[2].split()[12:14] == ["300", "300"]
+    poppler("pdfimages", "-png", path, tmp_path / "image")
+    found = np.asarray(Image.open(tmp_path / "image-000.png").convert("L" if len(shape) == 2 else "RGB"))
+    assert np.array_equal(found, pixels)
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_names_are_found(name: str, tmp_path: Path) -> None:
+    """By two readers, each word; and something is drawn, by letters that a font has."""
+    assert not fonts.missing_letters(name)
+    pdf = as_pdf(compose(Film(film_size_id="A4", heading=(name,)), {}, LOW))
+    found = text_of(pdf), poppler("pdftotext", "-layout", written(pdf, tmp_path), "-")
+    for each in found:
+        text = unicodedata.normalize("NFKC", each)  # as readers do that search; Arabic letters have their forms else
+        assert all(unicodedata.normalize("NFKC", word) in text for word in re.findall(r"\w+", name))
+    drawn = seen(pdf, 150)[20:45]
+    assert (drawn > 128).sum() > 12 * len(name)
+
+
+def test_arabic_letters_are_joined_and_go_from_right_to_left() -> None:
+    drawn = fonts.from_left_to_right("\u0645\u062d\u0645\u062f")  # Muhammad: meem, hah, meem, dal
+    assert [f"{ord(letter):04X}" for letter in drawn] == ["FEAA", "FEE4", "FEA4", "FEE3"]
+    assert fonts.from_left_to_right("Doe 山田") == "Doe 山田"
+
+
+def test_fonts_are_embedded(tmp_path: Path) -> None:
+    film = Film(heading=("Yamada (山田) قباني",))
+    lines = poppler("pdffonts", written(as_pdf(compose(film, {}, LOW)), tmp_path)).splitlines()[2:]
+    used = [line.split() for line in lines if "Helvetica" not in line]
+    assert len(used) >= 2 and all(line[-5:-3] == ["yes", "yes"] for line in used)
+
+
+def test_letters_that_no_font_has_are_boxes_and_are_told() -> None:
+    text = text_of(as_pdf(compose(Film(heading=("a \u1200 b",)), {}, LOW)))
+    assert "1 letters cannot be printed here" in text and "a \u1200 b" in text
+
+
+def test_without_fonts_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts, "FILES", ())
+    fonts._fonts.cache_clear()
+    try:
+        text = text_of(as_pdf(compose(Film(heading=("Müller 山",)), {}, LOW)))
+    finally:
+        fonts._fonts.cache_clear()
+    assert "Müller 山" in text and "1 letters cannot be printed here" in text
+
+
+def test_text_is_one_line_without_control_characters() -> None:
+    assert fonts.cleaned(" a\nb\x00c\u202ed\ud800 ") == "a b c d"
+    assert not fonts.runs_of("\n")
+
+
+def test_a_long_line_is_drawn_smaller() -> None:
+    pdf = as_pdf(compose(Film(film_size_id="8INX10IN", heading=("W" * 300,)), {}, LOW))
+    assert "W" * 300 in text_of(pdf)
+    columns = np.flatnonzero((seen(pdf, 300)[: int(13 / 25.4 * 300)] > 100).any(0))
+    assert columns[-1] < (203.2 - 3.9) / 25.4 * 300
+
+
+def test_what_a_sheet_says() -> None:
+    film = Film(
+        heading=("Doe Jane", "CT 2026-11-30"), annotations=(Annotation(2, "second"), Annotation(1, "first")),
+        warnings=("images of 2 patients on this film",),
+    )  # fmt: skip
+    text = text_of(as_pdf(compose(film, {}, Press("FILM1", printed_at="2026-11-30 09:00"))))
+    for each in ("Doe Jane", "CT 2026-11-30", "first", "second", "FILM1, medserver", "2026-11-30 09:00",
+                 "not calibrated, not for diagnosis", "images of 2 patients on this film"):  # fmt: skip
+        assert each in text
+    assert text.index("first") < text.index("second")
+    calibrated = compose(film, {}, Press("FILM1", curve=np.linspace(3, 0.2, 256)))
+    assert "not calibrated" not in text_of(as_pdf(calibrated))
+
+
+def test_true_size_and_its_scale_bar() -> None:
+    box = ImageBox(1, ReceivedImage("1", 1, 1), is_true_size=True)
+    image = SourceImage(np.full((100, 200), 255, np.uint8), spacing_mm=(0.6, 0.6))
+    page = compose(Film(boxes=(box,)), {1: image}, LOW)
+    assert (page.images[0].width_mm, page.images[0].height_mm) == pytest.approx((120, 60))
+    pdf = as_pdf(page)
+    assert "true size 50 mm" in text_of(pdf)
+    sheet = seen(pdf, 300)
+    row = sheet[round((431.8 - 4 - 3) / 25.4 * 300)]
+    lit = np.flatnonzero(row > 128)
+    lit = lit[lit > sheet.shape[1] - round(55 / 25.4 * 300)]  # the bar, not what it says
+    assert (lit[-1] - lit[0] + 1) * 25.4 / 300 == pytest.approx(50, abs=0.2)
+
+
+def test_true_size_that_is_not_known_is_told() -> None:
+    box = ImageBox(1, ReceivedImage("1", 1, 1), is_true_size=True)
+    text = text_of(as_pdf(compose(Film(boxes=(box,)), {1: GRAY}, LOW)))
+    assert "image 1 not in true size" in text and "50 mm" not in text
+
+
+def test_trim_is_a_line_around_each_image() -> None:
+    with_line, without = (seen(as_pdf(composed(film_of_boxes("STANDARD\\2,1", 2, trim=trim), GRAY, LOW)), 300)
+                          for trim in ("YES", "NO"))  # fmt: skip
+    differs = with_line[with_line.shape[0] // 2] != without[without.shape[0] // 2]
+    assert 4 * 2 <= differs.sum() <= 4 * 5  # four edges of 0.3 mm
+
+
+def test_empty_boxes_and_borders_have_their_densities() -> None:
+    film = film_of_boxes("STANDARD\\1,2", 1, border_density="WHITE", empty_image_density="BLACK")
+    sheet = seen(as_pdf(compose(film, {1: GRAY}, LOW)), 50)
+    places = [(0.25, 0.5), (0.75, 0.5), (0.5, 0.002)]
+    assert [int(sheet[int(y * sheet.shape[0]), int(x * sheet.shape[1])]) for y, x in places] == [128, 0, 255]
+
+
+def test_colours_are_converted_by_their_profile() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (8, 8, 3), np.uint8)
+    box = ImageBox(1, ReceivedImage("1", 1, 1), magnification_type="NONE")
+
+    def shown(profile: bytes, press: Press = Press("FILM")) -> tuple[np.ndarray, str]:
+        page = compose(Film(is_colour=True, boxes=(box,)), {1: SourceImage(pixels, icc_profile=profile)}, press)
+        return page.images[0].pixels, " ".join(text.text for text in page.texts)
+
+    same, _ = shown(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    assert np.abs(same.astype(int) - pixels).max() <= 1
+    unchanged, said = shown(b"no profile")
+    assert np.array_equal(unchanged, pixels) and "ICC profile cannot be used" in said
+    gray, _ = shown(b"", Press("FILM", is_colour=False))
+    assert np.abs(gray - pixels @ [0.299, 0.587, 0.114]).max() <= 0.51
+
+
+def test_a_resolution_beyond_reason_makes_larger_pixels() -> None:
+    page = composed(Film(boxes=(ImageBox(1, ReceivedImage("1", 1, 1)),), film_size_id="8INX10IN"), GRAY,
+                    Press("FILM", resolution_dpi=2400))  # fmt: skip
+    assert page.images[0].pixels.size < 90_000_000
+    assert page.images[0].width_mm == pytest.approx(195.2)
