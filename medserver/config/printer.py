@@ -32,6 +32,12 @@ FILM_SIZES_MM: Mapping[str, tuple[float, float]] = {
 }
 """Film Size ID -> width and height in portrait (PS3.3 C.13.3) [mm]."""
 
+FORMAT = (
+    "layout", "film_size", "orientation", "magnification", "window", "presentation_state", "polarity", "true_size",
+    "image_width", "copies", "annotation", "missing",
+)  # fmt: skip
+"""The names of format information, how images are to be printed; what each can be is in `printing.format`."""
+
 _URL = re.compile(r"ipps?://[^\s/@]+(/\S*)?")
 
 
