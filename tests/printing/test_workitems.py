@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pypdfium2
 import pytest
+from pydicom.dataset import Dataset
 
 from medserver.dicom.json_model import JSON
 from medserver.errors import UnusableParameters
@@ -176,6 +177,48 @@ def test_a_missing_image_is_marked_if_that_is_asked_for(shop: Shop) -> None:
     work(shop)
     [film] = films(shop)
     assert film.warnings == ("missing: image 2",)
+
+
+STATE = "2.25.800"
+GRAYSCALE_STATE = "1.2.840.10008.5.1.4.1.1.11.1"
+
+
+def state_for(*uids: str) -> Dataset:
+    """Return a presentation state that refers to images."""
+    state = phantoms.common(GRAYSCALE_STATE, "PR", series=8)
+    state.SOPInstanceUID = STATE
+    series, state.ReferencedSeriesSequence = Dataset(), []
+    series.SeriesInstanceUID, series.ReferencedImageSequence = SERIES, []
+    for uid in uids:
+        image = Dataset()
+        image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = phantoms.CT, uid
+        series.ReferencedImageSequence.append(image)
+    state.ReferencedSeriesSequence.append(series)
+    return state
+
+
+def test_a_presentation_state_is_applied_to_the_images_that_it_is_for(shop: Shop) -> None:
+    uids = [f"{phantoms.UID}.1.{number}" for number in (1, 2)]
+    receive(shop.node, state_for(uids[1]))
+    named = tuple((phantoms.CT, uid) for uid in uids)
+    ask(shop, Reference(STUDY, SERIES, named), Reference(STUDY, f"{phantoms.UID}.8", ((GRAYSCALE_STATE, STATE),)))
+    work(shop, PRINT_WORKITEM)
+    [film] = films(shop)
+    assert [box.image.presentation_state_uid for box in film.boxes] == ["", STATE]
+
+
+def test_a_study_is_its_images(shop: Shop) -> None:
+    receive(shop.node, state_for())
+    ask(shop, Reference(STUDY))
+    work(shop, PRINT_WORKITEM)
+    [film] = films(shop)
+    assert len(film.boxes) == SLICES
+
+
+def test_a_presentation_state_that_is_missing(shop: Shop) -> None:
+    ask(shop, presentation_state="9.9")
+    work(shop)
+    assert (row(shop).state, reason(shop)[0], states(shop)) == ("CANCELED", "110523", [])
 
 
 def test_items_of_other_stations_and_nodes_without_printers_are_left(make_shop: MakeShop, shop: Shop) -> None:
