@@ -545,8 +545,10 @@ def is_parameter_of(kind: str, option: str) -> bool:
 def _printing_problems(values: Mapping[str, Any], given: Sequence[str], printers: Sequence[str]) -> Iterator[str]:
     """Yield what is wrong with where a rule sends, or how it prints."""
     printer = values["printer"]
-    if bool(printer) == bool(values["to"]):
-        yield "needs 'to', or 'printer' in its place"
+    if printer and values["to"]:
+        yield "has 'to' and 'printer': one stands in the place of the other"
+    elif not printer and not values["to"]:
+        yield "to is missing, or 'printer' in its place"
     elif not printer and given:
         yield f"{given[0]}: only what is printed has that, it names no 'printer'"
     elif printer and printer not in printers:

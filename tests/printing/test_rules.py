@@ -69,7 +69,7 @@ def test_a_series_is_printed_when_it_is_complete(make_shop: Callable[..., Shop])
     ]  # fmt: skip
     assert len(shop.pages()) == 2
     [item] = shop.node.index.workitems.page()
-    assert (item.state, item.created_by) == ("COMPLETED", "CT1")
+    assert (item.state, item.created_by) == ("COMPLETED", "MEDSERVER")
     store(shop, 1, series=2)
     run(shop)
     assert len(films(shop)) == 3
@@ -123,8 +123,8 @@ def test_what_waits_is_shown(make_shop: Callable[..., Shop], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "rule, problem",
     [
-        ("to = CT1\nprinter = FILM\n", "needs 'to', or 'printer' in its place"),
-        ("Modality = CT\n", "needs 'to', or 'printer' in its place"),
+        ("to = CT1\nprinter = FILM\n", "has 'to' and 'printer'"),
+        ("Modality = CT\n", "to is missing, or 'printer' in its place"),
         ("to = CT1\nlayout = 2,2\n", "layout: only what is printed has that"),
         ("printer = FLIM\n", "printer: no [printer FLIM] (did you mean 'FILM'?)"),
         ("printer = FILM\nsend = availability\n", "what is printed is sent as it is"),

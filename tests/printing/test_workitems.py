@@ -34,7 +34,17 @@ from tests.processing.rules_node import receive
 UID = "2.25.77"
 SLICES = 5
 STUDY, SERIES = f"{phantoms.UID}.0", f"{phantoms.UID}.1"
-ONE_PRINTER = CONFIGURATION.partition("substitute")[0]
+ONE_PRINTER = f"""{CONFIGURATION.partition("substitute")[0]}
+[ae WS1]
+address = 127.0.0.1
+allow = process, print
+[ae WS2]
+address = 127.0.0.1
+allow = process
+[ae WS3]
+address = 127.0.0.1
+allow = process, print
+"""
 
 MakeShop = Callable[..., Shop]
 
@@ -49,13 +59,15 @@ def store(shop: Shop, **others: str) -> None:
         receive(shop.node, one)
 
 
-def ask(shop: Shop, *references: Reference, uid: str = UID, station: str = "", **given: object) -> None:
+def ask(
+    shop: Shop, *references: Reference, uid: str = UID, station: str = "", by: str = "WS1", **given: object
+) -> None:
     """Create a work item for the series, or other references."""
     named = references or (Reference(STUDY, SERIES),)
     attributes = attribute_list_of(given, named, shop.node.clock())
     if station:
         attributes |= data_set(ScheduledStationNameCodeSequence=[code(station, "99HOSPITAL", station)])
-    create(shop.node, uid, attributes, "WS1")
+    create(shop.node, uid, attributes, by)
 
 
 def work(shop: Shop, *kinds: str) -> None:
@@ -227,6 +239,24 @@ def test_items_of_other_stations_and_nodes_without_printers_are_left(make_shop: 
     work(shop)
     look(shop)
     assert (row(shop).state, row(shop, "2.25.78").state) == ("SCHEDULED", "COMPLETED")
+
+
+@pytest.mark.parametrize(
+    "clients, by, state",
+    [
+        ("", "WS1", "COMPLETED"), ("", "WS2", "CANCELED"), ("", "STRANGER", "CANCELED"), ("", "MEDSERVER", "COMPLETED"),
+        ("WS3", "WS3", "COMPLETED"), ("WS3", "WS1", "CANCELED"), ("WS3", "MEDSERVER", "COMPLETED"),
+    ],
+)  # fmt: skip
+def test_who_may_print(make_shop: MakeShop, clients: str, by: str, state: str) -> None:
+    shop = make_shop(ONE_PRINTER.replace("[ae WS1]", f"clients = {clients}\n[ae WS1]" if clients else "[ae WS1]"))
+    store(shop)
+    ask(shop, by=by)
+    work(shop)
+    look(shop)
+    assert row(shop).state == state
+    if state == "CANCELED":
+        assert reason(shop) == ("110513", f"{by} may not print on FILM") and states(shop) == []
 
 
 def test_an_item_waits_for_who_performs_it_where_there_are_no_printers(make_shop: MakeShop) -> None:

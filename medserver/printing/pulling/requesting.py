@@ -122,7 +122,7 @@ def ask(
         patient = None
     attributes = attribute_list_of(given, references, node.clock(), priority=priority, patient=patient)
     try:
-        create(node, sop_instance_uid, attributes, by or node.config.current.node.ae_title)
+        create(node, sop_instance_uid, attributes, by)
         logger.info(Event("print requested", sop_instance_uid=sop_instance_uid, by=by))
     except DuplicateInstance:
         logger.debug("work item %s is there", sop_instance_uid)
@@ -212,7 +212,7 @@ def _requested(node: Node, subject: _Subject, rule: Route, jobs: Sequence[Job]) 
             if one.is_image and uid in copies and _wants(node, rule, copies[uid], decided.get(uid, ""))
         ]
         if chosen:
-            _create(node, subject, rule, chosen, copies, deliveries[0].sender)
+            _create(node, subject, rule, chosen, copies)
     except CannotProcess as error:  # a mistake of the rule, which is told where the configuration is checked
         yield from (failed(job, str(error), final=True) for job in jobs)
     except StoreFailure as error:
@@ -237,7 +237,6 @@ def _create(
     rule: Route,
     images: Sequence[StoredImage],
     copies: Mapping[str, StoredCopy],
-    sender: str,
 ) -> None:
     ordered = sorted(images, key=in_order)
     references = [
@@ -247,4 +246,4 @@ def _create(
     objects = sorted(f"{one.sop_instance_uid} {copies[one.sop_instance_uid].digest}" for one in images)
     uid = uid_of("print", subject.rule, *objects)
     given = {"printer": rule.printer} | dict(rule.format)
-    ask(node, uid, given, references, by=sender, priority=rule.priority.upper())
+    ask(node, uid, given, references, by=node.config.current.node.ae_title, priority=rule.priority.upper())
