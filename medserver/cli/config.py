@@ -23,12 +23,18 @@ def command() -> None:
 @json_option
 @pass_invocation
 def check(invocation: Invocation, as_json: bool) -> None:
-    """Read the configuration and report every mistake, those of [processing NAME] rules as well."""
+    """Read the configuration and report every mistake, those of rules by which is processed or printed as well."""
     config = invocation.config
     if config.processings or config.types:
         from medserver.processing.checking import problems_of  # with the types, which takes a while
 
         problems = list(problems_of(config))
+        if problems:
+            raise ConfigError(problems)
+    if any(route.printer for route in config.routes):
+        from medserver.printing import checking
+
+        problems = list(checking.problems_of(config))
         if problems:
             raise ConfigError(problems)
     if as_json:

@@ -20,7 +20,7 @@ from medserver.index.jobs.pages import in_pages
 from medserver.index.jobs.records import JobGroup
 from medserver.log import escaped
 from medserver.node import Node, open_node
-from medserver.routing.deliveries import REQUEST, ROUTED_KINDS, SENDING_KINDS, Delivery, noted, sends
+from medserver.routing.deliveries import OF_THIS_NODE, ROUTED_KINDS, SENDING_KINDS, Delivery, noted, sends
 
 Change = Callable[[list[int]], list[Job]]
 
@@ -170,8 +170,8 @@ def _without(
     if not lost:
         hint = ": --by tells how to send what waits" if groups else ""
         raise BadUsage(f"nothing waits for a decision about the rule '{escaped(rule)}'{hint}")
-    if not as_decided and any(each.action == REQUEST for _, each in lost):
-        raise BadUsage(f"how it is processed is said by a rule: for '{escaped(rule)}' say --by RULE or --as-decided")
+    if not as_decided and any(each.action in OF_THIS_NODE for _, each in lost):
+        raise BadUsage(f"what is done with it is said by a rule: for '{escaped(rule)}' say --by RULE or --as-decided")
     if as_decided and not all(node.index.rule_versions.get(each.rule) for _, each in lost):
         raise BadUsage(f"what the rule '{escaped(rule)}' said is not known: say --by RULE or --unchanged")
 

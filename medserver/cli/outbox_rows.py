@@ -26,7 +26,16 @@ from medserver.delivery.waiting import WaitsFor
 from medserver.errors import BadUsage
 from medserver.index.rule_versions import RuleVersion
 from medserver.node import Node, open_node
-from medserver.routing.deliveries import CONFIRM, FORWARD_STEP, HOLD, NOTIFY, OUTBOX_KINDS, REQUEST
+from medserver.routing.deliveries import (
+    CONFIRM,
+    FORWARD_STEP,
+    HOLD,
+    NOTIFY,
+    OF_THIS_NODE,
+    OUTBOX_KINDS,
+    REQUEST,
+    REQUEST_PRINT,
+)
 
 NUMBER = click.IntRange(1, 2**63 - 1)
 
@@ -155,7 +164,9 @@ def _lines(
     """Return all of a delivery, by name."""
     delivery, content = row.delivery, version.content if version else None
     said = [("wanted", conditions_in_words(content["conditions"]) if content else "")]
-    if delivery.action == REQUEST:
+    if delivery.action == REQUEST_PRINT:
+        said += _printing_in_words(content) if content else [("printed", "not known any more")]
+    elif delivery.action == REQUEST:
         said += _processing_in_words(content) if content else [("processed", "not known any more")]
     else:
         said += [
@@ -192,6 +203,14 @@ def _processing_in_words(content: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _printing_in_words(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how a version of a rule prints images."""
+    return [
+        ("printed", f"by {printable(content['printer'])}, each {content['of']} together"),
+        ("format", ", ".join(f"{name} = {printable(text)}" for name, text in content["format"])),
+    ]
+
+
 def _moment(moment: datetime, now: datetime) -> str:
     age = duration_in_words((now - moment).total_seconds())
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}, {age} ago"
@@ -199,8 +218,8 @@ def _moment(moment: datetime, now: datetime) -> str:
 
 def _would(row: Row, manner: Manner | None, config: Config) -> str:
     """Return what is done with a delivery when it does not wait any more."""
-    if row.delivery.action == REQUEST:
-        return _would_be_processed(row)
+    if row.delivery.action in OF_THIS_NODE:
+        return _would_be_done_here(row)
     destination = printable(row.job.destination, CELL_LENGTH_MAX)
     remote = config.remote_by_name(row.job.destination)
     if remote is None or not remote.is_destination:
@@ -219,11 +238,12 @@ def _would(row: Row, manner: Manner | None, config: Config) -> str:
     return f"{held}sent to {destination}: {changes_in_words(manner.changes)}, {syntaxes}{confirmed}"
 
 
-def _would_be_processed(row: Row) -> str:
+def _would_be_done_here(row: Row) -> str:
     if row.rule_is is RuleIs.LOST:
         return "nothing, until an administrator decides: medserver outbox send --help"
     held = "held until its study or series is complete, then " if row.job.kind == HOLD else ""
-    return f"{held}processed: a work item is made"
+    done = "printed" if row.delivery.action == REQUEST_PRINT else "processed"
+    return f"{held}{done}: a work item is made"
 
 
 def _described(row: Row) -> dict[str, object]:

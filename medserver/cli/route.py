@@ -50,8 +50,8 @@ def list_routes(invocation: Invocation, as_json: bool) -> None:
     rows = [
         (
             printable(route.name, CELL_LENGTH_MAX),
-            ", ".join(route.to),
-            route.send,
+            ", ".join(route.to) or f"printer {route.printer}",
+            "prints" if route.printer else route.send,
             conditions_in_words(route.conditions),
             printable(changes_in_words(route.changes), CELL_LENGTH_MAX) if route.changes else "-",
             ", ".join(map(short_name, route.transfer_syntaxes)) or "-",
@@ -70,6 +70,8 @@ def _described(route: Route) -> dict[str, object]:
     return {
         "name": route.name,
         "to": list(route.to),
+        "printer": route.printer or None,
+        "format": dict(route.format),
         "conditions": {keyword: wanted for keyword, wanted, _ in route.conditions},
         "send": route.send,
         "transfer_syntaxes": list(route.transfer_syntaxes),
@@ -133,6 +135,8 @@ def _lines(config: Config, rule: Route, found: list[Decision], results: list[Che
         return
     for each in found:
         match each.verdict:
+            case Verdict.SENDS if rule.printer:
+                yield f"{name}: printed by {printable(rule.printer, CELL_LENGTH_MAX)}, {moment_in_words(rule)}"
             case Verdict.SENDS:
                 yield f"{name}: to {each.destination}, {_manner_in_words(config, each)}"
             case Verdict.EARLIER_RULE:
@@ -169,6 +173,7 @@ def _described_test(
     return {
         "name": rule.name,
         "to": list(rule.to),
+        "printer": rule.printer or None,
         "wants": any(each.verdict is Verdict.SENDS for each in found),
         "conditions": {one.keyword: one.is_fulfilled for one in results},
         **described_changes(rule.changes),

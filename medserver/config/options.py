@@ -485,7 +485,15 @@ OPTIONS: tuple[Option, ...] = (
         None,
         "The [ae NAME] entries to which instances are sent. Which: options that are named as attributes are "
         "(Modality, StudyDate and so on), with a value as in a C-FIND; all of them must match.",
-        required=True,
+    ),
+    Option(
+        "route",
+        "printer",
+        SECTION_NAME,
+        None,
+        "The [printer NAME] that prints them, in place of 'to': the images of a series are printed together when it is "
+        "complete, with 'when' those of a study, or each for itself. How: options with the names of format information "
+        "(layout, film_size, copies), see 'medserver manual printing'.",
     ),
     Option("route", CALLING_AE_TITLE, TEXT, None, "Only what this AE has sent; wild cards are possible."),
     Option(

@@ -42,6 +42,12 @@ OPTIONAL_ATTRIBUTES = (
 )  # fmt: skip
 """What an imager is sent of a film session, film box and image box, if its entry lists it (PS3.4 H.4)."""
 
+FORMAT = (
+    "layout", "film_size", "orientation", "magnification", "window", "presentation_state", "polarity", "true_size",
+    "image_width", "copies", "annotation", "missing",
+)  # fmt: skip
+"""The names of format information, how images are to be printed; what each can be is in `printing.format`."""
+
 _URL = re.compile(r"ipps?://[^\s/@]+(/\S*)?")
 
 

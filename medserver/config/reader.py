@@ -20,7 +20,7 @@ from medserver.config.options import (
     options_of,
 )
 from medserver.config.poll import Poll
-from medserver.config.printer import NEEDED, printer_of
+from medserver.config.printer import FORMAT, NEEDED, printer_of
 from medserver.config.processing import SENDER, Processing, is_parameter
 from medserver.config.records import (
     BackupOptions,
@@ -282,20 +282,29 @@ class _Reader:
         values = self._values("route", section)
         conditions = self._conditions(section)
         self._check_called(section, "to", values["to"] or ())
+        given = self._settings.sections[section].values()
+        parameters = [setting for setting in given if is_parameter_of("route", setting.option)]
+        self._used += parameters
+        self._problems += [
+            f"{self._settings.origins[section]}: [{section}] {problem}"
+            for problem in _printing_problems(values, [each.option for each in parameters], self._names("printer"))
+        ]
         if len(self._problems) > problems_before:
             return None
         return Route(
             name,
-            values["to"],
+            values["to"] or (),
             conditions,
             values["send"],
             values["transfer_syntaxes"],
             values["priority"],
-            values["when"],
+            "series" if values["printer"] and "when" not in self._settings.sections[section] else values["when"],
             values["quiet"],
             values["complete_by"],
             values["hours"],
             Changes(values["set"] or {}, values["remove"] or (), values["map"] or {}),
+            values["printer"] or "",
+            tuple((setting.option, setting.text) for setting in parameters),
         )
 
     def _processing(self, name: str) -> Processing | None:
@@ -517,13 +526,35 @@ def _keyword_of(kind: str, option: str) -> str | None:
     from medserver.config.keyed import keyword_named
 
     is_caller = kind in ("route", "processing", "retention") and option == CALLING_AE_TITLE
+    if kind == "route" and option in FORMAT:  # there is an attribute Copies
+        return None
     return option if is_caller else None if option in options_of(kind) else keyword_named(option)
 
 
 def is_parameter_of(kind: str, option: str) -> bool:
-    """Tell whether an option is a parameter of a type of processing: what is neither an option nor an attribute."""
+    """Tell whether an option is a parameter of a type of processing: what is neither an option nor an attribute.
+
+    Of a rule that sends, it is one if it is the name of format information.
+    """
+    if kind == "route":
+        return option in FORMAT
     is_other = option in options_of(kind) or _keyword_of(kind, option)
     return kind == "processing" and not is_other and is_parameter(option)
+
+
+def _printing_problems(values: Mapping[str, Any], given: Sequence[str], printers: Sequence[str]) -> Iterator[str]:
+    """Yield what is wrong with where a rule sends, or how it prints."""
+    printer = values["printer"]
+    if printer and values["to"]:
+        yield "has 'to' and 'printer': one stands in the place of the other"
+    elif not printer and not values["to"]:
+        yield "to is missing, or 'printer' in its place"
+    elif not printer and given:
+        yield f"{given[0]}: only what is printed has that, it names no 'printer'"
+    elif printer and printer not in printers:
+        yield f"printer: no [printer {printer}]{closest(printer, printers)}"
+    elif printer and (values["send"] != "instances" or values["set"] or values["remove"] or values["map"]):
+        yield "what is printed is sent as it is: without 'send', 'set', 'remove' and 'map'"
 
 
 def _type_problems(name: str, values: Mapping[str, Any]) -> Iterator[str]:

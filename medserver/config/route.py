@@ -15,6 +15,9 @@ CALLING_AE_TITLE = "calling_ae_title"
 """The option that is not an attribute of the instance: who sent it."""
 
 PRIORITIES = ("low", "medium", "high")
+THIS_NODE = ""
+"""The destination of what this node does itself."""
+
 SENDS = ("instances", "conditions", "both", "availability")
 MOMENTS = ("instance", "series", "study")
 EVIDENCE = ("mpps", "commitment", "count", "association")
@@ -77,6 +80,10 @@ class Route:
         When it is sent.
     changes : Changes
         What is changed on the way.
+    printer : str
+        The ``[printer NAME]`` that prints it, in place of `to`; empty if none does.
+    format : tuple of (str, str)
+        Name and value of the format information, as written in the file: how it is printed.
 
     Attributes
     ----------
@@ -95,6 +102,8 @@ class Route:
     complete_by: tuple[str, ...] = ()
     hours: Hours = ALWAYS
     changes: Changes = field(default_factory=Changes)
+    printer: str = ""
+    format: tuple[tuple[str, str], ...] = ()
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,12 +112,15 @@ class Route:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The destinations of its jobs."""
-        return self.to
+        """The destinations of its jobs; this node where it prints."""
+        return (THIS_NODE,) if self.printer else self.to
 
     def content(self) -> dict[str, Any]:
         """Return what is decided by the rule and how that is sent, but neither its name nor when: see `digest`."""
+        prints = {"printer": self.printer, "format": [list(each) for each in self.format], "of": self.when}
+        prints |= {"priority": self.priority}
         return {
+            **(prints if self.printer else {}),
             "conditions": [[keyword, wanted] for keyword, wanted, _ in self.conditions],
             "send": self.send,
             "transfer_syntaxes": list(self.transfer_syntaxes),

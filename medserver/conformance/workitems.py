@@ -39,7 +39,8 @@ SCP = (
     "A request to cancel has an item that is SCHEDULED go IN PROGRESS and CANCELED, with both events and the reason of "
     "the request. While it is IN PROGRESS all subscribers are told (event type 2); if none of them is known with an "
     "address the answer is C312. Any subscriber may be the performer. The node cancels what it performs itself, which "
-    f"are the items with a Scheduled Workitem Code of the scheme {OUR_SCHEME}; it never answers C313.",
+    f"are the items with a Scheduled Workitem Code of the scheme {OUR_SCHEME}, and with a printer those with (110008, "
+    "DCM, Print) that are for no station or for one of its own; it never answers C313.",
     "A performer that says nothing of its item is waited for without end, unless ``lost_after`` is set: then the node "
     "cancels the item (110528, DCM, Discontinued Procedure Step rescheduled) and creates another one, the Replaced "
     "Procedure Step Sequence of which names it. The former performer is answered C300. What was issued again "

@@ -9,11 +9,11 @@ from medserver.config import Printer
 from medserver.crash import crash_point
 from medserver.dicom.conditions import SingleValue
 from medserver.dicom.uids import new_uid, uid_of
-from medserver.errors import NoSuchInstance, UnusableParameters
+from medserver.errors import IncompleteObjectSet, NoSuchInstance, UnusableParameters
 from medserver.index import Query
 from medserver.node import Node
 from medserver.printing.displays import films_of_display
-from medserver.printing.film import Film
+from medserver.printing.film import Film, ReferencedImage
 from medserver.printing.format import FilmFormat, format_of, printer_for
 from medserver.printing.pictures import subject_of
 from medserver.printing.queue import COMMAND, FilmRequest, queue_film
@@ -49,7 +49,17 @@ def films_for(
     films = films_of(subject.pictures, wanted, printer) if subject.pictures else []
     for display in subject.displays:
         films += films_of_display(node, display, wanted, printer)
+    _check_states(node, films)
     return films
+
+
+def _check_states(node: Node, films: Iterable[Film]) -> None:
+    """Refuse films of which a presentation state is not stored: without it the images would look different."""
+    images = (box.image for film in films for box in film.boxes)
+    named = {image.presentation_state_uid for image in images if isinstance(image, ReferencedImage)} - {""}
+    missing = named - set(node.index.instances(sorted(named)))
+    if missing:
+        raise IncompleteObjectSet(f"presentation state {min(missing)} is not stored here")
 
 
 def queue_films(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from medserver.config import Config, Printer
 from medserver.config.printer import FILM_SIZES_MM
-from medserver.errors import InvalidAttributeValue, UnusableParameters
+from medserver.errors import CannotProcess, InvalidAttributeValue, UnusableParameters
 from medserver.printing.layout import count_of
 from medserver.processing.parameters import Parameter, check
 
@@ -146,6 +146,21 @@ def printer_for(config: Config, wanted: FilmFormat) -> Printer:
     if wanted.copies > printer.copies_max:
         raise UnusableParameters(f"copies: {printer.name} prints at most {printer.copies_max}")
     return printer
+
+
+def check_may_print(config: Config, printer: Printer, ae_title: str) -> None:
+    """Check that an AE may print on a printer: this node may, and who has the right, unless the printer has others.
+
+    Raises
+    ------
+    CannotProcess
+        It may not.
+    """
+    if ae_title == config.node.ae_title:
+        return
+    entries = (each for each in config.remotes_by_ae_title(ae_title) if "print" in each.allow)
+    if not any(not printer.clients or each.name in printer.clients for each in entries):
+        raise CannotProcess(f"{ae_title[:16]} may not print on {printer.name}")
 
 
 def _named(config: Config, name: str) -> Printer:

@@ -260,7 +260,7 @@ def _whole(node: Node, reference: Reference) -> list[StoredImage]:
     if not found:
         what = reference.series_instance_uid or reference.study_instance_uid or "a study without a UID"
         raise IncompleteObjectSet(f"nothing of {what} is stored here")
-    return sorted(found, key=_in_order)
+    return sorted(found, key=in_order)
 
 
 def _select(node: Node, conditions: Sequence[Condition]) -> Iterator[StoredImage]:
@@ -273,7 +273,8 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _in_order(one: StoredImage) -> tuple[str, int, str, int, str]:
+def in_order(one: StoredImage) -> tuple[str, int, str, int, str]:
+    """Return by what the images of a study are ordered: date, series, and their numbers."""
     series = _number(one.series_number, 0)
     return one.study_date, series, one.series_instance_uid, _number(one.instance_number, 0), one.sop_instance_uid
 

@@ -21,6 +21,9 @@ from medserver.printing.layout import count_of
 NAMED_MAX = 4
 """So many patients or studies a sheet names; of the rest it tells how many they are."""
 
+POSITIONS_MAX = 8
+"""So many positions of images a warning names."""
+
 Placed = tuple[int, Picture]
 """An Image Box Position, from 1, and what is there."""
 
@@ -110,12 +113,21 @@ def _box(position: int, picture: Picture, stored: StoredImage, wanted: FilmForma
 
 def _warnings(placed: Sequence[Placed]) -> Iterator[str]:
     """Yield what people are to know who read the sheet."""
-    patients = {picture.stored.patient for _, picture in placed if picture.stored is not None}
+    patients: dict[tuple[str, str], list[int]] = {}
+    for position, picture in placed:
+        if picture.stored is not None:
+            patients.setdefault(picture.stored.patient, []).append(position)
     if len(patients) > 1:
-        yield f"images of {len(patients)} patients on this film"
-    missing = [str(position) for position, picture in placed if picture.stored is None]
+        whose = [f"{identifier or person(name)} at {_positions(at)}" for (identifier, name), at in patients.items()]
+        more = " ..." if len(whose) > NAMED_MAX else ""
+        yield f"images of {len(patients)} patients on this film: {'; '.join(whose[:NAMED_MAX])}{more}"
+    missing = [position for position, picture in placed if picture.stored is None]
     if missing:
-        yield f"missing: image {', '.join(missing[:NAMED_MAX])}{' ...' if len(missing) > NAMED_MAX else ''}"
+        yield f"missing: image {_positions(missing)}"
+
+
+def _positions(positions: Sequence[int]) -> str:
+    return ", ".join(map(str, positions[:POSITIONS_MAX])) + (" ..." if len(positions) > POSITIONS_MAX else "")
 
 
 def _heading(images: Sequence[StoredImage]) -> Iterator[str]:

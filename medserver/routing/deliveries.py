@@ -8,6 +8,7 @@ Its kind is what has to be done next::
     HOLD --complete--> NOTIFY --told--> (done)
                        FORWARD_STEP --reported--> (done)
     HOLD --complete--> REQUEST --work item made--> (done)         of a rule by which it is processed, by this node
+    HOLD --complete--> REQUEST_PRINT --work item made--> (done)   of a rule by which it is printed, by this node
 
 *What* is sent is decided when the instance is received, by the rules as they are then: a version of the rule is noted,
 and named by its digest. *When* it is sent is what the rule says now: its hours, what completes a study.
@@ -28,16 +29,19 @@ from medserver.index.jobs.records import IN_TURN, Delivered
 from medserver.index.rule_versions import RuleVersion, RuleVersions
 
 DELIVER, HOLD, CONFIRM, NOTIFY, FORWARD_STEP = "deliver", "hold", "confirm", "notify", "forward_step"
-REQUEST = "request_processing"
+REQUEST, REQUEST_PRINT = "request_processing", "request_print"
 
 REPORT, POLL, UPS_EVENT = "commit_report", "poll", "ups-event"
 
 SENDING_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, CONFIRM, REPORT, POLL, UPS_EVENT)
 """Those that open an association to the AE that is their destination: all wait while it cannot be reached."""
 
-OUTBOX_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, CONFIRM, REQUEST, HOLD)
+OF_THIS_NODE = (REQUEST, REQUEST_PRINT)
+"""Those that have this node do something."""
 
-ROUTED_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, REQUEST, HOLD)
+OUTBOX_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, CONFIRM, *OF_THIS_NODE, HOLD)
+
+ROUTED_KINDS = (DELIVER, NOTIFY, FORWARD_STEP, *OF_THIS_NODE, HOLD)
 """Those that do something by a rule. Without one that sends that to their destination they wait for a decision."""
 
 PRIORITIES: Mapping[str, int] = {"low": LOW, "medium": MEDIUM, "high": HIGH}
@@ -52,7 +56,7 @@ class Delivery(Payload):
     sop_instance_uid : str
         Of what: an instance, or a performed step.
     action : str
-        What it is in the end: `DELIVER`, `NOTIFY`, `FORWARD_STEP` or `REQUEST`.
+        What it is in the end: `DELIVER`, `NOTIFY`, `FORWARD_STEP`, `REQUEST` or `REQUEST_PRINT`.
     route : str or None
         The name that the rule had; None: an administrator wants it sent whatever became of the rule.
     rule : str
@@ -133,6 +137,8 @@ def kind_of(rule: Rule) -> str:
     """Return the job that does what a rule wants done with an instance."""
     if isinstance(rule, Processing):
         return REQUEST
+    if rule.printer:
+        return REQUEST_PRINT
     return NOTIFY if rule.send == "availability" else DELIVER
 
 
@@ -200,7 +206,7 @@ def not_now(config: Config, job: Job, delivery: Delivery, now: datetime) -> Outc
 
 def lost(job: Job, delivery: Delivery) -> Outcome:
     """Return that something waits for a decision: without its rule nobody knows whether it may be sent, and when."""
-    does = "has this processed" if delivery.action == REQUEST else "sends this to it"
+    does = {REQUEST: "has this processed", REQUEST_PRINT: "has this printed"}.get(delivery.action, "sends this to it")
     reason = f"no rule '{delivery.route}' {does} any more: 'medserver outbox' tells what to do"
     return undecided(job, reason)
 

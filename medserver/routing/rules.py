@@ -176,10 +176,12 @@ def decisions(
         if kind is None:
             continue
         is_wanted = wants(rule, header, calling_ae_title)
-        for name in rule.to:
+        for name in rule.targets:
             remote, earlier = config.remote_by_name(name), sending.get((name, kind))
             if not is_wanted:
                 yield Decision(rule, name, Verdict.CONDITION)
+            elif rule.printer:  # all that want it printed do
+                yield Decision(rule, name, Verdict.SENDS)
             elif remote is None:
                 yield Decision(rule, name, Verdict.NO_DESTINATION)
             elif remote.ae_title == calling_ae_title:

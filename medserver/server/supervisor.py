@@ -19,6 +19,7 @@ from medserver.imports import import_all
 from medserver.log import Event
 from medserver.node import Node, open_node
 from medserver.procedures import workitem_farewell
+from medserver.printing.checking import problems_of as printing_problems_of
 from medserver.processing.checking import problems_of
 from medserver.queue import messages, storages  # noqa: F401 - as `import_all` below
 from medserver.server import acceptor_process, placer_process, worker_process
@@ -91,7 +92,7 @@ def _require_primary(node: Node) -> None:
 
 def _warn_of_rules(config: Config) -> None:
     """Tell of rules that cannot be applied: images are received whatever becomes of them."""
-    for problem in problems_of(config):
+    for problem in (*problems_of(config), *printing_problems_of(config)):
         logger.warning(Event("rule cannot be applied", problem=problem))
 
 

@@ -55,7 +55,7 @@ from medserver.printing.pruning import FILM_ORPHANS, FILM_PRUNE, OrphansPayload,
 from medserver.printing.pruning import INTERVAL_S as FILM_PRUNE_INTERVAL_S
 from medserver.printing.pulling.forgetting import FORGET, FetchedPayload, forget_fetched
 from medserver.printing.pulling.performing import print_workitems
-from medserver.printing.pulling.requesting import PRINT_DISPLAY, DisplayPayload, print_displays
+from medserver.printing.pulling.requesting import PRINT_DISPLAY, DisplayPayload, print_displays, request_prints
 from medserver.printing.queue import PRINT, FilmPayload
 from medserver.processing.informing import INFORM, InformPayload, inform
 from medserver.processing.performing import PROCESS_LARGE, process
@@ -64,7 +64,7 @@ from medserver.procedures.workitem_events import tell
 from medserver.retention.age import LOOK_EVERY_S as RETENTION_INTERVAL_S
 from medserver.retention.orders import delete
 from medserver.retention.walk import RETAIN, RETENTION, WalkPayload, retain, retention
-from medserver.routing.deliveries import CONFIRM, DELIVER, FORWARD_STEP, HOLD, NOTIFY, REQUEST, Delivery
+from medserver.routing.deliveries import CONFIRM, DELIVER, FORWARD_STEP, HOLD, NOTIFY, REQUEST, REQUEST_PRINT, Delivery
 from medserver.safekeeping.adoption import ADOPT, AdoptionPayload, adopt
 from medserver.safekeeping.compression import compress, retire
 from medserver.safekeeping.decisions import note_decisions
@@ -508,6 +508,10 @@ JOB_KINDS: tuple[JobKind, ...] = (
         backoff=_PATIENT,
         first_wait_s=lambda config: SCHEDULED_AGAIN_S,
         own_threads=4,
+    ),
+    # Whoever requests it twice gets the same work item.
+    JobKind(
+        REQUEST_PRINT, request_prints, Delivery, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=1000
     ),
     JobKind(PRINT_DISPLAY, print_displays, DisplayPayload, lease_s=_LEASE_S, batch_max=16),
     JobKind(FORGET, forget_fetched, FetchedPayload, _ENDLESS, lease_s=_LEASE_S, batch_max=200, backoff=_PATIENT),

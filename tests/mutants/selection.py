@@ -27,7 +27,7 @@ FOLDERS = {
     "polling": "polling work cli",
     "workitems": "workitems index services cli",
     "processing": "processing workitems cli",
-    "printing": "printing cli",
+    "printing": "printing services cli",
     "procedures": "procedures archive index services cli",
     "retention": "retention index cli safekeeping",
     "routing": "routing delivery config cli",

@@ -59,9 +59,9 @@ def server(make_directory: MakeDirectory, dcmtk_programs: Dcmtk, files: list[Pat
     node.kill()
 
 
-def gateway_of(directory: Path, server: Node, **options: object) -> Node:
+def gateway_of(directory: Path, server: Node, *, title: str = "GATEWAY", **options: object) -> Node:
     """Return a gateway with a printer, not started."""
-    node = Node(directory, ae_title="GATEWAY", clients=("WS1", "STORESCU", "FINDSCU"))
+    node = Node(directory, ae_title=title, clients=("WS1", "STORESCU", "FINDSCU"))
     node.add_remote(server.address)
     node.set_section("printer film", {"output": "pdf", "folder": "films", "media": "A4, 14INX17IN"} | options)
     return node
@@ -236,4 +236,20 @@ def test_images_stay_where_the_printer_says_so(server: Node, make_directory: Mak
         jobs = gateway.cli("jobs", "list")
         assert "forget_fetched" not in jobs.stdout
     finally:
+        gateway.kill()
+
+
+def test_they_are_moved_where_they_cannot_be_got(server: Node, make_directory: MakeDirectory, files) -> None:
+    """What comes by C-MOVE is received as from anybody: it is printed, and stays."""
+    gateway = gateway_of(make_directory("moved"), server, title="GATEWAY2").start()
+    try:
+        server.add_remote(gateway.address, allow=("echo", "find", "move"))
+        uid = generate_uid()
+        with associated(gateway, "WS1") as peer:
+            assert peer.create(uid, request(files)).Status == 0x0000
+            assert ended(peer, uid).ProcedureStepState == "COMPLETED"
+        assert len(pages_of(gateway)) == 1
+        assert stored(gateway) == SLICES
+    finally:
+        server.remove_remote("GATEWAY2")
         gateway.kill()

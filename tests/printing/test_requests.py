@@ -64,7 +64,7 @@ def test_every_sheet_says_whose_it_is() -> None:
 
 def test_two_patients_on_one_film_are_told_on_that_film() -> None:
     mixed, own = films([*pictures(1), *pictures(3, patient_id="P2", patient_name="Other^Anna")], layout="1,2")
-    assert mixed.warnings == ("images of 2 patients on this film",)
+    assert mixed.warnings == ("images of 2 patients on this film: P1 at 1; P2 at 2",)
     assert "P1" in mixed.heading[0] and "P2" in mixed.heading[0]
     assert own.warnings == () and "P1" not in own.heading[0]
 

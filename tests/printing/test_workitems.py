@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pypdfium2
 import pytest
+from pydicom.dataset import Dataset
 
 from medserver.dicom.json_model import JSON
 from medserver.errors import UnusableParameters
@@ -33,7 +34,17 @@ from tests.processing.rules_node import receive
 UID = "2.25.77"
 SLICES = 5
 STUDY, SERIES = f"{phantoms.UID}.0", f"{phantoms.UID}.1"
-ONE_PRINTER = CONFIGURATION.partition("substitute")[0]
+ONE_PRINTER = f"""{CONFIGURATION.partition("substitute")[0]}
+[ae WS1]
+address = 127.0.0.1
+allow = process, print
+[ae WS2]
+address = 127.0.0.1
+allow = process
+[ae WS3]
+address = 127.0.0.1
+allow = process, print
+"""
 
 MakeShop = Callable[..., Shop]
 
@@ -48,13 +59,15 @@ def store(shop: Shop, **others: str) -> None:
         receive(shop.node, one)
 
 
-def ask(shop: Shop, *references: Reference, uid: str = UID, station: str = "", **given: object) -> None:
+def ask(
+    shop: Shop, *references: Reference, uid: str = UID, station: str = "", by: str = "WS1", **given: object
+) -> None:
     """Create a work item for the series, or other references."""
     named = references or (Reference(STUDY, SERIES),)
     attributes = attribute_list_of(given, named, shop.node.clock())
     if station:
         attributes |= data_set(ScheduledStationNameCodeSequence=[code(station, "99HOSPITAL", station)])
-    create(shop.node, uid, attributes, "WS1")
+    create(shop.node, uid, attributes, by)
 
 
 def work(shop: Shop, *kinds: str) -> None:
@@ -178,12 +191,72 @@ def test_a_missing_image_is_marked_if_that_is_asked_for(shop: Shop) -> None:
     assert film.warnings == ("missing: image 2",)
 
 
+STATE = "2.25.800"
+GRAYSCALE_STATE = "1.2.840.10008.5.1.4.1.1.11.1"
+
+
+def state_for(*uids: str) -> Dataset:
+    """Return a presentation state that refers to images."""
+    state = phantoms.common(GRAYSCALE_STATE, "PR", series=8)
+    state.SOPInstanceUID = STATE
+    series, state.ReferencedSeriesSequence = Dataset(), []
+    series.SeriesInstanceUID, series.ReferencedImageSequence = SERIES, []
+    for uid in uids:
+        image = Dataset()
+        image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = phantoms.CT, uid
+        series.ReferencedImageSequence.append(image)
+    state.ReferencedSeriesSequence.append(series)
+    return state
+
+
+def test_a_presentation_state_is_applied_to_the_images_that_it_is_for(shop: Shop) -> None:
+    uids = [f"{phantoms.UID}.1.{number}" for number in (1, 2)]
+    receive(shop.node, state_for(uids[1]))
+    named = tuple((phantoms.CT, uid) for uid in uids)
+    ask(shop, Reference(STUDY, SERIES, named), Reference(STUDY, f"{phantoms.UID}.8", ((GRAYSCALE_STATE, STATE),)))
+    work(shop, PRINT_WORKITEM)
+    [film] = films(shop)
+    assert [box.image.presentation_state_uid for box in film.boxes] == ["", STATE]
+
+
+def test_a_study_is_its_images(shop: Shop) -> None:
+    receive(shop.node, state_for())
+    ask(shop, Reference(STUDY))
+    work(shop, PRINT_WORKITEM)
+    [film] = films(shop)
+    assert len(film.boxes) == SLICES
+
+
+def test_a_presentation_state_that_is_missing(shop: Shop) -> None:
+    ask(shop, presentation_state="9.9")
+    work(shop)
+    assert (row(shop).state, reason(shop)[0], states(shop)) == ("CANCELED", "110523", [])
+
+
 def test_items_of_other_stations_and_nodes_without_printers_are_left(make_shop: MakeShop, shop: Shop) -> None:
     ask(shop, station="OTHER")
     ask(shop, station="FILM", uid="2.25.78")
     work(shop)
     look(shop)
     assert (row(shop).state, row(shop, "2.25.78").state) == ("SCHEDULED", "COMPLETED")
+
+
+@pytest.mark.parametrize(
+    "clients, by, state",
+    [
+        ("", "WS1", "COMPLETED"), ("", "WS2", "CANCELED"), ("", "STRANGER", "CANCELED"), ("", "MEDSERVER", "COMPLETED"),
+        ("WS3", "WS3", "COMPLETED"), ("WS3", "WS1", "CANCELED"), ("WS3", "MEDSERVER", "COMPLETED"),
+    ],
+)  # fmt: skip
+def test_who_may_print(make_shop: MakeShop, clients: str, by: str, state: str) -> None:
+    shop = make_shop(ONE_PRINTER.replace("[ae WS1]", f"clients = {clients}\n[ae WS1]" if clients else "[ae WS1]"))
+    store(shop)
+    ask(shop, by=by)
+    work(shop)
+    look(shop)
+    assert row(shop).state == state
+    if state == "CANCELED":
+        assert reason(shop) == ("110513", f"{by} may not print on FILM") and states(shop) == []
 
 
 def test_an_item_waits_for_who_performs_it_where_there_are_no_printers(make_shop: MakeShop) -> None:

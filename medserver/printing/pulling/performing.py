@@ -40,7 +40,7 @@ from medserver.log import Event
 from medserver.node import Node
 from medserver.printing.asking import PRIORITIES, films_for, queue_films
 from medserver.printing.displays import references_of_display
-from medserver.printing.format import printer_for
+from medserver.printing.format import check_may_print, printer_for
 from medserver.printing.pictures import STRUCTURED_DISPLAY, header_of
 from medserver.printing.pulling.forgetting import forgets
 from medserver.printing.pulling.request import PrintRequest, request_of
@@ -118,6 +118,7 @@ def _queued(node: Node, batch: Batch, job: Job, row: Workitem) -> Outcome | None
     try:
         request = request_of(content_of(row.content))
         printer = printer_for(node.config.current, request.format)
+        check_may_print(node.config.current, printer, row.created_by)
         _fetch(node, batch, row, request, printer)
         crash_point("images fetched")
         films = films_for(node, request.references, request.format, printer)

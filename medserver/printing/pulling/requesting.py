@@ -9,20 +9,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
+from medserver.archive import read_header
+from medserver.config import Route
+from medserver.config.keyed import condition_of
+from medserver.dicom.conditions import SingleValue
 from medserver.dicom.uids import uid_of
-from medserver.errors import DamagedObject, DuplicateInstance
+from medserver.errors import CannotProcess, DamagedObject, DuplicateInstance, StoreFailure
 from medserver.fetching import FollowUps
-from medserver.index import InstanceRecord, NewJob
+from medserver.index import InstanceRecord, Job, NewJob, StoredCopy
 from medserver.index.jobs.batch import Batch
-from medserver.index.jobs.outcome import Outcome, done
+from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.index.jobs.payloads import Payload
+from medserver.index.rule_versions import RuleVersion
 from medserver.log import Event
 from medserver.node import Node
-from medserver.printing.pictures import STRUCTURED_DISPLAY
+from medserver.printing.pictures import STRUCTURED_DISPLAY, StoredImage, in_order, stored_images
 from medserver.printing.pulling.request import attribute_list_of
-from medserver.processing.inputs import patient_of
+from medserver.processing.inputs import patient_of, stored_inputs
 from medserver.processing.requests import Reference
+from medserver.routing.deliveries import Delivery, not_now
+from medserver.routing.rules import wants
 from medserver.workitems.creating import create
 
 PRINT_DISPLAY = "print_display"
@@ -113,7 +122,128 @@ def ask(
         patient = None
     attributes = attribute_list_of(given, references, node.clock(), priority=priority, patient=patient)
     try:
-        create(node, sop_instance_uid, attributes, by or node.config.current.node.ae_title)
+        create(node, sop_instance_uid, attributes, by)
         logger.info(Event("print requested", sop_instance_uid=sop_instance_uid, by=by))
     except DuplicateInstance:
         logger.debug("work item %s is there", sop_instance_uid)
+
+
+# By a rule
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What is printed together by a version of a rule."""
+
+    rule: str
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+
+
+def request_prints(node: Node, batch: Batch) -> Iterator[Outcome]:
+    """Create the work items of what rules have printed: the job ``request_print``.
+
+    There is a job for each image that a rule wants. What is printed together, a series or a study, is one work item,
+    whose UID is made of the rule and of the objects: whoever comes second finds it. What is received later makes
+    another one, of all that there is then.
+    """
+    config, now = node.config.current, node.clock()
+    wanted: dict[_Subject, list[Job]] = {}
+    rules: dict[str, Route | None] = {}
+    for job in batch:
+        delivery = Delivery.of(job)
+        outcome = not_now(config, job, delivery, now)
+        if outcome is not None:
+            yield outcome
+            continue
+        if delivery.rule not in rules:
+            version = node.index.rule_versions.get(delivery.rule)
+            rules[delivery.rule] = _rule_of(version) if version else None
+        rule = rules[delivery.rule]
+        if rule is None:
+            yield failed(job, "the version of its rule is not known", final=True)
+            continue
+        wanted.setdefault(_subject(rule, delivery), []).append(job)
+    for subject, jobs in wanted.items():
+        rule = rules[subject.rule]
+        if batch.should_stop or rule is None:
+            return
+        yield from _requested(node, subject, rule, jobs)
+
+
+def _rule_of(version: RuleVersion) -> Route:
+    """Return a rule as it was when it decided something, but for when."""
+    content: Mapping[str, Any] = version.content
+    conditions = ((keyword, text, condition_of(keyword, text)) for keyword, text in content["conditions"])
+    return Route(
+        version.name,
+        (),
+        tuple((keyword, text, condition) for keyword, text, condition in conditions if condition is not None),
+        priority=content["priority"],
+        when=content["of"],
+        printer=content["printer"],
+        format=tuple((name, text) for name, text in content["format"]),
+    )
+
+
+def _subject(rule: Route, delivery: Delivery) -> _Subject:
+    series = delivery.series_instance_uid if rule.when in ("series", "instance") else ""
+    instance = delivery.sop_instance_uid if rule.when == "instance" else ""
+    return _Subject(delivery.rule, delivery.study_instance_uid, series, instance)
+
+
+def _requested(node: Node, subject: _Subject, rule: Route, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    """Create the work item of a subject, unless it is there, for all of these jobs."""
+    keys = {
+        "StudyInstanceUID": subject.study_instance_uid,
+        "SeriesInstanceUID": subject.series_instance_uid,
+        "SOPInstanceUID": subject.sop_instance_uid,
+    }
+    conditions = [SingleValue(keyword, uid) for keyword, uid in keys.items() if uid]
+    deliveries = list(map(Delivery.of, jobs))
+    try:
+        images = stored_images(node, [one.copy.sop_instance_uid for one in stored_inputs(node, conditions)])
+        copies = node.index.instances(list(images))
+        decided = {each.sop_instance_uid: each.decided_of for each in deliveries}
+        chosen = [
+            one
+            for uid, one in images.items()
+            if one.is_image and uid in copies and _wants(node, rule, copies[uid], decided.get(uid, ""))
+        ]
+        if chosen:
+            _create(node, subject, rule, chosen, copies)
+    except CannotProcess as error:  # a mistake of the rule, which is told where the configuration is checked
+        yield from (failed(job, str(error), final=True) for job in jobs)
+    except StoreFailure as error:
+        yield from (failed(job, str(error)) for job in jobs)
+    else:
+        yield from (done(job) for job in jobs)
+
+
+def _wants(node: Node, rule: Route, copy: StoredCopy, decided_of: str) -> bool:
+    """Tell whether a rule wants an object that was decided now, or before, or has been replaced since."""
+    if decided_of == copy.digest:
+        return True
+    try:
+        return wants(rule, read_header(node, copy), copy.calling_ae_title or "")
+    except DamagedObject:  # that is told when it is printed
+        return True
+
+
+def _create(
+    node: Node,
+    subject: _Subject,
+    rule: Route,
+    images: Sequence[StoredImage],
+    copies: Mapping[str, StoredCopy],
+) -> None:
+    ordered = sorted(images, key=in_order)
+    references = [
+        Reference(study, series, tuple((one.sop_class_uid, one.sop_instance_uid) for one in some))
+        for (study, series), some in groupby(ordered, lambda one: (one.study_instance_uid, one.series_instance_uid))
+    ]
+    objects = sorted(f"{one.sop_instance_uid} {copies[one.sop_instance_uid].digest}" for one in images)
+    uid = uid_of("print", subject.rule, *objects)
+    given = {"printer": rule.printer} | dict(rule.format)
+    ask(node, uid, given, references, by=node.config.current.node.ae_title, priority=rule.priority.upper())
