@@ -14,6 +14,7 @@ The tree::
     │   ├── NoSuchFrames              the instance has none of the frames
     │   ├── NoFrameTimes              frames are asked for by time, and theirs are not known
     │   ├── InvalidObjectInstance     a SOP Instance UID that breaks PS3.5 9.1
+    │   ├── ClassInstanceConflict     an instance that is of another SOP class
     │   ├── SOPClassNotSupported      a SOP class that is not served here
     │   ├── DuplicateInstance         the instance exists with other content
     │   ├── NoSuchInstance            the instance is not in the archive
@@ -142,6 +143,10 @@ class NoSuchFrames(RequestError):
 
 class NoFrameTimes(RequestError):
     """Frames are requested by time, and the SOP Instance does not tell their times."""
+
+
+class ClassInstanceConflict(RequestError):
+    """The instance of this UID is of another SOP class."""
 
 
 class InvalidObjectInstance(RequestError):

@@ -31,6 +31,7 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.DataSetMismatch: DATA_ERROR,
         errors.IdentifierMismatch: DATA_ERROR,
         errors.InvalidObjectInstance: DATA_ERROR,
+        errors.ClassInstanceConflict: DATA_ERROR,
         errors.SOPClassNotSupported: DATA_ERROR,
         errors.DuplicateInstance: CANNOT_CREATE,
         errors.NoSuchInstance: NO_INPUT,

@@ -216,6 +216,17 @@ class Config:
         """Return the printer that this called AE title chooses."""
         return next((printer for printer in self.printers if ae_title and printer.ae_title == ae_title), None)
 
+    def printer_for(self, called_ae_title: str) -> Printer | None:
+        """Return the printer that films are for of who calls by an AE title.
+
+        It is that of the title. Who calls the node by its own has the first printer without a title, or the only one.
+        """
+        chosen = self.printer_called(called_ae_title)
+        if chosen is not None:
+            return chosen
+        without = (printer for printer in self.printers if not printer.ae_title)
+        return next(without, self.printers[0] if len(self.printers) == 1 else None)
+
     def retention(self, name: str) -> Retention | None:
         """Return the rule of this name by which studies are deleted."""
         return next((rule for rule in self.retentions if rule.name == name), None)

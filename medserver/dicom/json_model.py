@@ -69,11 +69,12 @@ def data_set_from_json(content: JSON) -> Dataset:
 
 
 class PixelPlace(NamedTuple):
-    """Where the value of Pixel Data lies in a stream, and the order of its bytes."""
+    """Where the value of Pixel Data lies in a stream, the order of its bytes, and its VR."""
 
     offset: int
     size_bytes: int
     is_big_endian: bool
+    vr: str
 
 
 def read_json_beside_pixels(
@@ -122,7 +123,7 @@ class _BuilderBesidePixels(_Builder):
             super().element(tag, vr, length, encoding)
             return
         self._count()
-        self.places.append(PixelPlace(self.stream.tell(), length, not encoding.little_endian))
+        self.places.append(PixelPlace(self.stream.tell(), length, not encoding.little_endian, vr))
 
 
 def _element(tag: int, element: RawValue | list[dict[str, Any]], codecs: Sequence[str]) -> dict[str, Any]:

@@ -22,7 +22,6 @@ PRINTER_CONFIGURATION = "1.2.840.10008.5.1.1.16.376"
 PRINTER_INSTANCE = "1.2.840.10008.5.1.1.17"
 PRINTER_CONFIGURATION_INSTANCE = "1.2.840.10008.5.1.1.17.376"
 COLOR_META = "1.2.840.10008.5.1.1.18"
-VOI_LUT_BOX = "1.2.840.10008.5.1.1.22"
 PRESENTATION_LUT = "1.2.840.10008.5.1.1.23"
 
 META_SOP_CLASSES: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -34,6 +33,6 @@ META_SOP_CLASSES: Mapping[str, frozenset[str]] = MappingProxyType(
 """Meta SOP class -> the SOP classes that commands in its presentation context name."""
 
 SINGLE_SOP_CLASSES = (
-    PRESENTATION_LUT, VOI_LUT_BOX, ANNOTATION_BOX, PRINT_JOB, PRINTER, PRINTER_CONFIGURATION,
+    PRESENTATION_LUT, ANNOTATION_BOX, PRINT_JOB, PRINTER, PRINTER_CONFIGURATION,
 )  # fmt: skip
 """Those that are negotiated by themselves, beside a meta SOP class or without one."""

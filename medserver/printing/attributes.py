@@ -2,7 +2,8 @@
 
 References
 ----------
-PS3.4 H.4.1.2.1.1, PS3.4 H.4.2.2.1.1, PS3.4 H.4.3.1.2.1, PS3.3 C.13.1, PS3.3 C.13.3, PS3.3 C.13.5
+PS3.4 H.4.1.2.1.1, PS3.4 H.4.2.2.1.1, PS3.4 H.4.2.2.2.1, PS3.4 H.4.3.1.2.1.1, PS3.4 H.4.4.2.1.1, PS3.3 C.13.1,
+PS3.3 C.13.3, PS3.3 C.13.5, PS3.3 C.13.7
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ DENSITY_NAMES = ("BLACK", "WHITE")
 DENSITY_MAX = 600
 """In hundredths of optical density."""
 
-TEXT_LENGTH_MAX = 64
+TEXT_LENGTH_MAX, CONFIGURATION_LENGTH_MAX = 64, 1024
+"""Characters of an LO, and of an ST (PS3.5 6.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class PrintAttribute:
         Whether it must be there when the instance is created.
     is_settable : bool
         Whether an N-SET changes it.
+    length_max : int
+        How many characters it has at most.
     """
 
     keyword: str
@@ -52,6 +56,7 @@ class PrintAttribute:
     or_number: bool = False
     is_required: bool = False
     is_settable: bool = True
+    length_max: int = TEXT_LENGTH_MAX
 
 
 FILM_SESSION = (
@@ -62,16 +67,19 @@ FILM_SESSION = (
     PrintAttribute("FilmSessionLabel"),
     PrintAttribute("MemoryAllocation", minimum=0, maximum=2**31 - 1),
     PrintAttribute("OwnerID"),
+    # Clients of printers from before the final text refer to the Presentation LUT here, and so says PS3.4 H.3.3.
+    PrintAttribute("Illumination", minimum=1, maximum=65535),
+    PrintAttribute("ReflectedAmbientLight", minimum=0, maximum=65535),
 )
 
 FILM_BOX = (
-    PrintAttribute("ImageDisplayFormat", is_required=True, is_settable=False),
+    PrintAttribute("ImageDisplayFormat", is_required=True, is_settable=False, length_max=CONFIGURATION_LENGTH_MAX),
     PrintAttribute("FilmOrientation", ("PORTRAIT", "LANDSCAPE"), default="PORTRAIT", is_settable=False),
     PrintAttribute("FilmSizeID", is_settable=False),
     PrintAttribute("MagnificationType", MAGNIFICATION_TYPES, default="CUBIC"),
     PrintAttribute("MaxDensity", minimum=0, maximum=DENSITY_MAX),
     PrintAttribute("MinDensity", minimum=0, maximum=DENSITY_MAX),
-    PrintAttribute("ConfigurationInformation"),
+    PrintAttribute("ConfigurationInformation", length_max=CONFIGURATION_LENGTH_MAX),
     PrintAttribute("AnnotationDisplayFormatID", is_settable=False),
     PrintAttribute("SmoothingType"),
     PrintAttribute("BorderDensity", DENSITY_NAMES, 0, DENSITY_MAX, "BLACK", or_number=True),
@@ -87,7 +95,7 @@ IMAGE_BOX = (
     PrintAttribute("Polarity", ("NORMAL", "REVERSE"), default="NORMAL"),
     PrintAttribute("MagnificationType", MAGNIFICATION_TYPES),
     PrintAttribute("SmoothingType"),
-    PrintAttribute("ConfigurationInformation"),
+    PrintAttribute("ConfigurationInformation", length_max=CONFIGURATION_LENGTH_MAX),
     PrintAttribute("RequestedImageSize"),
     PrintAttribute("RequestedDecimateCropBehavior", ("DECIMATE", "CROP", "FAIL"), default="DECIMATE"),
     PrintAttribute("MinDensity", minimum=0, maximum=DENSITY_MAX),
@@ -138,16 +146,36 @@ def checked(attributes: JSON, table: Sequence[PrintAttribute], *, is_new: bool) 
     return kept
 
 
-def unknown_keywords(attributes: JSON, table: Sequence[PrintAttribute], others: Sequence[str] = ()) -> list[str]:
-    """Return what a peer has given beside the attributes of a table, without private and group length elements."""
-    known = {tag_of(row.keyword) for row in table} | {tag_of(keyword) for keyword in others}
+def left_out(
+    attributes: JSON, table: Sequence[PrintAttribute], others: Sequence[str] = (), *, is_new: bool = False
+) -> list[str]:
+    """Return the tags of what a peer has given and `checked` leaves out, without private and group length elements.
+
+    Parameters
+    ----------
+    attributes, table, is_new
+        As for `checked`.
+    others : sequence of str
+        The keywords of what is read elsewhere.
+    """
+    known = {tag_of(row.keyword) for row in table if is_new or row.is_settable}
+    known |= {tag_of(keyword) for keyword in ("SpecificCharacterSet", *others)}
     return sorted(tag for tag in attributes if tag not in known and int(tag[:4], 16) % 2 == 0 and tag[4:] != "0000")
 
 
 def number(attributes: JSON, keyword: str) -> int | None:
-    """Return the number that an attribute has, None if it has none."""
+    """Return the number that an attribute has, None if it has none.
+
+    Raises
+    ------
+    InvalidAttributeValue
+        It has something else.
+    """
     text = value(attributes, keyword)
-    return int(float(text)) if text else None
+    try:
+        return int(float(text)) if text else None
+    except (ValueError, OverflowError):
+        raise InvalidAttributeValue(f"{keyword} {text[:20]!r} is no number") from None
 
 
 def text_of(attributes: JSON, keyword: str) -> str:
@@ -161,6 +189,8 @@ def _joined(attributes: JSON, keyword: str) -> str:
 
 
 def _check(row: PrintAttribute, text: str) -> None:
+    if len(text) > row.length_max:
+        raise InvalidAttributeValue(f"{row.keyword} has more than {row.length_max} characters")
     if row.choices and text in row.choices:
         return
     if row.choices and not row.or_number:

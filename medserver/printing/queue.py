@@ -105,7 +105,7 @@ def queue_film(node: Node, request: FilmRequest, images: Iterable[tuple[str, Ite
     StoreFailure, IndexFailure
         It cannot be written; nothing remains of it.
     """
-    _check_room(node, request.printer)
+    check_room(node, request.printer)
     brings_images = any(hasattr(box.image, "file") for box in request.film.boxes)
     volume = node.primary_volume
     if brings_images:
@@ -139,8 +139,15 @@ def queue_film(node: Node, request: FilmRequest, images: Iterable[tuple[str, Ite
     return is_new
 
 
-def _check_room(node: Node, printer: Printer) -> None:
+def check_room(node: Node, printer: Printer, count: int = 1) -> None:
+    """Check that some more films may wait for a printer.
+
+    Raises
+    ------
+    PrintQueueFull
+        Too many do.
+    """
     counts = node.index.films.counts()
     waiting = sum(counts.get((printer.name, state), 0) for state in WAITING)
-    if waiting >= printer.films_max:
+    if waiting + count > printer.films_max:
         raise PrintQueueFull(f"{waiting} films wait for printer {printer.name}")

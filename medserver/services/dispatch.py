@@ -69,6 +69,8 @@ def serve(association: AcceptedAssociation, node: Node) -> bool:
         if not is_idle:
             counts.log()
             reporter.abandon()
+            if association.print_session is not None:
+                association.print_session.close()
     if association.is_released:
         _note_complete(association, node)
     return is_idle

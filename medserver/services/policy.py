@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from medserver.config import Remote
+from medserver.config import Config, Remote
+from medserver.dicom.print_classes import COLOR_META
 from medserver.log import Event
 from medserver.node import Node
 from medserver.services import dispatch, query
@@ -28,6 +29,9 @@ REFUSALS_NOTED_MAX = 5
 CALLERS_NOTED_MAX = 200
 """How many different callers are noted within a minute: as many as are remembered."""
 
+OF_PRINTERS = ("echo", "print")
+"""The rights whose services are offered to who calls by the AE title of a printer."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,12 +45,12 @@ class NodePolicy:
     def negotiate(self, request: AssociationRequest, address: str) -> Acceptance | Refusal:
         """Decide on an A-ASSOCIATE request.
 
-        The called AE title must be ours, or that of a printer, and calling AE title and source address must match an
-        `[ae NAME]` entry.
+        The called AE title must be ours, or that of a printer, which offers `OF_PRINTERS` alone; calling AE title and
+        source address must match an `[ae NAME]` entry.
         """
         config = self._node.config.current
         calling, called = request.calling_ae_title, request.called_ae_title
-        table = partial(support, received=config.store.transfer_syntaxes)
+        table = partial(_offered, config, called)
         is_printer = config.printer_called(called) is not None
         ours = called if is_printer else config.node.ae_title
         decision = negotiate(request, ours, config.remotes_for(calling, address), table)
@@ -59,6 +63,18 @@ class NodePolicy:
     def serve(self, association: AcceptedAssociation) -> bool:
         """Serve an established association until it ends or is idle."""
         return dispatch.serve(association, self._node)
+
+
+def _offered(config: Config, called: str, remote: Remote, abstract_syntax: str) -> Support | None:
+    """Return what a remote AE may do with a SOP class on an association with one of our AE titles."""
+    service = service_for(abstract_syntax, remote.private_sop_classes)
+    if service is None or (config.printer_called(called) is not None and service.right not in OF_PRINTERS):
+        return None
+    if service.right == "print":
+        printer = config.printer_for(called)
+        if printer is None or (abstract_syntax == COLOR_META and not printer.colour):
+            return None
+    return support(remote, abstract_syntax, config.store.transfer_syntaxes)
 
 
 def support(remote: Remote, abstract_syntax: str, received: tuple[str, ...] = ()) -> Support | None:

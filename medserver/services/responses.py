@@ -61,8 +61,8 @@ ANSWERS = (
     Answer(status.INVALID_ATTRIBUTE_VALUE, _CREATE | _SET, errors=(errors.InvalidAttributeValue,)),
     Answer(
         status.ATTRIBUTE_LIST_ERROR,
-        _SET | _CREATE,
-        "Some attributes must not be changed, or are not known, and were left; the others were changed.",
+        _SET | _CREATE | _READ,
+        "Some attributes must not be changed, or are not known, and were left out; the others were taken, or told.",
     ),
     # PS3.4 F.7.2.2.4
     Answer(status.PROCESSING_FAILURE, _SET, errors=(errors.NoLongerUpdatable,), error_id=status.NO_LONGER_UPDATABLE),
@@ -83,8 +83,12 @@ ANSWERS = (
     ),
     Answer(status.NO_SUCH_EVENT_TYPE, _EVENT, errors=(errors.NoSuchEventType,)),
     Answer(status.INVALID_ARGUMENT_VALUE, _ACTION | _EVENT, errors=(errors.InvalidArgument,)),
+    Answer(
+        status.ATTRIBUTE_VALUE_OUT_OF_RANGE, _CREATE | _SET, "More copies than the printer makes; so many are taken."
+    ),
     Answer(status.INVALID_OBJECT_INSTANCE, _STORE | _NORMALISED, errors=(errors.InvalidObjectInstance,)),
     Answer(status.NO_SUCH_SOP_CLASS, _NORMALISED, errors=(errors.SOPClassNotSupported,)),
+    Answer(status.CLASS_INSTANCE_CONFLICT, _SET | _ACTION | _DELETE, errors=(errors.ClassInstanceConflict,)),
     Answer(status.MISSING_ATTRIBUTE, _CREATE, errors=(errors.MissingAttribute,)),
     Answer(status.MISSING_ATTRIBUTE_VALUE, _CREATE, errors=(errors.MissingAttributeValue,)),
     # An N-SET has no status for an attribute that is not there (PS3.7 10.1.3.1.9).
@@ -101,6 +105,7 @@ ANSWERS = (
         _NORMALISED,
         errors=(errors.OutOfResources, errors.DataSetTooLarge, errors.IndexLocked, errors.IndexUnavailable),
     ),
+    Answer(status.RESOURCE_LIMITATION, _CREATE, errors=(errors.NoPrintMemory,)),
     Answer(
         status.OUT_OF_RESOURCES,
         _STORE | _FIND | _RETRIEVE,
@@ -130,15 +135,25 @@ ANSWERS = (
     ),
     Answer(status.WORKITEM_ALREADY_CANCELED, _ACTION, "The work item is cancelled already."),
     Answer(status.WORKITEM_ALREADY_COMPLETED, _ACTION, "The work item is completed already."),
-    # PS3.4 H.4.1.2, H.4.2.2, H.4.3.1.2
-    Answer(status.MEMORY_ALLOCATION_NOT_SUPPORTED, _CREATE, "A film session asks for memory, which it has anyway."),
+    # Print management: see `printing.statuses` for which SOP class has which (PS3.4 H.4).
     Answer(
-        status.COLLATION_NOT_SUPPORTED, _ACTION, "Several copies of several films: those of each film come together."
+        status.MEMORY_ALLOCATION_NOT_SUPPORTED,
+        _CREATE | _SET,
+        "A film session asks for memory: films take what they need.",
+    ),
+    Answer(
+        status.COLLATION_NOT_SUPPORTED, _ACTION, "So many copies of several films that those of each come together."
     ),
     Answer(status.EMPTY_FILM_SESSION_PAGE, _ACTION, "A film of the film session has no image; it is printed so."),
     Answer(status.EMPTY_FILM_BOX_PAGE, _ACTION, "The film has no image; it is printed so."),
-    Answer(status.IMAGE_CROPPED, _SET, "The image is larger than its image box, and is cropped."),
-    Answer(status.IMAGE_DECIMATED, _SET, "The image is larger than its image box, and is made smaller."),
+    Answer(
+        status.IMAGE_DEMAGNIFIED, _SET | _ACTION, "An image is larger than its image box, and is made smaller."
+    ),
+    Answer(
+        status.DENSITY_OUTSIDE_RANGE, _CREATE | _SET, "A density is beyond those of the printer, whose own is used."
+    ),
+    Answer(status.IMAGE_CROPPED, _SET | _ACTION, "An image is larger than its image box, and is cropped."),
+    Answer(status.IMAGE_DECIMATED, _SET | _ACTION, "An image is larger than its image box, and is decimated."),
     Answer(status.CANNOT_UNDERSTAND, _STORE | _FIND | _RETRIEVE, errors=(errors.CannotUnderstand,)),
     # PS3.4 tables CC.2.1-2, CC.2.2-2, CC.2.3-3, CC.2.5-4, CC.2.6-1, CC.2.7-1
     Answer(status.WORKITEM_IS_FINAL, _SET | _ACTION, errors=(errors.WorkitemIsFinal,)),
@@ -158,7 +173,7 @@ ANSWERS = (
     Answer(status.NO_FILM_BOX, _ACTION, errors=(errors.EmptyFilmSession,)),
     Answer(status.FILM_SESSION_QUEUE_FULL, _ACTION, errors=(errors.FilmSessionQueueFull,)),
     Answer(status.FILM_BOX_QUEUE_FULL, _ACTION, errors=(errors.PrintQueueFull,)),
-    Answer(status.IMAGE_LARGER_THAN_BOX, _SET, errors=(errors.ImageTooLarge,)),
+    Answer(status.IMAGE_LARGER_THAN_BOX, _SET | _ACTION, errors=(errors.ImageTooLarge,)),
     Answer(status.INSUFFICIENT_PRINTER_MEMORY, _SET, errors=(errors.NoPrintMemory,)),
     Answer(status.CANCEL, _FIND | _RETRIEVE, "A C-CANCEL of the peer ended the operation."),
     Answer(status.PENDING, _FIND, "A match."),

@@ -49,6 +49,7 @@ PERMISSIONS = {
     "1.2.840.10008.5.1.4.34.6.3": ("process", None),
     "1.2.840.10008.5.1.4.34.6.4": ("process", "process"),
     "1.2.840.10008.5.1.4.34.6.5": ("process", None),
+    "1.2.840.10008.5.1.1.9": ("print", None),
     OF_OTHERS: (None, "get"),
     UNKNOWN: (None, None),
     NO_UID: (None, None),
@@ -90,7 +91,7 @@ def expected_roles(uid: str, rights, asked) -> tuple[int, tuple[bool, bool]]:
 
 @pytest.mark.parametrize("asked", ROLES)
 def test_every_right_and_role(asked):
-    """All 256 sets of rights, with every kind of SOP class: among them `get` alone, and CT without role selection."""
+    """All sets of rights, with every kind of SOP class: among them `get` alone, and CT without role selection."""
     proposals = dict.fromkeys(PERMISSIONS, (IMPLICIT,))
     for rights in RIGHT_SETS:
         for uid, (result, roles, syntax) in answers(entry(rights), asked, proposals).items():

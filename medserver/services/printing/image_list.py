@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from medserver.dicom.json_model import JSON, read_json_beside_pixels
 from medserver.errors import InvalidAttributeValue, MissingAttributeValue, NoPrintMemory
 from medserver.node import Node
-from medserver.printing.sessions import PIXELS_BYTES_MAX, ReceivedPixels
+from medserver.printing.pixels import PIXELS_BYTES_MAX, ReceivedPixels
 from medserver.services.attribute_list import ATTRIBUTE_LIST_ELEMENTS_MAX
 from medserver.services.identifier import DEPTH_MAX
 from medserver.services.request import Request

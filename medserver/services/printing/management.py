@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from medserver.config import Printer
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import InvalidObjectInstance, NoSuchAction, NotAuthorised, UnrecognisedOperation
 from medserver.log import Event
@@ -12,8 +11,9 @@ from medserver.node import Node
 from medserver.printing.sessions import PrintSession
 from medserver.services.attribute_list import received_attributes
 from medserver.services.printing.entities import READS_ITSELF, Call, method_for
+from medserver.services.printing.statuses import is_stated
 from medserver.services.request import Request, Response
-from medserver.wire.command_set import NO_DATA_SET, CommandField
+from medserver.wire.command_set import CommandField
 
 PRINT_ACTION = 1
 
@@ -37,28 +37,16 @@ def perform(request: Request, node: Node) -> Response:
     if command_field == CommandField.N_ACTION and command_set.get("ActionTypeID") != PRINT_ACTION:
         raise NoSuchAction("there is action type 1 only: print")
     session = _session(request, node)
-    if method in READS_ITSELF:
-        return method(Call(request, node, session, uid, {}))
-    if command_set.get("CommandDataSetType", NO_DATA_SET) == NO_DATA_SET:
-        return method(Call(request, node, session, uid, {}))
-    with received_attributes(request) as attributes:
-        response = method(Call(request, node, session, uid, attributes))
+    if method in READS_ITSELF or not request.message.has_data_set:
+        response = method(Call(request, node, session, uid, {}))
+    else:
+        with received_attributes(request) as attributes:
+            response = method(Call(request, node, session, uid, attributes))
+    if not is_stated(request.sop_class_uid, command_field, response.code):
+        raise LookupError(f"status {response.code:04X} of {command_field.name} is not in the table of print management")
     if command_field == CommandField.N_ACTION:
         logger.info(Event("print", printer=session.printer.name, uid=uid))
     return response
-
-
-def printer_for(request: Request) -> Printer | None:
-    """Return the printer that an association is about: that of the called AE title, else the first that has none."""
-    config = request.config
-    called = request.association.called_ae_title
-    chosen = config.printer_called(called)
-    if chosen is not None:
-        return chosen
-    without = [printer for printer in config.printers if not printer.ae_title]
-    if without:
-        return without[0]
-    return config.printers[0] if len(config.printers) == 1 else None
 
 
 def _session(request: Request, node: Node) -> PrintSession:
@@ -73,7 +61,7 @@ def _session(request: Request, node: Node) -> PrintSession:
     """
     session = request.association.print_session
     if session is None:
-        printer = printer_for(request)
+        printer = request.config.printer_for(request.association.called_ae_title)
         if printer is None:
             raise UnrecognisedOperation("no printer has this called AE title")
         session = PrintSession(node, printer, request.association.requestor.ae_title.strip())
