@@ -1,4 +1,4 @@
-"""Workstations print while the node is killed: no film that was answered with success is lost, or printed twice unsaid."""
+"""The campaign of films: workstations print while the node is killed; none is lost, none printed twice in secret."""
 
 from __future__ import annotations
 
