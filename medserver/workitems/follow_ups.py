@@ -223,23 +223,28 @@ def rescheduled_jobs(sop_instance_uid: str, old: JSON, new: JSON, config: Config
 
 def keep_one_job(node: Node, sop_instance_uid: str) -> None:
     """Leave of the jobs that wait to perform an item the last one, with what the others know of it."""
+    records = {PROCESS_LARGE: WorkitemPayload} | {own.kind: own.record for own in OWN_ITEMS}
     found = [
-        job
-        for kind in (PROCESS_LARGE, *(own.kind for own in OWN_ITEMS))
+        (job, payload)
+        for kind, record in records.items()
         for job in islice(node.index.jobs.list(JobFilter(kind=kind, state="waiting")), JOBS_LOOKED_AT_MAX)
-        if job.payload.get("sop_instance_uid") == sop_instance_uid
+        if (payload := record.of(job)).sop_instance_uid == sop_instance_uid
     ]
     if len(found) < 2:
         return
-    [*others, last] = sorted(found, key=lambda job: job.id)
-    known = {name: given for job in others for name in _KNOWN_BEFORE if (given := job.payload.get(name))}
-    if known and last.kind in (PROCESS, PROCESS_LARGE):
+    [*others, (last, _)] = sorted(found, key=lambda each: each[0].id)
+    known = {
+        name: given
+        for _, payload in others
+        if isinstance(payload, WorkitemPayload)
+        for name, given in (
+            ("informed_at", payload.informed_at), ("deaths", payload.deaths), ("renewals", payload.renewals)
+        )
+        if given
+    }  # fmt: skip
+    if known:
         node.index.jobs.amend([last.id], known, (PROCESS, PROCESS_LARGE))
-    node.index.jobs.drop([job.id for job in others])
-
-
-_KNOWN_BEFORE = ("informed_at", "deaths", "renewals")
-"""What another job of the same item goes on with."""
+    node.index.jobs.drop([job.id for job, _ in others])
 
 
 def event_jobs(
