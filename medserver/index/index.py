@@ -588,6 +588,10 @@ class Index:
         """Return the current object of instances by SOP Instance UID, of those that there are: its preferred copy."""
         return self._read(self._locations.instances, sop_instance_uids)
 
+    def series_of(self, sop_instance_uids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return Series Instance UID and Modality, empty if unknown, by SOP Instance UID, of instances that exist."""
+        return self._read(self._locations.series_of, sop_instance_uids)
+
     def last_received_at(self, study_instance_uid: str, series_instance_uid: str = "") -> datetime | None:
         """Return when the last instance of a study, or of one series of it, was received; None if there is none."""
         return self._held.last_received_at(study_instance_uid, series_instance_uid)

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from medserver.archive import read_header
 from medserver.destinations import standing_of
-from medserver.dicom.conditions import SingleValue, UIDList
+from medserver.dicom.conditions import SingleValue
 from medserver.dicom.dataset_values import value_of
 from medserver.dicom.json_model import JSON
 from medserver.dicom.matching import Condition
@@ -220,29 +220,26 @@ def _of(node: Node, reference: Reference) -> Iterator[Input]:
         yield from _whole(node, reference)
         return
     uids = [sop_instance_uid for _, sop_instance_uid in reference.instances]
-    found = _named(node, uids, reference.series_instance_uid)
+    found = _named(node, uids)
     for uid in uids:
         if uid not in found:
             raise IncompleteObjectSet(f"instance {uid} is not stored here")
-    strange = set(uids) - _members(node, reference, uids)
+    strange = {uid for uid in uids if not _is_of(found[uid], reference)}
     if strange:
         raise IncompleteObjectSet(f"instance {min(strange)} is not of the study and series that are named with it")
     for uid in uids:
         yield found[uid]
 
 
-def _named(node: Node, uids: Sequence[str], series_instance_uid: str) -> dict[str, Input]:
-    if series_instance_uid:
-        return {uid: Input(copy, series_instance_uid) for uid, copy in node.index.instances(uids).items()}
-    found = stored_inputs(node, [UIDList("SOPInstanceUID", tuple(uids))])
-    return {one.copy.sop_instance_uid: one for one in found}
+def _named(node: Node, uids: Sequence[str]) -> dict[str, Input]:
+    series = node.index.series_of(uids)
+    return {uid: Input(copy, *series[uid]) for uid, copy in node.index.instances(uids).items() if uid in series}
 
 
-def _members(node: Node, reference: Reference, uids: Sequence[str]) -> set[str]:
-    """Return which of some instances are of the study, and of the series, that are named with them."""
-    named = (each for each in _conditions(reference) if each.value)  # many requests name no study or no series
-    conditions = [*named, UIDList("SOPInstanceUID", tuple(uids))]
-    return {copy.sop_instance_uid for copy in node.index.select(conditions)}
+def _is_of(one: Input, reference: Reference) -> bool:
+    """Tell whether an object is of the study, and of the series, that are named; many requests name none."""
+    is_of_study = reference.study_instance_uid in ("", one.copy.study_instance_uid)
+    return is_of_study and reference.series_instance_uid in ("", one.series_instance_uid)
 
 
 def _whole(node: Node, reference: Reference) -> Iterator[Input]:

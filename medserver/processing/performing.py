@@ -134,6 +134,27 @@ def following_uid(sop_instance_uid: str) -> str:
     return uid_of("following", sop_instance_uid)
 
 
+def _started_at(before: Workitem, at: datetime) -> str:
+    """Return when an item was started, in local time: now, or by who was lost; empty if that is not known.
+
+    A second attempt says it again: it makes the same bytes.
+
+    Parameters
+    ----------
+    before : Workitem
+        As it was before it was started now.
+    at : datetime
+        When that was.
+    """
+    if before.state != SCHEDULED:
+        performed = first_item(content_of(before.content), "UnifiedProcedureStepPerformedProcedureSequence")
+        started = normalise_date_time(value(performed, "PerformedProcedureStepStartDateTime"))
+        if started is None:
+            return ""
+        at = datetime.strptime(started, "%Y%m%d%H%M%S.%f").replace(tzinfo=UTC)
+    return at.astimezone().strftime("%Y%m%d%H%M%S")
+
+
 @dataclass(frozen=True, slots=True)
 class _Made:
     """What came of a request: the instances, whether they had been made before, and whether by another item."""
@@ -166,6 +187,7 @@ class _Performance:
         self._claimed: str | None = None  # the performer, once the item is ours
         self._looked_at = 0.0
         self._is_wanted = True
+        self._moment = ""
         self._progress = Progress(self._tell_progress)
 
     def outcome(self) -> Outcome | None:
@@ -203,9 +225,11 @@ class _Performance:
             return changed(self._job, PROCESS_LARGE, self._payload, IN_TURN)
         if request.informs and (told_before := self._told_before(kind, request, inputs)):
             return told_before
-        before = performing.start(self._node, self._uid, self._performer, revision=row.revision)
+        at = self._node.clock()
+        before = performing.start(self._node, self._uid, self._performer, revision=row.revision, at=at)
         if before is None:
             return self._not_started()
+        self._moment = _started_at(before, at)
         self._is_ours_now()
         crash_point("item started")
         return self._performed(row, request, kind, inputs)
@@ -300,7 +324,7 @@ class _Performance:
         renewals = self._payload.renewals
         base = uid_of("renewed", self._uid, str(renewals)) if renewals else self._uid
         computation = Computation(
-            self._node, processors, base, self._moment(), self._is_unwanted, lambda: self._have_changed(inputs),
+            self._node, processors, base, self._moment, self._is_unwanted, lambda: self._have_changed(inputs),
             self._progress,
         )  # fmt: skip
         outputs = computation.outputs(kind, request, inputs)
@@ -311,20 +335,6 @@ class _Performance:
         self._node.index.derivations.note(Derivation(self._uid, digest, kind.name, now, inner, tuple(outputs)))
         crash_point("derivation noted")
         return _Made(outputs)
-
-    def _moment(self) -> str:
-        """Return when the item was started, in local time, empty if that is not known.
-
-        A second attempt says it again: it makes the same bytes.
-        """
-        row = self._node.index.workitems.get(self._uid)
-        content = content_of(row.content) if row is not None else {}
-        performed = first_item(content, "UnifiedProcedureStepPerformedProcedureSequence")
-        started = normalise_date_time(value(performed, "PerformedProcedureStepStartDateTime"))
-        if started is None:
-            return ""
-        at = datetime.strptime(started, "%Y%m%d%H%M%S.%f").replace(tzinfo=UTC)
-        return at.astimezone().strftime("%Y%m%d%H%M%S")
 
     def _have_changed(self, inputs: Sequence[Input]) -> bool:
         """Tell whether one of the objects is not what it was when it was looked up: deleted, replaced, compressed."""

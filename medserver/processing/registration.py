@@ -119,6 +119,8 @@ class Registration:
             for each in self._staged.values():
                 each.result()
         paths = sorted({*self._made(), *self._staged})
+        if len(paths) == 1:
+            return [self._register(paths[0])]
         with ThreadPoolExecutor(max(1, min(REGISTERED_AT_ONCE, len(paths)))) as pool:
             try:
                 return list(pool.map(self._register, paths))

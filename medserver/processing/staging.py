@@ -114,6 +114,9 @@ def write_inputs(node: Node, inputs: Iterable[Input], folder: Path, unless: Call
             raise ObjectTypeNotSupported(f"frames of instance {one.copy.sop_instance_uid}: {error}") from error
 
     inputs = list(inputs)
+    if len(inputs) == 1:
+        write(1, inputs[0])
+        return
     with ThreadPoolExecutor(max(1, min(AT_ONCE, len(inputs)))) as pool:
         try:
             for _ in pool.map(write, range(1, len(inputs) + 1), inputs):

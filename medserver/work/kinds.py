@@ -238,7 +238,10 @@ _EVERYWHERE = 10_000
 """As often as the threads of all workers allow."""
 
 PROCESSORS = len(os.sched_getaffinity(0))
-"""So many work items of a size are processed at a time by each worker."""
+"""So many large work items are processed at a time by each worker, and so many processes compute for small ones."""
+
+SMALL_ITEMS = 2 * PROCESSORS
+"""So many small work items are processed at a time by each worker: what takes time is that the disk flushes."""
 
 _PATIENT = Backoff(first_s=5.0, longest_s=120.0)
 
@@ -482,7 +485,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
         destination_concurrency=_EVERYWHERE,
         backoff=_PATIENT,
         first_wait_s=lambda config: SCHEDULED_AGAIN_S,
-        own_threads=PROCESSORS,
+        own_threads=SMALL_ITEMS,
     ),
     JobKind(
         PROCESS_LARGE,

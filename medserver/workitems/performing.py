@@ -8,6 +8,7 @@ longer that of the first one, which may be alive: it was stopped, or without the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from medserver.dicom.json_model import JSON
@@ -28,7 +29,9 @@ _MARK = "worker\\"
 """Before the name of a worker of ours: no AE title has a backslash (PS3.5 6.2)."""
 
 
-def start(node: Node, sop_instance_uid: str, performer: str, revision: int | None = None) -> Workitem | None:
+def start(
+    node: Node, sop_instance_uid: str, performer: str, revision: int | None = None, at: datetime | None = None
+) -> Workitem | None:
     """Claim an item that is ours to perform, or take it over from a worker that was lost.
 
     Parameters
@@ -38,6 +41,8 @@ def start(node: Node, sop_instance_uid: str, performer: str, revision: int | Non
         another one does not take over: there are several where an item was put forward.
     revision : int, optional
         What the item was when its request was read: one that was changed since is not started.
+    at : datetime, optional
+        The present.
 
     Returns
     -------
@@ -51,7 +56,7 @@ def start(node: Node, sop_instance_uid: str, performer: str, revision: int | Non
         There is none of this UID.
     """
     started: list[bool] = []
-    now = moment(node.clock())
+    now = moment(at or node.clock())
 
     def decided(present: Present) -> Becoming | None:
         row = present.row

@@ -235,3 +235,5 @@ def test_instances_by_uid(index: Index) -> None:
     one = found["1.2.1.1.3"]
     assert (one.sop_class_uid, one.study_instance_uid, one.size_bytes) == (MR, "1.2.1", 1000)
     assert index.instances([]) == {}
+    assert index.series_of(["1.2.1.1.1", "1.2.1.1.3", "9.9"]) == dict.fromkeys(found, ("1.2.1.1", "CT"))
+    assert index.series_of([]) == {}

@@ -137,7 +137,7 @@ def test_what_changes_while_it_is_read(
     node: Node, tmp_path: Path, change: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was looked up before, and its file may be gone."""
-    from medserver.processing import performing
+    from medserver.processing import computing
 
     changes = [change]
 
@@ -146,7 +146,7 @@ def test_what_changes_while_it_is_read(
             changes.pop()(one, tmp_path)
         write_inputs(one, inputs, folder, unless)
 
-    monkeypatch.setattr(performing, "write_inputs", after_a_change)
+    monkeypatch.setattr(computing, "write_inputs", after_a_change)
     if change is compress:
         replace(node, tmp_path)
     items.request(node, items.instances(SLICES))

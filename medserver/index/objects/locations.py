@@ -10,7 +10,7 @@ from typing import Any
 from peewee import EXCLUDED, JOIN, SQL, Cast, Query, Tuple, fn
 
 from medserver.index.database.backend import Backend
-from medserver.index.database.models import Delivered, Instances, Locations, Objects, Tombstones
+from medserver.index.database.models import Delivered, Instances, Locations, Objects, Series, Tombstones
 from medserver.index.database.moments import from_text, to_text
 from medserver.index.database.statements import PARAMETER, insertion, statement
 from medserver.index.objects.copies import Preference, copy_of, select_copies
@@ -75,6 +75,11 @@ class LocationTable:
         received = objects.join_from(Objects, Locations, JOIN.LEFT_OUTER, on=_OF_OBJECT).where(_OF_INSTANCE)
         deleted = Tombstones.select(Tombstones.deleted_at, SQL("NULL"))
         return received.union_all(deleted.where(Tombstones.sop_instance_uid == PARAMETER))
+
+    @statement
+    def _series_of(self) -> Query:
+        rows = Instances.select(Instances.sop_instance_uid, Series.series_instance_uid, Series.modality).join(Series)
+        return rows.where(self._backend.is_among(Instances.sop_instance_uid))
 
     @statement
     def _of_instances(self) -> Query:
@@ -188,6 +193,12 @@ class LocationTable:
             if copy.is_current:
                 copies.setdefault(copy.sop_instance_uid, copy)
         return copies
+
+    def series_of(self, connection: Any, sop_instance_uids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return the Series Instance UID and Modality of each instance, by SOP Instance UID."""
+        uids = self._backend.list_parameter(sop_instance_uids)
+        rows = connection.execute(self._series_of, (uids,)).fetchall()
+        return {uid: (series_instance_uid, modality or "") for uid, series_instance_uid, modality in rows}
 
     def of(self, connection: Any, objects: Sequence[ObjectKey]) -> list[list[StoredCopy]]:
         """Return all copies of each object, the one to read first first."""
