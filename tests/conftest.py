@@ -10,7 +10,8 @@ How a new test is made quick:
    a program for each look (findscu, getscu): those ask once, at the end.
 4. Kills, random walks and large numbers have a short form here, and the long one in a script with a seed and a count.
 5. A program is started through `tests.peers` only: `scripts/test --quick` leaves out all that does, and needs no list.
-6. The end of a run shows the 20 slowest. A test above 15 s says in its docstring why, behind `SLOW_REASON`.
+6. Files are dealt out whole: one that takes minutes is named in `LONG_FILES`, and better in two.
+7. The end of a run shows the 20 slowest. A test above 15 s says in its docstring why, behind `SLOW_REASON`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,13 @@ MakeDirectory = Callable[[str], Path]
 SLOW_S = 15.0
 SLOW_REASON = "Slow: "
 
+LONG_FILES = (
+    "life/test_pairs.py", "life/test_crash.py", "processing/test_reformat.py", "processing/test_meanwhile.py",
+    "migration/test_interrupted.py", "retention/test_node.py", "retention/test_rules.py", "processing/test_sharing.py",
+    "processing/test_requesting.py", "crash/power/test_campaign.py", "crash/test_deletion.py", "attacks/test_clock.py",
+)  # fmt: skip
+"""Files that take longest, each on one of the workers: they go first, so that none of them ends alone."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(QUICK_OPTION, action="store_true", help="only tests that start no peers, servers and nodes")
@@ -55,6 +63,11 @@ def pytest_configure(config: pytest.Config) -> None:
     set_quick_run(is_quick := config.getoption(QUICK_OPTION))
     if is_quick:  # what it leaves out is counted, not listed
         config.option.reportchars = config.option.reportchars.replace("s", "")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {Path(__file__).parent / file: rank for rank, file in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.hookimpl(wrapper=True)

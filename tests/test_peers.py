@@ -239,7 +239,7 @@ def test_node_configuration(make_node: NodeFactory) -> None:
     text = node.config.read_text()
     assert "[store]\nduplicates = reject\n" in text
     assert "ae_title = OTHER\n" in text
-    assert "[ae CT1]\naddress = 127.0.0.1\nallow = echo, store, find, move, get, commit, mpps, process\n" in text
+    assert "[ae CT1]\naddress = 127.0.0.1\nallow = echo, store, find, move, get, commit, mpps, process, print\n" in text
     assert "[ae archive]\naddress = 10.0.0.5:104\nallow = store\nae_title = PACS2\n" in text
     node.remove_remote("archive")
     assert "archive" not in node.config.read_text()

@@ -21,6 +21,7 @@ from scripts.benchmarks.__main__ import main as bench
 from scripts.benchmarks.cell import Cell, Requirement
 from scripts.benchmarks.cells import CELLS
 from scripts.benchmarks.report import Outcome
+from tests.conftest import LONG_FILES
 from tests.peers import requires
 from tests.peers.node import REPOSITORY
 from tests.peers.process import Server, wait_until
@@ -34,6 +35,10 @@ def test_every_script_that_the_documentation_names_is_there() -> None:
     named = set(re.findall(r"scripts/[a-z_]+(?![a-z_./])", documentation))
     assert {"scripts/serve", "scripts/test", "scripts/bench", "scripts/flips"} <= named
     assert [name for name in sorted(named) if not os.access(REPOSITORY / name, os.X_OK)] == []
+
+
+def test_the_files_that_go_first_are_there() -> None:
+    assert [name for name in LONG_FILES if not (REPOSITORY / "tests" / name).is_file()] == []
 
 
 def run(arguments: list[object], timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
