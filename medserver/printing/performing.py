@@ -186,7 +186,10 @@ def _try_printer(node: Node, row: FilmRow, printer: Printer) -> None:
         raise _Refused(status.info or "CHECK PRINTER", f"printer {printer.name}: {status.detail}")
     if row.handovers and _is_found(node, row, printer, output):
         return
-    film, may_be_printed = _marked(row, output)
+    if row.handovers and output.knows_what_it_took:
+        _not_taken(node, row.uid, row.handovers)
+        row = replace(row, handovers=row.handovers - 1)
+    film, may_be_printed = _marked(row)
     if film is None:
         _given_up(node, row.uid, CannotUnderstand("the film cannot be read"))
         return
@@ -215,9 +218,9 @@ def _is_found(node: Node, row: FilmRow, printer: Printer, output: Output) -> boo
     return found is not None
 
 
-def _marked(row: FilmRow, output: Output) -> tuple[Film | None, bool]:
+def _marked(row: FilmRow) -> tuple[Film | None, bool]:
     """Return a film with the mark of what may have been printed, and whether it has that; None if it cannot be read."""
-    may_be_printed = row.handovers > 0 and not output.knows_what_it_took
+    may_be_printed = row.handovers > 0
     try:
         film = film_of(row.content)
     except CannotUnderstand:
@@ -316,7 +319,12 @@ def _followed(node: Node, job: Job) -> Outcome:
     printer = config.printer(row.printed_by)
     if printer is None:
         return held(job, f"no [printer {row.printed_by}] in the configuration", LOOK_AGAIN_S)
-    progress = output_of(config, printer).follow(row.reference)
+    try:
+        progress = output_of(config, printer).follow(row.reference)
+    except RemoteError as error:
+        with suppress(ActionNotAppropriate):  # it was cancelled
+            change_film(node, uid, Happening.WAITS, handovers=row.handovers, info="PRINTER DOWN", detail=str(error))
+        raise
     happening = {DONE: Happening.PRINTED, "FAILURE": Happening.FAILED}.get(progress.state, Happening.FOLLOWED)
     try:
         if happening is not Happening.FOLLOWED or (progress.info, progress.detail) != (row.status_info, row.detail):

@@ -74,7 +74,7 @@ def test_a_folder_gets_one_file_without_a_mark(node: Node, point: str) -> None:
         _work(opened)
         row = opened.index.films.get(UID)
         assert row is not None
-        assert row.state == "DONE"
+        assert (row.state, row.handovers) == ("DONE", 1)
     [page] = (node.data / "films").glob("*.pdf")
     with pypdfium2.PdfDocument(page) as document:
         assert "reprint" not in document[0].get_textpage().get_text_bounded()

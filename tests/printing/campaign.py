@@ -1,4 +1,4 @@
-"""The campaign of films: workstations print while the node is killed; none is lost, none printed twice in secret."""
+"""Workstations print while the node is killed: no film that was acknowledged is lost, or printed twice unsaid."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ class Campaign:
         self._numbers = iter(range(1 << 30))
         self._lock = threading.Lock()
         self._count = 0
+        self._is_over = threading.Event()
 
     def run(self, count: int, kills: int) -> None:
         """Print films, and kill the node so often meanwhile."""
@@ -74,6 +75,7 @@ class Campaign:
             self._node.start()
             if number % 10 == 0:
                 self._tell(f"{number} kills, {len(self.acknowledged)} films acknowledged")
+        self._is_over.set()
         for each in workstations:
             each.join()
 
@@ -122,10 +124,10 @@ class Campaign:
         return json.loads(invoke("--config", self._node.config, "print", "queue", "--json", *options).check().stdout)
 
     def _print_films(self) -> None:
-        """Print one film after another until there are enough."""
+        """Print one film after another until there are enough, and the node is not killed any more."""
         while True:
             with self._lock:
-                if len(self.acknowledged) >= self._count:
+                if self._is_over.is_set() and len(self.acknowledged) >= self._count:
                     return
                 number = next(self._numbers)
             try:

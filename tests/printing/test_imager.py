@@ -123,6 +123,10 @@ def test_its_print_job_is_followed(make_shop: Callable[..., Shop], imager: Pytho
     imager.jobs[uid] = ("PRINTING", "NORMAL")
     _work(shop)
     assert (shop.row().state, shop.row().status_info) == ("PRINTING", "NORMAL")
+    imager.answers = {("N-GET", "Printer"): 0x0110}
+    _work(shop)
+    assert (shop.row().state, shop.row().status_info) == ("PRINTING", "PRINTER DOWN")
+    imager.answers = {}
     imager.jobs[uid] = ("FAILURE", "FILM JAM")
     _work(shop)
     assert (shop.row().state, shop.row().status_info) == ("FAILURE", "FILM JAM")

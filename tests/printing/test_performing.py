@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 
 import pypdfium2
 import pytest
 
 from medserver.errors import ActionNotAppropriate
-from medserver.index import NewJob
+from medserver.index import NewFilm, NewJob
 from medserver.printing.queue import PRINT, FilmPayload
 from medserver.printing.states import FINAL, STATES, TRANSITIONS, Happening, change_film
 from tests.printing.conftest import Shop
@@ -98,3 +99,26 @@ def test_the_table_of_states(shop: Shop, state: str, happening: Happening) -> No
         return
     change_film(shop.node, "1.2.3", happening)
     assert (shop.row().state, shop.row().ended_at is not None) == (expected, expected in FINAL)
+
+
+def test_every_pair_of_happenings(shop: Shop) -> None:
+    """In both orders, from each state: what does not happen changes nothing, and nothing else is refused."""
+    ways = {
+        "PENDING": (),
+        "PRINTING": (Happening.HANDOVER_BEGUN,),
+        "DONE": (Happening.HANDOVER_BEGUN, Happening.PRINTED),
+        "FAILURE": (Happening.FAILED,),
+        "CANCELED": (Happening.CANCEL,),
+    }
+    for number, (state, *pair) in enumerate(itertools.product(STATES, Happening, Happening)):
+        uid, expected = f"1.2.{number}", state
+        shop.node.index.films.add(NewFilm(uid, "FILM", "WS1", "print scu", "", "MED", 1, "{}"), [])
+        for each in ways[state]:
+            change_film(shop.node, uid, each)
+        for each in pair:
+            refused = (expected, each) not in TRANSITIONS
+            expected = TRANSITIONS.get((expected, each), expected)
+            with pytest.raises(ActionNotAppropriate) if refused else nullcontext():
+                change_film(shop.node, uid, each)
+        row = shop.row(uid)
+        assert (row.state, row.ended_at is not None, row.handovers >= 0) == (expected, expected in FINAL, True)
