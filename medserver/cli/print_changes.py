@@ -59,10 +59,13 @@ def cancel(ctx: click.Context, invocation: Invocation, uids: tuple[str, ...]) ->
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True))
 @pass_invocation
 def preview(invocation: Invocation, uid: str, file: Path) -> None:
-    """Write the page of the film UID as a PDF to FILE ('-': standard output), as its printer would get it."""
+    """Write the page of the film UID as a PDF to FILE ('-': standard output), as its printer would get it.
+
+    A FILE that ends in .png gets a picture of the page, of 72 dpi.
+    """
     from medserver.node import open_node
     from medserver.printing.changing import required_film
-    from medserver.printing.document import page_document
+    from medserver.printing.document import page_document, page_preview
     from medserver.printing.film import film_of
     from medserver.printing.images import gathered_images
 
@@ -72,11 +75,11 @@ def preview(invocation: Invocation, uid: str, file: Path) -> None:
         if printer is None:
             raise BadUsage(f"there is no [printer {row.printer}] in the configuration")
         film = film_of(row.content)
-        with (
-            gathered_images(node, row, film) as (images_file, images),
-            page_document(node, film, images_file, images, printer, row.label or row.uid) as document,
-        ):
-            _write(document, file)
+        with gathered_images(node, row, film) as (images_file, images):
+            what = (node, film, images_file, images, printer)
+            is_picture = file.suffix.lower() == ".png"
+            with page_preview(*what) if is_picture else page_document(*what, row.label or row.uid) as document:
+                _write(document, file)
 
 
 def _write(document, file: Path) -> None:  # noqa: ANN001 - a file

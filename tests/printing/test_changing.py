@@ -74,6 +74,9 @@ def test_the_commands(shop: Shop) -> None:
     assert "format          STANDARD\\1,1" in _command(shop, "print", "show", "1.2.3").check().stdout
     page = shop.folder / "page.pdf"
     _command(shop, "print", "preview", "1.2.3", str(page)).check()
+    picture = page.with_suffix(".png")
+    _command(shop, "print", "preview", "1.2.3", str(picture)).check()
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     with pypdfium2.PdfDocument(page) as document:
         assert [round(each) for each in document[0].get_size()] == [1008, 1224]
     _command(shop, "print", "cancel", "1.2.3").check()
