@@ -1,4 +1,4 @@
-"""What an administrator does to films: cancel one, print one again, on another printer perhaps."""
+"""What is done to films from outside: cancel one, print one again, on another printer perhaps."""
 
 from __future__ import annotations
 
@@ -16,8 +16,17 @@ from medserver.printing.states import Happening, change_film
 logger = logging.getLogger(__name__)
 
 
-def cancel_film(node: Node, uid: str) -> bool:
+def cancel_film(node: Node, uid: str, why: str = "cancelled by an administrator") -> bool:
     """Cancel a film, and ask the printer to stop if it has it.
+
+    Parameters
+    ----------
+    node : Node
+        Where.
+    uid : str
+        Which.
+    why : str
+        In words.
 
     Returns
     -------
@@ -31,7 +40,7 @@ def cancel_film(node: Node, uid: str) -> bool:
     ActionNotAppropriate
         It has ended.
     """
-    change_film(node, uid, Happening.CANCEL, info="NORMAL", detail="cancelled by an administrator")
+    change_film(node, uid, Happening.CANCEL, info="NORMAL", detail=why)
     row = required_film(node, uid)
     logger.info(Event("film cancelled", uid=uid, printer=row.printed_by or row.printer))
     if not row.handovers:

@@ -151,7 +151,7 @@ def test_the_whole_way(server: Node, gateway: Node, files: list[Path], names_ins
     pages = {name: said for name, said in pages_of(gateway).items() if name not in before}
     assert len(pages) == 2
     for said in pages.values():
-        assert "Yamada Tarou" in said and "P1" in said and "of 2" in said
+        assert "Yamada Tarou" in said and "山田 太郎" in said and "P1" in said and "of 2" in said
     wait_until_forgotten(gateway)
     assert stored(server) == SLICES
 

@@ -39,6 +39,7 @@ from medserver.index.jobs.records import IN_TURN
 from medserver.log import Event
 from medserver.node import Node
 from medserver.printing.asking import PRIORITIES, films_for, queue_films
+from medserver.printing.changing import cancel_film
 from medserver.printing.displays import references_of_display
 from medserver.printing.format import check_may_print, printer_for
 from medserver.printing.pictures import STRUCTURED_DISPLAY, header_of
@@ -46,7 +47,7 @@ from medserver.printing.pulling.forgetting import forgets
 from medserver.printing.pulling.request import PrintRequest, request_of
 from medserver.printing.pulling.steps import STEPS, Films, Step, films_in
 from medserver.printing.queue import WORKITEM
-from medserver.printing.states import CANCELED, DONE, FINAL, Happening, change_film
+from medserver.printing.states import CANCELED, DONE, FINAL
 from medserver.processing.inputs import fetch_missing
 from medserver.processing.reasons import reason_for
 from medserver.processing.requests import Reference, output_information
@@ -219,12 +220,12 @@ def _again(node: Node, job: Job) -> Outcome:
 
 
 def _cancel_films(node: Node, films: Sequence[FilmRow]) -> None:
-    """Cancel the films that have not ended."""
+    """Cancel the films that have not ended; a printer that has one is asked to stop."""
     for one in films:
         if one.state in FINAL:
             continue
         try:
-            change_film(node, one.uid, Happening.CANCEL, detail=f"work item {one.request_uid} is cancelled")
+            cancel_film(node, one.uid, f"work item {one.request_uid} is cancelled")
         except (ActionNotAppropriate, NoSuchInstance) as error:
             logger.info(Event("film left", uid=one.uid, reason=str(error)))
 
