@@ -57,7 +57,8 @@ SCP = (
     "or 0.20 to 3.00 for film and 0.05 to 2.00 for paper) are replaced by its own (B605).",
     f"With the Basic Annotation Box a film has {ANNOTATION_BOXES} annotations, which are lines at the top of the "
     "sheet, for any Annotation Display Format ID. Configuration Information and Smoothing Type are kept and told, and "
-    "change nothing. Attributes that are not in the tables are left out (0107).",
+    "change nothing. An ICC Profile of a film box for colours is that of all its images. Attributes that are not in the "
+    "tables are left out (0107).",
     f"Limits of an association: {FILM_BOXES_MAX} film boxes, {LUTS_MAX} Presentation LUTs. Limits of a printer: how "
     "many films wait (``films_max``), copies (``copies_max``), who prints (``clients``).",
     "Print Job: N-EVENT-REPORTs (1 Pending, 2 Printing, 3 Done, 4 Failure) are sent on the association that made the "
