@@ -29,9 +29,10 @@ NAMES = {
 
 SCP = (
     "The called AE title chooses the printer, a ``[printer NAME]`` of the configuration; on such an association "
-    "Verification and Print Management are offered and nothing else. Who calls the node by its own AE title prints on "
-    "the first printer without an AE title, or on the only one. Without a printer the SOP classes are not accepted; a "
-    "printer without colours does not accept the meta SOP class for colours. The associations are limited as all are.",
+    "Verification, Print Management and Basic Structured Display Storage are offered and nothing else. Who calls the "
+    "node by its own AE title prints on the first printer without an AE title, or on the only one. Without a printer "
+    "the SOP classes are not accepted; a printer without colours does not accept the meta SOP class for colours. The "
+    "associations are limited as all are.",
     "An association has one film session. It lives in memory, its images in a file without a name, until the "
     "association ends. UIDs may be those of the SCU; where it gives none the node makes them. Only the film box that "
     "was created last, and its boxes, can be changed, printed and deleted. A film session and a film box are answered "
@@ -57,8 +58,8 @@ SCP = (
     "or 0.20 to 3.00 for film and 0.05 to 2.00 for paper) are replaced by its own (B605).",
     f"With the Basic Annotation Box a film has {ANNOTATION_BOXES} annotations, which are lines at the top of the "
     "sheet, for any Annotation Display Format ID. Configuration Information and Smoothing Type are kept and told, and "
-    "change nothing. An ICC Profile of a film box for colours is that of all its images. Attributes that are not in the "
-    "tables are left out (0107).",
+    "change nothing. An ICC Profile of a film box for colours is that of all its images. Attributes that are not in "
+    "the tables are left out (0107).",
     f"Limits of an association: {FILM_BOXES_MAX} film boxes, {LUTS_MAX} Presentation LUTs. Limits of a printer: how "
     "many films wait (``films_max``), copies (``copies_max``), who prints (``clients``).",
     "Print Job: N-EVENT-REPORTs (1 Pending, 2 Printing, 3 Done, 4 Failure) are sent on the association that made the "
