@@ -10,6 +10,7 @@ from docutils import nodes
 from medserver import conformance
 from medserver.cli.model import MODELS
 from medserver.conformance.matching_keys import kinds_of_matching, tag_text
+from medserver.conformance.printing import NAMES
 from medserver.conformance.roles import USED_SOP_CLASSES
 from medserver.config.options import OPTIONS
 from medserver.delivery import notifying, performed_steps
@@ -28,8 +29,10 @@ from medserver.dicom.matching import (
 from medserver.errors import IdentifierMismatch
 from medserver.processing.types import TYPES
 from medserver.scu import workitems
+from medserver.printing.attributes import FILM_BOX, FILM_SESSION, IMAGE_BOX
+from medserver.services.printing.statuses import STATUSES
 from medserver.services.registry import SERVICES
-from medserver.services.responses import ANSWERS
+from medserver.services.responses import ANSWERS, operation_name
 from tests.documents import parse, sections, tables
 from tests.failures import Failures
 from tests.peers.command_line import invoke
@@ -262,3 +265,18 @@ def test_text_of_tables_is_no_markup() -> None:
     table = conformance.Table("*T_*", ("A|", "B"), (("`x`", "a_b \\ c_"), ("", "[1]_"), ("%", "=")))
     document = parse(conformance.to_restructured_text(conformance.Section("", "Title", (table,))))
     assert tables(document) == {"*T_*": [["A|", "B"], ["`x`", "a_b \\ c_"], ["", "[1]_"], ["%", "="]]}
+
+
+def test_every_status_of_print_management_is_stated(document: nodes.document) -> None:
+    _, *rows = tables(document)["Statuses of Print Management"]
+    assert [tuple(row[:3]) for row in rows] == [
+        (NAMES[row.sop_class_uid], operation_name(row.operation), f"{row.code:04X}") for row in STATUSES
+    ]
+
+
+def test_every_attribute_of_print_management_is_stated(document: nodes.document) -> None:
+    found = tables(document)
+    for what, table in (("film sessions", FILM_SESSION), ("film boxes", FILM_BOX), ("image boxes", IMAGE_BOX)):
+        _, *rows = found[f"Attributes of {what}"]
+        assert [row[0] for row in rows] == [row.keyword for row in table]
+        assert all(row[1] for row in rows)

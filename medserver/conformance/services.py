@@ -6,6 +6,7 @@ from medserver.conformance.commitment import commitment_section
 from medserver.conformance.document import Section, Table
 from medserver.conformance.matching_keys import keys_tables
 from medserver.conformance.overview import NOT_SUPPORTED
+from medserver.conformance.printing import printing_section
 from medserver.conformance.roles import operations_of, sop_classes_table
 from medserver.conformance.workitems import workitem_section
 from medserver.dicom.character_sets import SINGLE_BYTE_CHARACTER_SETS, UNICODE_UTF_8
@@ -172,7 +173,7 @@ def service_description() -> Section:
                     _storage(),
                     commitment_section(),
                     _query_retrieve(),
-                    Section("5.2.8", "Print Management Service", (NOT_SUPPORTED,)),
+                    printing_section(),
                 ),
             ),
             Section("5.3", "DICOM Web Services", (NOT_SUPPORTED,)),

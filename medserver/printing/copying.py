@@ -7,14 +7,16 @@ PS3.4 H.4.1.2.4.3, PS3.4 H.4.2.2.4.3
 
 from __future__ import annotations
 
+from base64 import b64decode
+
 from medserver.config import Printer
 from medserver.dicom.json_model import JSON
-from medserver.errors import PrinterFailed
+from medserver.errors import InvalidAttributeValue, PrinterFailed
 from medserver.printing.attributes import number, text_of
 from medserver.printing.film import Annotation, Film, ImageBox, PresentationLut
 from medserver.printing.fitting import requested_size_mm
 from medserver.printing.instances import FilmBoxInstance, FilmSessionInstance, ImageBoxInstance
-from medserver.workitems.content import value
+from medserver.workitems.content import tag_of, value
 
 OF_SESSION = {
     "medium_type": "MediumType", "film_destination": "FilmDestination", "film_session_label": "FilmSessionLabel",
@@ -30,6 +32,9 @@ OF_FILM_BOX = {
 """Field of a `Film` -> the attribute that it is; without a value the field has its default."""
 
 DENSITIES = ("MinDensity", "MaxDensity")
+
+ICC_PROFILE = "icc"
+"""The name of the ICC profile in the file of a film."""
 
 
 def film_of_box(printer: Printer, session: FilmSessionInstance, film_box: FilmBoxInstance) -> Film:
@@ -50,6 +55,7 @@ def film_of_box(printer: Printer, session: FilmSessionInstance, film_box: FilmBo
     medium_type = given["medium_type"]
     lowest, highest = _densities(printer, medium_type, attributes)
     lut = film_box.lut or session.lut
+    has_images = any(box.image is not None for box in film_box.image_boxes)
     return Film(
         text_of(attributes, "ImageDisplayFormat"),
         **{name: text for name, text in given.items() if text},
@@ -59,6 +65,7 @@ def film_of_box(printer: Printer, session: FilmSessionInstance, film_box: FilmBo
         reflected_ambient_light=_light(session, film_box, "ReflectedAmbientLight"),
         is_colour=film_box.is_colour,
         presentation_lut=PresentationLut() if lut is None else lut.lut,
+        icc_profile=ICC_PROFILE if film_box.icc_profile and has_images else "",
         boxes=tuple(_image_box(printer, medium_type, box) for box in film_box.image_boxes if box.image is not None),
         annotations=tuple(
             Annotation(box.position, value(box.attributes, "TextString"))
@@ -90,6 +97,20 @@ def _image_box(printer: Printer, medium_type: str, box: ImageBoxInstance) -> Ima
         requested_decimate_crop_behavior=value(attributes, "RequestedDecimateCropBehavior") or "DECIMATE",
         presentation_lut=None if box.lut is None else box.lut.lut,
     )
+
+
+def icc_profile_of(attributes: JSON) -> bytes:
+    """Return the ICC profile that a film box is given, empty if there is none.
+
+    Raises
+    ------
+    InvalidAttributeValue
+        It is not encoded as one.
+    """
+    found = attributes.get(tag_of("ICCProfile")) or {}
+    if found.get("Value"):
+        raise InvalidAttributeValue("the ICC Profile is no bytes")
+    return b64decode(found.get("InlineBinary") or "")
 
 
 def densities_of(printer: Printer, medium_type: str) -> tuple[int, int]:

@@ -47,7 +47,7 @@ class AnnotationBoxInstance:
 
 @dataclass
 class FilmBoxInstance:
-    """A film box: what it is set to, and its image and annotation boxes."""
+    """A film box: what it is set to, its image and annotation boxes, and an ICC profile of all its images."""
 
     uid: str
     is_colour: bool
@@ -55,6 +55,7 @@ class FilmBoxInstance:
     image_boxes: list[ImageBoxInstance]
     annotation_boxes: list[AnnotationBoxInstance]
     lut: ReferencedLut | None = None
+    icc_profile: bytes = b""
 
 
 @dataclass

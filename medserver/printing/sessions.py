@@ -12,7 +12,7 @@ PS3.4 H.2.2, PS3.4 H.4
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from medserver.config import Printer
@@ -40,7 +40,7 @@ from medserver.printing.attributes import (
     number,
     text_of,
 )
-from medserver.printing.copying import film_of_box, is_beyond_printer
+from medserver.printing.copying import ICC_PROFILE, film_of_box, icc_profile_of, is_beyond_printer
 from medserver.printing.film import PresentationLut
 from medserver.printing.fitting import misfit_of, requested_size_mm
 from medserver.printing.instances import (
@@ -230,6 +230,7 @@ class PrintSession:
             if has_annotations
             else [],
             self._referenced_lut(attributes),
+            icc_profile_of(attributes) if is_colour else b"",
         )
         remarks = self._density_remarks(kept, kept)
         session.film_boxes.append(box)
@@ -253,6 +254,8 @@ class PrintSession:
         for each in box.image_boxes:
             _check_lut(each, each.lut or lut)
         box.attributes, box.lut = becomes, lut
+        if box.is_colour and has(attributes, "ICCProfile"):
+            box.icc_profile = icc_profile_of(attributes)
         return box, remarks
 
     def delete_film_box(self, uid: str) -> None:
@@ -531,10 +534,12 @@ class PrintSession:
             return [box for _ in range(copies) for box in boxes], 1
         return list(boxes), copies
 
-    def _images(self, film_box: FilmBoxInstance) -> Iterator[tuple[str, Iterator[bytes]]]:
+    def _images(self, film_box: FilmBoxInstance) -> Iterator[tuple[str, Iterable[bytes]]]:
         for box in film_box.image_boxes:
             if box.image is not None and self._pixels is not None:
                 yield box.image.file, self._pixels.get(box.offset)
+        if film_box.icc_profile:
+            yield ICC_PROFILE, [film_box.icc_profile]
 
 
 def _check_lut(box: ImageBoxInstance, lut: ReferencedLut | None) -> None:

@@ -30,7 +30,10 @@ CALLERS_NOTED_MAX = 200
 """How many different callers are noted within a minute: as many as are remembered."""
 
 OF_PRINTERS = ("echo", "print")
-"""The rights whose services are offered to who calls by the AE title of a printer."""
+"""The rights whose services are offered to who calls by the AE title of a printer: beside `PRINTED`."""
+
+PRINTED = "1.2.840.10008.5.1.4.1.1.131"
+"""Basic Structured Display Storage: what is sent to a printer is printed there."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +48,8 @@ class NodePolicy:
     def negotiate(self, request: AssociationRequest, address: str) -> Acceptance | Refusal:
         """Decide on an A-ASSOCIATE request.
 
-        The called AE title must be ours, or that of a printer, which offers `OF_PRINTERS` alone; calling AE title and
-        source address must match an `[ae NAME]` entry.
+        The called AE title must be ours, or that of a printer, which offers print, verification and what is printed
+        alone; calling AE title and source address must match an `[ae NAME]` entry.
         """
         config = self._node.config.current
         calling, called = request.calling_ae_title, request.called_ae_title
@@ -68,7 +71,9 @@ class NodePolicy:
 def _offered(config: Config, called: str, remote: Remote, abstract_syntax: str) -> Support | None:
     """Return what a remote AE may do with a SOP class on an association with one of our AE titles."""
     service = service_for(abstract_syntax, remote.private_sop_classes)
-    if service is None or (config.printer_called(called) is not None and service.right not in OF_PRINTERS):
+    if service is None:
+        return None
+    if config.printer_called(called) is not None and service.right not in OF_PRINTERS and abstract_syntax != PRINTED:
         return None
     if service.right == "print":
         printer = config.printer_for(called)

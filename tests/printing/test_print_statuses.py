@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from medserver.dicom import print_classes as classes
-from medserver.dicom import status
+from medserver.dicom import status, uids
+from medserver.index import open_index
+from medserver.printing.film import film_of
+from medserver.services.policy import PRINTED
 from medserver.services.printing.entities import ENTITIES
 from medserver.services.printing.statuses import OPERATIONS, STATUSES, PrintStatus
 from medserver.services.responses import is_stated
 from medserver.wire.command_set import CommandField
+from medserver.wire.requestor import Proposal
+from PIL import ImageCms
 from pydicom.dataset import Dataset
 
 from tests.peers import Address
 from tests.peers.node import Node
+from tests.peers.process import wait_until
 from tests.printing.print_scu import colour_image, gray_image
 from tests.printing.raw_scu import (
     ACTION,
@@ -34,10 +41,12 @@ from tests.printing.raw_scu import (
     lut_table,
     printing,
 )
+from tests.services.client import Client
 
 Provocation = Callable[[RawPrintSCU], int]
 
 NOBODY = "1.2.99"
+CT, VOI_LUT_BOX = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.1.22"
 UNREADABLE = b"\x10\x20\x10\x00CS\xff\xff1"
 TOO_LARGE_BYTES = 9 * 1024 * 1024
 _ITEM = b"\xfe\xff\x00\xe0\x0a\0\0\0" + b"\x20\0\x10\0SH\x02\x001 "
@@ -389,3 +398,36 @@ def test_a_presentation_lut_that_is_not_for_the_image(node: Node) -> None:
         uid = scu.film(ReferencedPresentationLUTSequence=lut_reference())
         assert scu.set_image(uid, gray_image(bits=12)).code == status.INVALID_ATTRIBUTE_VALUE
         assert scu.set_image(uid, gray_image()).code == 0
+
+
+def test_an_icc_profile_is_for_colours(node: Node) -> None:
+    with printing(node.address._replace(ae_title="FILM1")) as scu:
+        scu.create_session()
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        assert scu.create_box(ICCProfile=profile).code == status.ATTRIBUTE_LIST_ERROR
+        scu.is_colour = True
+        made = scu.create_box("1.2.22", ICCProfile=profile)
+        assert made.code == 0 and made.identifier is not None
+        uid = made.identifier.ReferencedImageBoxSequence[0].ReferencedSOPInstanceUID
+        assert scu.set_image(uid, colour_image()).code == 0
+        reply = scu.print(uid="1.2.22").identifier
+    assert reply is not None
+    job_uid = reply.ReferencedPrintJobSequence[0].ReferencedSOPInstanceUID
+    with closing(open_index("sqlite:///index.db", base=node.data)) as index:
+        wait_until(lambda: index.films.of_request(job_uid)[0].state == "DONE")
+        assert film_of(index.films.of_request(job_uid)[0].content).icc_profile
+
+
+def test_what_a_printer_is_called_for(node: Node) -> None:
+    offered = [
+        uids.VERIFICATION, classes.GRAYSCALE_META, PRINTED, uids.STUDY_ROOT_FIND, CT,
+        VOI_LUT_BOX,
+    ]  # fmt: skip
+    proposals = [Proposal(uid, (uids.EXPLICIT_VR_LITTLE_ENDIAN,)) for uid in offered]
+    found = {}
+    for called in ("FILM1", "MEDSERVER"):
+        with Client(node.address._replace(ae_title=called), "WS1").associated(proposals) as association:
+            found[called] = [each.abstract_syntax for each in association.contexts.values()]
+    assert found["FILM1"] == offered[:3]
+    # All printers have AE titles, and there are several: for the node's own there is none.
+    assert found["MEDSERVER"] == [offered[0], *offered[2:5]]

@@ -177,7 +177,9 @@ def _film_box_response(call: Call, box: FilmBoxInstance, remarks: Iterable[Remar
     assert film_session is not None
     image_box = classes.COLOR_IMAGE_BOX if box.is_colour else classes.GRAYSCALE_IMAGE_BOX
     content = film_box_attributes(film_session, box, references(image_box))
-    unknown = left_out(call.attributes, FILM_BOX, FILM_BOX_REFERENCES, is_new=is_new)
+    # An ICC profile is for colours alone (PS3.4 H.4.2.2.1.1).
+    others = (*FILM_BOX_REFERENCES, "ICCProfile") if box.is_colour else FILM_BOX_REFERENCES
+    unknown = left_out(call.attributes, FILM_BOX, others, is_new=is_new)
     return call.response(box.uid, content, remarks, unknown)
 
 
