@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from medserver.config import Printer
@@ -27,6 +27,9 @@ ORIGINS = (PRINT_SCU, WORKITEM, STRUCTURED_DISPLAY, COMMAND, RULE)
 WAITING = ("PENDING", "PRINTING")
 
 _PRIORITIES = {"HIGH": HIGH, "MED": MEDIUM, "LOW": LOW}
+
+Images = Iterable[tuple[str, Iterable[bytes]]]
+"""The names and the bytes of the images that a film brings."""
 
 logger = logging.getLogger(__name__)
 
@@ -79,22 +82,26 @@ class FilmRequest:
     request_uid: str = ""
 
 
-def queue_film(node: Node, request: FilmRequest, images: Iterable[tuple[str, Iterable[bytes]]] = ()) -> bool:
-    """Enter a film; when this returns it outlives the machine, and is printed.
+def queue_film(node: Node, request: FilmRequest, images: Images = ()) -> bool:
+    """Enter a film, see `queue_together`; False if there is one of this UID."""
+    return bool(queue_together(node, [(request, images)]))
+
+
+def queue_together(node: Node, wanted: Sequence[tuple[FilmRequest, Images]]) -> list[str]:
+    """Enter films; when this returns they outlive the machine, and are printed. All are entered, or none is.
 
     Parameters
     ----------
     node : Node
         Where.
-    request : FilmRequest
-        The film.
-    images : iterable of (str, iterable of bytes)
-        The images of its `ReceivedImage` boxes, see `film_file`.
+    wanted : sequence of (FilmRequest, iterable of (str, iterable of bytes))
+        The films, all of one printer, in the order in which they are printed; with the images of their `ReceivedImage`
+        boxes, see `film_file`.
 
     Returns
     -------
-    bool
-        False if there is a film of this UID: nothing was done.
+    list of str
+        The UIDs of those that were entered: of the others there were films before, to which nothing was done.
 
     Raises
     ------
@@ -103,15 +110,29 @@ def queue_film(node: Node, request: FilmRequest, images: Iterable[tuple[str, Ite
     OutOfResources
         There is no space.
     StoreFailure, IndexFailure
-        It cannot be written; nothing remains of it.
+        They cannot be written. What was written of their images is removed later, see `keeping`.
     """
-    check_room(node, request.printer)
-    brings_images = any(hasattr(box.image, "file") for box in request.film.boxes)
+    printer = wanted[0][0].printer
+    check_room(node, printer, len(wanted))
     volume = node.primary_volume
-    if brings_images:
-        write_film_file(volume, request.uid, images)
-        crash_point("film file written")
-    new = NewFilm(
+    films: list[tuple[NewFilm, list[NewJob]]] = []
+    for request, images in wanted:
+        brings_images = any(hasattr(box.image, "file") for box in request.film.boxes)
+        if brings_images:
+            write_film_file(volume, request.uid, images)
+            crash_point("film file written")
+        priority = _PRIORITIES.get(request.priority, MEDIUM)
+        job = NewJob(PRINT, FilmPayload(request.uid), destination=printer.name, priority=priority)
+        films.append((_new_film(request, volume.name if brings_images else ""), [job]))
+    entered = node.index.films.add_together(films)
+    crash_point("film queued")
+    for uid in entered:
+        logger.info(Event("film queued", uid=uid, printer=printer.name, requested_by=wanted[0][0].requested_by))
+    return entered
+
+
+def _new_film(request: FilmRequest, volume: str) -> NewFilm:
+    return NewFilm(
         request.uid,
         request.printer.name,
         request.requested_by,
@@ -120,23 +141,9 @@ def queue_film(node: Node, request: FilmRequest, images: Iterable[tuple[str, Ite
         request.priority,
         request.copies,
         request.film.as_text(),
-        volume.name if brings_images else "",
+        volume,
         request.request_uid,
     )
-    job = NewJob(
-        PRINT,
-        FilmPayload(request.uid),
-        destination=request.printer.name,
-        priority=_PRIORITIES.get(request.priority, MEDIUM),
-    )
-    is_new = node.index.films.add(new, [job])
-    crash_point("film queued")
-    if is_new:
-        logger.info(
-            Event("film queued", uid=request.uid, printer=request.printer.name, requested_by=request.requested_by,
-                  images=len(request.film.boxes))
-        )  # fmt: skip
-    return is_new
 
 
 def check_room(node: Node, printer: Printer, count: int = 1) -> None:

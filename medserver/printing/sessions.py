@@ -53,7 +53,7 @@ from medserver.printing.instances import (
 from medserver.printing.layout import count_of
 from medserver.printing.pixels import PIXELS_BYTES_MAX, PixelFile, ReceivedPixels, described, pixel_chunks
 from medserver.printing.presentation_luts import fits, presentation_lut_of
-from medserver.printing.queue import PRINT_SCU, FilmRequest, check_room, queue_film
+from medserver.printing.queue import PRINT_SCU, FilmRequest, queue_together
 from medserver.printing.remarks import Remark
 from medserver.workitems.content import data_set, first_item, has, has_value, value
 
@@ -507,8 +507,8 @@ class PrintSession:
         sheets, copies_each = self._in_order(boxes, copies)
         if copies > 1 and copies_each > 1 and len(boxes) > 1:
             remarks.add(Remark.NOT_COLLATED)
-        check_room(self._node, self.printer, len(sheets))
         job_uid = new_uid()
+        wanted = []
         for film_box in sheets:
             request = FilmRequest(
                 new_uid(),
@@ -520,7 +520,8 @@ class PrintSession:
                 copies_each,
                 job_uid,
             )
-            queue_film(self._node, request, self._images(film_box))
+            wanted.append((request, self._images(film_box)))
+        queue_together(self._node, wanted)
         return Queued(job_uid, frozenset(remarks))
 
     def _in_order(self, boxes: Sequence[FilmBoxInstance], copies: int) -> tuple[list[FilmBoxInstance], int]:

@@ -79,15 +79,26 @@ class Films:
 
     def add(self, new: NewFilm, jobs: Iterable[NewJob]) -> bool:
         """Enter a film and the jobs that print it; False if there is one of this UID."""
-        now = to_text(self._access.clock())
-        row = (*(getattr(new, name) for name in _ASKED), PENDING, "", "", "", "", 0, 0, now, now, None)
-        follow_ups = list(jobs)
+        return bool(self.add_together([(new, list(jobs))]))
 
-        def perform(connection: Any, add_jobs: AddJobs) -> bool:
-            if not connection.execute(self._insert, row).fetchall():
-                return False
-            add_jobs(follow_ups)
-            return True
+    def add_together(self, films: Sequence[tuple[NewFilm, Sequence[NewJob]]]) -> list[str]:
+        """Enter films with the jobs that print them, all in one transaction.
+
+        Returns
+        -------
+        list of str
+            The UIDs of those that are new: of the others there was one before, which stays as it is.
+        """
+        now = to_text(self._access.clock())
+
+        def perform(connection: Any, add_jobs: AddJobs) -> list[str]:
+            entered: list[str] = []
+            for new, jobs in films:
+                row = (*(getattr(new, name) for name in _ASKED), PENDING, "", "", "", "", 0, 0, now, now, None)
+                if connection.execute(self._insert, row).fetchall():
+                    entered.append(new.uid)
+                    add_jobs(jobs)
+            return entered
 
         return self._access.transact(perform)
 
