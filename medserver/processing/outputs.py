@@ -21,9 +21,9 @@ from medserver.routing.rules import wanted_by
 BLOCK_BYTES = 1024 * 1024
 
 
-
 class OutputIsAnother(ObjectNotReadable):
     """Something else is stored under the UID of an output, such as what was made of other objects before."""
+
 
 class Check:
     """Finds what must not come in. Threads share it.
