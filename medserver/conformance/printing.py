@@ -64,9 +64,9 @@ SCP = (
     "many films wait (``films_max``), copies (``copies_max``), who prints (``clients``).",
     "Print Job: N-EVENT-REPORTs (1 Pending, 2 Printing, 3 Done, 4 Failure) are sent on the association that made the "
     "job while it lasts, each state once; an N-GET works for whoever made the job, on any association, as long as its "
-    "films are kept (``keep``). A film that is cancelled is a failure. Printer: N-GET tells how the printer is at that "
-    "moment; a printer that cannot print has the Printer Status WARNING, because films are taken and wait. Printer "
-    "events are not sent.",
+    "films are kept (``keep``). A film that is cancelled is a failure. Printer: it is asked every half minute; N-GET "
+    "tells how it was then, and N-EVENT-REPORTs (1 Normal, 2 Warning) that it has changed, behind the answer to a "
+    "request. A printer that cannot print has the Printer Status WARNING, because films are taken and wait.",
 )
 
 

@@ -1,21 +1,16 @@
-"""Print jobs and printers as the standard shows them: what several films of one request come to, and how a printer is.
+"""Print jobs as the standard shows them: what several films of one request come to.
 
 References
 ----------
-PS3.4 H.4.5, PS3.4 H.4.6, PS3.3 C.13.8, PS3.3 C.13.9
+PS3.4 H.4.5, PS3.3 C.13.8
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medserver.config import Printer
 from medserver.dicom.json_model import JSON
-from medserver.errors import RemoteError
 from medserver.index import FilmRow
-from medserver.node import Node
-from medserver.printing.printers.outputs import output_of
-from medserver.printing.printers.printer import FAILURE as PRINTER_FAILURE
 from medserver.printing.states import CANCELED, DONE, FAILURE, PENDING, PRINTING
 from medserver.workitems.content import data_set
 
@@ -74,18 +69,3 @@ def job_attributes(films: Sequence[FilmRow]) -> JSON:
         PrinterName=first.printed_by or first.printer,
         Originator=first.requested_by,
     )
-
-
-def status_of_printer(node: Node, printer: Printer) -> tuple[str, str]:
-    """Return Printer Status and Printer Status Info (PS3.3 C.13.9).
-
-    A printer that cannot print while it has a substitute, or while films can wait for it, has a warning: films are
-    taken.
-    """
-    try:
-        status = output_of(node.config.current, printer).status()
-    except RemoteError:
-        return "WARNING", "CHECK PRINTER"
-    if status.state == PRINTER_FAILURE:
-        return "WARNING", status.info or "CHECK PRINTER"
-    return status.state, status.info or "NORMAL"

@@ -17,7 +17,7 @@ from medserver.printing.attributes import MAGNIFICATION_TYPES
 from medserver.printing.copying import densities_of
 from medserver.printing.fitting import MM_PER_INCH
 from medserver.printing.layout import boxes_of, sheet_size_mm
-from medserver.printing.print_jobs import status_of_printer
+from medserver.printing.printer_states import known_state
 from medserver.printing.sessions import COLLATED_FILMS_MAX
 from medserver.workitems.content import data_set
 
@@ -34,8 +34,8 @@ DEFAULT_MAGNIFICATION = "CUBIC"
 
 
 def printer_attributes(node: Node, printer: Printer) -> JSON:
-    """Return the attributes of a printer, as it is now."""
-    state, info = status_of_printer(node, printer)
+    """Return the attributes of a printer, as it was when it was last asked."""
+    state, info = known_state(node, printer)
     return data_set(
         PrinterStatus=state,
         PrinterStatusInfo=info,

@@ -53,6 +53,7 @@ from medserver.printing.instances import (
 from medserver.printing.layout import count_of
 from medserver.printing.pixels import PIXELS_BYTES_MAX, PixelFile, ReceivedPixels, described, pixel_chunks
 from medserver.printing.presentation_luts import fits, presentation_lut_of
+from medserver.printing.printer_states import PrinterState
 from medserver.printing.queue import PRINT_SCU, FilmRequest, queue_together
 from medserver.printing.remarks import Remark
 from medserver.workitems.content import data_set, first_item, has, has_value, value
@@ -103,6 +104,7 @@ class PrintSession:
         self._node = node
         self.printer = printer
         self._requested_by = requested_by
+        self.printer_state: PrinterState | None = None
         self._luts: dict[str, PresentationLut] = {}
         self.film_session: FilmSessionInstance | None = None
         self._pixels: PixelFile | None = None

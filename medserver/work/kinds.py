@@ -53,6 +53,9 @@ from medserver.polling.schedule import survey as survey_polls
 from medserver.printing.performing import FOLLOW, follow_films, print_films
 from medserver.printing.pruning import FILM_ORPHANS, FILM_PRUNE, OrphansPayload, prune_films, remove_orphans
 from medserver.printing.pruning import INTERVAL_S as FILM_PRUNE_INTERVAL_S
+from medserver.printing.printer_states import INTERVAL_S as PRINTERS_INTERVAL_S
+from medserver.printing.printer_states import LOOK as LOOK_AT_PRINTERS
+from medserver.printing.printer_states import look_at_printers
 from medserver.printing.pulling.forgetting import FORGET, FetchedPayload, forget_fetched
 from medserver.printing.pulling.performing import print_workitems
 from medserver.printing.pulling.requesting import PRINT_DISPLAY, DisplayPayload, print_displays, request_prints
@@ -544,6 +547,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
     ),
     JobKind(FILM_PRUNE, prune_films, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(FILM_ORPHANS, remove_orphans, OrphansPayload, destination_concurrency=1, is_for_volume=True),
+    JobKind(LOOK_AT_PRINTERS, look_at_printers, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(RETENTION, retention, NoPayload, concurrency=1, destination_concurrency=1),
     JobKind(RETAIN, retain, WalkPayload, _ENDLESS, concurrency=1, destination_concurrency=1, backoff=_PATIENT),
     JobKind(BACKUP_SURVEY, survey_backups, NoPayload, concurrency=1, destination_concurrency=1),
@@ -561,6 +565,7 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic(FILM_PRUNE, FILM_PRUNE, FILM_PRUNE_INTERVAL_S),
     Periodic(POLL_SURVEY, POLL_SURVEY, POLL_SURVEY_INTERVAL_S),
     Periodic(RETENTION, RETENTION, RETENTION_INTERVAL_S),
+    Periodic(LOOK_AT_PRINTERS, LOOK_AT_PRINTERS, PRINTERS_INTERVAL_S),
     Periodic(BACKUP_SURVEY, BACKUP_SURVEY, BACKUP_SURVEY_INTERVAL_S),
 )
 """What comes periodically."""

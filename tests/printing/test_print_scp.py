@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pypdfium2
 import pytest
 from pynetdicom.sop_class import BasicFilmBox, BasicFilmSession  # type: ignore[attr-defined]
 
+from medserver.config import ConfigFile
 from medserver.dicom import status
+from medserver.node import open_node
+from medserver.printing.printer_states import look
 from tests.peers import Address
 from tests.peers.node import Node
 from tests.peers.process import wait_until
@@ -200,3 +204,26 @@ def test_the_printer_tells_of_itself(scu: PrintSCU) -> None:
     assert (told.PrinterStatus, told.PrinterName) == ("NORMAL", "film")
     _, told = scu.get_printer([0x21100030])
     assert [element.keyword for element in told if element.keyword != "SpecificCharacterSet"] == ["PrinterName"]
+
+
+def test_a_printer_that_fails_is_reported_to_who_prints_on_it(node: Node, scu: PrintSCU) -> None:
+    folder = node.data / "films"
+    assert scu.get_printer()[1].PrinterStatus == "NORMAL"
+    with closing(open_node(ConfigFile(node.config))) as opened:
+        printer = opened.config.current.printer("film")
+        assert printer is not None
+        folder.rename(node.data / "aside")
+        try:
+            folder.write_text("no folder")
+            look(opened, printer)
+            assert scu.create_session()[0] == 0
+            wait_until(lambda: bool(scu.events))
+            assert scu.events[0][0] == 2
+            assert scu.events[0][1].PrinterStatusInfo == "CHECK PRINTER"
+            assert scu.get_printer()[1].PrinterStatus == "WARNING"
+        finally:
+            folder.unlink(missing_ok=True)
+            (node.data / "aside").rename(folder)
+            look(opened, printer)
+    assert scu.get_printer()[1].PrinterStatus == "NORMAL"
+    wait_until(lambda: [event for event, _ in scu.events] == [2, 1])
