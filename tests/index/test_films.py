@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from medserver.index import FilmChange, FilmRow, NewFilm, NewJob
+from medserver.index import FilmChange, FilmRow, NewFilm, NewJob, NewWorkitem, WorkitemChange, WorkitemKeys
 
 NEW = NewFilm("1.2.3", "FILM1", "WS1", "print scu", "label", "MED", 2, '{"version": 1}', "main", "1.9")
 
@@ -41,3 +41,16 @@ def test_it_changes_and_is_forgotten_when_it_has_ended(index) -> None:
     assert index.films.ended("OTHER", later) == []
     index.films.forget(["1.2.3"])
     assert index.films.get("1.2.3") is None
+
+
+def test_films_of_an_open_work_item_are_kept(index) -> None:
+    index.workitems.add(NewWorkitem("1.9", "IN PROGRESS", "{}", "WS1", WorkitemKeys()), lambda item, subscribed: ())
+    index.films.add(NEW, [])
+    index.films.change("1.2.3", lambda film: _becomes(film, state="DONE", is_final=True))
+    later = index.clock() + timedelta(seconds=1)
+    assert index.films.ended("FILM1", later) == []
+    index.workitems.change(
+        "1.9",
+        lambda item, subscribed: WorkitemChange("COMPLETED", "", "{}", "", False, True, WorkitemKeys()),
+    )
+    assert [film.uid for film in index.films.ended("FILM1", later)] == ["1.2.3"]

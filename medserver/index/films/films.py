@@ -11,6 +11,7 @@ from peewee import SQL, Query, fn
 
 from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.models import Films as Rows
+from medserver.index.database.models import Workitems
 from medserver.index.database.moments import from_text, to_text
 from medserver.index.database.statements import PARAMETER, insertion, statement
 from medserver.index.films.records import FilmChange, FilmRow, NewFilm
@@ -66,7 +67,13 @@ class Films:
 
     @statement
     def _ended(self) -> Query:
-        ended = _films().where(Rows.ended_at.is_null(False) & (Rows.ended_at < PARAMETER) & (Rows.printer == PARAMETER))
+        is_open = (Workitems.sop_instance_uid == Rows.request_uid) & Workitems.ended_at.is_null()
+        ended = _films().where(
+            Rows.ended_at.is_null(False)
+            & (Rows.ended_at < PARAMETER)
+            & (Rows.printer == PARAMETER)
+            & ~fn.EXISTS(Workitems.select(SQL("1")).where(is_open))
+        )
         return ended.order_by(Rows.ended_at).limit(PAGE_ROWS)
 
     @statement
@@ -164,7 +171,10 @@ class Films:
         return {(printer, state): count for printer, state, count in self._access.rows(self._count)}
 
     def ended(self, printer: str, before: datetime) -> list[FilmRow]:
-        """Return some of the films of a printer that ended before a moment, the oldest first."""
+        """Return some of the films of a printer that ended before a moment, the oldest first.
+
+        Not those of a work item that has not ended: it is yet to see what became of them.
+        """
         return [_film(row) for row in self._access.rows(self._ended, (to_text(before), printer))]
 
     def forget(self, uids: Sequence[str]) -> None:
