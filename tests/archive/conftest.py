@@ -12,6 +12,7 @@ from medserver import archive
 from medserver.config import ConfigFile
 from medserver.node import Node, open_node
 from medserver.volumes import add
+from tests.codec_workers import with_shared_workers
 from tests.peers.files import Sample
 
 NodeOpener = Callable[..., Node]
@@ -26,7 +27,7 @@ def opening(directory: Path) -> Iterator[NodeOpener]:
         def opened(*overrides: str, **arguments: object) -> Node:
             config_file = ConfigFile(directory / "config.ini", (f"node.data={directory / 'data'}", *overrides))
             (directory / "data").mkdir(exist_ok=True)
-            node = open_node(config_file, **arguments)
+            node = with_shared_workers(open_node(config_file, **arguments))
             stack.callback(node.close)
             return node
 

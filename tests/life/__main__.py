@@ -20,12 +20,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.codec_workers import SharedWorkers
 from tests.hurry import hurried
 from tests.life.checks import play, play_to_the_end
 from tests.life.conftest import STATES
 from tests.life.crashes import INTERRUPTED, interrupt
 from tests.life.events import EVENTS
-from tests.life.life import Images, Life, SharedWorkers, make_template
+from tests.life.life import Images, Life, make_template
 from tests.life.model import Model
 
 _RESUMED = ("copy", "compress", "retire", "repair", "remove")

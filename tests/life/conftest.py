@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.codec_workers import SharedWorkers
 from tests.hurry import hurried
 from tests.life.checks import play
-from tests.life.life import Images, Life, SharedWorkers, make_template
+from tests.life.life import Images, Life, make_template
 from tests.life.model import Model
 
 STATES = {

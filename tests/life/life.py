@@ -16,7 +16,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import read_dataset
 
 from medserver import archive
-from medserver.codecs import Transcoder, Workers
+from medserver.codecs import Transcoder
 from medserver.config import ConfigFile
 from medserver.dicom.part10 import read_file_meta
 from medserver.dicom.syntax_names import SHORT_NAMES
@@ -33,6 +33,7 @@ from medserver.work.runner import Runner
 from tests.archive.conftest import receive
 from tests.archive.test_rebuild import variant
 from tests.clock import Clock
+from tests.codec_workers import SharedWorkers
 from tests.peers.files import make_small
 
 RLE = SHORT_NAMES["rle"]
@@ -47,17 +48,6 @@ _OPTIONS = (
     "volume main.path=store", "volume main.role=primary", "volume near.path=near", "volume near.role=replica",
     "volume cold.path=cold", "volume cold.role=archive", "store.verify_interval=60s",
 )  # fmt: skip
-
-
-class SharedWorkers(Workers):
-    """Worker processes that outlive the nodes that use them."""
-
-    def close(self) -> None:
-        """Leave them to the next node."""
-
-    def end(self) -> None:
-        """Stop them."""
-        super().close()
 
 
 class Images:
