@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from medserver.config import Printer
-from medserver.crash import crash_point
 from medserver.dicom.conditions import SingleValue
 from medserver.dicom.uids import new_uid, uid_of
 from medserver.errors import IncompleteObjectSet, NoSuchInstance, UnusableParameters
@@ -89,7 +88,6 @@ def queue_films(
             node,
             FilmRequest(uid, film, printer, requested_by, origin, priority, copies, request_uid=request_uid),
         )
-        crash_point("film queued")
         uids.append(uid)
     return uids
 

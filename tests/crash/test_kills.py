@@ -10,16 +10,18 @@ import re
 import pytest
 
 from medserver import crash
-from tests.crash import test_compression, test_decisions, test_processing, test_safekeeping
+from tests.crash import test_compression, test_decisions, test_printing, test_processing, test_safekeeping
 from tests.crash.campaign import Campaign
 from tests.crash.power.campaign import IN_PASSING, PASSED
 from tests.peers.node import REPOSITORY
 
 SEED = 20261123
 
+OF_PRINTING = (*test_printing.POINTS, *test_printing.QUEUEING, test_printing.FORGOTTEN, *test_printing.ITEMS)
+
 ELSEWHERE = {
     *test_safekeeping.POINTS, *test_compression.POINTS, *test_compression.RETIRING, *test_decisions.POINTS,
-    *test_processing.POINTS,
+    *test_processing.POINTS, *OF_PRINTING,
 }  # fmt: skip
 OPTIONS = {"node.processes": 2}
 TIMES = {"object received": 20, "journal flushed": 20, "object sealed": 20, "row committed": 20, "object placed": 5}
@@ -37,10 +39,10 @@ def test_every_point_is_in_the_code_and_every_call_is_a_point() -> None:
 
 
 def test_a_campaign_chooses_every_point() -> None:
-    """But those of what nobody does while the node is loaded: a backup, a decision, images that are processed."""
+    """But those of what nobody does while the node is loaded: a backup, a decision, processing, printing."""
     left = set(crash.POINTS) - set(PASSED)
     of_backups = {"index dumped", "backup written", "backup complete"}
-    assert left == {*of_backups, *test_decisions.POINTS, *test_processing.POINTS}
+    assert left == {*of_backups, *OF_PRINTING, *test_decisions.POINTS, *test_processing.POINTS}
     assert set(IN_PASSING) <= set(PASSED)
 
 

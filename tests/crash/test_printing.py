@@ -16,6 +16,7 @@ from medserver.node import open_node, utc_now
 from medserver.node import Node as OpenNode
 from medserver.printing.film import Film, ImageBox, ReceivedImage
 from medserver.printing.performing import FOLLOW
+from medserver.printing.pruning import FILM_PRUNE
 from medserver.printing.queue import PRINT, PRINT_SCU, FilmRequest, queue_film
 from medserver.work.kinds import JOB_KINDS
 from medserver.work.runner import Runner
@@ -23,6 +24,11 @@ from tests.peers.imagers import PythonImager
 from tests.peers.node import Node
 
 POINTS = ("film begun", "film handed over", "film noted", "film ended")
+QUEUEING = ("film file written", "film queued")
+FORGOTTEN = "film forgotten"
+ITEMS = ("images fetched", "print item started", "print item completed")
+"""Those of work items that ask for prints: in `tests.printing.test_workitems`."""
+
 WORKER = ("worker", "--kinds", f"{PRINT},{FOLLOW}")
 UID = "1.2.3"
 
@@ -98,3 +104,30 @@ def test_a_second_sheet_of_an_imager_has_a_mark(node: Node, imager: PythonImager
     assert row.handovers == (2 if is_printed_again else 1)
     rows = [each["image box"][0].BasicGrayscaleImageSequence[0].Rows for each in imager.printed]
     assert rows == [20] * printed_before + [32] * is_printed_again
+
+
+@pytest.mark.parametrize("point", QUEUEING)
+def test_who_asks_for_a_film_is_killed(node: Node, point: str) -> None:
+    """The wedge of a calibration brings an image. Nobody was told that it is asked for before the row is there."""
+    completed = node.forked("printer", "calibrate", "folder", environment={VARIABLE: point})
+    assert completed.exit_code == -signal.SIGKILL, completed.output
+    with closing(open_node(ConfigFile(node.config))) as opened:
+        rows = opened.index.films.page()
+        assert len(rows) == (point == "film queued")
+        assert len(opened.primary_volume.films.names()) == 1
+        _work(opened)
+        assert [row.state for row in opened.index.films.page()] == ["DONE"] * len(rows)
+
+
+def test_who_forgets_films_is_killed(node: Node) -> None:
+    """What is left is a file that no row knows, which a later job removes."""
+    node.set_section("printer folder", {"output": "pdf", "folder": node.data / "films", "keep": "0 s"})
+    with closing(open_node(ConfigFile(node.config))) as opened:
+        _request(opened, "folder")
+        _work(opened)
+        assert [row.state for row in opened.index.films.page()] == ["DONE"]
+    completed = node.forked("worker", "--kinds", FILM_PRUNE, environment={VARIABLE: FORGOTTEN})
+    assert completed.exit_code == -signal.SIGKILL, completed.output
+    with closing(open_node(ConfigFile(node.config))) as opened:
+        assert opened.index.films.page() == []
+        assert opened.primary_volume.films.names() == [UID]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from pynetdicom.status import (
     GENERAL_STATUS,
+    PRINT_JOB_MANAGEMENT_SERVICE_CLASS_STATUS,
     QR_FIND_SERVICE_CLASS_STATUS,
     QR_GET_SERVICE_CLASS_STATUS,
     QR_MOVE_SERVICE_CLASS_STATUS,
@@ -17,6 +18,7 @@ KNOWN = (
     | QR_FIND_SERVICE_CLASS_STATUS
     | QR_MOVE_SERVICE_CLASS_STATUS
     | QR_GET_SERVICE_CLASS_STATUS
+    | PRINT_JOB_MANAGEMENT_SERVICE_CLASS_STATUS
 )
 FAILURE_REASONS = {0x0131}  # PS3.3 C.14.1.1: no response has it, and pynetdicom does not know it
 OF_FRAMES = range(0xAA00, 0xAA05)  # PS3.4 Y.4.1.3, Y.4.2.1.3: pynetdicom does not know them

@@ -322,7 +322,7 @@ def test_a_worker_is_lost(shop: Shop, monkeypatch: pytest.MonkeyPatch, moment: s
             raise Lost(name)
 
     with monkeypatch.context() as patch:
-        for module in ("pulling.performing", "asking"):
+        for module in ("pulling.performing", "queue"):
             patch.setattr(f"medserver.printing.{module}.crash_point", die)
         with pytest.raises(Lost):
             for _ in range(3):

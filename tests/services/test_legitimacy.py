@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 from pydicom.uid import CTImageStorage
 from pynetdicom.sop_class import (
+    BasicGrayscalePrintManagementMeta,
     ModalityPerformedProcedureStep,
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
@@ -41,6 +42,7 @@ SOP_CLASSES = {
     "commit": StorageCommitmentPushModel,
     "mpps": ModalityPerformedProcedureStep,
     "process": UnifiedProcedureStepPull,
+    "print": BasicGrayscalePrintManagementMeta,
 }
 
 
@@ -184,6 +186,7 @@ def answer_to(node: Node, calling: bytes, called: bytes) -> tuple[int, bytes]:
 
 @pytest.mark.parametrize("allowed", [(), *((service,) for service in EVERY_SERVICE), EVERY_SERVICE])
 def test_only_what_is_allowed_is_negotiated(node: Node, allowed: tuple[str, ...]) -> None:
+    node.set_section("printer film", {"output": "pdf", "folder": "films"})
     node.add_remote("LIMITED", allow=allowed)
     with associated(node.address, SOP_CLASSES.values(), calling_ae_title="LIMITED") as association:
         accepted = {context.abstract_syntax for context in association.accepted_contexts}

@@ -134,8 +134,9 @@ class StockAE:
         config = self._node.config.current
         remote = config.remotes_for(CALLING, "127.0.0.1")
         association = SimpleNamespace(
-            requestor=Partner(CALLING), peer=remote, studies=set(), cancel_requested=lambda message_id: False
-        )
+            requestor=Partner(CALLING), called_ae_title="", peer=remote, studies=set(),
+            cancel_requested=lambda message_id: False,
+        )  # fmt: skip
         message = Message(context.context_id, command_set, lambda: fragments.pop(0) if fragments else None)
         return Request(association, message, context, context.abstract_syntax, remote, config)
 
