@@ -126,6 +126,8 @@ def test_every_requirement_has_a_cell() -> None:
         (None, 250, 100),
         (None, 0.5, 0.2),
         (None, 15, 5),
+        (None, 1.5, 1.0),
+        (None, 300, 200),
         (None, 33.3, 20),
         (None, 60, 30),
         ("numpy script", 0.8, 1.0),
