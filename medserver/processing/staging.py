@@ -62,7 +62,10 @@ def _locked_folder(root: Path) -> tuple[Path, int]:
     """Make a folder; another process may remove it before it is locked."""
     while True:
         folder = Path(tempfile.mkdtemp(dir=root))
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if folder.exists():
             return folder, descriptor

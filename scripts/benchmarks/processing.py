@@ -174,6 +174,8 @@ def _asked(kind: str, headers: Sequence[Dataset]) -> Dataset:
 
 def _create(peer: Association, attributes: Dataset) -> str:
     uid = generate_uid()
+    while peer._is_paused:  # else its own thread takes the answer for a request, now and then
+        time.sleep(0)
     answer, _ = peer.send_n_create(attributes, PUSH, uid)
     if answer.get("Status") not in (0x0000, 0xB300):
         raise PeerFailed(f"N-CREATE was answered {answer}")
