@@ -99,7 +99,6 @@ def stopped(worker: PreloadedServer, node: OpenedNode, when: str) -> None:
     assert items.row_of(node).state == "IN PROGRESS"
 
 
-@pytest.mark.parametrize("when", ["computing", "registering"])
 def has_noticed(worker: PreloadedServer) -> bool:
     """Tell whether a worker knows that the item is not its own any more.
 
@@ -109,6 +108,7 @@ def has_noticed(worker: PreloadedServer) -> bool:
     return "work item left" in log or "state=late" in log
 
 
+@pytest.mark.parametrize("when", ["computing", "registering"])
 def test_a_worker_that_was_stopped_finds_the_item_completed(
     host: Node, node: OpenedNode, start: Start, when: str
 ) -> None:
