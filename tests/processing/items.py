@@ -99,6 +99,13 @@ def outputs_of(node: Node) -> dict[str, str]:
     return {one.sop_instance_uid: one.digest for one in found if not one.sop_instance_uid.startswith(phantoms.UID)}
 
 
+def named_outputs(node: Node) -> set[str]:
+    """Return the SOP Instance UIDs in the Output Information of the item."""
+    performed = first_item(content_of(row_of(node).content), "UnifiedProcedureStepPerformedProcedureSequence")
+    [information] = items(performed, "OutputInformationSequence")
+    return {value(each, "ReferencedSOPInstanceUID") for each in items(information, "ReferencedSOPSequence")}
+
+
 def told(node: Node) -> Counter[str]:
     """Count the states that a watcher who cannot be reached is to be told."""
     jobs = node.index.jobs.list(JobFilter(kind=UPS_EVENT))
@@ -114,9 +121,7 @@ def check_completed(node: Node, slices: int) -> dict[str, str]:
     outputs, row = outputs_of(node), row_of(node)
     assert row.state == "COMPLETED" and len(outputs) == slices
     assert told(node) == {"SCHEDULED": 1, "IN PROGRESS": 1, "COMPLETED": 1}
-    performed = first_item(content_of(row.content), "UnifiedProcedureStepPerformedProcedureSequence")
-    [information] = items(performed, "OutputInformationSequence")
-    assert len(items(information, "ReferencedSOPSequence")) == slices
+    assert len(named_outputs(node)) == slices
     deliveries = Counter(job.payload["sop_instance_uid"] for job in node.index.jobs.list(JobFilter(kind=DELIVER)))
     assert deliveries == dict.fromkeys(outputs, 1)
     assert not [job for kind in KINDS for job in node.index.jobs.list(JobFilter(kind=kind))]
