@@ -6,13 +6,14 @@ one. When the supervisor itself dies, the others notice it and stop.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
 import socket
 import time
 
-from medserver import __version__, archive, lock
+from medserver import __version__, archive, errors, lock
 from medserver.config import Config, ConfigFile
 from medserver.errors import MedserverError, StoreFailure
 from medserver.imports import import_all
@@ -35,6 +36,8 @@ from medserver.wire.roster import Roster
 from medserver.workitems import announcing
 
 INTERVAL_S = 0.25
+PREPARED_EVERY_S = 0.02
+PROBLEM_LENGTH_MAX = 4000
 RESTART_DELAY_S = 1.0
 KILL_AFTER_S = DRAIN_S + 4.0
 FAILURE_EXIT_CODE = 70
@@ -62,21 +65,6 @@ def serve(config_file: ConfigFile) -> None:
     stop_request = StopRequest(hangup)  # before anybody can see that we are here
     with lock.shared(config_file.current.node.data):  # the processes that are forked hold it too
         Supervisor(config_file, stop_request, hangup).run()
-
-
-def _look_at_volumes(config_file: ConfigFile) -> None:
-    """Find out whether the archive is new, in a process of its own where a bucket is to be asked: see `Volume`."""
-    if all(volume.path is not None for volume in config_file.current.volumes):
-        return
-    process_id = os.fork()
-    if process_id == 0:
-        try:
-            open_node(config_file).close()
-        except MedserverError as error:
-            logger.error("%s", error)
-        finally:
-            os._exit(0)
-    os.waitpid(process_id, 0)
 
 
 def _require_primary(node: Node) -> None:
@@ -124,19 +112,10 @@ class Supervisor:
 
     def run(self) -> None:
         """Serve until a stop signal comes."""
-        _look_at_volumes(self._config_file)
-        node = open_node(self._config_file, forks=True)
-        try:
-            _require_primary(node)
-            register(node, "serve", self._stop_request.wait)
-            narrow_data(self._config_file.current)
-            archive.reconcile(node)
-            announcing.restarted(node)
-            _warn_of_rules(self._config_file.current)
-            # So that the first objects find the journal ready.
-            placer_process.Placer(list(node.volumes.values()), self._config_file.current.node.processes).place()
-        finally:
-            node.close()  # before the first fork: an open SQLite database must not be inherited
+        if all(volume.path is not None for volume in self._config_file.current.volumes):
+            self._prepare(forks=True)
+        elif not self._prepare_in_a_process():
+            return
         import_all(archive)  # once, and not by each process in the midst of an association or a job
         config = self._config_file.current
         listen(self._listener)
@@ -164,6 +143,59 @@ class Supervisor:
         self._stop()
         self._wait_for(announcer)
         logger.info("stopped")
+
+    def _prepare(self, *, forks: bool) -> None:
+        """Bring index and volumes together, and tell of the start; `forks` is that of `open_node`."""
+        node = open_node(self._config_file, forks=forks)
+        try:
+            _require_primary(node)
+            register(node, "serve", self._stop_request.wait)
+            narrow_data(self._config_file.current)
+            archive.reconcile(node)
+            announcing.restarted(node)
+            _warn_of_rules(self._config_file.current)
+            # So that the first objects find the journal ready.
+            placer_process.Placer(list(node.volumes.values()), self._config_file.current.node.processes).place()
+        finally:
+            node.close()  # before the first fork: an open SQLite database must not be inherited
+
+    def _prepare_in_a_process(self) -> bool:
+        """Do `_prepare` in a process of its own; return False if the node is to stop meanwhile.
+
+        What asks a bucket has threads afterwards, of a library that does not survive a fork, nor always the end of its
+        process: see `Volume.is_remote`.
+
+        Raises
+        ------
+        MedserverError
+            What was raised there.
+        """
+        reading, writing = os.pipe()
+        process_id = os.fork()
+        if process_id == 0:
+            exit_code = FAILURE_EXIT_CODE
+            try:
+                self._prepare(forks=False)
+                exit_code = 0
+            except MedserverError as error:
+                os.write(writing, json.dumps([type(error).__name__, str(error)[:PROBLEM_LENGTH_MAX]]).encode())
+            except BaseException:
+                logger.exception("the start failed")
+            finally:
+                logging.shutdown()
+                os._exit(exit_code)
+        os.close(writing)
+        with open(reading, "rb") as problem:
+            while not (ended := os.waitpid(process_id, os.WNOHANG))[0]:
+                if self._stop_request.wait(PREPARED_EVERY_S):
+                    os.kill(process_id, signal.SIGKILL)
+                    os.waitpid(process_id, 0)
+                    return False
+            if ended[1] == 0:
+                return True
+            told = problem.read()
+        name, text = json.loads(told) if told else ("MedserverError", "the start failed, see the log")
+        raise getattr(errors, name, MedserverError)(text)
 
     def _read_again(self) -> None:
         """Read the configuration anew, and have the others do so: SIGHUP is mostly sent to this process alone."""
