@@ -187,6 +187,14 @@ def test_a_series_that_another_process_deleted_is_made_anew(index_url: str, tmp_
         assert find(theirs, "IMAGE", "SOPInstanceUID", PatientID="P1") == ["1.2.1.1.2"]
 
 
+def _found(index: Index) -> list[str] | None:
+    """Return what is stored, None while the server cannot be reached."""
+    try:
+        return find(index, "IMAGE", "SOPInstanceUID")
+    except IndexFailure:
+        return None
+
+
 def test_a_server_that_restarts_is_found_again(
     cluster: Cluster, new_database: Callable[[], str], tmp_path: Path
 ) -> None:
@@ -199,7 +207,8 @@ def test_a_server_that_restarts_is_found_again(
         with pytest.raises(IndexFailure):
             find(index, "IMAGE", "SOPInstanceUID")
         cluster.start()
-        assert find(index, "IMAGE", "SOPInstanceUID") == ["1.2.1.1.1"]
+        # It is looked for again after a moment, which is longer each time.
+        wait_until(lambda: _found(index) == ["1.2.1.1.1"])
         assert index.add(record(number=3)).outcome == "stored"
         cluster.stop("fast")
         cluster.start()
