@@ -33,6 +33,7 @@ PROGRAMS = {
     "cups": ("cups", ("cupsd",)),
     "cups-client": ("cups-client", ("lp",)),
     "poppler": ("poppler-utils", ("pdfinfo", "pdfimages", "pdffonts", "pdftoppm", "pdftotext")),
+    "iproute2": ("iproute2", ("ip",)),
     "fonts-dejavu": ("fonts-dejavu-core", ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",)),
     "fonts-droid": ("fonts-droid-fallback", ("/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",)),
 }
