@@ -14,23 +14,22 @@ from typing import Any
 
 from medserver.archive import read_header
 from medserver.config import Route
-from medserver.config.keyed import condition_of
-from medserver.dicom.conditions import SingleValue
 from medserver.dicom.uids import uid_of
-from medserver.errors import CannotProcess, DamagedObject, DuplicateInstance, StoreFailure
+from medserver.errors import DamagedObject, DuplicateInstance
 from medserver.fetching import FollowUps
 from medserver.index import InstanceRecord, Job, NewJob, StoredCopy
 from medserver.index.jobs.batch import Batch
-from medserver.index.jobs.outcome import Outcome, done, failed
+from medserver.index.jobs.outcome import Outcome, done
 from medserver.index.jobs.payloads import Payload
 from medserver.index.rule_versions import RuleVersion
 from medserver.log import Event
 from medserver.node import Node
 from medserver.printing.pictures import STRUCTURED_DISPLAY, StoredImage, in_order, stored_images
 from medserver.printing.pulling.request import attribute_list_of
+from medserver.processing.by_rule import Subject, conditions_in, request_by_rule, subject_of
 from medserver.processing.inputs import patient_of, stored_inputs
 from medserver.processing.requests import Reference
-from medserver.routing.deliveries import Delivery, not_now
+from medserver.routing.deliveries import Delivery
 from medserver.routing.rules import wants
 from medserver.workitems.creating import create
 
@@ -131,16 +130,6 @@ def ask(
 # By a rule
 
 
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """What is printed together by a version of a rule."""
-
-    rule: str
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_instance_uid: str
-
-
 def request_prints(node: Node, batch: Batch) -> Iterator[Outcome]:
     """Create the work items of what rules have printed: the job ``request_print``.
 
@@ -148,38 +137,18 @@ def request_prints(node: Node, batch: Batch) -> Iterator[Outcome]:
     whose UID is made of the rule and of the objects: whoever comes second finds it. What is received later makes
     another one, of all that there is then.
     """
-    config, now = node.config.current, node.clock()
-    wanted: dict[_Subject, list[Job]] = {}
-    rules: dict[str, Route | None] = {}
-    for job in batch:
-        delivery = Delivery.of(job)
-        outcome = not_now(config, job, delivery, now)
-        if outcome is not None:
-            yield outcome
-            continue
-        if delivery.rule not in rules:
-            version = node.index.rule_versions.get(delivery.rule)
-            rules[delivery.rule] = _rule_of(version) if version else None
-        rule = rules[delivery.rule]
-        if rule is None:
-            yield failed(job, "the version of its rule is not known", final=True)
-            continue
-        wanted.setdefault(_subject(rule, delivery), []).append(job)
-    for subject, jobs in wanted.items():
-        rule = rules[subject.rule]
-        if batch.should_stop or rule is None:
-            return
-        yield from _requested(node, subject, rule, jobs)
+    return request_by_rule(
+        node, batch, _rule_of, subject_of, lambda subject, rule, jobs: _request_subject(node, subject, rule, jobs)
+    )
 
 
 def _rule_of(version: RuleVersion) -> Route:
     """Return a rule as it was when it decided something, but for when."""
     content: Mapping[str, Any] = version.content
-    conditions = ((keyword, text, condition_of(keyword, text)) for keyword, text in content["conditions"])
     return Route(
         version.name,
         (),
-        tuple((keyword, text, condition) for keyword, text, condition in conditions if condition is not None),
+        conditions_in(content),
         priority=content["priority"],
         when=content["of"],
         printer=content["printer"],
@@ -187,38 +156,19 @@ def _rule_of(version: RuleVersion) -> Route:
     )
 
 
-def _subject(rule: Route, delivery: Delivery) -> _Subject:
-    series = delivery.series_instance_uid if rule.when in ("series", "instance") else ""
-    instance = delivery.sop_instance_uid if rule.when == "instance" else ""
-    return _Subject(delivery.rule, delivery.study_instance_uid, series, instance)
-
-
-def _requested(node: Node, subject: _Subject, rule: Route, jobs: Sequence[Job]) -> Iterator[Outcome]:
-    """Create the work item of a subject, unless it is there, for all of these jobs."""
-    keys = {
-        "StudyInstanceUID": subject.study_instance_uid,
-        "SeriesInstanceUID": subject.series_instance_uid,
-        "SOPInstanceUID": subject.sop_instance_uid,
-    }
-    conditions = [SingleValue(keyword, uid) for keyword, uid in keys.items() if uid]
-    deliveries = list(map(Delivery.of, jobs))
-    try:
-        images = stored_images(node, [one.copy.sop_instance_uid for one in stored_inputs(node, conditions)])
-        copies = node.index.instances(list(images))
-        decided = {each.sop_instance_uid: each.decided_of for each in deliveries}
-        chosen = [
-            one
-            for uid, one in images.items()
-            if one.is_image and uid in copies and _wants(node, rule, copies[uid], decided.get(uid, ""))
-        ]
-        if chosen:
-            _create(node, subject, rule, chosen, copies)
-    except CannotProcess as error:  # a mistake of the rule, which is told where the configuration is checked
-        yield from (failed(job, str(error), final=True) for job in jobs)
-    except StoreFailure as error:
-        yield from (failed(job, str(error)) for job in jobs)
-    else:
-        yield from (done(job) for job in jobs)
+def _request_subject(node: Node, subject: Subject, rule: Route, jobs: Sequence[Job]) -> None:
+    """Create the work item of a subject, unless it is there."""
+    inputs = stored_inputs(node, subject.conditions)
+    images = stored_images(node, [one.copy.sop_instance_uid for one in inputs])
+    copies = node.index.instances(list(images))
+    decided = {each.sop_instance_uid: each.decided_of for each in map(Delivery.of, jobs)}
+    chosen = [
+        one
+        for uid, one in images.items()
+        if one.is_image and uid in copies and _wants(node, rule, copies[uid], decided.get(uid, ""))
+    ]
+    if chosen:
+        _create(node, subject, rule, chosen, copies)
 
 
 def _wants(node: Node, rule: Route, copy: StoredCopy, decided_of: str) -> bool:
@@ -233,7 +183,7 @@ def _wants(node: Node, rule: Route, copy: StoredCopy, decided_of: str) -> bool:
 
 def _create(
     node: Node,
-    subject: _Subject,
+    subject: Subject,
     rule: Route,
     images: Sequence[StoredImage],
     copies: Mapping[str, StoredCopy],
