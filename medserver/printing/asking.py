@@ -84,10 +84,10 @@ def queue_films(
     uids = []
     for number, film in enumerate(films, 1):
         uid = uid_of("film", request_uid, str(number))
-        queue_film(
-            node,
-            FilmRequest(uid, film, printer, requested_by, origin, priority, copies, request_uid=request_uid),
+        request = FilmRequest(
+            uid, film, printer, requested_by, origin, priority=priority, copies=copies, request_uid=request_uid
         )
+        queue_film(node, request)
         uids.append(uid)
     return uids
 

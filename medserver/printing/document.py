@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
@@ -10,11 +9,10 @@ from typing import IO
 from medserver.config import Printer
 from medserver.errors import BadUsage
 from medserver.node import Node
+from medserver.printing.composing import composed
 from medserver.printing.curves import curve_of
 from medserver.printing.film import Film
 from medserver.printing.images import GatheredImage
-
-_JOB, _PREVIEW = "medserver.printing.job:write_page", "medserver.printing.job:write_preview"
 
 PREVIEW_DPI_MAX = 300
 
@@ -43,11 +41,7 @@ def page_document(
     CannotRender, CannotTranscode, OutOfResources
         It cannot be composed.
     """
-    listed = [each.as_json() for each in images]
-    with tempfile.TemporaryFile(dir=node.config.current.node.data) as output:
-        files = (images_file.fileno(), output.fileno())
-        node.processors.run(_JOB, film.as_text(), listed, _press(node, printer), title, files=files)
-        output.seek(0)
+    with composed(node, "write_page", film, images_file, images, _press(node, printer), title) as (output, _):
         yield output
 
 
@@ -73,11 +67,7 @@ def page_preview(
     """
     if not 10 <= dpi <= PREVIEW_DPI_MAX:
         raise BadUsage(f"a preview has 10 to {PREVIEW_DPI_MAX} dpi")
-    listed = [each.as_json() for each in images]
-    with tempfile.TemporaryFile(dir=node.config.current.node.data) as output:
-        files = (images_file.fileno(), output.fileno())
-        node.processors.run(_PREVIEW, film.as_text(), listed, _press(node, printer), dpi, files=files)
-        output.seek(0)
+    with composed(node, "write_preview", film, images_file, images, _press(node, printer), dpi) as (output, _):
         yield output
 
 

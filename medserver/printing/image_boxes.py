@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
 from medserver.node import Node
+from medserver.printing.composing import composed
 from medserver.printing.film import Film
 from medserver.printing.images import GatheredImage
-
-_JOB = "medserver.printing.job:write_image_boxes"
 
 
 @contextmanager
@@ -41,11 +39,7 @@ def image_boxes(
     CannotRender, CannotTranscode, OutOfResources
         They cannot be made.
     """
-    listed = [each.as_json() for each in images]
-    with tempfile.TemporaryFile(dir=node.config.current.node.data) as output:
-        files = (images_file.fileno(), output.fileno())
-        made = node.processors.run(_JOB, film.as_text(), listed, bits_max, is_colour, files=files)
-        output.seek(0)
+    with composed(node, "write_image_boxes", film, images_file, images, bits_max, is_colour) as (output, made):
         yield output, tuple(map(_gathered, made))
 
 

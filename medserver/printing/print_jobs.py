@@ -21,8 +21,6 @@ LAST_EVENTS = (DONE_EVENT, FAILURE_EVENT)
 
 _EVENTS = {PENDING: PENDING_EVENT, PRINTING: PRINTING_EVENT, DONE: DONE_EVENT, FAILURE: FAILURE_EVENT}
 
-_PRIORITIES = {"HIGH": "HIGH", "MED": "MED", "LOW": "LOW"}
-
 
 def state_of(films: Sequence[FilmRow]) -> str:
     """Return the Execution Status of the films of one print job together."""
@@ -65,7 +63,7 @@ def job_attributes(films: Sequence[FilmRow]) -> JSON:
         ExecutionStatusInfo=_info_of(films, state),
         CreationDate=f"{created:%Y%m%d}",
         CreationTime=f"{created:%H%M%S}",
-        PrintPriority=_PRIORITIES.get(first.priority, "MED"),
+        PrintPriority=first.priority,
         PrinterName=first.printed_by or first.printer,
         Originator=first.requested_by,
     )

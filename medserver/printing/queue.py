@@ -110,7 +110,7 @@ def queue_together(node: Node, wanted: Sequence[tuple[FilmRequest, Images]]) -> 
     OutOfResources
         There is no space.
     StoreFailure, IndexFailure
-        They cannot be written. What was written of their images is removed later, see `keeping`.
+        They cannot be written. What was written of their images is removed later, see `pruning`.
     """
     printer = wanted[0][0].printer
     check_room(node, printer, len(wanted))
