@@ -21,6 +21,7 @@ from tests.peers.dcmtk_servers import QueryRetrieveSCP, StoreSCP
 from tests.peers.node import REPOSITORY
 from tests.peers.orthanc import Orthanc
 from tests.peers.ports import free_port
+from tests.peers.proc import children_of, is_alive
 from tests.peers.process import Server, run, wait_until
 
 MEDSERVER, ORTHANC, STORESCP, DCMQRSCP = "medserver", "Orthanc", "storescp", "dcmqrscp"
@@ -73,8 +74,7 @@ class Candidate:
     def process_ids(self) -> list[int]:
         """Return its processes: the one that was started, and its children."""
         parent = self.server.process.pid
-        children = Path(f"/proc/{parent}/task/{parent}/children")
-        return [parent, *map(int, children.read_text().split())] if children.exists() else []
+        return [parent, *children_of(parent)] if is_alive(parent) else []
 
     def cpu_s(self) -> float:
         """Return the seconds that its processes have run so far, with the threads of them that have ended."""
@@ -94,7 +94,7 @@ class Candidate:
         """Kill it, and wait until none of its processes can write any more."""
         process_ids = self.process_ids()
         self.server.kill()
-        wait_until(lambda: not any(map(_is_alive, process_ids)), what=f"the end of {self.name}")
+        wait_until(lambda: not any(map(is_alive, process_ids)), what=f"the end of {self.name}")
 
 
 def start(
@@ -145,15 +145,6 @@ def _cpu_s(process_id: int) -> float:
         return time.clock_gettime(~process_id << 3 | _SCHEDULED)
     except OSError:
         return 0.0
-
-
-def _is_alive(process_id: int) -> bool:
-    """Tell whether a process runs; one that has ended and was not waited for does not."""
-    try:
-        status = Path(f"/proc/{process_id}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def _start_medserver(folder: Path, destination: Address | None, settings: Mapping[str, object]) -> Candidate:

@@ -11,6 +11,7 @@ import psycopg
 
 from medserver.config import ConfigFile
 from tests.peers.node import Node
+from tests.peers.proc import children_of, start_time_of
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _ESTABLISHED, _CLOSE_WAIT = "01", "08"
@@ -70,11 +71,10 @@ class Residue:
         }
 
 
-def processes_of(node: Node) -> list[tuple[int, int]]:
+def processes_of(node: Node) -> list[tuple[int, int | None]]:
     """Return process ID and start time of the supervisor and its children; the two name a process for ever."""
     supervisor = node.server.process.pid
-    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-    return sorted((process_id, _start_time(process_id)) for process_id in (supervisor, *map(int, children)))
+    return [(process_id, start_time_of(process_id)) for process_id in sorted((supervisor, *children_of(supervisor)))]
 
 
 def acceptors_of(node: Node) -> list[int]:
@@ -94,10 +94,6 @@ def descriptors_of(node: Node) -> list[str]:
         for process_id, _ in processes_of(node)
         for target in sorted(_descriptors(Path(f"/proc/{process_id}")))
     ]
-
-
-def _start_time(process_id: int) -> int:
-    return int(Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def _count(directory: Path) -> int:

@@ -17,6 +17,7 @@ import pytest
 from medserver.codecs import Workers
 from medserver.errors import CannotTranscode, OutOfResources, TransferSyntaxNotSupported, WorkStopped
 from tests.codecs import jobs
+from tests.peers.proc import children_of, is_alive
 
 DEADLINE_S = 20.0
 
@@ -44,9 +45,9 @@ def test_arguments_and_files(one: Workers, tmp_path: Path) -> None:
 
 
 def test_nothing_is_started_before_the_first_job() -> None:
-    before = _children()
+    before = children_of(os.getpid())
     with Workers(2):
-        assert _children() == before
+        assert children_of(os.getpid()) == before
 
 
 def test_work_that_nobody_wants_any_longer_is_stopped(one: Workers) -> None:
@@ -56,7 +57,7 @@ def test_work_that_nobody_wants_any_longer_is_stopped(one: Workers) -> None:
     with pytest.raises(WorkStopped):
         one.run(jobs.work, 0.9, unless=lambda: next(asked))
     assert time.monotonic() - begun_at < DEADLINE_S
-    assert not _lives(first)
+    assert not is_alive(first)
     assert one.run(jobs.process_id) != first
     assert one.run(jobs.work, 0.3, unless=lambda: False) != first
 
@@ -68,7 +69,7 @@ def test_a_killed_worker_fails_its_job_alone(one: Workers, kill: int) -> None:
         one.run(jobs.kill_itself, int(kill))
     second = one.run(jobs.process_id)
     assert second != first
-    assert not _lives(first)
+    assert not is_alive(first)
 
 
 def test_a_worker_killed_from_outside_while_it_works(one: Workers, tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_wall_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     with Workers(1, time_max_s=0.2) as one, _closing(*ready, *wait):
         with pytest.raises(CannotTranscode, match="too long"):
             one.run(jobs.announce_and_wait, files=(ready[1], wait[0]))
-        assert not _lives(int(os.read(ready[0], 16)))
+        assert not is_alive(int(os.read(ready[0], 16)))
 
 
 @pytest.mark.parametrize(
@@ -160,8 +161,8 @@ def test_close_ends_processes_and_jobs() -> None:
             job.result(DEADLINE_S)
     with pytest.raises(CannotTranscode, match="stopped"):
         workers.run(jobs.process_id)
-    assert not _lives(idle)
-    assert not _lives(busy)
+    assert not is_alive(idle)
+    assert not is_alive(busy)
     workers.close()
 
 
@@ -171,27 +172,14 @@ def test_workers_die_with_a_killed_parent(job: str) -> None:
     program = f"from tests.codecs import jobs; jobs.be_a_parent({job!r})"
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     worker = int(parent.stdout.readline())
-    assert _lives(worker)
+    assert is_alive(worker)
     parent.kill()
     parent.wait()
     parent.stdout.close()
     deadline = time.monotonic() + DEADLINE_S
-    while _lives(worker):
+    while is_alive(worker):
         assert time.monotonic() < deadline
         threading.Event().wait(0.02)
-
-
-def _children() -> list[str]:
-    path = Path(f"/proc/{os.getpid()}/task")
-    return sorted(pid for task in path.iterdir() for pid in (task / "children").read_text().split())
-
-
-def _lives(process_id: int) -> bool:
-    try:
-        status = Path(f"/proc/{process_id}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def _pipe() -> tuple[int, int]:

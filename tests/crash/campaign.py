@@ -6,12 +6,12 @@ import os
 import random
 import signal
 from contextlib import suppress
-from pathlib import Path
 
 from medserver.crash import VARIABLE
 from tests.crash.load import Load
 from tests.peers import PeerFailed
 from tests.peers.node import Node
+from tests.peers.proc import children_of
 from tests.peers.process import wait_until
 
 CHECK_STORE_EVERY = 5
@@ -100,11 +100,7 @@ class Campaign:
 def process_ids(node: Node) -> list[int]:
     """Return the supervisor and its children."""
     supervisor = node.server.process.pid
-    try:
-        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-    except FileNotFoundError:
-        children = []
-    return [supervisor, *map(int, children)]
+    return [supervisor, *children_of(supervisor)]
 
 
 def kill(process_id: int) -> None:

@@ -32,6 +32,7 @@ from tests.delivery.store_peer import Destination
 from tests.peers.machines import Machine
 from tests.peers.node import Node
 from tests.peers.preloaded import PROGRAM, PreloadedServer
+from tests.peers.proc import children_of
 from tests.peers.process import wait_until
 from tests.processing import items
 
@@ -130,8 +131,8 @@ class Host:
 
     def kill_computing(self, chance: random.Random) -> bool:
         """Kill a process that computes, if there is one."""
-        parents = [*_children(self.node.server.process.pid), *(one.process.pid for one in self._workers)]
-        found = [child for parent in parents for child in _children(parent) if COMPUTES in _command(child)]
+        parents = [*children_of(self.node.server.process.pid), *(one.process.pid for one in self._workers)]
+        found = [child for parent in parents for child in children_of(parent) if COMPUTES in _command(child)]
         if found:
             kill(chance.choice(found))
         return bool(found)
@@ -144,15 +145,6 @@ class Host:
     def logs(self) -> str:
         """Return what it has said."""
         return "\n".join(path.read_text(errors="replace") for path in self.node.directory.glob("*.log"))
-
-
-def _children(process_id: int) -> list[int]:
-    """Return the children of all threads of a process."""
-    found: list[int] = []
-    for path in Path(f"/proc/{process_id}/task").glob("*/children"):
-        with suppress(OSError):
-            found += map(int, path.read_text().split())
-    return found
 
 
 def _command(process_id: int) -> str:

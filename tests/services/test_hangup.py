@@ -17,6 +17,7 @@ from tests.crash.campaign import process_ids
 from tests.peers import starts_programs
 from tests.peers.files import make_series, make_small
 from tests.peers.node import REPOSITORY, Node
+from tests.peers.proc import members_of
 from tests.peers.process import Server, wait_until
 from tests.services.client import Client
 
@@ -72,14 +73,14 @@ def test_nothing_is_lost_when_all_processes_get_it(node: Node, tmp_path: Path) -
     assert client.store(image) == [0]
     keys, kinds = {"SOPInstanceUID": image.sop_instance_uid}, [(image.sop_class_uid, JPEG2000Lossless)]
     assert client.get("IMAGE", keys, kinds, model="COMPOSITE").status == 0
-    before = descendants(node)
+    before = members_of(node.server.process.pid)
     stored = make_small(tmp_path / "small", 20)
     for number, one in enumerate(stored):
         if number % 4 == 0:
             os.killpg(node.server.process.pid, signal.SIGHUP)
         assert client.store(one) == [0]
     assert client.get("IMAGE", keys, kinds, model="COMPOSITE").status == 0
-    assert descendants(node) >= before
+    assert members_of(node.server.process.pid) >= before
     assert node.stop() == 0
     checked = node.cli("index", "check", "--digests")
     assert checked.exit_code == 0, checked.output
@@ -110,20 +111,6 @@ def test_no_process_ends_when_its_wait_is_interrupted(node: Node) -> None:
     assert Client(node.address).find("STUDY", {"StudyInstanceUID": "1.2"}).status == 0
     assert process_ids(node) == before
     assert node.stop() == 0
-
-
-def descendants(node: Node) -> set[int]:
-    """Return all processes of the group."""
-    group = node.server.process.pid
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[2]) == group and fields[0] != "Z":
-            found.add(int(path.parent.name))
-    return found
 
 
 def test_a_node_in_the_foreground_goes_on_when_its_terminal_is_closed(node: Node, tmp_path: Path) -> None:

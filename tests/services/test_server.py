@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import pytest
 from medserver.errors import RemoteError
@@ -30,6 +29,7 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification
 
+from tests.peers import proc
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.node import Node
 from tests.peers.process import wait_until
@@ -184,8 +184,7 @@ def test_restart_finds_everything_again(start_node: Callable[..., Node]) -> None
 def children_of(node: Node) -> set[int]:
     """Return the processes that the node has started, once it has started all."""
     node.server.wait_for_line("listening")
-    process_id = node.server.process.pid
-    return {int(one) for one in Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()}
+    return set(proc.children_of(node.server.process.pid))
 
 
 def test_process_that_dies_is_replaced(start_node: Callable[..., Node], dcmtk: Dcmtk) -> None:
@@ -203,7 +202,7 @@ def test_nobody_is_left_when_the_supervisor_is_killed(start_node: Callable[..., 
     children = children_of(node)
     node.server.process.kill()
     node.server.process.wait()
-    wait_until(lambda: not any(Path(f"/proc/{one}").exists() for one in children), what="the end of all")
+    wait_until(lambda: not any(map(proc.is_alive, children)), what="the end of all")
 
 
 # -- starting --------------------------------------------------------------------------------------------------------

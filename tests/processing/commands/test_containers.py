@@ -15,8 +15,8 @@ from medserver.config import CommandType, read_config
 from medserver.errors import CommandFailed, WorkStopped
 from medserver.processing.commands.execution import Ended, check_end, execute
 from medserver.processing.commands.invocation import Place, invocation
+from tests.peers.proc import is_alive
 from tests.processing.commands import programs
-from tests.processing.commands.test_execution import alive
 
 ENGINE = """
 import json, os, sys
@@ -121,7 +121,7 @@ def test_a_cancel_removes_the_container(place: Place, monkeypatch: pytest.Monkey
     with pytest.raises(WorkStopped):
         run(entry("auto", pids), place, lambda: len(list(pids.iterdir())) == 4)
     assert json.loads(calls.read_text().splitlines()[-1]) == ["podman", "rm", "-f", "medserver-7"]
-    assert [path.name for path in pids.iterdir() if alive(int(path.name))] == []
+    assert [path.name for path in pids.iterdir() if is_alive(int(path.name))] == []
 
 
 def test_what_the_container_ends_with(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from medserver.config import CommandType, read_config
 from medserver.errors import CommandFailed, MedserverError, TooLargeToProcess, WorkStopped
 from medserver.processing.commands.execution import Ended, check_end, execute
 from medserver.processing.commands.invocation import Place, invocation
+from tests.peers.proc import is_alive, parent_of
 from tests.peers.process import wait_until
 from tests.processing.commands import programs
 
@@ -48,14 +49,6 @@ def run(place: Place, text: str, unless: Callable[[], bool] = lambda: False, **l
 def pids(place: Place) -> list[int]:
     """Return the processes that the program says it has."""
     return [int(path.name) for path in (place.work.parent / "pids").iterdir()]
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()
 
 
 def test_what_a_program_is_given(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +104,7 @@ def test_ends(place: Place, text: str, limits: dict, situation: type[MedserverEr
     with pytest.raises(situation) as raised:
         run(place, text, **limits)
     assert str(raised.value) == message
-    assert [pid for pid in pids(place) if alive(pid)] == []
+    assert [pid for pid in pids(place) if is_alive(pid)] == []
 
 
 @pytest.mark.parametrize("program", ["/nowhere/program", "/etc/passwd"])
@@ -123,14 +116,14 @@ def test_what_cannot_be_started(place: Place, program: str) -> None:
 
 def test_a_program_that_leaves_others_behind(place: Place) -> None:
     assert run(place, programs.FORK_AND_LEAVE).code == 0
-    assert [pid for pid in pids(place) if alive(pid)] == []
+    assert [pid for pid in pids(place) if is_alive(pid)] == []
 
 
 def test_a_cancel(place: Place) -> None:
     with pytest.raises(WorkStopped):
         run(place, programs.FORK, lambda: len(pids(place)) == 4)
     assert len(pids(place)) == 4
-    assert [pid for pid in pids(place) if alive(pid)] == []
+    assert [pid for pid in pids(place) if is_alive(pid)] == []
 
 
 ASKS = """
@@ -161,14 +154,10 @@ def test_the_death_of(place: Place, killed: str) -> None:
         os.kill(victim, signal.SIGKILL)
         asking.wait(60)
     expected = pids(place) if killed == "who asks" else [pid for pid in pids(place) if pid in group(place)]
-    wait_until(lambda: not any(map(alive, expected)), deadline_s=30, what="their ends")
+    wait_until(lambda: not any(map(is_alive, expected)), deadline_s=30, what="their ends")
     for pid in pids(place):
-        if alive(pid):
+        if is_alive(pid):
             os.kill(pid, signal.SIGKILL)
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
 
 
 def group(place: Place) -> set[int]:

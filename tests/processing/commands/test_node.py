@@ -18,10 +18,10 @@ from tests.failures import Failures
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.dcmtk_servers import StoreSCP
 from tests.peers.node import Node
+from tests.peers.proc import is_alive
 from tests.peers.process import wait_until
 from tests.processing import phantoms
 from tests.processing.commands import programs
-from tests.processing.commands.test_execution import alive
 from tests.processing.conftest import complaints
 from tests.processing.test_whole_way import numbers, request, state_of
 from tests.workitems.peer import Peer, associated
@@ -138,7 +138,7 @@ def test_what_is_refused(make_node: Callable[..., Node], dcmtk: Dcmtk, series: P
                 found = reason(item)
                 assert found[0] == code and text in found[1], found
     assert list((node.data / "processing").iterdir()) == []
-    assert len(list(pids.iterdir())) == 4 and not any(alive(int(path.name)) for path in pids.iterdir())
+    assert len(list(pids.iterdir())) == 4 and not any(is_alive(int(path.name)) for path in pids.iterdir())
     with sqlite3.connect(node.data / "index.db") as index:
         assert index.execute("SELECT count(*) FROM instances").fetchone() == (SLICES,)
     assert node.stop() == 0
@@ -242,4 +242,4 @@ def test_a_program_that_nobody_wants_any_longer(
     if end == "kill":
         node.kill()
     started = [int(path.name) for path in pids.iterdir()]
-    wait_until(lambda: not any(map(alive, started)), deadline_s=PATIENCE_S, what="the ends of all processes")
+    wait_until(lambda: not any(map(is_alive, started)), deadline_s=PATIENCE_S, what="the ends of all processes")
