@@ -19,6 +19,7 @@ The tree::
     │   ├── DuplicateInstance         the instance exists with other content
     │   ├── NoSuchInstance            the instance is not in the archive
     │   ├── NotAuthorised             this AE may not use this service
+    │   ├── IdentityRefused           a user that is not known, or does not prove it
     │   ├── UnrecognisedOperation     a DIMSE operation that the SOP class does not have
     │   ├── NoSuchAction              an action that the SOP class does not have
     │   ├── NoSuchEventType           an event that the SOP class does not have
@@ -167,6 +168,10 @@ class NoSuchInstance(RequestError):
 
 class NotAuthorised(RequestError):
     """The calling AE may not use this service."""
+
+
+class IdentityRefused(RequestError):
+    """A user is named that is not known or does not prove it, or none where one has to be."""
 
 
 class UnrecognisedOperation(RequestError):

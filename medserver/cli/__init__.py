@@ -21,6 +21,7 @@ from medserver.log import without_controls
 
 # Name and summary: the summary stands here too so that --help need not import every subcommand.
 SUBCOMMANDS: tuple[tuple[str, str], ...] = (
+    ("access", "Show who may do what, and why."),
     ("ae", "List and edit the AEs that the node knows."),
     ("backup", "Back the index up; list, verify and restore backups."),
     ("commit", "Ask PEER to commit to the safekeeping of instances, and show what it commits to."),
@@ -48,7 +49,9 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("send", "Send the instances in PATH... to PEER: files, folders, DICOMDIRs and zip archives."),
     ("serve", "Run the node until it gets SIGTERM or SIGINT."),
     ("store", "See how safe the objects are; copy, verify, repair and delete them."),
+    ("token", "Make, list and remove tokens for machines."),
     ("transcode", "Transcode IN, a file or a folder, into another transfer syntax, and write it to OUT."),
+    ("user", "Add, change and list the users whom AEs may name."),
     ("worker", "Perform jobs until it gets SIGTERM or SIGINT."),
     ("workitem", "Create, list, show, cancel and watch work items (UPS); say who is told of them."),
 )

@@ -36,6 +36,7 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.DuplicateInstance: CANNOT_CREATE,
         errors.NoSuchInstance: NO_INPUT,
         errors.NotAuthorised: NO_PERMISSION,
+        errors.IdentityRefused: NO_PERMISSION,
         errors.UnrecognisedOperation: PROTOCOL,
         errors.NoSuchAction: PROTOCOL,
         errors.NoSuchEventType: PROTOCOL,

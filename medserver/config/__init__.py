@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from medserver.config.command import CommandType
 from medserver.config.file import ConfigFile
+from medserver.config.issuer import ROLES, Issuer
 from medserver.config.poll import Poll
 from medserver.config.printer import Printer
 from medserver.config.processing import SENDER, Processing
@@ -24,14 +25,25 @@ from medserver.config.records import (
     VolumeOptions,
     WorkitemOptions,
 )
-from medserver.config.remote import NOT_INFORMED, SERVICES, UPS_EVENT, Remote
+from medserver.config.remote import (
+    IDENTITY_NONE,
+    IDENTITY_REQUIRED,
+    NOT_INFORMED,
+    SERVICES,
+    UPS_EVENT,
+    Identification,
+    Remote,
+)
 from medserver.config.retention import Retention, Watermark
 from medserver.config.route import CALLING_AE_TITLE, Changes, Route
 from medserver.config.settings import Setting
 
 __all__ = [
     "CALLING_AE_TITLE",
+    "IDENTITY_NONE",
+    "IDENTITY_REQUIRED",
     "NOT_INFORMED",
+    "ROLES",
     "SENDER",
     "SERVICES",
     "UPS_EVENT",
@@ -40,7 +52,9 @@ __all__ = [
     "CommandType",
     "Config",
     "ConfigFile",
+    "Identification",
     "IndexOptions",
+    "Issuer",
     "JobOptions",
     "LimitOptions",
     "LogOptions",

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 _Signature = tuple[int, int, int]
 
-_TAKEN_OVER = ("remotes", "routes", "processings", "types", "printers", "polls", "retentions")
+_TAKEN_OVER = ("remotes", "routes", "processings", "types", "printers", "polls", "retentions", "issuers")
 """What changes without a restart."""
 
 

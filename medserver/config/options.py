@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medserver.config.command import COMMAND, ENGINES, ENVIRONMENT, IMAGE, PARAMETERS, SCOPES
+from medserver.config.issuer import PATHS, ROLES, SIGNATURES
 from medserver.config.poll import RETRIEVALS
 from medserver.config.printer import ATTRIBUTES, MEDIA, OUTPUTS, PRINTER_URL
 from medserver.config.processing import TYPE_LIST
-from medserver.config.remote import INFORM_NAMES, SERVICES, parse_inform
+from medserver.config.remote import IDENTITIES, INFORM_NAMES, SERVICES, parse_inform
 from medserver.config.retention import LAST_COPY, PROOFS, parse_after, parse_percentage
 from medserver.config.route import CALLING_AE_TITLE, EVIDENCE, MOMENTS, SENDS
 from medserver.config.route import PRIORITIES as ROUTE_PRIORITIES
@@ -37,6 +38,7 @@ from medserver.config.values import (
     TOKEN,
     TRANSFER_SYNTAX_LIST,
     UIDS,
+    USERS,
     YES_OR_NO,
     ValueType,
     choice,
@@ -479,6 +481,26 @@ OPTIONS: tuple[Option, ...] = (
         "(it is subscribed to the work item), the URL of a webhook, or a mail address.",
     ),
     Option(
+        "ae",
+        "identity",
+        choice(*IDENTITIES),
+        "none",
+        "Whether it has to name a user (User Identity Negotiation): what a user may do is what the entry allows and "
+        "a role of the user includes.",
+    ),
+    Option("ae", "users", USERS, "", "The users that it may name; without any, every one that is known here."),
+    Option("ae", "user", TEXT, None, "The user that is named to it."),
+    Option("ae", "passcode_file", PATH, None, "The file with the passcode of that user; sent over TLS alone."),
+    Option("ae", "token_file", PATH, None, "The file with a JSON Web Token for it, in place of 'user'."),
+    Option("issuer", "issuer", TEXT, None, "Who makes the JSON Web Tokens: their claim 'iss'.", required=True),
+    Option("issuer", "audience", TEXT, None, "For whom: what their claim 'aud' must contain.", required=True),
+    Option("issuer", "algorithms", SIGNATURES, "RS256 ES256", "The signatures that are accepted."),
+    Option("issuer", "keys", PATHS, None, "Files with a public key each, in PEM.", required=True),
+    Option("issuer", "subject_claim", TOKEN, "sub", "The claim that names the user."),
+    Option("issuer", "roles_claim", TOKEN, "roles", "The claim with the roles of the user; others are passed over."),
+    Option("issuer", "roles", choices(*ROLES), "", "The roles that all its users have."),
+    Option("issuer", "leeway_s", integer(0, 3600), "60", "How far the clocks may be apart.", "s"),
+    Option(
         "route",
         "to",
         NAME_LIST,
@@ -771,8 +793,10 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
-NAMED_SECTIONS = ("volume", "ae", "route", "processing", "type", "printer", "poll", "retention")  # [ae NAME] and so on
-KEYED_SECTIONS = ("route", "processing", "poll", "retention")  # with options that are named as attributes are
+NAMED_SECTIONS = ("volume", "ae", "issuer", "route", "processing", "type", "printer", "poll", "retention")
+"""[ae NAME] and so on."""
+KEYED_SECTIONS = ("route", "processing", "poll", "retention")
+"""Those with options that are named as attributes are."""
 
 
 def options_of(section: str) -> dict[str, Option]:

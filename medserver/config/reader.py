@@ -19,6 +19,7 @@ from medserver.config.options import (
     Option,
     options_of,
 )
+from medserver.config.issuer import issuer_of
 from medserver.config.poll import Poll
 from medserver.config.printer import FORMAT, NEEDED, printer_of
 from medserver.config.processing import SENDER, Processing, is_parameter
@@ -35,7 +36,7 @@ from medserver.config.records import (
     VolumeOptions,
     WorkitemOptions,
 )
-from medserver.config.remote import Remote
+from medserver.config.remote import Identification, Remote
 from medserver.config.resolver import HostResolver
 from medserver.config.retention import ARCHIVED, COMMITTED, DELETE, DELIVERED, KEEP, Retention, Watermark
 from medserver.config.route import CALLING_AE_TITLE, Changes, Route
@@ -112,19 +113,20 @@ class _Reader:
         volumes = self._volumes()
         self._check_copies(single["store"]["copies_before_success"], volumes)
         self._check_backup_volume(single["backup"]["volume"], [name for name, _ in volumes])
-        remotes = [self._remote(name) for name in self._names("ae")]
+        data = Path(self._base, single["node"]["data"] or "").absolute()
+        remotes = [self._remote(name, data) for name in self._names("ae")]
         routes = [self._route(name) for name in self._names("route")]
         processings = [self._processing(name) for name in self._names("processing")]
         types = [self._type(name) for name in self._names("type")]
         printers = {name: self._printer(name) for name in self._names("printer")}
         polls = [self._poll(name) for name in self._names("poll")]
+        issuers = {name: self._values("issuer", f"issuer {name}") for name in self._names("issuer")}
         retentions = [self._retention(name, volumes, remotes, routes) for name in self._names("retention")]
         self._check_destinations([remote for remote in remotes if remote is not None])
         self._check_told(single["workitems"]["status_to"] or ())
         self._check_printers(single["node"]["ae_title"], printers)
         if self._problems:
             raise ConfigError(self._problems)
-        data = Path(self._base, single["node"]["data"]).absolute()
         config = Config(
             node=NodeOptions(**{**single["node"], "data": data}),
             index=IndexOptions(**single["index"]),
@@ -143,6 +145,7 @@ class _Reader:
             printers=tuple(printer_of(name, values, data) for name, values in printers.items()),
             polls=tuple(poll for poll in polls if poll is not None),
             retentions=tuple(rule for rule in retentions if rule is not None),
+            issuers=tuple(issuer_of(name, values, data) for name, values in issuers.items()),
             resolver=resolver,
         )
         return Reading(config, tuple(self._used))
@@ -240,7 +243,7 @@ class _Reader:
         if name not in (None, "auto") and name not in volumes:
             self._problems.append(f"[backup] volume: no volume '{name}'{closest(name, ('auto', *volumes))}")
 
-    def _remote(self, name: str) -> Remote | None:
+    def _remote(self, name: str, data: Path) -> Remote | None:
         """Return one subscriber; None if its entry is wrong."""
         section = f"ae {name}"
         origin = self._settings.origins[section]
@@ -252,6 +255,7 @@ class _Reader:
         sources = values["sources"] or ()
         if host is not None and not sources and is_ip_address(host):
             sources = (host_network(plain_address(host)),)
+        self._problems += [f"{origin}: [{section}] {problem}" for problem in _identity_problems(values)]
         if len(self._problems) > problems_before:
             return None
         if host is None and not sources:
@@ -273,6 +277,7 @@ class _Reader:
             values["send_associations"],
             values["send_rate_max_mb_per_s"],
             values["inform"],
+            Identification(values["identity"], values["users"], values["user"], *_secrets(values, data)),
         )
 
     def _route(self, name: str) -> Route | None:
@@ -542,6 +547,16 @@ def is_parameter_of(kind: str, option: str) -> bool:
     return kind == "processing" and not is_other and is_parameter(option)
 
 
+def _identity_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the users of an AE, or with the one that it is told."""
+    if values["users"] and values["identity"] == "none":
+        yield "users: with identity = none no user is asked for"
+    if values["passcode_file"] and not values["user"]:
+        yield "passcode_file: whose? (user = NAME)"
+    if values["token_file"] and values["user"]:
+        yield "token_file and user exclude each other: the token names the user"
+
+
 def _printing_problems(values: Mapping[str, Any], given: Sequence[str], printers: Sequence[str]) -> Iterator[str]:
     """Yield what is wrong with where a rule sends, or how it prints."""
     printer = values["printer"]
@@ -615,3 +630,8 @@ def _watermark_problems(values: Mapping[str, Any], volumes: Sequence[tuple[str, 
 def _below(values: dict[str, Any], data: Path) -> dict[str, Any]:
     """Return the values of a volume with its paths absolute."""
     return values | {name: data / values[name] for name in ("path", "credentials") if values[name] is not None}
+
+
+def _secrets(values: Mapping[str, Any], data: Path) -> Iterator[Path | None]:
+    """Yield where passcode and token for an AE are, absolute; None where there is none."""
+    yield from (None if values[name] is None else data / values[name] for name in ("passcode_file", "token_file"))

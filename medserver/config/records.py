@@ -10,6 +10,7 @@ from pathlib import Path
 from medserver.config.addresses import IPAddress, is_ip_address, plain_address
 from medserver.config.options import VOLUME_ROLES
 from medserver.config.command import CommandType
+from medserver.config.issuer import Issuer
 from medserver.config.poll import Poll
 from medserver.config.printer import Printer
 from medserver.config.processing import Processing
@@ -159,6 +160,7 @@ class Config:
     printers: tuple[Printer, ...] = ()
     polls: tuple[Poll, ...] = ()
     retentions: tuple[Retention, ...] = ()
+    issuers: tuple[Issuer, ...] = ()
     resolver: HostResolver = field(default_factory=HostResolver, compare=False, repr=False)
 
     @property

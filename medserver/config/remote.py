@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from medserver.config.addresses import IPAddress, IPNetwork, is_ip_address
 
@@ -12,8 +13,36 @@ SERVICES = ("echo", "store", "find", "move", "get", "commit", "mpps", "process",
 UPS_EVENT, NOT_INFORMED = "ups-event", "none"
 INFORM_NAMES = "ups-event, the URL of a webhook, a mail address or none"
 
+IDENTITY_NONE, IDENTITY_ACCEPTED, IDENTITY_REQUIRED = IDENTITIES = ("none", "accepted", "required")
+"""Whether an AE names a user: what it says is passed over, is believed once it is verified, or must be there."""
+
 _WEBHOOK = re.compile(r"https?://[^\s/@]+(/\S*)?")
 _MAIL_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,253}")
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """Which users an AE names, and which one is named to it (PS3.7 D.3.3.7).
+
+    Parameters
+    ----------
+    demanded : str
+        Of `IDENTITIES`.
+    users : tuple of str
+        Those that it may name; empty for every one that is known.
+    user : str or None
+        Who is named to it.
+    passcode_file : Path or None
+        Where the passcode of that user is, absolute.
+    token_file : Path or None
+        Where a JSON Web Token for it is, absolute.
+    """
+
+    demanded: str = IDENTITY_NONE
+    users: tuple[str, ...] = ()
+    user: str | None = None
+    passcode_file: Path | None = None
+    token_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +77,8 @@ class Remote:
         How fast, over all of them [MB/s]; 0 is without limit.
     inform : str
         How it is told what is done with its images: `UPS_EVENT`, `NOT_INFORMED`, a URL, or a mail address.
+    identification : Identification
+        Its users.
     """
 
     name: str
@@ -63,6 +94,7 @@ class Remote:
     send_associations: int = 1
     send_rate_max_mb_per_s: float = 0.0
     inform: str = NOT_INFORMED
+    identification: Identification = Identification()
 
     def permits(self, service: str) -> bool:
         """Tell whether this AE may use a service (one of `SERVICES`)."""

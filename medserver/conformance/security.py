@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from medserver.conformance.configuration import default_of
-from medserver.conformance.document import Section
+from medserver.conformance.document import Section, Table
 from medserver.conformance.overview import NOT_SUPPORTED
+from medserver.identity.rights import RIGHTS
+from medserver.services.registry import services_of
+
+IDENTITY = (
+    "As the acceptor: User-Identity-Types 1 (of users without a passcode), 2 and 5 (JSON Web Token), the last two over "
+    "TLS only; an entry of the configuration says whether a user is passed over, accepted or required. The positive "
+    "response is sent when it is asked for and the user was verified, with a server response of no length. Types 3 "
+    "and 4 are refused."
+)
+REFUSALS = (
+    "A user who is missing where one is required, or is not verified, has the association rejected as that of an AE "
+    "that is not known (rejected-permanent, service-user, calling-AE-title-not-recognized). Of what the entry allows a "
+    "user may do what a role of the user includes; anything else is answered with 0124."
+)
 
 _NONE_CREATED = "Not applicable: the node creates no SOP Instances."
+
+
+def _rights() -> Table:
+    """Return the table of rights."""
+    return Table(
+        "Rights, what they open, and the roles that include them",
+        ("right", "services", "roles"),
+        tuple((right.name, ", ".join(services_of(right.name)), ", ".join(sorted(right.roles))) for right in RIGHTS),
+    )
 
 
 def security() -> Section:
@@ -46,7 +69,7 @@ def security() -> Section:
                 "DICOM Security Profiles Support",
                 (),
                 (
-                    Section("8.4.1", "Secure Use and User Identity Profiles", (NOT_SUPPORTED,)),
+                    Section("8.4.1", "Secure Use and User Identity Profiles", (IDENTITY,)),
                     Section("8.4.2", "Secure Transport Connection Profiles", (NOT_SUPPORTED,)),
                     Section("8.4.3", "Media Storage Security Profiles", (NOT_SUPPORTED,)),
                     Section("8.4.4", "Attribute Confidentiality Profiles", (NOT_SUPPORTED,)),
@@ -54,7 +77,7 @@ def security() -> Section:
                     Section("8.4.6", "Additional DICOM Security Profiles", (NOT_SUPPORTED,)),
                 ),
             ),
-            Section("8.5", "User Identity Negotiation Support", (NOT_SUPPORTED,)),
+            Section("8.5", "User Identity Negotiation Support", (IDENTITY, REFUSALS, _rights())),
             Section("8.6", "Web Services Security Features", (NOT_SUPPORTED,)),
             Section(
                 "8.7",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from medserver.dicom.matching import Condition
+from medserver.index.accounts.accounts import Accounts
 from medserver.index.callers import UnknownCaller, UnknownCallers
 from medserver.index.commitments.commitments import Commitments
 from medserver.index.commitments.table import CommitmentTable
@@ -162,6 +163,8 @@ class Index:
         What was made from what.
     films : Films
         What is to be printed.
+    accounts : Accounts
+        Who is known here, users and machines.
     holdings : Holdings
         What is held, study by study, and what speaks against deleting it.
     acquisitions : Acquisitions
@@ -216,6 +219,7 @@ class Index:
         self.delivered = DeliveredObjects(access)
         self.derivations = Derivations(access)
         self.films = Films(access)
+        self.accounts = Accounts(access)
         self.holdings = Holdings(access)
         self._held = HeldCounts(access)
         self.volumes = Volumes(access)

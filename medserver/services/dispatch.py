@@ -6,8 +6,9 @@ import logging
 import time
 from collections.abc import Iterator
 
+from medserver.accounts.authentication import current_user
 from medserver.archive.follow_ups import note_complete
-from medserver.config import Config, Remote
+from medserver.config import Config
 from medserver.dicom import status
 from medserver.errors import (
     AssociationAborted,
@@ -16,6 +17,7 @@ from medserver.errors import (
     SOPClassNotSupported,
     UnrecognisedOperation,
 )
+from medserver.identity.principal import Principal, principal_of
 from medserver.log import Event, escaped
 from medserver.node import Node
 from medserver.scu.counts import Counts, Outcome
@@ -121,13 +123,11 @@ def _find_handler(
     context = association.contexts[message.context_id]
     sop_class_uid = command_set.get("AffectedSOPClassUID") or command_set.get("RequestedSOPClassUID") or ""
     config = node.config.current
-    remote = _remote(association, config)
-    if remote is None:
-        raise NotAuthorised("the calling AE is no longer configured")
-    service = service_for(context.abstract_syntax, remote.private_sop_classes)
+    principal = _principal(association, config, node)
+    service = service_for(context.abstract_syntax, principal.remote.private_sop_classes)
     if service is None:
         raise SOPClassNotSupported("the SOP class is no longer served for the calling AE")
-    handler = _handler_of(message.command_field, service, context, remote)
+    handler = _handler_of(message.command_field, service, context, principal)
     _check_sop_class(association, str(sop_class_uid), service, context)
     extended = association.acceptor.extended.get(context.abstract_syntax, b"")
     request = Request(
@@ -135,7 +135,7 @@ def _find_handler(
         message=message,
         context=context,
         sop_class_uid=sop_class_uid,
-        remote=remote,
+        principal=principal,
         config=config,
         extended=extended,
         counts=counts,
@@ -165,7 +165,7 @@ def _check_sop_class(
         logger.info(Event("SOP class understood", service=service.name, named=sop_class_uid, expected=named))
 
 
-def _handler_of(command_field: int, service: Service, context: AcceptedContext, remote: Remote) -> Handler:
+def _handler_of(command_field: int, service: Service, context: AcceptedContext, principal: Principal) -> Handler:
     """Return the handler of an operation, whose invoker must have its role as well as the right (PS3.7 D.3.3.4).
 
     Raises
@@ -175,7 +175,7 @@ def _handler_of(command_field: int, service: Service, context: AcceptedContext, 
     UnrecognisedOperation
         The service does not have the operation.
     """
-    may_use, may_provide = service.roles_of(remote, context.abstract_syntax)
+    may_use, may_provide = service.roles_of(principal, context.abstract_syntax)
     if command_field in service.reverse_operations:
         handler, right, is_allowed = service.reverse_operations[command_field], service.reverse_right, may_provide
         role, has_role = "SCP", context.as_scu
@@ -187,17 +187,31 @@ def _handler_of(command_field: int, service: Service, context: AcceptedContext, 
     if not has_role:
         raise NotAuthorised(f"the calling AE is not the {role} in this presentation context")
     if not is_allowed:
-        raise NotAuthorised(f"{right} is not allowed for the calling AE")
+        who = "the calling AE" if principal.user is None else f"user {principal.user.name} at the calling AE"
+        raise NotAuthorised(f"{right} is not allowed for {who}")
     return handler
 
 
-def _remote(association: AcceptedAssociation, config: Config) -> Remote | None:
-    """Return the entry of the requestor in the configuration as it is now; looked up when that has changed."""
-    if association.known_by is not config:
-        requestor = association.requestor
-        association.peer = config.remotes_for(requestor.ae_title, requestor.address)
-        association.known_by = config
-    return association.peer
+def _principal(association: AcceptedAssociation, config: Config, node: Node) -> Principal:
+    """Return who the requestor is by the configuration as it is now, and its user as it is at this moment.
+
+    Raises
+    ------
+    NotAuthorised
+        It is no longer known.
+    """
+    principal = association.principal
+    user = None if principal.user is None else current_user(node.index, principal.user)
+    if principal.user is not None and user is None:
+        raise NotAuthorised("the user is no longer known, disabled or expired")
+    if association.known_by is config and user == principal.user:
+        return principal
+    remote = config.remotes_for(association.requestor.ae_title, principal.address)
+    if remote is None:
+        raise NotAuthorised("the calling AE is no longer configured")
+    association.principal = principal_of(remote, principal.address, user)
+    association.known_by = config
+    return association.principal
 
 
 def _send_all(responder: Responder, responses: Iterator[Response | None]) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
-from medserver.config import Config, Remote
+from medserver.accounts.authentication import authenticate
+from medserver.config import Config
 from medserver.dicom.print_classes import COLOR_META
+from medserver.errors import IdentityRefused, MedserverError
+from medserver.identity.principal import Principal, principal_of
 from medserver.log import Event
 from medserver.node import Node
 from medserver.services import dispatch, query
@@ -16,6 +20,7 @@ from medserver.wire.accepted_association import AcceptedAssociation
 from medserver.wire.associate_request import AssociationRequest
 from medserver.wire.negotiation import (
     CALLING_AE_TITLE_NOT_RECOGNISED,
+    LOCAL_LIMIT_EXCEEDED,
     Acceptance,
     Refusal,
     Support,
@@ -53,24 +58,42 @@ class NodePolicy:
         """
         config = self._node.config.current
         calling, called = request.calling_ae_title, request.called_ae_title
-        table = partial(_offered, config, called)
         is_printer = config.printer_called(called) is not None
         ours = called if is_printer else config.node.ae_title
-        decision = negotiate(request, ours, config.remotes_for(calling, address), table)
+        decision = self._decide(config, request, ours, address)
         if isinstance(decision, Refusal) and self._throttle.allows((calling, called, address)):
             logger.warning(Event("refused", calling=calling, called=called, address=address, reason=decision.why))
             if decision == CALLING_AE_TITLE_NOT_RECOGNISED:
                 self._node.index.note_unknown_caller(calling, called, address)
         return decision
 
+    def _decide(self, config: Config, request: AssociationRequest, ours: str, address: str) -> Acceptance | Refusal:
+        """Decide on a request to one of our AE titles; whatever is wrong with who asks looks the same on the wire."""
+        table = partial(_offered, config, request.called_ae_title)
+        remote = config.remotes_for(request.calling_ae_title, address)
+        if remote is None or request.called_ae_title != ours:
+            principal = None if remote is None else principal_of(remote, address)
+            return negotiate(request, ours, principal, table)
+        try:
+            user, confirms_user = authenticate(
+                self._node.index, config, remote.identification, request.user_identity, is_confidential=False
+            )
+        except IdentityRefused as error:
+            return replace(CALLING_AE_TITLE_NOT_RECOGNISED, why=str(error))
+        except MedserverError as error:  # ours: nobody can tell who it is, and later it may work
+            logger.error("a user cannot be verified: %s", error)
+            return replace(LOCAL_LIMIT_EXCEEDED, why="a user cannot be verified")
+        decision = negotiate(request, ours, principal_of(remote, address, user), table)
+        return replace(decision, confirms_user=confirms_user) if isinstance(decision, Acceptance) else decision
+
     def serve(self, association: AcceptedAssociation) -> bool:
         """Serve an established association until it ends or is idle."""
         return dispatch.serve(association, self._node)
 
 
-def _offered(config: Config, called: str, remote: Remote, abstract_syntax: str) -> Support | None:
-    """Return what a remote AE may do with a SOP class on an association with one of our AE titles."""
-    service = service_for(abstract_syntax, remote.private_sop_classes)
+def _offered(config: Config, called: str, principal: Principal, abstract_syntax: str) -> Support | None:
+    """Return what a requestor may do with a SOP class on an association with one of our AE titles."""
+    service = service_for(abstract_syntax, principal.remote.private_sop_classes)
     if service is None:
         return None
     if config.printer_called(called) is not None and service.right not in OF_PRINTERS and abstract_syntax != PRINTED:
@@ -79,11 +102,11 @@ def _offered(config: Config, called: str, remote: Remote, abstract_syntax: str) 
         printer = config.printer_for(called)
         if printer is None or (abstract_syntax == COLOR_META and not printer.colour):
             return None
-    return support(remote, abstract_syntax, config.store.transfer_syntaxes)
+    return support(principal, abstract_syntax, config.store.transfer_syntaxes)
 
 
-def support(remote: Remote, abstract_syntax: str, received: tuple[str, ...] = ()) -> Support | None:
-    """Return what a remote AE may do with a SOP class: the table of services as negotiation reads it.
+def support(principal: Principal, abstract_syntax: str, received: tuple[str, ...] = ()) -> Support | None:
+    """Return what a requestor may do with a SOP class: the table of services as negotiation reads it.
 
     For storage, the right to store lets it be the SCU, and the right to get lets it be the SCP that receives the
     sub-operations of its C-GET (PS3.4 C.5.3). The right to commit lets it ask for storage commitment, and report on
@@ -91,21 +114,22 @@ def support(remote: Remote, abstract_syntax: str, received: tuple[str, ...] = ()
 
     Parameters
     ----------
-    remote : Remote
-        Its entry.
+    principal : Principal
+        Who it is.
     abstract_syntax : str
         A SOP Class UID.
     received : tuple of str
         The transfer syntaxes that instances are to be sent to us in, the best first.
     """
-    service = service_for(abstract_syntax, remote.private_sop_classes)
+    service = service_for(abstract_syntax, principal.remote.private_sop_classes)
     if service is None:
         return None
-    may_use, may_provide = service.roles_of(remote, abstract_syntax)
+    may_use, may_provide = service.roles_of(principal, abstract_syntax)
     if not may_use and not may_provide:
         return None
     if service is STORAGE:
-        ranks = ranks_received(abstract_syntax, received), ranks_sent(abstract_syntax, remote.transfer_syntaxes)
+        sent = ranks_sent(abstract_syntax, principal.remote.transfer_syntaxes)
+        ranks = ranks_received(abstract_syntax, received), sent
     else:
         ranks = (dict.fromkeys(service.transfer_syntaxes, 0),) * 2  # the order of the requestor decides
     return Support(*ranks, may_use, may_provide, partial(query.negotiate_extended, abstract_syntax))

@@ -11,9 +11,9 @@ from types import MappingProxyType
 
 from pydicom.uid import UID
 
-from medserver.config import Remote
 from medserver.dicom import print_classes, uids
 from medserver.dicom.non_patient import NON_PATIENT_MODELS
+from medserver.identity.principal import Principal
 from medserver.services import (
     commitment,
     performed_step,
@@ -77,14 +77,14 @@ class Service:
         """The DIMSE operations that the node performs, in either role."""
         return tuple(operation_name(one) for one in (*self.operations, *self.reverse_operations))
 
-    def roles_of(self, remote: Remote, sop_class_uid: str) -> tuple[bool, bool]:
-        """Return whether a remote AE may be the SCU, and the SCP, of one of the SOP classes.
+    def roles_of(self, principal: Principal, sop_class_uid: str) -> tuple[bool, bool]:
+        """Return whether a requestor may be the SCU, and the SCP, of one of the SOP classes.
 
         A private one may be received by whoever may get, and stored by whom its entry names.
         """
-        is_allowed = sop_class_uid in self.sop_classes or sop_class_uid in remote.private_sop_classes
-        may_provide = bool(self.reverse_right) and remote.permits(self.reverse_right)
-        return is_allowed and remote.permits(self.right), may_provide
+        is_allowed = sop_class_uid in self.sop_classes or sop_class_uid in principal.remote.private_sop_classes
+        may_provide = bool(self.reverse_right) and principal.permits(self.reverse_right)
+        return is_allowed and principal.permits(self.right), may_provide
 
 
 def _names(*sop_class_uids: str) -> Mapping[str, str]:
@@ -288,3 +288,8 @@ def service_for(sop_class_uid: str, private_sop_classes: tuple[str, ...] = ()) -
     if service is None and (sop_class_uid in private_sop_classes or uids.is_private_uid(sop_class_uid)):
         return STORAGE
     return service
+
+
+def services_of(right: str) -> list[str]:
+    """Return the names of the services that a right opens."""
+    return [service.name for service in SERVICES if right in (service.right, service.reverse_right)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from medserver.config import Config, Remote
 from medserver.dicom import status
+from medserver.identity.principal import Principal
 from medserver.scu.counts import Counts
 from medserver.wire.accepted_association import AcceptedAssociation
 from medserver.wire.association import AcceptedContext
@@ -27,7 +28,7 @@ class Request:
         Its presentation context.
     sop_class_uid : str
         The SOP class of the command set.
-    remote : Remote
+    principal : Principal
         Who asks.
     config : Config
         The configuration that says so: a request is served by one, for each look at the file costs something.
@@ -41,10 +42,15 @@ class Request:
     message: Message
     context: AcceptedContext
     sop_class_uid: str
-    remote: Remote
+    principal: Principal
     config: Config
     extended: bytes = b""
     counts: Counts = field(default_factory=Counts)
+
+    @property
+    def remote(self) -> Remote:
+        """The entry of the AE that asks."""
+        return self.principal.remote
 
     @property
     def cancelled(self) -> bool:

@@ -97,7 +97,7 @@ ANSWERS = (
         status.SOP_CLASS_NOT_SUPPORTED, _STORE | _FIND | _RETRIEVE | _ECHO, errors=(errors.SOPClassNotSupported,)
     ),
     Answer(status.NO_SUCH_ACTION, _ACTION, errors=(errors.NoSuchAction,)),
-    Answer(status.NOT_AUTHORISED, _EVERY, errors=(errors.NotAuthorised,)),
+    Answer(status.NOT_AUTHORISED, _EVERY, errors=(errors.NotAuthorised, errors.IdentityRefused)),
     Answer(status.UNRECOGNISED_OPERATION, _EVERY, errors=(errors.UnrecognisedOperation,)),
     Answer(status.MISTYPED_ARGUMENT, _READ, errors=(errors.InvalidArgument,)),
     Answer(

@@ -128,7 +128,7 @@ def get(request: Request, node: Node) -> Iterator[Response]:
                     request.association,
                     instances.outgoing(instance),
                     transcoding,
-                    preferred=request.association.peer.transfer_syntaxes,
+                    preferred=request.remote.transfer_syntaxes,
                 ),
             ),
         )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from enum import Enum, auto
 
-from medserver.config import Remote
+from medserver.identity.principal import Principal
 from medserver.wire.associate_accept import encode_associate_accept
 from medserver.wire.associate_request import AssociationRequest
 from medserver.wire.association import AcceptedContext, Association
@@ -53,10 +53,10 @@ class AcceptedAssociation(Association):
 
     Attributes
     ----------
-    peer : Remote
-        The entry of the requestor; the services keep it up to date.
+    principal : Principal
+        Who the requestor is; the services keep it up to date.
     known_by : object
-        The configuration that `peer` is from; None until the services look.
+        The configuration that `principal` is from; None until the services look.
     counts : object
         What the services count; None until they do.
     state : AssociationState
@@ -76,7 +76,7 @@ class AcceptedAssociation(Association):
     def __init__(self, limits: WireLimits, accepted: socket.socket, is_stopping: Callable[[], bool]) -> None:
         super().__init__(limits, accepted)
         self._is_stopping = is_stopping
-        self.peer: Remote | None = None
+        self.principal: Principal | None = None
         self.known_by = None
         self.counts = None
         self.state, self._entered_at = AssociationState.IDLE, time.monotonic()
@@ -118,7 +118,7 @@ class AcceptedAssociation(Association):
         self.requestor.ae_title = request.calling_ae_title
         self.called_ae_title = request.called_ae_title
         self.requestor.maximum_length = request.maximum_length
-        self.peer, self.acceptor.extended = acceptance.peer, acceptance.extended
+        self.principal, self.acceptor.extended = acceptance.principal, acceptance.extended
         self.contexts = {
             each.context_id: AcceptedContext(
                 each.context_id,

@@ -213,7 +213,7 @@ class Acceptor:
     def _end(self, association: AcceptedAssociation) -> None:
         """Log the end of an association, if it was accepted; behind a release or an abort the peer may close first."""
         try:
-            if association.peer is not None:
+            if association.principal is not None:
                 with in_association(association.association_id):
                     logger.info(Event("end", released=association.is_released))
             if association.upper_layer.state is State.STA13 and association.connection.socket is not None:
@@ -261,5 +261,6 @@ class Acceptor:
             association.reject(decision)
         else:
             association.accept(request, decision)
-            entry = decision.peer.name
-            logger.info(Event("association", calling=request.calling_ae_title, address=address, entry=entry))
+            entry, user = decision.principal.remote.name, decision.principal.user
+            named = {} if user is None else {"user": user.name}
+            logger.info(Event("association", calling=request.calling_ae_title, address=address, entry=entry, **named))

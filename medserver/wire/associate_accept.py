@@ -28,6 +28,7 @@ _PROTOCOL_VERSION = 1
 _APPLICATION_CONTEXT, _PRESENTATION_CONTEXT, _TRANSFER_SYNTAX = 0x10, 0x21, 0x40
 _USER_INFORMATION = 0x50
 _MAXIMUM_LENGTH, _CLASS_UID, _ROLE_SELECTION, _VERSION_NAME, _EXTENDED_NEGOTIATION = 0x51, 0x52, 0x54, 0x55, 0x56
+_USER_IDENTITY = 0x59
 _RESULT_OFFSET, _SYNTAXES_OFFSET = 2, 4
 
 
@@ -59,6 +60,8 @@ def encode_associate_accept(request: AssociationRequest, acceptance: Acceptance,
         + roles
         + _item(_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode())
         + extended
+        # A server response of no length: neither a name nor a JSON Web Token has one (PS3.7 D.3.3.7.2).
+        + (_item(_USER_IDENTITY, bytes(2)) if acceptance.confirms_user else b"")
     )
     return _pdu(
         # The titles as they were received (PS3.8 table 9-17), and 32 reserved bytes.

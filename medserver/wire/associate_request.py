@@ -3,8 +3,9 @@
 Anybody can send one, before anything is known of him. pynetdicom's decoder makes two objects for each transfer
 syntax, checks its form five times and compares it with all others of its context: a proposal of 250 kB keeps a
 processor busy for half a second, and an ill-meant one for minutes. Here it is taken apart in one loop into one record.
-What only informs (Implementation Class UID and Version Name) or has no answer here (asynchronous operations, user
-identity, SOP Class Common Extended Negotiation) is passed over, so that its form cannot end an association.
+What only informs (Implementation Class UID and Version Name) or has no answer here (asynchronous operations, SOP Class
+Common Extended Negotiation) is passed over, so that its form cannot end an association; a user identity is kept as it
+is, for those who ask for one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ AE_TITLE_BYTES = 16
 
 _APPLICATION_CONTEXT, _PRESENTATION_CONTEXT, _USER_INFORMATION = 0x10, 0x20, 0x50
 _ABSTRACT_SYNTAX, _TRANSFER_SYNTAX = 0x30, 0x40
-_MAXIMUM_LENGTH, _ROLE_SELECTION, _EXTENDED_NEGOTIATION = 0x51, 0x54, 0x56
+_MAXIMUM_LENGTH, _ROLE_SELECTION, _EXTENDED_NEGOTIATION, _USER_IDENTITY = 0x51, 0x54, 0x56, 0x58
 
 _FIXED = struct.Struct(">6xH2x16s16s32x")
 """Protocol-version, Called-AE-title and Calling-AE-title (PS3.8 table 9-11)."""
@@ -71,6 +72,8 @@ class AssociationRequest:
     maximum_length : int
         The longest PDU that the requestor receives; 0 for any, as from peers that leave the item out, although
         PS3.8 D.1.1 requires it.
+    user_identity : bytes or None
+        The value of the User Identity sub-item (PS3.7 D.3.3.7.1), a secret; None if there is none.
     title_fields : bytes
         Called and calling AE title as they were received: the answer repeats them (PS3.8 9.3.3).
     """
@@ -83,6 +86,7 @@ class AssociationRequest:
     roles: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
     extended: Mapping[str, bytes] = field(default_factory=dict)
     maximum_length: int = 0
+    user_identity: bytes | None = field(default=None, repr=False)
     title_fields: bytes = b" " * (2 * AE_TITLE_BYTES)
 
     @property
@@ -122,7 +126,7 @@ def decode_associate_request(pdu: bytes) -> AssociationRequest:
         # unrecognised items are skipped (PS3.8 9.3.1)
     if len(user_information) != 1:
         raise ValueError("there must be one user information item")
-    maximum_length, roles, extended = _user_information(user_information[0])
+    maximum_length, roles, extended, user_identity = _user_information(user_information[0])
     return AssociationRequest(
         version,
         request.called_ae_title,
@@ -132,6 +136,7 @@ def decode_associate_request(pdu: bytes) -> AssociationRequest:
         roles,
         extended,
         maximum_length,
+        user_identity,
         request.title_fields,
     )
 
@@ -177,8 +182,8 @@ def _context(value: bytes) -> ProposedContext:
 
 def _user_information(
     encoded: bytes,
-) -> tuple[int, dict[str, tuple[bool, bool]], dict[str, bytes]]:
-    """Return maximum length, roles and extended negotiation (PS3.8 D.1, PS3.7 D.3.3.4, D.3.3.5).
+) -> tuple[int, dict[str, tuple[bool, bool]], dict[str, bytes], bytes | None]:
+    """Return maximum length, roles, extended negotiation, user identity (PS3.8 D.1, PS3.7 D.3.3.4, D.3.3.5, D.3.3.7).
 
     Raises
     ------
@@ -188,6 +193,7 @@ def _user_information(
     maximum_length = 0
     roles: dict[str, tuple[bool, bool]] = {}
     extended: dict[str, bytes] = {}
+    user_identity = None
     count = 0
     for item_type, value in items(encoded):
         if item_type == _MAXIMUM_LENGTH:
@@ -201,11 +207,13 @@ def _user_information(
             uid, information = _by_uid(value)
             extended[uid] = information
         else:
+            if item_type == _USER_IDENTITY and user_identity is None:
+                user_identity = value
             continue
         count += 1
     if count > USER_ITEMS_MAX:
         raise ValueError(f"more than {USER_ITEMS_MAX} items of user information")
-    return maximum_length, roles, extended
+    return maximum_length, roles, extended, user_identity
 
 
 def _by_uid(value: bytes) -> tuple[str, bytes]:

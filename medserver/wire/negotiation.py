@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from medserver.config import Remote
 from medserver.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, is_valid_uid
+from medserver.identity.principal import Principal
 from medserver.wire.associate_request import AssociationRequest, ProposedContext
 
 APPLICATION_CONTEXT_NAME = "1.2.840.10008.3.1.1.1"
@@ -54,8 +54,8 @@ class Support:
     extended: Callable[[bytes], bytes | None] = field(default=lambda information: None)
 
 
-Table = Callable[[Remote, str], Support | None]
-"""The table of services: entry of the requestor and abstract syntax to what is accepted; None if it is not served."""
+Table = Callable[[Principal, str], Support | None]
+"""The table of services: requestor and abstract syntax to what is accepted; None if it is not served."""
 
 
 class ContextAnswer(NamedTuple):
@@ -89,20 +89,23 @@ class Acceptance:
 
     Attributes
     ----------
-    peer : Remote
-        The entry of the requestor.
+    principal : Principal
+        Who the requestor is.
     contexts : tuple of ContextAnswer
         One for each that was proposed, in that order.
     roles : mapping of str to (bool, bool)
         The answer to role selection, by SOP class (PS3.7 D.3.3.4.2).
     extended : mapping of str to bytes
         The answer to extended negotiation, by SOP class.
+    confirms_user : bool
+        Whether the answer says that the user was verified (PS3.7 D.3.3.7.2).
     """
 
-    peer: Remote | None
+    principal: Principal
     contexts: tuple[ContextAnswer, ...]
     roles: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
     extended: Mapping[str, bytes] = field(default_factory=dict)
+    confirms_user: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ LOCAL_LIMIT_EXCEEDED = Refusal(REJECTED_TRANSIENT, _PROVIDER_PRESENTATION, 2, "a
 
 
 def negotiate(
-    request: AssociationRequest, ae_title: str, remote: Remote | None, table: Table
+    request: AssociationRequest, ae_title: str, principal: Principal | None, table: Table
 ) -> Acceptance | Refusal:
     """Decide on an A-ASSOCIATE request.
 
@@ -139,8 +142,8 @@ def negotiate(
         The request.
     ae_title : str
         Our AE title.
-    remote : Remote or None
-        The entry that calling AE title and source address belong to; None if there is none.
+    principal : Principal or None
+        Who the requestor is; None if there is no entry for its AE title and address.
     table : callable
         The table of services.
     """
@@ -148,17 +151,17 @@ def negotiate(
         return PROTOCOL_VERSION_NOT_SUPPORTED  # PS3.8 9.3.2
     if request.application_context_name != APPLICATION_CONTEXT_NAME:
         return APPLICATION_CONTEXT_NAME_NOT_SUPPORTED  # PS3.8 7.1.1.2
-    if remote is None:
+    if principal is None:
         return CALLING_AE_TITLE_NOT_RECOGNISED  # PS3.8 7.1.1.3
     if request.called_ae_title != ae_title:
         return CALLED_AE_TITLE_NOT_RECOGNISED  # PS3.8 7.1.1.4
     if 0 < request.maximum_length < PDU_LENGTH_MIN:
         return NO_REASON_GIVEN  # PS3.8 D.1: it will not change, so that to come again is of no use
-    return _accept(request, remote, lambda abstract_syntax: table(remote, abstract_syntax))
+    return _accept(request, principal, lambda abstract_syntax: table(principal, abstract_syntax))
 
 
 def _accept(
-    request: AssociationRequest, remote: Remote, support: Callable[[str], Support | None]
+    request: AssociationRequest, principal: Principal, support: Callable[[str], Support | None]
 ) -> Acceptance:
     """Decide on each context by itself, and answer the items of the SOP classes of which one is accepted."""
     supported = {context.abstract_syntax: support(context.abstract_syntax) for context in request.contexts}
@@ -177,7 +180,7 @@ def _accept(
         answer = supported[uid].extended(information) if uid in accepted else None
         if answer is not None:
             extended[uid] = answer
-    return Acceptance(remote, contexts, roles, extended)
+    return Acceptance(principal, contexts, roles, extended)
 
 
 def _negotiate_context(

@@ -57,6 +57,7 @@ KINDS: Mapping[str, Kind] = {
     "objects": Kind(frozenset({"click", *DATABASE, *DATA_SETS})),
     "all": Kind(frozenset({"click", *DATABASE, *DATA_SETS, "pynetdicom"})),
     # What a node imports before it forks; that has no command that ends.
+    "passcodes": Kind(frozenset({"click", *DATABASE, "argon2"})),
     "node": Kind(
         frozenset({"click", *DATABASE, *DATA_SETS, "pynetdicom", "huey", "multiprocessing"}), "import medserver.server"
     ),
@@ -66,6 +67,8 @@ PEER = "X@127.0.0.1:1"
 UID = "1.2.3"
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "access explain": ("index", "WS --user anna"),
+    "access list": ("all", ""),
     "ae add": ("configuration", "NEW --address 10.0.0.9:104"),
     "ae approve": ("index", "NOBODY"),
     "ae echo": ("network", "WS"),
@@ -150,7 +153,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "store replicate": ("index", ""),
     "store status": ("index", ""),
     "store verify": ("index", ""),
+    "token add": ("index", "dashboard --role auditor"),
+    "token list": ("index", ""),
+    "token remove": ("index", "dashboard"),
     "transcode": ("network", "config.ini out --to explicit"),
+    "user add": ("passcodes", "anna --role reader --generate"),
+    "user edit": ("passcodes", "anna --generate"),
+    "user list": ("index", ""),
+    "user remove": ("index", "anna"),
     "worker": ("node", "--help"),
     "workitem cancel": ("all", UID),
     "workitem create": ("all", "--label Test"),

@@ -278,6 +278,6 @@ def test_parsers_raise_nothing_but_value_error(option, text):
 
 
 def test_sections_of_the_table():
-    named = ("ae", "route", "processing", "type", "printer", "poll", "retention")
+    named = ("ae", "issuer", "route", "processing", "type", "printer", "poll", "retention")
     single = ("node", "index", "jobs", "store", "backup", "workitems", "volume", "limits", "mail", "log")
     assert SECTIONS == (*single, *named)

@@ -25,6 +25,8 @@ FOLDERS = {
     "queue": "work services",
     "work": "work index safekeeping commitment delivery polling cli",
     "polling": "polling work cli",
+    "identity": "identity accounts services cli",
+    "accounts": "accounts index services cli",
     "workitems": "workitems index services cli",
     "processing": "processing workitems cli",
     "printing": "printing services cli",

@@ -28,7 +28,7 @@ class Invoked(Completed):
     stderr: str = ""
 
 
-def invoke(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> Invoked:
+def invoke(*arguments: str | Path, environment: Mapping[str, str] | None = None, typed: str = "") -> Invoked:
     """Run `medserver` with these arguments to its end. One thread at a time can do so.
 
     Parameters
@@ -37,6 +37,8 @@ def invoke(*arguments: str | Path, environment: Mapping[str, str] | None = None)
         Those of the command line.
     environment : mapping of str to str, optional
         Added to the environment of the tests.
+    typed : str
+        What is read from standard input.
 
     Raises
     ------
@@ -45,7 +47,7 @@ def invoke(*arguments: str | Path, environment: Mapping[str, str] | None = None)
     """
     texts = tuple(map(str, arguments))
     with _process_restored():
-        result = CliRunner().invoke(main, texts, prog_name="medserver", env=environment)
+        result = CliRunner().invoke(main, texts, prog_name="medserver", env=environment, input=typed)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Invoked(("medserver", *texts), result.exit_code, result.output, result.stdout, result.stderr)

@@ -10,6 +10,7 @@ import pytest
 from medserver.config import SERVICES as RIGHTS
 from medserver.config import Remote
 from medserver.dicom import uids
+from medserver.identity.principal import principal_of
 from medserver.services.policy import support
 from medserver.services.registry import SERVICES
 from medserver.wire.associate_request import AssociationRequest, ProposedContext
@@ -72,7 +73,7 @@ def answers(remote: Remote, asked, proposals: dict[str, tuple[str, ...]], receiv
         contexts=tuple(ProposedContext(1, uid, syntaxes) for uid, syntaxes in proposals.items()),
         roles={} if asked is None else dict.fromkeys(proposals, asked),
     )
-    decision = negotiate(request, "NODE", remote, partial(support, received=received))
+    decision = negotiate(request, "NODE", principal_of(remote, "10.0.0.5"), partial(support, received=received))
     return {
         each.abstract_syntax: (each.result, (each.requestor_is_scu, each.requestor_is_scp), each.transfer_syntax)
         for each in decision.contexts

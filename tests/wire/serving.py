@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
+from medserver.identity.principal import principal_of
 from medserver.config import SERVICES, Remote
 from medserver.wire.acceptor import Acceptor, bind, listen
 from medserver.wire.admission import Admission, AdmissionLimits
@@ -11,8 +12,8 @@ from medserver.wire.command_set import NO_DATA_SET, RESPONSE, encode_command_set
 from medserver.wire.requestor import Address
 
 
-REMOTE = Remote("REQUESTOR", "REQUESTOR", None, None, (), frozenset(SERVICES))
-"""An entry that may use everything."""
+PRINCIPAL = principal_of(Remote("REQUESTOR", "REQUESTOR", None, None, (), frozenset(SERVICES)), "127.0.0.1")
+"""Who may use everything."""
 
 
 def success(message) -> bytes:

@@ -14,7 +14,7 @@ from medserver.wire.limits import WireLimits
 from medserver.wire.negotiation import Support, negotiate
 from medserver.wire.requestor import associate
 from tests.peers.process import wait_until
-from tests.wire.serving import REMOTE, running, success
+from tests.wire.serving import PRINCIPAL, running, success
 
 LIMITS = WireLimits(acse_timeout_s=5.0, network_timeout_s=5.0, dimse_timeout_s=5.0)
 
@@ -33,7 +33,8 @@ class Observer:
         self.established = threading.Event()
 
     def negotiate(self, request, address):
-        return negotiate(request, "ACCEPTOR", REMOTE, lambda remote, uid: Support({uids.IMPLICIT_VR_LITTLE_ENDIAN: 0}))
+        support = Support({uids.IMPLICIT_VR_LITTLE_ENDIAN: 0})
+        return negotiate(request, "ACCEPTOR", PRINCIPAL, lambda principal, uid: support)
 
     def serve(self, association):
         self.acceptor = association

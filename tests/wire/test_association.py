@@ -24,7 +24,7 @@ from medserver.wire.limits import WireLimits
 from medserver.wire.negotiation import Support, negotiate
 from medserver.wire.pdata import pdata_pieces
 from medserver.wire.requestor import Address, Proposal, associate
-from tests.wire.serving import REMOTE, running, success
+from tests.wire.serving import PRINCIPAL, running, success
 
 LIMITS = WireLimits(acse_timeout_s=1.0, network_timeout_s=1.0, dimse_timeout_s=5.0, drain_max_bytes=1_000_000)
 SYNTAXES = (uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN)
@@ -47,8 +47,8 @@ class CountingPolicy:
 
     def negotiate(self, request, address):
         served = {uids.VERIFICATION: SUPPORT, CT_IMAGE_STORAGE: SUPPORT}
-        remote = None if request.calling_ae_title == "NOBODY" else REMOTE
-        return negotiate(request, "ACCEPTOR", remote, lambda remote, uid: served.get(uid))
+        principal = None if request.calling_ae_title == "NOBODY" else PRINCIPAL
+        return negotiate(request, "ACCEPTOR", principal, lambda principal, uid: served.get(uid))
 
     def serve(self, association):
         try:

@@ -11,7 +11,7 @@ from pynetdicom.presentation import build_context, negotiate_as_acceptor
 
 from medserver.wire.associate_request import AssociationRequest, ProposedContext
 from medserver.wire.negotiation import Acceptance, Refusal, Support, negotiate
-from tests.wire.serving import REMOTE
+from tests.wire.serving import PRINCIPAL
 
 SOP_CLASS, OTHER_CLASS = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 SYNTAXES = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.90"]
@@ -28,8 +28,8 @@ REQUEST = AssociationRequest(
 ROLES = [None, *product((True, False), repeat=2)]
 
 
-def decide(request: AssociationRequest, support: Support | None = None, remote=REMOTE) -> Acceptance | Refusal:
-    return negotiate(request, "ACCEPTOR", remote, lambda entry, uid: support if uid == SOP_CLASS else None)
+def decide(request: AssociationRequest, support: Support | None = None, principal=PRINCIPAL) -> Acceptance | Refusal:
+    return negotiate(request, "ACCEPTOR", principal, lambda entry, uid: support if uid == SOP_CLASS else None)
 
 
 # -- the association (PS3.8 9.3.4, table 9-21) ------------------------------------------------------------------------
@@ -58,7 +58,7 @@ def test_the_first_obstacle_is_told():
             called_ae_title=called,
             maximum_length=length,
         )
-        decision = decide(request, remote=REMOTE if is_known else None)
+        decision = decide(request, principal=PRINCIPAL if is_known else None)
         found = (decision.result, decision.source, decision.reason) if isinstance(decision, Refusal) else None
         assert found == expected, (version, name, is_known, called, length)
 

@@ -21,7 +21,7 @@ from medserver.wire.negotiation import Support, negotiate
 from medserver.wire.requestor import Address, associate
 from medserver.wire.roster import Roster
 from tests.peers.process import wait_until
-from tests.wire.serving import REMOTE, success
+from tests.wire.serving import PRINCIPAL, success
 
 LIMITS = WireLimits(acse_timeout_s=5.0, network_timeout_s=5.0, dimse_timeout_s=5.0)
 IMPOSSIBLE_BYTES = 1 << 46
@@ -32,7 +32,8 @@ class Verifying:
     """Answers C-ECHO; gives the thread back while the peer is silent."""
 
     def negotiate(self, request, address):
-        return negotiate(request, "ACCEPTOR", REMOTE, lambda remote, uid: Support({uids.IMPLICIT_VR_LITTLE_ENDIAN: 0}))
+        support = Support({uids.IMPLICIT_VR_LITTLE_ENDIAN: 0})
+        return negotiate(request, "ACCEPTOR", PRINCIPAL, lambda principal, uid: support)
 
     def serve(self, association: AcceptedAssociation) -> bool:
         while association.message_waiting(THREAD_KEPT_S):

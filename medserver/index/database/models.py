@@ -289,6 +289,16 @@ Films = _model(
     },
 )  # fmt: skip
 
+Accounts = _model(
+    "accounts",
+    {
+        "id": BigAutoField(),
+        **_texts(("kind", "name", "roles", "secret", "created_at", "changed_at")),
+        "is_disabled": IntegerField(),
+        "expires_at": TextField(null=True),
+    },
+)
+
 JobSchedule = _model("job_schedule", {"name": TextField(primary_key=True), "due_at": TextField()})
 
 Nodes = _model(

@@ -100,6 +100,7 @@ TABLES: Mapping[str, Table] = {
         REMADE, "its job, which ends in the same transaction, is done again", "what is known to have been delivered"
     ),
     "films": Table(AUTHORITATIVE, "N-ACTION was answered, or a film was asked for otherwise", "films to be printed"),
+    "accounts": Table(AUTHORITATIVE, "an administrator added or changed it", "users and tokens"),
     "derivations": Table(
         REMADE, "by the work item, which is completed behind it and is performed again", "what was made from what"
     ),

@@ -1,0 +1,1 @@
+"""Accounts of users, and tokens of machines. Start at `accounts`."""
