@@ -28,7 +28,9 @@ from medserver.config.device import DEFAULTS
 @click.option("--called", metavar="AE", help="The AE title by which the printer is called, if it is not that above.")
 @click.option("--media", metavar="SIZES", help="Film Size IDs, the first is the default: 14INX17IN,A4.")
 @click.option("--pdf", metavar="FOLDER", help="Print to PDF files in this folder; the default is FOLDER/films.")
-@click.option("--url", metavar="URL", help="Print on a printer or print server: ipp://host:631/ipp/print.")
+@click.option(
+    "--url", metavar="URL", help="Print on a printer or print server: ipp://host:631/ipp/print, or cups:NAME."
+)
 @click.option("--imager", metavar="AE@HOST:PORT", help="Print on a DICOM imager.")
 @pass_invocation
 def serve(

@@ -678,7 +678,14 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("printer", "ae_title", AE_TITLE, None, "Who calls this node by this AE title prints on this printer."),
     Option("printer", "folder", PATH, None, "Where PDF files go; with output = pdf."),
-    Option("printer", "url", PRINTER_URL, None, "Where the printer is, ipp://host:631/ipp/print; with output = ipp."),
+    Option(
+        "printer",
+        "url",
+        PRINTER_URL,
+        None,
+        "Where the printer is, ipp://host:631/ipp/print, or cups:NAME, a queue of the CUPS of this machine; with "
+        "output = ipp.",
+    ),
     Option("printer", "destination", SECTION_NAME, None, "The [ae NAME] entry of the imager; with output = dicom."),
     Option("printer", "media", MEDIA, "14INX17IN", "What it prints on, by Film Size IDs; the first is the default."),
     Option("printer", "colour", YES_OR_NO, "yes", "Whether it prints colours."),

@@ -48,7 +48,12 @@ FORMAT = (
 )  # fmt: skip
 """The names of format information, how images are to be printed; what each can be is in `printing.format`."""
 
+CUPS_SCHEME = "cups:"
+CUPS_SOCKET = "/run/cups/cups.sock"
+"""Where the CUPS of this machine is reached, where nothing else is said."""
+
 _URL = re.compile(r"ipps?://[^\s/@]+(/\S*)?")
+_CUPS_URL = re.compile(r"cups:([^\s/#@]+)(?:@(/\S+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Printer:
     folder : Path or None
         Where PDF files go, absolute.
     url : str
-        Where a printer or print server is, ``ipp://host/path``.
+        Where a printer or print server is, ``ipp://host/path``, or a queue of the CUPS of this machine, ``cups:NAME``.
     destination : str
         The ``[ae NAME]`` entry of a DICOM imager.
     media : tuple of str
@@ -123,16 +128,27 @@ def printer_of(name: str, values: Mapping[str, Any], data: Path) -> Printer:
 
 
 def parse_printer_url(text: str) -> str:
-    """Read the URL of a printer: ``ipp://host:631/ipp/print``.
+    """Read the URL of a printer: ``ipp://host:631/ipp/print``, or ``cups:NAME``.
 
     Raises
     ------
     ValueError
         It is none, or has a password in it.
     """
-    if _URL.fullmatch(text) is None:
-        raise ValueError(f"'{text}' is not of the form ipp://host[:port]/path or ipps://host[:port]/path")
+    if _URL.fullmatch(text) is None and _CUPS_URL.fullmatch(text) is None:
+        raise ValueError(
+            f"'{text}' is not of the form ipp://host[:port]/path or ipps://host[:port]/path, and no queue of the "
+            "CUPS of this machine, cups:NAME"
+        )
     return text
+
+
+def cups_queue(url: str) -> tuple[str, str]:
+    """Return the name of the queue that a ``cups:`` URL names, and the path of the socket of its CUPS."""
+    found = _CUPS_URL.fullmatch(url)
+    if found is None:
+        raise ValueError(f"'{url}' is no queue of CUPS, cups:NAME")
+    return found[1], found[2] or CUPS_SOCKET
 
 
 def parse_media(text: str) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ def _output(peer: IppEvePrinter, **values: object) -> IppPrinter:
          "custom_film_355.6x431.8mm"),
         ({"media-size-supported": {"x-dimension": (1000, 40000), "y-dimension": (1000, 50000)}}, ""),
         ({"media-size-supported": [{"x-dimension": 35560, "y-dimension": 43180}]}, ""),
+        ({}, ""),
         ({"media-ready": ["iso_a1_594x841mm", "iso_a2_420x594mm", "iso_a4_210x297mm"]}, "iso_a2_420x594mm"),
     ],
 )  # fmt: skip
@@ -55,7 +56,6 @@ def test_a_medium_is_chosen(attributes: dict[str, object], medium: str) -> None:
 @pytest.mark.parametrize(
     "attributes",
     [
-        {},
         {"media-ready": ["iso_a4_210x297mm"], "media-supported": ["custom_min_1x1mm", "custom_max_900x900mm"]},
         {"media-size-supported": [{"x-dimension": 21000, "y-dimension": (1000, 50000)}, "nonsense"]},
     ],

@@ -1,4 +1,4 @@
-"""What every output promises, see `printer.Output`: a PDF folder, a printer by IPP and a DICOM imager."""
+"""What every output promises, see `printer.Output`: a PDF folder, a printer by IPP, CUPS and a DICOM imager."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from medserver.printing.printers.ipp import IppPrinter
 from medserver.printing.printers.pdf import PdfFolder
 from medserver.printing.printers.printer import FAILURE, NORMAL, Output, Progress
 from tests.peers import requires
+from tests.peers.cups import QUEUE, Cups
 from tests.peers.imagers import PythonImager
 from tests.peers.ipp_printer import IppEvePrinter
 from tests.peers.process import wait_until
@@ -60,6 +61,15 @@ def _ipp(folder: Path) -> Iterator[Bench]:
     peer.stop()
 
 
+def _cups(folder: Path) -> Iterator[Bench]:
+    del folder  # CUPS has one of its own
+    requires("cups", "cups-client")
+    peer = Cups(has_port=False)
+    printer = Printer("FILM", "ipp", url=f"cups:{QUEUE}@{peer.socket}")
+    yield Bench(IppPrinter(printer), lambda: len(list(peer.pages.glob("*.pdf"))), peer.kill)
+    peer.stop()
+
+
 def _dicom(folder: Path) -> Iterator[Bench]:
     peer = PythonImager()
     host = f"{peer.address.host}:{peer.address.port}"
@@ -75,7 +85,7 @@ def _dicom(folder: Path) -> Iterator[Bench]:
     peer.stop()
 
 
-_BENCHES = {"pdf": _pdf, "ipp": _ipp, "dicom": _dicom}
+_BENCHES = {"pdf": _pdf, "ipp": _ipp, "cups": _cups, "dicom": _dicom}
 
 
 @pytest.fixture(params=_BENCHES)

@@ -29,8 +29,21 @@ DIFFERENCE_MAX_MM = 1.0
 
 HIGH_QUALITY, DOTS_PER_INCH = 5, 3
 
-_JOB_STATES = {3: "PENDING", 4: "PENDING", 5: "PRINTING", 6: "PRINTING", 7: "FAILURE", 8: "FAILURE", 9: "DONE"}
-"""job-state (RFC 8011 5.3.7) -> Execution Status."""
+_JOB_STATES = {
+    3: ("PENDING", "waits"),
+    4: ("PENDING", "is held"),
+    5: ("PRINTING", "is printed"),
+    6: ("PRINTING", "is stopped"),
+    7: (FAILURE, "was cancelled at the printer"),
+    8: (FAILURE, "was aborted by the printer"),
+    9: ("DONE", "has ended"),
+}
+"""job-state (RFC 8011 5.3.7) -> Execution Status, and what is said of it."""
+
+JOB_HELD, JOB_STOPPED = 4, 6
+
+_SAYS_NOTHING = ("none", None, "job-printing", "processing-to-stop-point", "job-completed-successfully")
+"""Reasons that tell nothing beside the state; CUPS gives processing-to-stop-point to all jobs that have ended."""
 
 _INFOS = (
     ("media-empty", "SUPPLY EMPTY"),
@@ -47,6 +60,8 @@ _INFOS = (
     ("shutdown", "PRINTER DOWN"),
     ("offline", "PRINTER DOWN"),
     ("connecting-to-device", "CHECK PRINTER"),
+    ("paused", "CHECK PRINTER"),
+    ("printer-stopped", "CHECK PRINTER"),
     ("timed-out", "PRINTER DOWN"),
     ("spool-area-full", "QUEUED"),
 )
@@ -131,7 +146,7 @@ class IppPrinter:
 
         number, _, name = reference.partition(" ")
         wanted = ["job-id", "job-name", "job-state", "job-state-reasons", "job-state-message",
-                  "job-printer-state-message"]  # fmt: skip
+                  "job-printer-state-message", "job-printer-state-reasons"]  # fmt: skip
         asked = [
             ippx.Attribute("job-id", ippx.Tag.INTEGER, [int(number)]),
             ippx.Attribute("requested-attributes", ippx.Tag.KEYWORD, wanted),
@@ -167,7 +182,7 @@ class IppPrinter:
 
 def status_of(attributes: Mapping[str, Any]) -> PrinterStatus:
     """Return how a printer is by its attributes."""
-    reasons = [str(each) for each in _values(attributes, "printer-state-reasons") if each not in ("none", None)]
+    reasons = _reasons(attributes, "printer-state-reasons")
     info = _info(reasons)
     detail = ", ".join(filter(None, [str(attributes.get("printer-state-message") or ""), *reasons]))
     if attributes.get("printer-is-accepting-jobs") is False:
@@ -184,14 +199,23 @@ def status_of(attributes: Mapping[str, Any]) -> PrinterStatus:
 
 def progress_of(values: Mapping[str, Any], reference: str) -> Progress:
     """Return how far a job has come by its attributes."""
-    state = _JOB_STATES.get(values["job-state"], "PRINTING")
-    reasons = [str(each) for each in _values(values, "job-state-reasons") if each not in ("none", None)]
+    job_state = values["job-state"]
+    state, said = _JOB_STATES.get(job_state, ("PRINTING", f"has the state {job_state}"))
+    reasons = _reasons(values, "job-state-reasons")
     if "job-completed-with-errors" in reasons:
         state = FAILURE
-    said = [values.get("job-state-message"), values.get("job-printer-state-message"), *reasons]
-    detail = f"job {reference.partition(' ')[0]}: {', '.join(str(each) for each in said if each) or state.lower()}"
-    info = {"PENDING": "QUEUED", FAILURE: "CHECK PRINTER"}.get(state, "NORMAL")
-    return Progress(state, _info(reasons) or info, detail)
+    words = [f"job {reference.partition(' ')[0]} {said}"]
+    if state != "DONE":  # what the printer said last stays with a job that has ended well
+        messages = (values.get("job-state-message"), values.get("job-printer-state-message"))
+        reasons += _reasons(values, "job-printer-state-reasons")
+        words += [str(each) for each in messages if each]
+    is_stuck = job_state in (JOB_HELD, JOB_STOPPED) or state == FAILURE
+    info = _info(reasons) or ("CHECK PRINTER" if is_stuck else "QUEUED" if state == "PENDING" else "NORMAL")
+    return Progress(state, info if state != "DONE" else "NORMAL", ", ".join(dict.fromkeys([*words, *reasons])))
+
+
+def _reasons(values: Mapping[str, Any], name: str) -> list[str]:
+    return [str(each) for each in _values(values, name) if each not in _SAYS_NOTHING]
 
 
 def job_template(attributes: Mapping[str, Any], film: Film, copies: int, printer: Printer) -> list[Any]:
@@ -230,7 +254,8 @@ def medium_of(attributes: Mapping[str, Any], size_mm: tuple[float, float]) -> st
     """Return the name of the medium for a page; empty if the printer takes one of this size that has no name.
 
     What is loaded goes before what is known, and that before a larger one. A page is printed in its own size: nothing
-    smaller is taken, which would cut or shrink it.
+    smaller is taken, which would cut or shrink it. A printer that says nothing of media, as a queue of CUPS without a
+    driver, gets the page in its size: its entry says what it prints on.
 
     Parameters
     ----------
@@ -244,6 +269,8 @@ def medium_of(attributes: Mapping[str, Any], size_mm: tuple[float, float]) -> st
     PrinterRefused
         There is none.
     """
+    if not any(_values(attributes, name) for name in ("media-ready", "media-supported", "media-size-supported")):
+        return ""
     ready = dict(_sizes_mm(_values(attributes, "media-ready")))
     for name, other in (ready | dict(_sizes_mm(_values(attributes, "media-supported")))).items():
         if all(abs(a - b) <= DIFFERENCE_MAX_MM for a, b in zip(size_mm, other, strict=True)):

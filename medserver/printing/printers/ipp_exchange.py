@@ -9,20 +9,13 @@ from __future__ import annotations
 import http.client
 import itertools
 import os
-import socket
-import ssl
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 from medserver.errors import PrinterFailed, PrinterRefused
-
-PORT = 631
-CONNECT_TIMEOUT_S = 10.0
-IDLE_TIMEOUT_S = 30.0
-"""How long nothing may arrive, or be taken."""
+from medserver.printing.printers.ipp_connection import connected, in_words, limited, printer_uri
 
 REQUEST_TIMEOUT_S = 60.0
 RATE_MIN_BYTES_PER_S = 50_000
@@ -68,7 +61,7 @@ def exchange(
     Parameters
     ----------
     url : str
-        ``ipp://`` or ``ipps://``.
+        ``ipp://``, ``ipps://``, or ``cups:``.
     operation : int
         The operation-id.
     operation_attributes, job_attributes : sequence of ippx.Attribute
@@ -97,7 +90,7 @@ def exchange(
     groups = [(ippx.Tag.OPERATION_ATTRS, [
         ippx.Attribute("attributes-charset", ippx.Tag.CHARSET, ["utf-8"]),
         ippx.Attribute("attributes-natural-language", ippx.Tag.NATURAL_LANGUAGE, ["en"]),
-        ippx.Attribute("printer-uri", ippx.Tag.URI, [url]),
+        ippx.Attribute("printer-uri", ippx.Tag.URI, [printer_uri(url)]),
         *([each] if (each := _of(operation_attributes, "job-id")) else []),
         ippx.Attribute("requesting-user-name", ippx.Tag.NAME, [USER]),
         *(each for each in operation_attributes if each.name != "job-id"),
@@ -151,17 +144,16 @@ def _of(attributes: Sequence[Any], name: str) -> Any:
 
 def _posted(url: str, message: bytes, document: IO[bytes] | None) -> bytes:
     """Send a request by HTTP and return the answer (RFC 8010 3)."""
-    parts = urlsplit(url)
     size = 0 if document is None else os.fstat(document.fileno()).st_size
-    connection = _connected(url, parts)
+    connection = connected(url)
     try:
-        with closing(connection), _limited(connection, REQUEST_TIMEOUT_S + size / RATE_MIN_BYTES_PER_S):
+        with closing(connection), limited(connection, REQUEST_TIMEOUT_S + size / RATE_MIN_BYTES_PER_S):
             headers = {"Content-Type": "application/ipp", "Content-Length": str(len(message) + size)}
-            connection.request("POST", parts.path or "/", _body(message, document), headers)
+            connection.request("POST", urlsplit(printer_uri(url)).path or "/", _body(message, document), headers)
             response = connection.getresponse()
             content = response.read(RESPONSE_MAX_BYTES + 1)
     except (OSError, http.client.HTTPException) as error:
-        raise PrinterFailed(f"{url}: {_in_words(error)}") from error
+        raise PrinterFailed(f"{url}: {in_words(error)}") from error
     if response.status != http.HTTPStatus.OK:
         raise IppRefusal(0, f"{url} answers HTTP {response.status} {response.reason}")
     if len(content) > RESPONSE_MAX_BYTES:
@@ -169,48 +161,8 @@ def _posted(url: str, message: bytes, document: IO[bytes] | None) -> bytes:
     return content
 
 
-def _connected(url: str, parts: Any) -> http.client.HTTPConnection:
-    host, port = parts.hostname or "", parts.port or PORT
-    if parts.scheme == "ipps":
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, port, timeout=CONNECT_TIMEOUT_S, context=ssl.create_default_context()
-        )
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=CONNECT_TIMEOUT_S)
-    try:
-        connection.connect()
-    except OSError as error:
-        raise PrinterRefused(f"{url} cannot be reached: {_in_words(error)}") from error
-    assert connection.sock is not None
-    connection.sock.settimeout(IDLE_TIMEOUT_S)
-    return connection
-
-
-@contextmanager
-def _limited(connection: http.client.HTTPConnection, timeout_s: float) -> Iterator[None]:
-    """Shut a connection down when its time is over, whatever it does."""
-    sock = connection.sock
-
-    def shut_down() -> None:
-        with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(timeout_s, shut_down)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
 def _body(message: bytes, document: IO[bytes] | None) -> Iterator[bytes]:
     yield message
     while document is not None and (chunk := document.read(CHUNK_BYTES)):
         yield chunk
 
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
