@@ -47,7 +47,7 @@ class FourPrintSCUs(Stage):
         self._running.settle()
 
     def measure(self, cell: Cell, candidate: str) -> float:
-        """Return the time of a film [s], that from the last success to the last PDF [s], or the memory of the node [MB]."""
+        """Return the time of a film, that from the last success to the last PDF [s], or the memory of the node [MB]."""
         with _memory_mb(self._running) as most_mb:
             bursts = [self._burst() for _ in range(BURSTS)]
         if cell.operation == "memory":
