@@ -8,14 +8,14 @@ from dataclasses import replace
 from medserver.config import Printer
 from medserver.dicom.conditions import SingleValue
 from medserver.dicom.uids import new_uid, uid_of
-from medserver.errors import IncompleteObjectSet, NoSuchInstance, UnusableParameters
+from medserver.errors import IncompleteObjectSet, NoSuchInstance, TooLargeToProcess, UnusableParameters
 from medserver.index import Query
 from medserver.node import Node
 from medserver.printing.displays import films_of_display
 from medserver.printing.film import Film, ReferencedImage
 from medserver.printing.format import FilmFormat, format_of, printer_for
 from medserver.printing.pictures import subject_of
-from medserver.printing.queue import COMMAND, FilmRequest, queue_film
+from medserver.printing.queue import COMMAND, FilmRequest, queue_together
 from medserver.printing.requests import films_of
 from medserver.processing.requests import Reference, parse_outputs
 
@@ -42,12 +42,14 @@ def films_for(
     Raises
     ------
     IncompleteObjectSet, ObjectTypeNotSupported, TooLargeToProcess, StoreFailure
-        As for `pictures.subject_of` and `requests.films_of`.
+        As for `pictures.subject_of` and `requests.films_of`; and there are more films than may ever wait.
     """
     subject = subject_of(node, references)
     films = films_of(subject.pictures, wanted, printer) if subject.pictures else []
     for display in subject.displays:
         films += films_of_display(node, display, wanted, printer)
+    if len(films) > printer.films_max:
+        raise TooLargeToProcess(f"{len(films)} films: {printer.films_max} may wait for printer {printer.name}")
     _check_states(node, films)
     return films
 
@@ -72,24 +74,26 @@ def queue_films(
     copies: int = 1,
     priority: str = "MED",
 ) -> list[str]:
-    """Queue the films of one request, and return their UIDs.
+    """Queue the films of one request, all or none, and return their UIDs.
 
-    They are made of the UID of the request: whoever repeats that after a crash queues what is lacking.
+    They are made of the UID of the request: whoever repeats that after a crash finds them queued.
 
     Raises
     ------
-    OutOfResources
-        Too many films wait for the printer; some may be queued.
+    PrintQueueFull
+        Too many films wait for the printer.
+    StoreFailure, IndexFailure
+        They cannot be entered.
     """
-    uids = []
-    for number, film in enumerate(films, 1):
-        uid = uid_of("film", request_uid, str(number))
-        request = FilmRequest(
-            uid, film, printer, requested_by, origin, priority=priority, copies=copies, request_uid=request_uid
+    wanted = [
+        FilmRequest(
+            uid_of("film", request_uid, str(number)), film, printer, requested_by, origin, priority=priority,
+            copies=copies, request_uid=request_uid,
         )
-        queue_film(node, request)
-        uids.append(uid)
-    return uids
+        for number, film in enumerate(films, 1)
+    ]  # fmt: skip
+    queue_together(node, [(request, ()) for request in wanted])
+    return [request.uid for request in wanted]
 
 
 def references_named(node: Node, texts: Iterable[str]) -> list[Reference]:
@@ -160,7 +164,9 @@ def print_instances(
     ------
     NoSuchInstance, UnusableParameters, IncompleteObjectSet, ObjectTypeNotSupported, TooLargeToProcess
         It cannot be printed.
-    OutOfResources, StoreFailure, IndexFailure
+    PrintQueueFull
+        Too many films wait for the printer.
+    StoreFailure, IndexFailure
         The node cannot.
     """
     wanted = format_of(given)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medserver.printing.bands import wrapped
 from medserver.printing.composition import SourceImage
 from medserver.printing.density import p_values
 from medserver.printing.film import Film, ImageBox
@@ -53,18 +54,29 @@ def box_pixels(film: Film, box: ImageBox, image: SourceImage, bits_max: int, is_
     return BoxPixels(np.stack((scaled,) * 3, axis=2) if is_colour else scaled, bits)
 
 
-def with_strip(made: BoxPixels, lines: Sequence[str]) -> BoxPixels:
-    """Return pixels with lines of text above them: the image itself stays as it is."""
-    if not lines:
+def with_strip(made: BoxPixels, warnings: Sequence[str], heading: Sequence[str] = ()) -> BoxPixels:
+    """Return pixels with lines of text above them, warnings in inverted letters: the image itself stays as it is.
+
+    What is longer than the image is wide goes on in the next line.
+    """
+    if not warnings and not heading:
         return made
     from PIL import Image, ImageDraw, ImageFont
 
     width = made.pixels.shape[1]
     height = max(width // STRIP_LINES_PER_WIDTH, STRIP_LINE_PIXELS_MIN)
+    font = ImageFont.load_default(size=height * 0.75)
+    lines = [
+        (row, is_warning)
+        for texts, is_warning in ((warnings, True), (heading, False))
+        for row in wrapped(texts, width - 4, font.getlength, breaks_words=True)
+    ]
     strip = Image.new("L", (width, height * len(lines)))
-    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(size=height * 0.75)
-    for number, line in enumerate(lines):
-        draw.text((2, number * height), line, fill=255, font=font)
+    draw = ImageDraw.Draw(strip)
+    for number, (row, is_warning) in enumerate(lines):
+        if is_warning:
+            draw.rectangle((0, number * height, width, (number + 1) * height - 1), fill=255)
+        draw.text((2, number * height), row, fill=0 if is_warning else 255, font=font)
     levels = np.asarray(strip).astype(made.pixels.dtype) << (made.bits - 8)
     if made.pixels.ndim == 3:
         levels = np.stack((levels,) * 3, axis=2)

@@ -26,7 +26,7 @@ from medserver.printing.density import (
 from medserver.printing.film import Film, ImageBox, PresentationLut
 from medserver.printing.layout import Rectangle, boxes_of, sheet_size_mm
 from medserver.printing.pages import Page, PlacedFill, PlacedImage
-from medserver.printing.sheet import contrasting, scale_bar, texts_of
+from medserver.printing.sheet import bands_of, contrasting, scale_bar, texts_of
 
 MM_PER_INCH = 25.4
 PAGE_PIXELS_MAX = 90_000_000
@@ -192,6 +192,9 @@ def compose(film: Film, images: Mapping[int, SourceImage], press: Press) -> Page
     true_size = [box.image_box_position for box in film.boxes if _is_true_size(box, images)]
     bar, label = scale_bar(true_size, len(placed), width_mm, height_mm, border)
     texts = texts_of(film, press, width_mm, height_mm, border, notes)
+    bands = bands_of(film, press, width_mm, height_mm, border)
+    texts = (*texts, *(text for band in bands for text in band.texts))
+    fills += [band.fill for band in bands]
     return Page(width_mm, height_mm, border, tuple(placed), (*texts, *label), (*fills, *bar))
 
 

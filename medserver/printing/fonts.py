@@ -77,6 +77,13 @@ def runs_of(text: str) -> tuple[Run, ...]:
     return tuple(runs)
 
 
+def length_of(text: str) -> float:
+    """Return how long a line is, in sizes of the font."""
+    from reportlab.pdfbase.pdfmetrics import stringWidth
+
+    return sum(stringWidth(run.text, run.font, 1.0) for run in runs_of(text))
+
+
 def missing_letters(text: str) -> str:
     """Return the letters of a text that no font has, each once."""
     fonts = _fonts()

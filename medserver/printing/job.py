@@ -190,12 +190,12 @@ def write_image_boxes(
     """
     wanted = film_of(film)
     boxes = {box.image_box_position: box for box in wanted.boxes}
-    lines, offset, written = (*wanted.warnings, *wanted.heading), 0, []
+    lines, offset, written = (wanted.warnings, wanted.heading), 0, []
     for each in sorted(images, key=lambda each: each["image_box_position"]):
         position = each["image_box_position"]
         source = _source_image(images_descriptor, each)
-        made = with_strip(box_pixels(wanted, boxes[position], source, bits_max, is_colour), lines)
-        lines = ()
+        made = with_strip(box_pixels(wanted, boxes[position], source, bits_max, is_colour), *lines)
+        lines = ((), ())
         size = write_pixels(output_descriptor, made)
         rows, columns = made.pixels.shape[:2]
         written.append({

@@ -88,7 +88,7 @@ def queue_film(node: Node, request: FilmRequest, images: Images = ()) -> bool:
 
 
 def queue_together(node: Node, wanted: Sequence[tuple[FilmRequest, Images]]) -> list[str]:
-    """Enter films; when this returns they outlive the machine, and are printed. All are entered, or none is.
+    """Enter films; when this returns they outlive the machine, and are printed. All that are new are entered, or none.
 
     Parameters
     ----------
@@ -112,11 +112,14 @@ def queue_together(node: Node, wanted: Sequence[tuple[FilmRequest, Images]]) -> 
     StoreFailure, IndexFailure
         They cannot be written. What was written of their images is removed later, see `pruning`.
     """
-    printer = wanted[0][0].printer
-    check_room(node, printer, len(wanted))
+    new = [(request, images) for request, images in wanted if node.index.films.get(request.uid) is None]
+    if not new:
+        return []
+    printer = new[0][0].printer
+    check_room(node, printer, len(new))
     volume = node.primary_volume
     films: list[tuple[NewFilm, list[NewJob]]] = []
-    for request, images in wanted:
+    for request, images in new:
         brings_images = any(hasattr(box.image, "file") for box in request.film.boxes)
         if brings_images:
             write_film_file(volume, request.uid, images)
@@ -127,7 +130,7 @@ def queue_together(node: Node, wanted: Sequence[tuple[FilmRequest, Images]]) -> 
     entered = node.index.films.add_together(films)
     crash_point("film queued")
     for uid in entered:
-        logger.info(Event("film queued", uid=uid, printer=printer.name, requested_by=wanted[0][0].requested_by))
+        logger.info(Event("film queued", uid=uid, printer=printer.name, requested_by=new[0][0].requested_by))
     return entered
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from medserver import __version__
+from medserver.printing.bands import Band, band
 from medserver.printing.film import Film
-from medserver.printing.fonts import missing_letters
+from medserver.printing.fonts import length_of, missing_letters
 from medserver.printing.layout import FOOTING_MM, HEADING_MM, MARGIN_MM
 from medserver.printing.pages import PlacedFill, PlacedText
 
@@ -21,6 +22,12 @@ POSSIBLE_REPRINT = "possible reprint: this film may have been printed before"
 """On a sheet that was begun to hand over, and nobody knows whether it was printed."""
 
 TEXT_MM, SMALL_MM = 3.2, 2.6
+
+CALIBRATION_MM = 64.0
+"""How wide the band is that says that a printer is not calibrated."""
+
+BAND_GAP_MM = 0.6
+"""Between a band and the images."""
 
 SCALE_ROOM_MM = 90.0
 """What the scale bar has at the right of the lowest line, with what it says."""
@@ -43,7 +50,7 @@ def contrasting(level: int) -> int:
 def texts_of(
     film: Film, press: Press, width_mm: float, height_mm: float, background: int, notes: Sequence[str] = ()
 ) -> tuple[PlacedText, ...]:
-    """Return the lines of a sheet: its heading and annotations at the top, the printer and warnings at the bottom.
+    """Return the lines of a sheet: its heading and annotations at the top, the printer and notes at the bottom.
 
     Parameters
     ----------
@@ -56,7 +63,7 @@ def texts_of(
     background : int
         Its driving level.
     notes : sequence of str
-        Warnings that came up while it was composed.
+        What is to be said of images, which came up while it was composed.
     """
     gray = contrasting(background)
     annotations = sorted(film.annotations, key=lambda each: each.annotation_position)
@@ -64,15 +71,38 @@ def texts_of(
     if not heading and film.film_session_label:
         heading = [film.film_session_label]
     lines_max = int(HEADING_MM / (TEXT_MM + 1))
-    top = _lines(_gathered(heading, lines_max), MARGIN_MM + TEXT_MM, TEXT_MM, gray)
+    room_mm = width_mm / 2 - MARGIN_MM - 1 if film.warnings else 0.0
+    top = _lines(_gathered(heading, lines_max), MARGIN_MM, MARGIN_MM + TEXT_MM, TEXT_MM, gray, room_mm)
     written = "".join((*heading, *film.warnings))
-    warnings = [*([] if press.curve is not None else [NOT_CALIBRATED]), *film.warnings, *_gathered_notes(notes)]
+    remarks = _gathered_notes(notes)
     if missing_letters(written):
-        warnings.append(f"{len(missing_letters(written))} letters cannot be printed here")
+        remarks.append(f"{len(missing_letters(written))} letters cannot be printed here")
     source = ", ".join(filter(None, (press.name, f"medserver {__version__}", press.printed_at)))
-    bottom = [" - ".join((source, *warnings))]
-    room_mm = width_mm - 2 * MARGIN_MM - (SCALE_ROOM_MM if any(box.is_true_size for box in film.boxes) else 0)
-    return (*top, *_lines(bottom, height_mm - MARGIN_MM - (FOOTING_MM - SMALL_MM) / 2, SMALL_MM, gray, room_mm))
+    bottom = [" - ".join((source, *remarks))]
+    left_mm = MARGIN_MM + (0 if press.curve is not None else CALIBRATION_MM + 1.5)
+    room_mm = width_mm - left_mm - MARGIN_MM - (SCALE_ROOM_MM if any(box.is_true_size for box in film.boxes) else 0)
+    baseline_mm = height_mm - MARGIN_MM - (FOOTING_MM - SMALL_MM) / 2
+    return (*top, *_lines(bottom, left_mm, baseline_mm, SMALL_MM, gray, room_mm))
+
+
+def bands_of(film: Film, press: Press, width_mm: float, height_mm: float, background: int) -> tuple[Band, ...]:
+    """Return the warnings of a sheet: those of the film at the top right, that of the printer at the bottom left.
+
+    Parameters
+    ----------
+    film, press, width_mm, height_mm, background
+        As for `texts_of`.
+    """
+    level, bands = contrasting(background), []
+    if film.warnings:
+        left_mm = width_mm / 2
+        where = left_mm, MARGIN_MM, width_mm - MARGIN_MM - left_mm, HEADING_MM - BAND_GAP_MM
+        bands.append(band(film.warnings, *where, level, length_of))
+    if press.curve is None:
+        top_mm = height_mm - MARGIN_MM - FOOTING_MM + BAND_GAP_MM
+        where = MARGIN_MM, top_mm, CALIBRATION_MM, FOOTING_MM - BAND_GAP_MM
+        bands.append(band([NOT_CALIBRATED], *where, level, length_of))
+    return tuple(bands)
 
 
 def scale_bar(
@@ -129,9 +159,9 @@ def _gathered(lines: list[str], count: int) -> list[str]:
 
 
 def _lines(
-    lines: list[str], baseline_mm: float, size_mm: float, gray: int, room_mm: float = 0.0
+    lines: list[str], left_mm: float, baseline_mm: float, size_mm: float, gray: int, room_mm: float = 0.0
 ) -> list[PlacedText]:
     return [
-        PlacedText(MARGIN_MM, baseline_mm + index * (size_mm + 1), size_mm, line, gray, room_mm)
+        PlacedText(left_mm, baseline_mm + index * (size_mm + 1), size_mm, line, gray, room_mm)
         for index, line in enumerate(lines)
     ]

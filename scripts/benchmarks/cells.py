@@ -29,6 +29,7 @@ from scripts.benchmarks.default_sockets import (
 from scripts.benchmarks.forwarding import Forwarding
 from scripts.benchmarks.idling import Idling
 from scripts.benchmarks.large_object import LargeObject
+from scripts.benchmarks.print_scus import FourPrintSCUs
 from scripts.benchmarks.printing import Films
 from scripts.benchmarks.processing import Items, Large
 from scripts.benchmarks.querying import Querying
@@ -240,6 +241,11 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
     Films: (
         _alone("film-time", "14 x 17 inch film of 12 CT images, 300 dpi", "s", 1.5, 1.0, "time"),
         _alone("film-memory", "14 x 17 inch film of 12 CT images, memory", "MB", 300, 200, "memory"),
+    ),
+    FourPrintSCUs: (
+        _alone("films-pace", "4 Print SCUs at once, films of 12 CT images, each", "s", 1.5, 0.75, "pace"),
+        _alone("films-delay", "the same, from success to the last PDF", "s", 6.0, 3.0, "delay"),
+        _alone("films-memory", "the same, memory of the node", "MB", 600, 400, "memory"),
     ),
     Idling: (_alone("idle", "idle associations", "% CPU", 15, 5),),
     LargeObject: (

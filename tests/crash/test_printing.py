@@ -103,7 +103,7 @@ def test_a_second_sheet_of_an_imager_has_a_mark(node: Node, imager: PythonImager
     is_printed_again = point in ("film begun", "film handed over")
     assert row.handovers == (2 if is_printed_again else 1)
     rows = [each["image box"][0].BasicGrayscaleImageSequence[0].Rows for each in imager.printed]
-    assert rows == [20] * printed_before + [32] * is_printed_again
+    assert [each > 20 for each in rows] == [False] * printed_before + [True] * is_printed_again
 
 
 @pytest.mark.parametrize("point", QUEUEING)

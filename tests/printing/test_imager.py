@@ -156,9 +156,10 @@ def test_annotations(make_shop: Callable[..., Shop], imager: PythonImager) -> No
     [printed] = imager.printed
     assert [each.TextString for each in printed["annotation"]] == ["first", "second"]
     first, second = (each.BasicGrayscaleImageSequence[0] for each in printed["image box"])
-    assert (first.Rows, second.Rows) == (32, 20)
-    assert max(first.PixelData[: 12 * 30]) > 100
-    assert first.PixelData[12 * 30 :] == second.PixelData
+    above = first.Rows - second.Rows
+    assert (second.Rows, above % 12) == (20, 0) and above > 0
+    assert sum(first.PixelData[: above * 30]) > 100 * above * 30  # dark letters on white
+    assert first.PixelData[above * 30 :] == second.PixelData
 
 
 REFUSALS = (
@@ -235,4 +236,4 @@ def test_one_that_breaks_off_when_it_is_told_to_print(make_shop: Callable[..., S
     _work(shop)
     assert (shop.row().state, shop.row().handovers) == ("PRINTING", 2)
     first, second = (each["image box"][0].BasicGrayscaleImageSequence[0] for each in imager.printed)
-    assert (first.Rows, second.Rows) == (20, 32)
+    assert first.Rows == 20 < second.Rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from PIL import Image, ImageCms
 
 from medserver.config.printer import FILM_SIZES_MM
 from medserver.printing import fonts
+from medserver.printing.bands import ROWS_MAX, band, wrapped
 from medserver.printing.composition import Press, SourceImage, compose
 from medserver.printing.film import Annotation, Film, ImageBox, ReceivedImage
+from medserver.printing.sheet import NOT_CALIBRATED, POSSIBLE_REPRINT, TEXT_MM
 from tests.peers import requires
 from tests.peers.process import run
 from tests.printing.pages import as_pdf, composed, film_of_boxes, seen, text_of, written
@@ -133,6 +136,42 @@ def test_what_a_sheet_says() -> None:
     assert text.index("first") < text.index("second")
     calibrated = compose(film, {}, Press("FILM1", curve=np.linspace(3, 0.2, 256)))
     assert "not calibrated" not in text_of(as_pdf(calibrated))
+
+
+TWO_PATIENTS = "images of 2 patients on this film: P1 at 1, 2; P2 at 3, 4"
+
+
+@pytest.mark.parametrize("border", ["BLACK", "WHITE"])
+@pytest.mark.parametrize("size", ["14INX17IN", "A4", "8INX10IN"])
+def test_warnings_are_in_bands_of_inverted_letters(size: str, border: str) -> None:
+    """That of the printer at the bottom left, those of the film at the top right; they do not move the images."""
+    film = film_of_boxes("STANDARD\\2,2", 4, film_size_id=size, border_density=border, heading=("Doe Jane",))
+    warned = composed(replace(film, warnings=(TWO_PATIENTS, POSSIBLE_REPRINT)), GRAY, LOW)
+    plain = composed(film, GRAY, LOW)
+    shown = seen(as_pdf(warned), 72).astype(int) * (1 if border == "BLACK" else -1) + (0 if border == "BLACK" else 255)
+    per_mm = 72 / 25.4
+    top = shown[round(5 * per_mm) : round(12 * per_mm), round((warned.width_mm / 2 + 1) * per_mm) : -round(5 * per_mm)]
+    bottom = shown[-round(9 * per_mm) : -round(5 * per_mm), round(5 * per_mm) : round(65 * per_mm)]
+    assert min(np.median(top), np.median(bottom)) > 200
+    text = text_of(as_pdf(warned)).replace("\r\n", " ")
+    assert TWO_PATIENTS in text and POSSIBLE_REPRINT in text and NOT_CALIBRATED in text
+    places = [[(one.left_mm, one.top_mm, one.width_mm) for one in page.images] for page in (warned, plain)]
+    assert places[0] == places[1]
+
+
+def test_one_warning_is_larger_than_the_other_lines() -> None:
+    page = composed(film_of_boxes("STANDARD\\1,1", 1, warnings=("missing: image 2",)), GRAY)
+    [size] = [each.size_mm for each in page.texts if each.text == "missing: image 2"]
+    assert size > 2 * TEXT_MM
+
+
+def test_lines_of_a_band_are_broken_where_there_is_no_room() -> None:
+    assert wrapped(["two patients: 1 2", "reprint"], 7, len) == ["two", "patients:", "1 2", "reprint"]
+    assert wrapped(["patients: 1"], 4, len, breaks_words=True) == ["pati", "ents", ": 1"]
+    many = [f"images of patient {number}" for number in range(40)]
+    found = band(many, 0, 0, 100, 8, 255, len)
+    assert len(found.texts) == ROWS_MAX
+    assert " ".join(each.text for each in found.texts) == " - ".join(many)
 
 
 def test_true_size_and_its_scale_bar() -> None:

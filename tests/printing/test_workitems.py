@@ -311,6 +311,53 @@ def test_progress_as_sheets_are_printed(shop: Shop) -> None:
     assert told == ["0.0", "20.0", "40.0", "60.0", "80.0", "100.0"]
 
 
+def small_queue(make_shop: MakeShop, films_max: int) -> Shop:
+    """Return a node whose printer lets so many films wait, with a series."""
+    shop = make_shop(ONE_PRINTER.replace("output = pdf", f"output = pdf\nfilms_max = {films_max}"))
+    store(shop)
+    return shop
+
+
+def test_films_that_are_queued_already_are_not_counted_again(
+    make_shop: MakeShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker is lost when it has queued the films of an item, for all of which there is just room."""
+    shop = small_queue(make_shop, 3)
+    ask(shop, layout="1,2")
+
+    def die(name: str) -> None:
+        if name == "film queued":
+            raise Lost(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("medserver.printing.queue.crash_point", die)
+        with pytest.raises(Lost):
+            work(shop, PRINT_WORKITEM)
+    assert states(shop) == ["PENDING"] * 3
+    look(shop, PRINT_WORKITEM)
+    assert value(progress(shop), "ProcedureStepProgressDescription") == "0 of 3 films printed"
+
+
+def test_the_films_of_an_item_are_queued_together_or_not_at_all(make_shop: MakeShop) -> None:
+    shop = small_queue(make_shop, 3)
+    ask(shop, layout="5,1", uid="2.25.78")
+    work(shop, PRINT_WORKITEM)
+    ask(shop, layout="1,2")
+    work(shop, PRINT_WORKITEM)
+    assert states(shop) == []
+    for _ in range(3):
+        look(shop)
+    assert (row(shop).state, states(shop)) == ("COMPLETED", ["DONE"] * 3)
+
+
+def test_more_films_than_may_ever_wait_are_refused(make_shop: MakeShop) -> None:
+    shop = small_queue(make_shop, 2)
+    ask(shop, layout="1,2")
+    work(shop)
+    assert (row(shop).state, states(shop)) == ("CANCELED", [])
+    assert reason(shop)[1] == "3 films: 2 may wait for printer FILM"
+
+
 @pytest.mark.parametrize("moment", ["images fetched", "print item started", "film queued", "print item completed"])
 @pytest.mark.parametrize("cancels", [False, True])
 def test_a_worker_is_lost(shop: Shop, monkeypatch: pytest.MonkeyPatch, moment: str, cancels: bool) -> None:

@@ -24,6 +24,7 @@ from medserver.errors import (
     NoSuchInstance,
     NoSuchWorkitem,
     OutOfResources,
+    PrintQueueFull,
     ProcessingBroke,
     RemoteError,
     RequestError,
@@ -84,7 +85,7 @@ def print_workitems(node: Node, batch: Batch) -> Iterator[Outcome]:
             uid = PrintPayload.of(job).sop_instance_uid
             logger.info(Event("work item left", sop_instance_uid=uid, reason=str(error)))
             outcome = done(job)
-        except (OutOfResources, StoreFailure, IndexFailure, OSError) as error:
+        except (PrintQueueFull, OutOfResources, StoreFailure, IndexFailure, OSError) as error:
             outcome = held(job, str(error), NODE_FAILED_S)
         if outcome is not None:
             yield outcome

@@ -1,0 +1,113 @@
+"""Bands: warnings in inverted letters, as large as there is room, for people who do not look for them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from medserver.printing.pages import PlacedFill, PlacedText
+
+ROWS_MAX = 4
+PITCH = 1.3
+"""The distance of two rows, in sizes of the font."""
+
+EDGE_MM = 1.0
+"""What is free at the left and right in a band."""
+
+_BASELINE = 0.78
+"""Where the letters of a row stand, in parts of its height from its top."""
+
+Measure = Callable[[str], float]
+"""Returns how long a text is, in sizes of the font."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A rectangle with text.
+
+    Parameters
+    ----------
+    fill : PlacedFill
+        The rectangle.
+    texts : tuple of PlacedText
+        What is written on it.
+    """
+
+    fill: PlacedFill
+    texts: tuple[PlacedText, ...]
+
+
+def band(
+    lines: Sequence[str], left_mm: float, top_mm: float, width_mm: float, height_mm: float, level: int, measure: Measure
+) -> Band:
+    """Return warnings in a rectangle, in the largest letters with which all of them have room there.
+
+    Parameters
+    ----------
+    lines : sequence of str
+        The warnings; each begins a row.
+    left_mm, top_mm, width_mm, height_mm : float
+        The rectangle, from the top left corner of the page.
+    level : int
+        Its driving level; the letters have the opposite one.
+    measure : callable
+        As `fonts.length_of`.
+    """
+    room_mm = width_mm - 2 * EDGE_MM
+    rows: list[str] = []
+    for count in range(1, ROWS_MAX + 1):
+        rows = wrapped(lines, room_mm * PITCH * count / height_mm, measure)
+        if len(rows) <= count:
+            break
+    else:  # what is longer is drawn smaller, in rows of about the same length
+        rows = _even(lines, measure)
+    pitch_mm = height_mm / len(rows)
+    texts = tuple(
+        PlacedText(
+            left_mm + EDGE_MM, top_mm + (number + _BASELINE) * pitch_mm, pitch_mm / PITCH, row, 255 - level, room_mm
+        )
+        for number, row in enumerate(rows)
+    )
+    return Band(PlacedFill(left_mm, top_mm, width_mm, height_mm, level), texts)
+
+
+def wrapped(lines: Sequence[str], length_max: float, measure: Measure, *, breaks_words: bool = False) -> list[str]:
+    """Return lines broken at spaces, so that no row is longer than there is room.
+
+    A single word that is longer is a row of its own, or is broken too.
+    """
+    rows: list[str] = []
+    for line in lines:
+        row = ""
+        for word in line.split():
+            longer = f"{row} {word}".strip()
+            if measure(longer) <= length_max:
+                row = longer
+                continue
+            *broken, word = _broken(word, length_max, measure) if breaks_words else [word]
+            rows += [*([row] if row else []), *broken]
+            row = word
+        rows.append(row)
+    return rows
+
+
+def _broken(word: str, length_max: float, measure: Measure) -> list[str]:
+    """Return the parts of a word, each as long as there is room, and of one letter at least."""
+    parts = [""]
+    for letter in word:
+        if parts[-1] and measure(parts[-1] + letter) > length_max:
+            parts.append("")
+        parts[-1] += letter
+    return parts
+
+
+def _even(lines: Sequence[str], measure: Measure) -> list[str]:
+    """Return lines behind each other, in as many rows as there are at most."""
+    line = " - ".join(lines)
+    length = measure(line) / ROWS_MAX
+    rows = wrapped([line], length, measure)
+    while len(rows) > ROWS_MAX:
+        length += max(length / 20, math.ulp(length))
+        rows = wrapped([line], length, measure)
+    return rows
