@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from pydicom.dataelem import DataElement
@@ -19,38 +18,14 @@ from medserver.dicom.data_sets import write_element
 from medserver.dicom.encodings import SHORT_LENGTH_MAX_BYTES, encoding_of, padded
 from medserver.dicom.pydicom_errors import PYDICOM_ERRORS
 from medserver.dicom.representations import BINARY_NUMBERS, FLOAT_VRS, LONG_LENGTH, TEXT_VRS
+from medserver.queries.key import UNREADABLE, Key
 
 DEFAULT_CHARACTER_SET = "ISO_IR 100"
 """Stated for values that every character set can represent: (0008,0005) is always present."""
 
-UNREADABLE = object()
-"""In the place of a value that is stored and cannot be read."""
-
 QUERY_RETRIEVE_LEVEL = 0x00080052
 RETRIEVE_AE_TITLE = 0x00080054
 INSTANCE_AVAILABILITY = "InstanceAvailability"
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key of the query.
-
-    Attributes
-    ----------
-    tag : int
-        Group and element.
-    vr : str
-        The Value Representation of the query.
-    keyword : str
-        Empty for a key that is not supported: it is returned without a value.
-    constant : str
-        What every answer holds: the creator of a block of private attributes.
-    """
-
-    tag: int
-    vr: str
-    keyword: str
-    constant: str = ""
 
 
 class AnswerEncoder:

@@ -5,21 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from medserver.archive.header_values import dataset_of
 from medserver.dicom import status, uids
-from medserver.dicom.attributes import UNIQUE_KEYS
-from medserver.dicom.projection import matching_items
-from medserver.index import Query
 from medserver.log import Event
 from medserver.node import Node
-from medserver.services.acquisition import further_values
+from medserver.queries.matches import matches
+from medserver.queries.model import model_of
+from medserver.queries.plan import make_plan
 from medserver.services.answer import AnswerEncoder
 from medserver.services.identifier import read_identifier
-from medserver.services.model import model_of
-from medserver.services.plan import Plan, make_plan
 from medserver.services.request import Request, Response
 
 CANCEL_CHECK_EVERY = 32
@@ -69,7 +64,7 @@ def find(request: Request, node: Node) -> Iterator[Response | None]:
     pending = status.PENDING if plan.supported else status.PENDING_WARNING
     limit = node.config.current.limits.query_results_max
     count = 0
-    for row_index, values in enumerate(_matches(plan, node)):
+    for row_index, values in enumerate(matches(plan, node)):
         # A peer that is gone shows here as well, so that nobody is searched for in its name.
         if row_index % CANCEL_CHECK_EVERY == 0 and request.cancelled:
             yield Response(status.CANCEL)
@@ -85,45 +80,6 @@ def find(request: Request, node: Node) -> Iterator[Response | None]:
         yield Response(pending if complete else status.PENDING_WARNING, identifier=answer)
     logger.info(Event("C-FIND", level=plan.level, conditions=len(plan.conditions), answers=count))
     yield Response()
-
-
-def _matches(plan: Plan, node: Node) -> Iterator[dict | None]:
-    """Yield the values of each match, from the index and where it must be from elsewhere, or None.
-
-    None stands for an entity that does not match, so that the caller can look up from a long search.
-    """
-    has_further = bool(plan.further_keywords)
-    return_keys = tuple(key.keyword for key in plan.keys if key.keyword not in plan.further_keywords)
-    if has_further:
-        return_keys += (UNIQUE_KEYS[plan.level],)
-    query = Query(
-        plan.level,
-        plan.conditions,
-        return_keys,
-        with_location=has_further,
-        with_acquisition=has_further,
-        patients_only=plan.model.is_of_patients,
-    )
-    for values in node.index.find_stepwise(query):
-        if values is None:
-            yield None
-            continue
-        further = further_values(node, plan, values)
-        if further is not None:
-            values |= further
-            for keyword, (requested, condition) in plan.sequences.items():
-                if (items := _items(values.get(keyword))) is not None:
-                    values[keyword] = matching_items(items, requested, condition)
-        yield None if further is None else values
-
-
-def _items(value: object) -> list[Dataset] | None:
-    """Return the items of a sequence from the index or a header; None for what is none."""
-    if isinstance(value, DataElement):
-        return list(value.value) if value.VR == "SQ" else None
-    if not isinstance(value, list):
-        return None
-    return [dataset_of(item) if isinstance(item, dict) else item for item in value]
 
 
 def requested_character_sets(identifier: Dataset) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ from medserver.log import Event, Whole
 from medserver.node import Node
 from medserver.scu.storage import send_instance
 from medserver.services.identifier import read_identifier
-from medserver.services.model import (
+from medserver.queries.model import (
     RELATIONAL,
     InformationModel,
     check_patient_keys,

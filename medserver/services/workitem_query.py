@@ -17,7 +17,8 @@ from medserver.dicom.projection import matching_items
 from medserver.index import Workitem
 from medserver.log import Event
 from medserver.node import Node
-from medserver.services.answer import UNREADABLE, AnswerEncoder, Key
+from medserver.queries.key import UNREADABLE, Key
+from medserver.services.answer import AnswerEncoder
 from medserver.services.identifier import read_identifier
 from medserver.services.query import CANCEL_CHECK_EVERY, requested_character_sets
 from medserver.services.request import Request, Response

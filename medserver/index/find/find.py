@@ -64,6 +64,7 @@ class Find:
         self._preference = preference
         self._connections = connections
         self._level = query.level
+        self._newest_first = query.newest_first
         self._matching = Matching(backend, query.level, query.conditions, query.patients_only)
         self._with_location = query.with_location and query.level == "IMAGE"
         self._with_acquisition = query.with_acquisition and query.level == "IMAGE"
@@ -77,7 +78,7 @@ class Find:
         self._page_sql = self._page_statement()
 
     def answers(self) -> Iterator[dict[str, Any] | None]:
-        """Yield the answers, in no particular order.
+        """Yield the answers, the newest first or in no particular order, as the query says.
 
         Yields
         ------
@@ -109,7 +110,10 @@ class Find:
 
     def _matches(self, rows_max: int | None = None) -> array[int]:
         """Return the rows that may match."""
-        query = self._matching.rows(MODELS[self._level].id)
+        number = MODELS[self._level].id
+        query = self._matching.rows(number)
+        if self._newest_first:
+            query = query.order_by(number.desc())
         statement, parameters = compiled(self._backend, query.limit(rows_max) if rows_max else query)
         with self._connections.lent() as connection:
             if rows_max:

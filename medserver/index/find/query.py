@@ -42,6 +42,8 @@ class Query:
         they have not been read (see `acquisitions`).
     patients_only : bool
         Whether what belongs to no patient stays hidden (see `medserver.dicom.non_patient`).
+    newest_first : bool
+        Whether what was registered last comes first; else the order is any.
     """
 
     level: str
@@ -50,6 +52,7 @@ class Query:
     with_location: bool = False
     with_acquisition: bool = False
     patients_only: bool = False
+    newest_first: bool = False
 
 
 def level_of(condition: Condition) -> str:

@@ -15,8 +15,8 @@ from medserver.dicom.conditions import CombinedRange, Condition, SequenceMatch
 from medserver.dicom.dataset_values import value_of
 from medserver.dicom.keys import combine_date_times, parse_key
 from medserver.dicom.projection import is_returnable
-from medserver.services.answer import Key
-from medserver.services.model import (
+from medserver.queries.key import Key
+from medserver.queries.model import (
     DATE_TIME_MATCHING,
     RELATIONAL,
     InformationModel,

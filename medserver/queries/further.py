@@ -27,8 +27,8 @@ from medserver.errors import CannotUnderstand, StoreFailure
 from medserver.index import StoredCopy
 from medserver.log import Event
 from medserver.node import Node
-from medserver.services.answer import UNREADABLE
-from medserver.services.plan import Plan
+from medserver.queries.key import UNREADABLE
+from medserver.queries.plan import Plan
 
 logger = logging.getLogger(__name__)
 
