@@ -58,12 +58,15 @@ class Source:
         What is known of it; what comes of it is told there.
     follow_ups : callable
         What follows from each object that comes by C-GET. What comes by C-MOVE is received as from anybody.
+    move_message_id : int
+        The Message ID of a C-MOVE, by which the C-STOREs are known that follow from it; 0: any.
     """
 
     node: Node
     remote: Remote
     standing: Standing
     follow_ups: FollowUps = lambda record: ()
+    move_message_id: int = 0
 
     def get(self, identifier: Dataset, sop_classes: Iterable[str] | None) -> int:
         """Fetch by C-GET, and return the status with which that ended.
@@ -102,7 +105,7 @@ class Source:
         with self._session([query.proposal(uids.STUDY_ROOT_MOVE)]) as session:
             return session.perform(
                 lambda association: _last_code(
-                    retrieve.move(association, uids.STUDY_ROOT_MOVE, identifier, ours)
+                    retrieve.move(association, uids.STUDY_ROOT_MOVE, identifier, ours, self.move_message_id)
                 )
             )
 

@@ -161,6 +161,7 @@ def fetch_missing(
     references: Iterable[Reference],
     unless: Callable[[], bool],
     follow_ups: FollowUps = lambda record: (),
+    move_message_id: int = 0,
 ) -> None:
     """Fetch what is not stored here from where it can be had: the AE that a reference names, if it is another one.
 
@@ -169,7 +170,9 @@ def fetch_missing(
     unless : callable
         Tells whether nobody wants it any longer.
     follow_ups : callable
-        What follows from each object that is fetched.
+        What follows from each object that is fetched by C-GET.
+    move_message_id : int
+        The Message ID of a C-MOVE, see `fetching.Source`.
 
     Raises
     ------
@@ -189,7 +192,7 @@ def fetch_missing(
         remote = node.config.current.destination(reference.retrieve_ae_title)
         if remote is None:
             raise IncompleteObjectSet(f"no entry has the Retrieve AE Title {reference.retrieve_ae_title}")
-        source = Source(node, remote, standing_of(node, remote), follow_ups)
+        source = Source(node, remote, standing_of(node, remote), follow_ups, move_message_id)
         sop_classes = {sop_class for sop_class, _ in reference.instances if sop_class}
         for some in batched(lacking, UIDS_PER_REQUEST) or [()]:
             if unless():

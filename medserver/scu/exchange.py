@@ -21,7 +21,10 @@ RESPONSE_DATA_SET_MAX_BYTES = 16 * 1024 * 1024
 RESPONSE_ELEMENTS_MAX = 100_000
 RESPONSE_DEPTH_MAX = 64
 
-_message_ids = itertools.cycle(range(1, 0x10000))
+CHOSEN_MESSAGE_IDS = range(0x8000, 0x10000)
+"""Message IDs that nobody gets who does not ask for one: of a C-MOVE whose C-STOREs are to be known by it."""
+
+_message_ids = itertools.cycle(range(1, CHOSEN_MESSAGE_IDS.start))
 
 
 @dataclass(frozen=True, slots=True)

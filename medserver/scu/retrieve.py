@@ -28,11 +28,17 @@ Receive = Callable[[AcceptedContext, Message], int]
 
 
 def move(
-    association: Association, sop_class_uid: str, identifier: Dataset, destination: str
+    association: Association, sop_class_uid: str, identifier: Dataset, destination: str, message_id: int = 0
 ) -> Iterator[Response]:
-    """Send a C-MOVE and yield its responses, the last one included."""
+    """Send a C-MOVE and yield its responses, the last one included.
+
+    Parameters
+    ----------
+    message_id : int
+        One of `exchange.CHOSEN_MESSAGE_IDS`, which the C-STOREs have as Move Originator Message ID; 0: any.
+    """
     context = context_for(association, sop_class_uid)
-    message_id = next_message_id()
+    message_id = message_id or next_message_id()
     command_set = {
         "AffectedSOPClassUID": sop_class_uid,
         "CommandField": CommandField.C_MOVE,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from medserver import archive
 from medserver.dicom.uids import uid_problem
 from medserver.errors import DataSetMismatch, InvalidObjectInstance
+from medserver.fetching import FollowUps
 from medserver.node import Node
+from medserver.printing.pulling.forgetting import forgets_moved
 from medserver.printing.pulling.requesting import prints_display
 from medserver.services.request import Request, Response
 
@@ -32,7 +34,6 @@ def store(request: Request, node: Node) -> Response:
     if not request.message.has_data_set:
         raise DataSetMismatch("a C-STORE without a data set")
     calling = request.association.requestor.ae_title
-    printer = request.config.printer_called(request.association.called_ae_title)
     with archive.receive(
         node,
         sop_class_uid=request.sop_class_uid,
@@ -40,9 +41,17 @@ def store(request: Request, node: Node) -> Response:
         transfer_syntax_uid=request.context.transfer_syntax_uid,
         calling_ae_title=calling,
         compress_to=request.config.compress_to(request.remote),
-        **({} if printer is None else {"follow_ups": prints_display(printer.name, calling)}),
+        follow_ups=_follow_ups(request, node),
     ) as reception:
         reception.take(request.message.fragments())
         if request.config.goes_by("association") and len(request.association.studies) < STUDIES_MAX:
             request.association.studies.add(reception.study_instance_uid)
     return Response()
+
+
+def _follow_ups(request: Request, node: Node) -> FollowUps:
+    """Return what follows from an object by who it is sent to and why: a display to a printer, a fetch for a print."""
+    printer = request.config.printer_called(request.association.called_ae_title)
+    if printer is not None:
+        return prints_display(printer.name, request.association.requestor.ae_title)
+    return forgets_moved(node, request.message.command_set) or (lambda record: ())

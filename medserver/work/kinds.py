@@ -50,13 +50,14 @@ from medserver.node import Node
 from medserver.polling.schedule import POLL, POLL_SURVEY, PollPayload, poll
 from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL_S
 from medserver.polling.schedule import survey as survey_polls
-from medserver.printing.performing import FOLLOW, follow_films, print_films
+from medserver.printing.performing import FOLLOW, FOLLOW_SELDOM_S, LOOK_AGAIN_S, follow_films, print_films
 from medserver.printing.pruning import FILM_ORPHANS, FILM_PRUNE, OrphansPayload, prune_films, remove_orphans
 from medserver.printing.pruning import INTERVAL_S as FILM_PRUNE_INTERVAL_S
 from medserver.printing.printer_states import INTERVAL_S as PRINTERS_INTERVAL_S
 from medserver.printing.printer_states import LOOK as LOOK_AT_PRINTERS
 from medserver.printing.printer_states import look_at_printers
 from medserver.printing.pulling.forgetting import FORGET, FetchedPayload, forget_fetched
+from medserver.printing.pulling.forgetting import LOOK_LAST_S as FORGET_LONGEST_S
 from medserver.printing.pulling.performing import print_workitems
 from medserver.printing.pulling.requesting import PRINT_DISPLAY, DisplayPayload, print_displays, request_prints
 from medserver.printing.queue import PRINT, FilmPayload
@@ -520,7 +521,16 @@ JOB_KINDS: tuple[JobKind, ...] = (
         REQUEST_PRINT, request_prints, Delivery, lease_s=15.0, concurrency=2, destination_concurrency=2, batch_max=1000
     ),
     JobKind(PRINT_DISPLAY, print_displays, DisplayPayload, lease_s=_LEASE_S, batch_max=16),
-    JobKind(FORGET, forget_fetched, FetchedPayload, _ENDLESS, lease_s=_LEASE_S, batch_max=200, backoff=_PATIENT),
+    JobKind(
+        FORGET,
+        forget_fetched,
+        FetchedPayload,
+        _ENDLESS,
+        lease_s=_LEASE_S,
+        batch_max=200,
+        backoff=_PATIENT,
+        first_wait_s=lambda config: FORGET_LONGEST_S,
+    ),
     # One film at a time for a printer, so that they come out in the order in which they were asked for.
     JobKind(
         PRINT,
@@ -531,6 +541,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
         concurrency=DESTINATIONS_MAX,
         destination_concurrency=1,
         backoff=_PATIENT,
+        first_wait_s=lambda config: LOOK_AGAIN_S,
         is_for_remote=True,
     ),
     JobKind(
@@ -543,6 +554,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
         destination_concurrency=1,
         batch_max=100,
         backoff=_PATIENT,
+        first_wait_s=lambda config: FOLLOW_SELDOM_S,
         is_for_remote=True,
     ),
     JobKind(FILM_PRUNE, prune_films, NoPayload, concurrency=1, destination_concurrency=1),

@@ -9,7 +9,7 @@ import pytest
 
 from medserver import archive
 from medserver.index import NewJob
-from medserver.printing.pulling.forgetting import FORGET, forgets
+from medserver.printing.pulling.forgetting import FORGET, forgets, forgets_moved, message_id_of
 from medserver.processing.requests import Reference
 from medserver.routing.deliveries import DELIVER, Delivery
 from medserver.safekeeping.deletion import order_deletion
@@ -109,6 +109,30 @@ def test_other_bytes_of_the_same_uid_stay(shop: Shop) -> None:
     end(shop)
     forget(shop)
     assert is_there(shop)
+
+
+OURS = {"MoveOriginatorApplicationEntityTitle": "MEDSERVER", "MoveOriginatorMessageID": message_id_of(UID)}
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {},
+        OURS | {"MoveOriginatorMessageID": message_id_of(UID) - 1},
+        OURS | {"MoveOriginatorMessageID": 1},
+        OURS | {"MoveOriginatorMessageID": None},
+        OURS | {"MoveOriginatorApplicationEntityTitle": "ANOTHER"},
+    ],
+)
+def test_only_what_an_item_has_moved_is_known_by_its_originator(shop: Shop, strange: dict) -> None:
+    assert forgets_moved(shop.node, OURS) is not None
+    assert forgets_moved(shop.node, strange) is None
+
+
+def test_what_comes_after_the_item_has_ended_is_from_anybody(shop: Shop) -> None:
+    end(shop)
+    run(shop, "print_workitem")
+    assert forgets_moved(shop.node, OURS) is None
 
 
 def test_what_was_sent_before_the_fetch_has_no_order(shop: Shop) -> None:

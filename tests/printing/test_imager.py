@@ -146,6 +146,20 @@ def test_only_what_its_entry_lists_is_sent(make_shop: Callable[..., Shop], image
     assert {each.keyword for each in printed["image box"][0]} == {"ImageBoxPosition", "BasicGrayscaleImageSequence"}
 
 
+def test_a_label_in_other_letters_is_no_reason_to_refuse_a_film(make_shop: Callable[..., Shop], tmp_path: Path) -> None:
+    """dcmprscp takes no Specific Character Set, which is no attribute of a film session."""
+    requires("dcmtk")
+    peer = DcmPrintSCP(tmp_path / "IHEFULL", "IHEFULL")
+    try:
+        shop = _shop(make_shop, peer.address)
+        shop.request(film=replace(ONE, film_session_label="CT Abdömen 山田"))
+        assert _ended(shop) == "DONE"
+        assert "FilmSessionLabel" in peer.server.output
+        assert "[CT Abdomen ??]" in peer.server.output
+    finally:
+        peer.server.kill()
+
+
 def test_annotations(make_shop: Callable[..., Shop], imager: PythonImager) -> None:
     """Texts without an annotation box are left out; warnings stand above the first image, whatever the imager has."""
     texts = (Annotation(1, "first"), Annotation(2, "second"), Annotation(3, "no place"))

@@ -12,6 +12,7 @@ from medserver.errors import ActionNotAppropriate
 from medserver.index import NewFilm, NewJob
 from medserver.printing.queue import PRINT, FilmPayload
 from medserver.printing.states import FINAL, STATES, TRANSITIONS, Happening, change_film
+from medserver.work.kinds import JOB_KINDS
 from tests.printing.conftest import Shop
 
 
@@ -47,6 +48,18 @@ def test_a_film_waits_for_its_printer(shop: Shop) -> None:
     shop.clock.advance(60)
     shop.work()
     assert (shop.row().state, shop.row().printed_by) == ("DONE", "FILM")
+
+
+def test_a_film_that_waits_for_its_printer_is_no_sign_of_a_clock_that_was_ahead(shop: Shop) -> None:
+    for name in ("films", "papers"):
+        (shop.folder / name).write_text("no folder")
+    shop.request()
+    shop.work()
+    kinds = {kind.name: kind for kind in JOB_KINDS}
+    lanes = [lane.lane for lane in shop.node.index.jobs.lanes(PRINT)]
+    waits = {lane: kinds[lane.kind].waits(shop.node.config.current) for lane in lanes}
+    assert waits
+    assert shop.node.index.jobs.cap_waits(waits, 60.0) == []
 
 
 def test_a_film_without_its_images_fails(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
@@ -194,20 +195,27 @@ class DicomImager:
         return attributes
 
     def _dataset(self, **values: Any) -> Dataset:
-        """Return a data set of those attributes that have a value, and that the imager gets."""
+        """Return a data set of those attributes that have a value, and that the imager gets.
+
+        Specific Character Set is no attribute of a film session or film box (PS3.4 H.4.1, H.4.2): dcmprscp refuses a
+        film for it (0105). So what people call the film is sent in ASCII.
+        """
         dataset = Dataset()
         for keyword, value in values.items():
             if value in (None, "") or value == _NOT_SENT.get(keyword):
                 continue
             if keyword in ("ImageDisplayFormat", "ImageBoxPosition") or self._is_sent(keyword):
-                setattr(dataset, keyword, value)
-        texts = [value for value in values.values() if isinstance(value, str)]
-        if not all(text.isascii() for text in texts):
-            dataset.SpecificCharacterSet = "ISO_IR 192"
+                setattr(dataset, keyword, _ascii(value) if isinstance(value, str) else value)
         return dataset
 
     def _is_sent(self, keyword: str) -> bool:
         return self._printer.attributes is None or keyword in self._printer.attributes
+
+
+def _ascii(text: str) -> str:
+    """Return a text without accents, and with question marks for letters that ASCII does not have."""
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(each if each.isascii() else "?" for each in decomposed if not unicodedata.combining(each))
 
 
 def _image(image: GatheredImage, content: bytes) -> Dataset:

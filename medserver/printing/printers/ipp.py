@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from medserver.config import Printer
@@ -145,8 +146,7 @@ class IppPrinter:
         import ippx
 
         number, _, name = reference.partition(" ")
-        wanted = ["job-id", "job-name", "job-state", "job-state-reasons", "job-state-message",
-                  "job-printer-state-message", "job-printer-state-reasons"]  # fmt: skip
+        wanted = ["job-id", "job-name", "job-state", "job-state-reasons", "job-state-message"]  # fmt: skip
         asked = [
             ippx.Attribute("job-id", ippx.Tag.INTEGER, [int(number)]),
             ippx.Attribute("requested-attributes", ippx.Tag.KEYWORD, wanted),
@@ -160,7 +160,12 @@ class IppPrinter:
         if values.get("job-name", name) != name or "job-state" not in values:
             lost = f"{self._url} does not know job {number} any more: see whether it is printed"
             return Progress(FAILURE, "CHECK PRINTER", lost)
-        return progress_of(values, reference)
+        progress = progress_of(values, reference)
+        if progress.state in ("PENDING", "PRINTING"):  # what it waits for, most printers say of themselves
+            status = self.status()
+            if status.state != NORMAL:
+                return replace(progress, info=status.info, detail=f"{progress.detail}; {status.detail}")
+        return progress
 
     def cancel(self, reference: str) -> bool:
         """Cancel a job; False if it has ended already."""
@@ -205,10 +210,8 @@ def progress_of(values: Mapping[str, Any], reference: str) -> Progress:
     if "job-completed-with-errors" in reasons:
         state = FAILURE
     words = [f"job {reference.partition(' ')[0]} {said}"]
-    if state != "DONE":  # what the printer said last stays with a job that has ended well
-        messages = (values.get("job-state-message"), values.get("job-printer-state-message"))
-        reasons += _reasons(values, "job-printer-state-reasons")
-        words += [str(each) for each in messages if each]
+    if state != "DONE" and (message := values.get("job-state-message")):
+        words.append(str(message))
     is_stuck = job_state in (JOB_HELD, JOB_STOPPED) or state == FAILURE
     info = _info(reasons) or ("CHECK PRINTER" if is_stuck else "QUEUED" if state == "PENDING" else "NORMAL")
     return Progress(state, info if state != "DONE" else "NORMAL", ", ".join(dict.fromkeys([*words, *reasons])))

@@ -3,19 +3,26 @@
 There is one for each object that came by a fetch of ours and was new, entered in the transaction that entered the
 object. Nobody was told that it is safe: it was fetched for this, and who has it is who had it before. What anybody has
 sent since, or wants to have printed, processed or sent, stays.
+
+What comes by C-MOVE comes with a C-STORE as from anybody. It is known by its Move Originator (PS3.7 9.3.1.1): this
+node, and a Message ID that is made of the UID of the work item and that no other C-MOVE of ours has. From an AE that
+leaves it out, which it may, it stays.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
+from typing import Any
+from zlib import crc32
 
 from medserver.archive.follow_ups import ROUTE
 from medserver.errors import CannotUnderstand
 from medserver.fetching import FollowUps
-from medserver.index import InstanceRecord, Job, NewJob, StoredCopy
+from medserver.index import InstanceRecord, Job, JobFilter, NewJob, StoredCopy
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, held
 from medserver.index.jobs.payloads import Payload
@@ -25,6 +32,8 @@ from medserver.printing.film import ReferencedImage, film_of
 from medserver.printing.queue import WAITING
 from medserver.routing.deliveries import OUTBOX_KINDS
 from medserver.safekeeping.deletion import order_deletion
+from medserver.scu.exchange import CHOSEN_MESSAGE_IDS
+from medserver.workitems.follow_ups import JOBS_LOOKED_AT_MAX, PRINT_WORKITEM, PrintPayload
 from medserver.workitems.outcomes import FINAL
 from medserver.workitems.searching import studies_of_open_items
 
@@ -66,6 +75,27 @@ def forgets(workitem_uid: str) -> FollowUps:
         yield NewJob(FORGET, FetchedPayload(workitem_uid, record.sop_instance_uid, record.digest, at))
 
     return follow_ups
+
+
+def message_id_of(workitem_uid: str) -> int:
+    """Return the Message ID of a C-MOVE that is done for a work item."""
+    return CHOSEN_MESSAGE_IDS[crc32(workitem_uid.encode()) % len(CHOSEN_MESSAGE_IDS)]
+
+
+def forgets_moved(node: Node, command_set: Mapping[str, Any]) -> FollowUps | None:
+    """Return what adds that job to an object that a C-STORE brings; None if it is not of a C-MOVE of such an item.
+
+    The job that performs the item, and fetches for it, is there until nothing more comes.
+    """
+    message_id = command_set.get("MoveOriginatorMessageID") or 0
+    originator = command_set.get("MoveOriginatorApplicationEntityTitle") or ""
+    if message_id not in CHOSEN_MESSAGE_IDS or originator != node.config.current.node.ae_title:
+        return None
+    for job in islice(node.index.jobs.list(JobFilter(PRINT_WORKITEM)), JOBS_LOOKED_AT_MAX):
+        uid = PrintPayload.of(job).sop_instance_uid
+        if message_id_of(uid) == message_id:
+            return forgets(uid)
+    return None
 
 
 def forget_fetched(node: Node, batch: Batch) -> Iterator[Outcome]:

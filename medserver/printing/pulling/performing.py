@@ -44,7 +44,7 @@ from medserver.printing.changing import cancel_film
 from medserver.printing.displays import references_of_display
 from medserver.printing.format import check_may_print, printer_for
 from medserver.printing.pictures import STRUCTURED_DISPLAY, header_of
-from medserver.printing.pulling.forgetting import forgets
+from medserver.printing.pulling.forgetting import forgets, message_id_of
 from medserver.printing.pulling.request import PrintRequest, request_of
 from medserver.printing.pulling.steps import STEPS, Films, Step, films_in
 from medserver.printing.queue import WORKITEM
@@ -153,9 +153,9 @@ def _fetch(node: Node, batch: Batch, row: Workitem, request: PrintRequest, print
     def is_unwanted() -> bool:
         return batch.should_stop or performing.wants_cancel(node, uid)
 
-    follow_ups = forgets(uid) if printer.forgets else lambda record: ()
-    fetch_missing(node, request.references, is_unwanted, follow_ups)
-    fetch_missing(node, _of_displays(node, request), is_unwanted, follow_ups)
+    follow_ups, message_id = (forgets(uid), message_id_of(uid)) if printer.forgets else (lambda record: (), 0)
+    fetch_missing(node, request.references, is_unwanted, follow_ups, message_id)
+    fetch_missing(node, _of_displays(node, request), is_unwanted, follow_ups, message_id)
 
 
 def _of_displays(node: Node, request: PrintRequest) -> Iterator[Reference]:
