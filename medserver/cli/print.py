@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import click
 
-from medserver.cli.print_changes import cancel, preview, retry
-from medserver.cli.print_rows import queue, show
-from medserver.cli.print_send import send
+from medserver.cli.on_demand import GroupOnDemand
 
 
-@click.group()
+@click.group(
+    cls=GroupOnDemand,
+    modules={
+        "send": "print_send:send",
+        "queue": "print_rows:queue",
+        "show": "print_rows:show",
+        "retry": "print_changes:retry",
+        "cancel": "print_changes:cancel",
+        "preview": "print_changes:preview",
+    },
+)
 def command() -> None:
     """Print images, here or by a hard-copy device elsewhere, and look after the films of this node."""
-
-
-for _one in (send, queue, show, retry, cancel, preview):
-    command.add_command(_one)

@@ -14,7 +14,6 @@ from medserver.index.jobs.payloads import Payload
 from medserver.log import Event
 from medserver.node import Node
 from medserver.printing.film import Film
-from medserver.printing.film_file import write_film_file
 
 PRINT = "print"
 """The kind of the job; its destination is the printer."""
@@ -122,6 +121,8 @@ def queue_together(node: Node, wanted: Sequence[tuple[FilmRequest, Images]]) -> 
     for request, images in new:
         brings_images = any(hasattr(box.image, "file") for box in request.film.boxes)
         if brings_images:
+            from medserver.printing.film_file import write_film_file  # zipfile: most commands bring none
+
             write_film_file(volume, request.uid, images)
             crash_point("film file written")
         priority = _PRIORITIES.get(request.priority, MEDIUM)

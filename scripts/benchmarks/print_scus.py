@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from medserver.wire.requestor import Address, associated
 from scripts.benchmarks.candidates import Candidate
 from scripts.benchmarks.cell import Cell
 from scripts.benchmarks.stage import Stage
+from tests.peers.proc import children_of
 from tests.peers.process import wait_until
 
 SCUS, IMAGES, LAYOUT = 4, 12, "STANDARD\\3,4"
@@ -125,12 +126,10 @@ def _memory_mb(candidate: Candidate) -> Iterator[Callable[[], float]]:
 
 
 def _with_descendants(process_id: int) -> list[int]:
-    """Return a process and all that it and they have started, by whichever thread."""
+    """Return a process and all that it and they have started."""
     found = [process_id]
     for each in found:
-        for children in Path(f"/proc/{each}/task").glob("*/children"):
-            with suppress(OSError):  # it has ended
-                found += map(int, children.read_text().split())
+        found += children_of(each)
     return found
 
 

@@ -118,16 +118,16 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "poll list": ("index", ""),
     "poll run": ("all", "archive"),
     "poll status": ("index", ""),
-    "print cancel": ("all", "1.2"),
+    "print cancel": ("index", "1.2"),
     "print preview": ("all", "1.2 page.pdf"),
-    "print queue": ("all", ""),
-    "print retry": ("all", "1.2"),
+    "print queue": ("index", ""),
+    "print retry": ("index", "1.2"),
     "print send": ("all", UID),
-    "print show": ("all", "1.2"),
+    "print show": ("index", "1.2"),
     "printer calibrate": ("configuration", "--help"),
     "printer list": ("index", ""),
     "printer serve": ("node", "--help"),
-    "printer status": ("config", ""),
+    "printer status": ("configuration", ""),
     "procedures list": ("index", ""),
     "procedures show": ("index", UID),
     "render": ("all", f"{UID} -o picture.png"),
@@ -205,6 +205,7 @@ print(json.dumps(found), file=open("found.json", "w"))
 def test_every_command_has_a_kind() -> None:
     leaves = {" ".join(path) for path, command in commands(main) if not hasattr(command, "commands") and path}
     assert leaves == COMMANDS.keys()
+    assert {kind for kind, _ in COMMANDS.values()} == KINDS.keys()
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -213,6 +214,7 @@ def test_a_command_imports_what_its_kind_needs(name: str, tmp_path: Path) -> Non
         "[node]\nport = 0\n\n[volume main]\npath = store\nfree_min_bytes = 1 MiB\n\n"
         "[ae WS]\naddress = 127.0.0.1:1\nallow = find\n\n"
         "[route CT]\nto = WS\nModality = CT\nset = InstitutionName = Hospital\n\n"
+        "[printer film]\noutput = pdf\nfolder = films\n\n"
         "[poll archive]\nsource = WS\nStudyDate = 20260101-\n"
     )
     lines = [[*one.split(), *rest.split()] for one, (kind, rest) in COMMANDS.items() if kind == name]

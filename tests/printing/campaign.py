@@ -21,7 +21,7 @@ PATIENCE_S = 300
 IMAGE_ROWS = 20
 FOLDER, IMAGER = "FOLDER", "IMAGER1"
 
-_BROKEN = (AssertionError, RuntimeError, ValueError, OSError)
+BROKEN = (AssertionError, RuntimeError, ValueError, OSError)
 """What pynetdicom and its callers raise when the association ends in the midst of something."""
 
 
@@ -132,7 +132,7 @@ class Campaign:
                 number = next(self._numbers)
             try:
                 is_printed = self._print_film(number)
-            except _BROKEN:
+            except BROKEN:
                 is_printed = False
             if is_printed:
                 with self._lock:

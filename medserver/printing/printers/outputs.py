@@ -1,14 +1,18 @@
-"""Which output a printer of the configuration has."""
+"""Which output a printer of the configuration has.
+
+Each is imported when a printer has it: who looks after the films of a folder needs no DICOM, and no IPP.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from medserver.config import Config, Printer
 from medserver.config.printer import DICOM, IPP, PDF
 from medserver.errors import PrinterFailed
-from medserver.printing.printers.dicom import DicomImager
-from medserver.printing.printers.ipp import IppPrinter
-from medserver.printing.printers.pdf import PdfFolder
-from medserver.printing.printers.printer import Output
+
+if TYPE_CHECKING:
+    from medserver.printing.printers.printer import Output
 
 
 def output_of(config: Config, printer: Printer) -> Output:
@@ -20,9 +24,15 @@ def output_of(config: Config, printer: Printer) -> Output:
         It has none that is known here.
     """
     if printer.output == PDF and printer.folder is not None:
+        from medserver.printing.printers.pdf import PdfFolder
+
         return PdfFolder(printer.folder)
     if printer.output == IPP:
+        from medserver.printing.printers.ipp import IppPrinter
+
         return IppPrinter(printer)
     if printer.output == DICOM:
+        from medserver.printing.printers.dicom import DicomImager
+
         return DicomImager(config, printer)
     raise PrinterFailed(f"printer {printer.name} has no output {printer.output}")

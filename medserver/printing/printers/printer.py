@@ -6,10 +6,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
-from medserver.printing.film import Film
-from medserver.printing.images import GatheredImage
+if TYPE_CHECKING:
+    from medserver.printing.film import Film
+    from medserver.printing.images import GatheredImage
 
 NORMAL, WARNING, FAILURE = "NORMAL", "WARNING", "FAILURE"
 """Printer Status (PS3.3 C.13.9)."""

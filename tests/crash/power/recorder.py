@@ -207,13 +207,14 @@ class Recorder:
         return start
 
     def _note_unseen(self, descriptor: int, found: os.stat_result) -> None:
-        """Note the content of a file that was written in another way, by Python's own files."""
+        """Note a file that was made or written in another way, by Python's own files: as if it were done only now."""
         if found.st_dev != self._device or found.st_nlink == 0:
             return
         path = os.readlink(f"/proc/self/fd/{descriptor}")
         if self._is_recorded(path) and not _is_of_sqlite(path):
             with self._lock, open(path, "rb") as file:
                 content = file.read()
+                self.note_new(path)
                 self.log.add("content", found.st_ino, content)
 
     # -- the end -------------------------------------------------------------------------------------------------------
