@@ -130,6 +130,9 @@ def test_every_requirement_has_a_cell() -> None:
         (None, 300, 200),
         (None, 33.3, 20),
         (None, 60, 30),
+        (None, 1.5, 0.75),
+        (None, 6.0, 3.0),
+        (None, 600, 400),
         ("numpy script", 0.8, 1.0),
         (None, 64, 16),
     }
