@@ -20,6 +20,8 @@ The tree::
     │   ├── NoSuchInstance            the instance is not in the archive
     │   ├── NotAuthorised             this AE may not use this service
     │   ├── IdentityRefused           a user that is not known, or does not prove it
+    │   ├── NotAcceptable             no form of a resource that is accepted can be sent
+    │   ├── MixedMediaTypes           DICOM and rendered media types are asked for at the same time
     │   ├── UnrecognisedOperation     a DIMSE operation that the SOP class does not have
     │   ├── NoSuchAction              an action that the SOP class does not have
     │   ├── NoSuchEventType           an event that the SOP class does not have
@@ -172,6 +174,14 @@ class NotAuthorised(RequestError):
 
 class IdentityRefused(RequestError):
     """A user is named that is not known or does not prove it, or none where one has to be."""
+
+
+class NotAcceptable(RequestError):
+    """No form of a resource that the user agent accepts can be sent (PS3.18 8.7.8.1)."""
+
+
+class MixedMediaTypes(RequestError):
+    """DICOM media types and rendered ones are asked for at the same time (PS3.18 8.7.5)."""
 
 
 class UnrecognisedOperation(RequestError):
