@@ -20,6 +20,8 @@ The tree::
     │   ├── NoSuchInstance            the instance is not in the archive
     │   ├── NotAuthorised             this AE may not use this service
     │   ├── IdentityRefused           a user that is not known, or does not prove it
+    │   ├── BadRequest                a parameter or payload of an HTTP request that cannot be understood
+    │   ├── UnsupportedMediaType      a payload of a media type that is not understood
     │   ├── NotAcceptable             no form of a resource that is accepted can be sent
     │   ├── MixedMediaTypes           DICOM and rendered media types are asked for at the same time
     │   ├── UnrecognisedOperation     a DIMSE operation that the SOP class does not have
@@ -174,6 +176,14 @@ class NotAuthorised(RequestError):
 
 class IdentityRefused(RequestError):
     """A user is named that is not known or does not prove it, or none where one has to be."""
+
+
+class BadRequest(RequestError):
+    """A parameter or payload of an HTTP request cannot be understood."""
+
+
+class UnsupportedMediaType(RequestError):
+    """The payload of a request is of a media type that is not understood."""
 
 
 class NotAcceptable(RequestError):

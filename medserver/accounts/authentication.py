@@ -70,6 +70,21 @@ def authenticate(
     return user, identity.wants_response
 
 
+def verify_passcode(index: Index, name: str, passcode: bytes) -> User:
+    """Return the user whose passcode this is; the comparison takes as long for one whom nobody knows.
+
+    Raises
+    ------
+    IdentityRefused
+        There is none, or it is another passcode.
+    """
+    account = index.accounts.get(USER, name)
+    is_right = is_passcode(passcode, account.secret if account is not None else "")
+    if account is None or not is_right or not account.is_usable(index.clock()):
+        raise IdentityRefused(f"user {name} is not known, disabled or expired, or the passcode is wrong")
+    return User(account.name, account.roles)
+
+
 def current_user(index: Index, user: User) -> User | None:
     """Return what a user of an association is at this moment; None if it is none any more.
 
@@ -91,13 +106,7 @@ def _by_name(index: Index, config: Config, identity: UserIdentity) -> User:
 
 
 def _by_passcode(index: Index, config: Config, identity: UserIdentity) -> User:
-    """Compare a passcode; that takes as long for a user whom nobody knows."""
-    name = _name(identity.primary)
-    account = index.accounts.get(USER, name)
-    is_right = is_passcode(identity.secondary, account.secret if account is not None else "")
-    if account is None or not is_right or not account.is_usable(index.clock()):
-        raise IdentityRefused(f"user {name} is not known, disabled or expired, or the passcode is wrong")
-    return User(account.name, account.roles)
+    return verify_passcode(index, _name(identity.primary), identity.secondary)
 
 
 def _by_token(index: Index, config: Config, identity: UserIdentity) -> User:

@@ -37,6 +37,8 @@ EXIT_CODES: Mapping[type[errors.MedserverError], int] = MappingProxyType(
         errors.NoSuchInstance: NO_INPUT,
         errors.NotAuthorised: NO_PERMISSION,
         errors.IdentityRefused: NO_PERMISSION,
+        errors.BadRequest: DATA_ERROR,
+        errors.UnsupportedMediaType: DATA_ERROR,
         errors.NotAcceptable: DATA_ERROR,
         errors.MixedMediaTypes: DATA_ERROR,
         errors.UnrecognisedOperation: PROTOCOL,

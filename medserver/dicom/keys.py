@@ -11,7 +11,7 @@ The kind of matching follows from the VR and the value of the key alone:
 
 Several values in a key that is not UI have no meaning in the standard as long as Multiple Value Matching is
 not negotiated (PS3.4 C.2.2.2.8); here one of them has to match, which is what workstations mean that ask for
-``CT\MR``. Who the patient is may not be told so: see `services.model.check_patient_keys`.
+``CT\MR``. Who the patient is may not be told so: see `queries.model.check_patient_keys`.
 
 The message of an error names the key and never its value, which may be patient data.
 """

@@ -30,8 +30,8 @@ class Principal:
 
     Parameters
     ----------
-    remote : Remote
-        The ``[ae NAME]`` entry.
+    remote : Remote or None
+        The ``[ae NAME]`` entry; None for who comes by HTTP.
     address : str
         Where the connection comes from.
     rights : frozenset of str
@@ -40,7 +40,7 @@ class Principal:
         The user of the association; None if it named none.
     """
 
-    remote: Remote
+    remote: Remote | None
     address: str
     rights: frozenset[str]
     user: User | None = None
@@ -48,6 +48,11 @@ class Principal:
     def permits(self, right: str) -> bool:
         """Tell whether it may do what a right stands for."""
         return right in self.rights
+
+
+def principal_of_user(user: User, address: str) -> Principal:
+    """Return who comes by HTTP: a user or a machine, which may do what one of its roles includes."""
+    return Principal(None, address, rights_of(user.roles), user)
 
 
 def principal_of(remote: Remote, address: str, user: User | None = None) -> Principal:

@@ -27,6 +27,8 @@ FOLDERS = {
     "polling": "polling work cli",
     "identity": "identity accounts services cli",
     "accounts": "accounts index services cli",
+    "queries": "services index web",
+    "web": "web accounts",
     "workitems": "workitems index services cli",
     "processing": "processing workitems cli",
     "printing": "printing services cli",

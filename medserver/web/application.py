@@ -1,0 +1,200 @@
+"""The application (ASGI): from a request to its handler and back, the one dispatch and the one error boundary."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HTTPRequest
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route as Routing
+
+from medserver.accounts.bearers import user_of
+from medserver.errors import BadRequest, IdentityRefused, MedserverError, NotAuthorised
+from medserver.identity.principal import Principal, principal_of_user
+from medserver.log import Event
+from medserver.node import Node
+from medserver.web.request import Answer, Request
+from medserver.web.responses import BAD_REQUEST, INTERNAL_ERROR, UNAUTHORIZED, status_of
+from medserver.web.routes import ROUTES, Route
+
+ROOT = "/dicom-web"
+
+UPLOADS_MAX = 16
+"""How many payloads are received at a time in a process: each holds a thread while its pieces arrive."""
+
+PIECE_MAX_S = 60.0
+"""How long the next piece of a payload may take."""
+
+MESSAGE_LENGTH_MAX = 500
+
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
+
+logger = logging.getLogger(__name__)
+
+
+def application(node: Node) -> Starlette:
+    """Return the application of a node: what an ASGI server runs."""
+    ends = Ends(node)
+    made = Starlette(routes=[
+        Routing(ROOT + route.template, ends.of(route), methods=[route.method]) for route in ROUTES
+    ])  # fmt: skip
+    made.router.redirect_slashes = False  # to where the header field Host says, which anybody can write
+    return made
+
+
+class Ends:
+    """What is called for each route.
+
+    Parameters
+    ----------
+    node : Node
+        What the operations work with.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._uploads = anyio.CapacityLimiter(UPLOADS_MAX)
+
+    def of(self, route: Route) -> Callable[[HTTPRequest], Any]:
+        """Return the end of a route: the blocking work is done by a thread, never by the event loop."""
+        limiter = self._uploads if route.method == "POST" else None
+
+        async def end(request: HTTPRequest) -> Response:
+            pieces = request.stream()
+            body = partial(_body, pieces)
+            answer = await anyio.to_thread.run_sync(self._perform, route, request, body, limiter=limiter)
+            return _response(answer)
+
+        return end
+
+    def _perform(self, route: Route, request: HTTPRequest, body: Callable[[], Iterator[bytes]]) -> Answer:
+        """Perform a transaction; whatever goes wrong becomes an answer."""
+        try:
+            return route.handler(self._request(route, request, body), self._node)
+        except IdentityRefused as error:
+            logger.warning(Event("refused", address=_address(request), path=route.template, reason=str(error)))
+            challenge = {"www-authenticate": 'Bearer realm="medserver", Basic realm="medserver", charset="UTF-8"'}
+            return _failure(UNAUTHORIZED, "a token or a user with a passcode is needed", challenge)
+        except MedserverError as error:
+            status = status_of(error)
+            log = logger.error if status == INTERNAL_ERROR else logger.info
+            log(Event(route.name, path=route.template, status=status, problem=str(error)))
+            return _failure(status, str(error))
+        except ClientDisconnect:
+            return _failure(BAD_REQUEST, "the user agent has gone")
+        except Exception:
+            # A mistake of ours. The user agent learns no more than that it failed.
+            logger.exception("%s %s failed", route.method, route.template)
+            return _failure(INTERNAL_ERROR, "internal error")
+
+    def _request(self, route: Route, request: HTTPRequest, body: Callable[[], Iterator[bytes]]) -> Request:
+        """Return the request of who may have what it asks for.
+
+        Raises
+        ------
+        IdentityRefused, NotAuthorised
+            Nobody says who asks, or who asks has not the right.
+        """
+        config = self._node.config.current
+        principal = self._principal(request)
+        if not principal.permits(route.right):
+            raise NotAuthorised(f"{route.right} is not allowed for {principal.user.name if principal.user else '-'}")
+        return Request(
+            method=request.method,
+            path=dict(request.path_params),
+            parameters=request.query_params.multi_items(),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            principal=principal,
+            base=_base(request),
+            config=config,
+            body=body,
+        )
+
+    def _principal(self, request: HTTPRequest) -> Principal:
+        address = _address(request)
+        is_confidential = request.url.scheme == "https" or _is_loopback(address)
+        index, config = self._node.index, self._node.config.current
+        user = user_of(index, config, request.headers.get("authorization"), is_confidential=is_confidential)
+        return principal_of_user(user, address)
+
+
+def _body(pieces: AsyncIterator[bytes]) -> Iterator[bytes]:
+    """Yield the pieces of a payload as they arrive, to a thread.
+
+    Raises
+    ------
+    BadRequest
+        The next one takes too long.
+    """
+
+    async def following() -> bytes | None:
+        with anyio.fail_after(PIECE_MAX_S):
+            return await anext(pieces, None)
+
+    while True:
+        try:
+            piece = anyio.from_thread.run(following)
+        except TimeoutError:
+            raise BadRequest(f"no piece of the payload came for {PIECE_MAX_S:.0f} s") from None
+        if piece is None:
+            return
+        if piece:
+            yield piece
+
+
+def _response(answer: Answer) -> Response:
+    headers = {"x-content-type-options": "nosniff", **answer.headers}
+    kind = answer.content_type or None
+    if isinstance(answer.body, bytes):
+        return Response(answer.body, answer.status, headers, kind)
+    return StreamingResponse(_pieces(answer.body), answer.status, headers, kind)
+
+
+async def _pieces(body: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the pieces of an answer, each made by a thread; what holds them open is closed in any case."""
+    try:
+        while (piece := await anyio.to_thread.run_sync(next, body, None)) is not None:
+            yield piece
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(body.close)
+
+
+def _failure(status: int, message: str, headers: dict[str, str] | None = None) -> Answer:
+    text = message[:MESSAGE_LENGTH_MAX].encode("utf-8", "replace") + b"\n"
+    return Answer(status, text, "text/plain; charset=utf-8", headers or {})
+
+
+def _base(request: HTTPRequest) -> str:
+    """Return the URL of the service as the user agent knows it.
+
+    Raises
+    ------
+    BadRequest
+        The header field Host is missing, or is no host.
+    """
+    host = request.headers.get("host", "")
+    if _HOST.fullmatch(host) is None:
+        raise BadRequest("the header field Host is missing, or is no host")
+    return f"{request.url.scheme}://{host}{ROOT}"
+
+
+def _address(request: HTTPRequest) -> str:
+    return request.client.host if request.client else ""
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,179 @@
+"""Retrieve (WADO-RS, PS3.18 10.4): instances as they are stored or transcoded, and their metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+from medserver import archive
+from medserver.codecs import compressions, targets
+from medserver.dicom.conditions import UIDList
+from medserver.dicom.part10 import FileMeta
+from medserver.dicom.uids import is_valid_uid
+from medserver.errors import NoSuchInstance, NotAcceptable
+from medserver.index import Selection, StoredCopy
+from medserver.node import Node
+from medserver.scu.storage import Outgoing
+from medserver.web import dicom_json
+from medserver.web.multipart import Part, content_type, new_boundary, written
+from medserver.web.negotiation import AS_STORED, INSTANCES, METADATA, ONE_INSTANCE, Selected
+from medserver.web.request import Answer, Request
+from medserver.web.search import retrieve_url
+
+PIECE_BYTES = 256 * 1024
+
+KEYWORDS = {"study": "StudyInstanceUID", "series": "SeriesInstanceUID", "instance": "SOPInstanceUID"}
+"""What stands in the templates of routes -> the unique key of its level."""
+
+BULK_MIN_BYTES = 1024
+"""Binary values of this length and more are told by where they are."""
+
+_BULK_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
+_PIXEL_DATA = "7FE00010"
+
+
+def retrieve(request: Request, node: Node) -> Answer:
+    """Send instances (PS3.18 10.4.1, 10.4.3).
+
+    Raises
+    ------
+    NoSuchInstance
+        There are none.
+    NotAcceptable
+        They can be brought into none of the transfer syntaxes that are accepted.
+    """
+    selection = _selection(request, node)
+    selected = request.select(ONE_INSTANCE if "instance" in request.path else INSTANCES)
+    wanted = {copy.sop_instance_uid: _syntax(copy, selected) for copy in selection}
+    sendable = sum(syntax is not None for syntax in wanted.values())
+    if not sendable:
+        raise NotAcceptable("the instances can be brought into none of the transfer syntaxes that are accepted")
+    if not selected.offer.is_multipart:
+        copy = next(iter(selection))
+        return _alone(node, copy, wanted[copy.sop_instance_uid] or "")
+    boundary = new_boundary()
+    headers = {}
+    if sendable < len(wanted):
+        headers["warning"] = f'299 {request.base} "{len(wanted) - sendable} instances cannot be sent so"'
+    body = written(_parts(request, node, selection, wanted), boundary)
+    status = 200 if sendable == len(wanted) else 206
+    return Answer(status, body, content_type(selected.offer.media_type, boundary), headers)
+
+
+def metadata(request: Request, node: Node) -> Answer:
+    """Send the attributes of instances, with references in the place of bulk data (PS3.18 10.4.1.1.2).
+
+    Raises
+    ------
+    NoSuchInstance
+        There are none.
+    """
+    selection = _selection(request, node)
+    selected = request.select(METADATA)
+    documents = (_metadata_of(request, node, copy) for copy in selection)
+    if selected.offer.is_multipart:
+        boundary = new_boundary()
+        parts = (Part("application/dicom+xml", [dicom_json.native_model(each)]) for each in documents)
+        return Answer(200, written(parts, boundary), content_type(selected.offer.media_type, boundary))
+    return Answer(200, _json_array(documents), selected.offer.media_type)
+
+
+def _selection(request: Request, node: Node) -> Selection:
+    """Return the instances that the path names."""
+    for uid in request.path.values():
+        if not is_valid_uid(uid):
+            raise NoSuchInstance("there is nothing of this UID")
+    conditions = [UIDList(KEYWORDS[name], (uid,)) for name, uid in request.path.items() if name in KEYWORDS]
+    selection = node.index.select(conditions)
+    if not selection.count:
+        raise NoSuchInstance("there is nothing of this UID")
+    return selection
+
+
+def _syntax(copy: StoredCopy, selected: Selected) -> str | None:
+    """Return the transfer syntax in which an instance is sent; None if there is none."""
+    stored = copy.transfer_syntax_uid
+    possible = {stored, *targets(stored), *compressions(stored)}
+    for wanted in selected.transfer_syntaxes:
+        if wanted == AS_STORED:
+            return stored
+        if wanted in possible:
+            return wanted
+    return None
+
+
+def _alone(node: Node, copy: StoredCopy, syntax: str) -> Answer:
+    headers = {"etag": f'"{copy.digest}-{syntax}"', "cache-control": "private, no-cache"}
+    with ExitStack() as stack:
+        outgoing = stack.enter_context(archive.ReadAhead(node, [copy])).outgoing(copy)
+        pieces, size_bytes = _opened(node, copy, outgoing, syntax, stack)
+        head = _file_meta(copy, syntax)
+        headers["content-length"] = str(len(head) + size_bytes)
+        body = _closing(head, pieces, stack.pop_all())
+        return Answer(200, body, f"application/dicom; transfer-syntax={syntax}", headers)
+
+
+def _parts(request: Request, node: Node, selection: Selection, wanted: dict[str, str | None]) -> Iterator[Part]:
+    with archive.ReadAhead(node, selection) as instances:
+        for copy in instances:
+            syntax = wanted.get(copy.sop_instance_uid)
+            if syntax is None:
+                continue
+            with ExitStack() as stack:
+                pieces, _ = _opened(node, copy, instances.outgoing(copy), syntax, stack)
+                body = _closing(_file_meta(copy, syntax), pieces, stack.pop_all())
+            location = _location(request, copy)
+            yield Part(f"application/dicom; transfer-syntax={syntax}", body, location)
+
+
+def _location(request: Request, copy: StoredCopy) -> str:
+    uids = request.path.get("study"), request.path.get("series"), copy.sop_instance_uid
+    return retrieve_url(request.base, uids) if all(uids) else ""
+
+
+def _opened(
+    node: Node, copy: StoredCopy, outgoing: Outgoing, syntax: str, stack: ExitStack
+) -> tuple[Iterator[bytes], int]:
+    """Return the pieces of a data set in a transfer syntax, and its length; what holds it is left to the stack."""
+    if syntax == copy.transfer_syntax_uid:
+        return _pieces(stack.enter_context(closing(outgoing.open_data_set()))), copy.size_bytes
+    transcoded = stack.enter_context(node.transcoder.transcode(outgoing, syntax))
+    return _pieces(stack.enter_context(closing(transcoded.open()))), transcoded.size_bytes
+
+
+def _pieces(file: Any) -> Iterator[bytes]:
+    while piece := file.read(PIECE_BYTES):
+        yield bytes(piece)
+
+
+def _closing(head: bytes, pieces: Iterator[bytes], stack: ExitStack) -> Iterator[bytes]:
+    with stack:
+        yield head
+        yield from pieces
+
+
+def _file_meta(copy: StoredCopy, syntax: str) -> bytes:
+    return FileMeta(copy.sop_class_uid, copy.sop_instance_uid, syntax).encode()
+
+
+def _metadata_of(request: Request, node: Node, copy: StoredCopy) -> dict[str, Any]:
+    header = archive.read_header(node, copy)
+    content = dicom_json.data_set(header)
+    series = content.get("0020000E", {}).get("Value", [""])[0]
+    place = retrieve_url(request.base, (copy.study_instance_uid, series, copy.sop_instance_uid)) + "/bulkdata"
+    content["00083002"] = {"vr": "UI", "Value": [copy.transfer_syntax_uid]}
+    if "Rows" in header and "BitsAllocated" in header:
+        content[_PIXEL_DATA] = {"vr": "OW", "BulkDataURI": f"{place}/{_PIXEL_DATA}"}
+    for tag, each in content.items():
+        binary = each.get("InlineBinary")
+        if each["vr"] in _BULK_VRS and binary is not None and len(binary) * 3 // 4 >= BULK_MIN_BYTES:
+            content[tag] = {"vr": each["vr"], "BulkDataURI": f"{place}/{tag}"}
+    return dict(sorted(content.items()))
+
+
+def _json_array(documents: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    yield b"["
+    for number, each in enumerate(documents):
+        yield (b"," if number else b"") + dicom_json.encode_json(each).encode("utf-8", "replace")
+    yield b"]"

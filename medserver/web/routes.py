@@ -1,0 +1,64 @@
+"""The resources, and what can be done with each: one row a transaction, from which everything else is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from medserver.node import Node
+from medserver.web import retrieve, search_results, store
+from medserver.web.request import Answer, Request
+
+Handler = Callable[[Request, Node], Answer]
+
+_STUDY, _SERIES, _INSTANCE = "/studies/{study}", "/series/{series}", "/instances/{instance}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One transaction of one resource.
+
+    Parameters
+    ----------
+    method : str
+        GET, POST and so on.
+    template : str
+        Of the path, behind the root of the service (PS3.18 8.2).
+    right : str
+        What the principal needs, see `medserver.identity.rights`.
+    handler : callable
+        Performs it.
+    name : str
+        What the standard calls it.
+    clause : str
+        Where it is defined.
+    """
+
+    method: str
+    template: str
+    right: str
+    handler: Handler
+    name: str
+    clause: str
+
+
+def _search(level: str, *templates: str) -> tuple[Route, ...]:
+    handler = partial(search_results.answer, level)
+    return tuple(Route("GET", each, "find", handler, "Search", "PS3.18 10.6") for each in templates)
+
+
+def _retrieve(handler: Handler, suffix: str, name: str) -> tuple[Route, ...]:
+    resources = (_STUDY, _STUDY + _SERIES, _STUDY + _SERIES + _INSTANCE)
+    return tuple(Route("GET", each + suffix, "get", handler, name, "PS3.18 10.4") for each in resources)
+
+
+ROUTES: tuple[Route, ...] = (
+    *_search("STUDY", "/studies"),
+    *_search("SERIES", _STUDY + "/series", "/series"),
+    *_search("IMAGE", _STUDY + _SERIES + "/instances", _STUDY + "/instances", "/instances"),
+    *_retrieve(retrieve.retrieve, "", "Retrieve"),
+    *_retrieve(retrieve.metadata, "/metadata", "Retrieve Metadata"),
+    Route("POST", "/studies", "store", store.store, "Store", "PS3.18 10.5"),
+    Route("POST", _STUDY, "store", store.store, "Store", "PS3.18 10.5"),
+)

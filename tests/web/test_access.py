@@ -1,0 +1,79 @@
+"""Who is let in by HTTP, and for what."""
+
+from __future__ import annotations
+
+import base64
+
+import httpx
+import pytest
+
+from medserver.accounts import managing
+from medserver.web.routes import ROUTES
+from tests.web.conftest import Web
+
+JSON = {"Accept": "application/dicom+json"}
+
+
+def basic(name: str, passcode: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{passcode}".encode()).decode()}
+
+
+@pytest.fixture(scope="module")
+def users(web: Web) -> Web:
+    managing.add_user(web.node.index, "anna", ["reader"], b"correct horse")
+    managing.add_user(web.node.index, "bare", ["reader"], b"")
+    return web
+
+
+def status(web: Web, headers: dict[str, str]) -> int:
+    return httpx.get(f"{web.url}/studies", headers={**JSON, **headers}).status_code
+
+
+def test_tokens_and_passcodes(users: Web) -> None:
+    token = users.tokens["reader"]
+    assert status(users, {"Authorization": f"Bearer {token}"}) == 204
+    assert status(users, {"Authorization": f"bearer  {token}"}) == 204
+    assert status(users, basic("whoever", token)) == 204
+    assert status(users, basic("anna", "correct horse")) == 204
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {}, {"Authorization": ""}, {"Authorization": "Bearer"}, {"Authorization": "Bearer mst_wrong"},
+        {"Authorization": "Bearer a.b.c"}, {"Authorization": "Digest x"}, {"Authorization": "Basic !"},
+        {"Authorization": "Basic " + base64.b64encode(b"no colon").decode()}, basic("anna", "wrong horse"),
+        basic("bare", ""), basic("nobody", "correct horse"), basic("anna", "mst_wrong"), {"Authorization": "x" * 30_000},
+    ],
+    ids=range(13),
+)  # fmt: skip
+def test_all_others_get_the_same_answer(users: Web, headers: dict[str, str]) -> None:
+    answer = httpx.get(f"{users.url}/studies", headers={**JSON, **headers})
+    assert answer.status_code == 401 and answer.text == "a token or a user with a passcode is needed\n"
+    assert answer.headers["www-authenticate"].startswith('Bearer realm="medserver"')
+
+
+HELD = {"admin": {"find", "get", "store"}, "operator": {"find", "get", "store"}, "reader": {"find", "get"}, "auditor": set()}
+
+
+@pytest.mark.parametrize("role", HELD)
+def test_every_route_asks_for_its_right(web: Web, role: str) -> None:
+    for route in ROUTES:
+        path = route.template.format(study="1.2.3", series="1.2.4", instance="1.2.5")
+        answer = httpx.request(route.method, web.url + path, headers=web.headers(role, Accept="*/*"))
+        assert (answer.status_code == 403) == (route.right not in HELD[role]), (route, answer.text)
+
+
+def test_a_token_that_is_removed_or_expired_is_of_no_use_at_once(web: Web) -> None:
+    token = managing.add_token(web.node.index, "short", ["reader"])
+    assert status(web, {"Authorization": f"Bearer {token}"}) == 204
+    managing.remove(web.node.index, "token", "short")
+    assert status(web, {"Authorization": f"Bearer {token}"}) == 401
+    expired = managing.add_token(web.node.index, "old", ["reader"], web.node.clock())
+    assert status(web, {"Authorization": f"Bearer {expired}"}) == 401
+
+
+def test_there_is_nothing_else(web: Web) -> None:
+    for path in ("/", "/studies/", "/nothing", "/studies/1.2.3/nothing"):
+        assert httpx.get(web.url + path, headers=web.headers()).status_code == 404
+    assert httpx.delete(f"{web.url}/studies", headers=web.headers()).status_code == 405
