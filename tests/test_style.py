@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -18,9 +19,10 @@ RUFF_RULES = "E,F,W,B006"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def modules(folder: str) -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted((REPOSITORY / folder).rglob("*.py")):
-        yield str(path.relative_to(REPOSITORY)), ast.parse(path.read_text(), path)
+@cache
+def modules(folder: str) -> list[tuple[str, ast.Module]]:
+    paths = sorted((REPOSITORY / folder).rglob("*.py"))
+    return [(str(path.relative_to(REPOSITORY)), ast.parse(path.read_text(), path)) for path in paths]
 
 
 def nodes(folder: str, kind: type | tuple[type, ...]) -> Iterator[tuple[str, ast.AST]]:

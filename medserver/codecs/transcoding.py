@@ -6,7 +6,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +27,7 @@ CHANGES_SIZE_MAX_BYTES = 16 * 2**20
 
 # What a worker does, by name: their modules bring pydicom and numpy, which only the worker needs.
 _COERCE = "medserver.codecs.coercion:coerce"
+_COPY_BULK = "medserver.codecs.frames.bulk:copy"
 _CONVERT = "medserver.codecs.conversion:convert"
 _EXTRACT = "medserver.codecs.frames.extraction:extract"
 _DERIVE_LOSSY = "medserver.codecs.lossy:derive_lossy"
@@ -267,6 +268,52 @@ def extract_frames(
             if not is_valid_uid(uid):
                 raise CannotTranscode("the worker process gave no proper answer")
             yield Transcoded(descriptor), uid
+
+
+@contextmanager
+def copy_bulk_data(
+    source: BinaryIO,
+    size_bytes: int,
+    transfer_syntax_uid: str,
+    tag: int,
+    numbers: Sequence[int],
+    workers: Workers,
+    directory: str | Path,
+    *,
+    size_max_bytes: int = SIZE_MAX_BYTES,
+) -> Iterator[tuple[Transcoded, list[int]]]:
+    """Copy the pixels of frames, or another value, out of an object, in a worker process; nothing is decoded.
+
+    Parameters
+    ----------
+    tag : int
+        Of the value; that of Pixel Data stands for the pixels, whichever they are.
+    numbers : sequence of int
+        Of frames, from 1; empty for all. Only for pixels.
+    source, size_bytes, transfer_syntax_uid, workers, directory, size_max_bytes
+        As for `transcode`. Of a source that is a file only what is needed is read.
+
+    Yields
+    ------
+    tuple of (Transcoded, list of int)
+        What was copied, one after the other, which is gone when the context is left; and the length of each [byte].
+
+    Raises
+    ------
+    NoSuchFrames
+        There is no such frame, or no such value.
+    CannotTranscode
+        The data set is damaged, or its parts contradict each other.
+    TransferSyntaxNotSupported, OutOfResources
+        As for `transcode`.
+    """
+    how = (transfer_syntax_uid, os.fspath(directory), size_max_bytes, tag, list(numbers))
+    with _worked(source, size_bytes, workers, directory, _COPY_BULK, how) as (descriptor, lengths):
+        copied = Transcoded(descriptor)
+        is_proper = isinstance(lengths, list) and all(type(each) is int and each >= 0 for each in lengths)
+        if not is_proper or sum(lengths) != copied.size_bytes:
+            raise CannotTranscode("the worker process gave no proper answer")
+        yield copied, lengths
 
 
 @contextmanager

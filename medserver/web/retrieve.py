@@ -43,7 +43,7 @@ def retrieve(request: Request, node: Node) -> Answer:
     NotAcceptable
         They can be brought into none of the transfer syntaxes that are accepted.
     """
-    selection = _selection(request, node)
+    selection = selection_of(request, node)
     selected = request.select(ONE_INSTANCE if "instance" in request.path else INSTANCES)
     wanted = {copy.sop_instance_uid: _syntax(copy, selected) for copy in selection}
     sendable = sum(syntax is not None for syntax in wanted.values())
@@ -69,7 +69,7 @@ def metadata(request: Request, node: Node) -> Answer:
     NoSuchInstance
         There are none.
     """
-    selection = _selection(request, node)
+    selection = selection_of(request, node)
     selected = request.select(METADATA)
     documents = (_metadata_of(request, node, copy) for copy in selection)
     if selected.offer.is_multipart:
@@ -79,10 +79,16 @@ def metadata(request: Request, node: Node) -> Answer:
     return Answer(200, _json_array(documents), selected.offer.media_type)
 
 
-def _selection(request: Request, node: Node) -> Selection:
-    """Return the instances that the path names."""
-    for uid in request.path.values():
-        if not is_valid_uid(uid):
+def selection_of(request: Request, node: Node) -> Selection:
+    """Return the instances that the path names.
+
+    Raises
+    ------
+    NoSuchInstance
+        There are none.
+    """
+    for name, uid in request.path.items():
+        if name in KEYWORDS and not is_valid_uid(uid):
             raise NoSuchInstance("there is nothing of this UID")
     conditions = [UIDList(KEYWORDS[name], (uid,)) for name, uid in request.path.items() if name in KEYWORDS]
     selection = node.index.select(conditions)
@@ -93,14 +99,18 @@ def _selection(request: Request, node: Node) -> Selection:
 
 def _syntax(copy: StoredCopy, selected: Selected) -> str | None:
     """Return the transfer syntax in which an instance is sent; None if there is none."""
-    stored = copy.transfer_syntax_uid
-    possible = {stored, *targets(stored), *compressions(stored)}
+    stored, possible = copy.transfer_syntax_uid, possible_syntaxes(copy.transfer_syntax_uid)
     for wanted in selected.transfer_syntaxes:
         if wanted == AS_STORED:
             return stored
         if wanted in possible:
             return wanted
     return None
+
+
+def possible_syntaxes(stored: str) -> frozenset[str]:
+    """Return the transfer syntaxes in which an object can be sent, given that in which it is stored."""
+    return frozenset((stored, *targets(stored), *compressions(stored)))
 
 
 def _alone(node: Node, copy: StoredCopy, syntax: str) -> Answer:

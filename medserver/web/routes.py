@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from medserver.node import Node
-from medserver.web import retrieve, search_results, store
+from medserver.web import frames, rendered, retrieve, search_results, store
 from medserver.web.request import Answer, Request
 
 Handler = Callable[[Request, Node], Answer]
 
 _STUDY, _SERIES, _INSTANCE = "/studies/{study}", "/series/{series}", "/instances/{instance}"
+_ONE = _STUDY + _SERIES + _INSTANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,12 @@ ROUTES: tuple[Route, ...] = (
     *_search("IMAGE", _STUDY + _SERIES + "/instances", _STUDY + "/instances", "/instances"),
     *_retrieve(retrieve.retrieve, "", "Retrieve"),
     *_retrieve(retrieve.metadata, "/metadata", "Retrieve Metadata"),
+    Route("GET", _ONE + "/frames/{frames}", "get", frames.frames, "Retrieve Frames", "PS3.18 10.4"),
+    Route("GET", _ONE + "/bulkdata/{tag}", "get", frames.bulk_data, "Retrieve Bulkdata", "PS3.18 10.4"),
+    Route("GET", _ONE + "/rendered", "get", rendered.rendered, "Retrieve Rendered", "PS3.18 10.4"),
+    Route("GET", _ONE + "/frames/{frames}/rendered", "get", rendered.rendered, "Retrieve Rendered", "PS3.18 10.4"),
+    *_retrieve(rendered.thumbnail, "/thumbnail", "Retrieve Thumbnail"),
+    Route("GET", _ONE + "/frames/{frames}/thumbnail", "get", rendered.thumbnail, "Retrieve Thumbnail", "PS3.18 10.4"),
     Route("POST", "/studies", "store", store.store, "Store", "PS3.18 10.5"),
     Route("POST", _STUDY, "store", store.store, "Store", "PS3.18 10.5"),
 )

@@ -43,7 +43,8 @@ def test_tokens_and_passcodes(users: Web) -> None:
         {}, {"Authorization": ""}, {"Authorization": "Bearer"}, {"Authorization": "Bearer mst_wrong"},
         {"Authorization": "Bearer a.b.c"}, {"Authorization": "Digest x"}, {"Authorization": "Basic !"},
         {"Authorization": "Basic " + base64.b64encode(b"no colon").decode()}, basic("anna", "wrong horse"),
-        basic("bare", ""), basic("nobody", "correct horse"), basic("anna", "mst_wrong"), {"Authorization": "x" * 30_000},
+        basic("bare", ""), basic("nobody", "correct horse"), basic("anna", "mst_wrong"),
+        {"Authorization": "x" * 30_000},
     ],
     ids=range(13),
 )  # fmt: skip
@@ -53,7 +54,9 @@ def test_all_others_get_the_same_answer(users: Web, headers: dict[str, str]) -> 
     assert answer.headers["www-authenticate"].startswith('Bearer realm="medserver"')
 
 
-HELD = {"admin": {"find", "get", "store"}, "operator": {"find", "get", "store"}, "reader": {"find", "get"}, "auditor": set()}
+HELD = {
+    "admin": {"find", "get", "store"}, "operator": {"find", "get", "store"}, "reader": {"find", "get"}, "auditor": set(),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("role", HELD)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pydicom
 import pytest
 from dicomweb_client import DICOMwebClient
@@ -105,10 +106,9 @@ def test_metadata_is_what_is_stored(client: DICOMwebClient, stored: Stored) -> N
 
 def test_bytes_are_those_that_were_sent(web: Web, client: DICOMwebClient, stored: Stored) -> None:
     """Every byte of the data set."""
-    import httpx
-
     for sample, dataset in zip(stored.samples, stored.datasets, strict=True):
-        path = f"/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}/instances/{dataset.SOPInstanceUID}"
+        series = f"/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
+        path = f"{series}/instances/{dataset.SOPInstanceUID}"
         answer = httpx.get(web.url + path, headers=web.headers(Accept="application/dicom; transfer-syntax=*"))
         assert answer.status_code == 200 and int(answer.headers["content-length"]) == len(answer.content)
         received = Path(sample.path).with_suffix(".got")

@@ -39,7 +39,8 @@ ONE = b"--b\r\nContent-Type: application/dicom\r\n\r\nxyz\r\n--b--"
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 1000])
 @pytest.mark.parametrize(
     "payload",
-    [ONE, ONE + b"\r\n", ONE + b"\r\nepilogue", b"preamble\r\n" + ONE, b"\r\n" + ONE, ONE.replace(b"--b\r", b"--b \t\r", 1)],
+    [ONE, ONE + b"\r\n", ONE + b"\r\nepilogue", b"preamble\r\n" + ONE, b"\r\n" + ONE,
+     ONE.replace(b"--b\r", b"--b \t\r", 1)],
     ids=["plain", "line end", "epilogue", "preamble", "empty line in front", "padding"],
 )
 def test_other_ways_to_write_the_same(payload: bytes, size: int) -> None:
@@ -60,7 +61,8 @@ def test_what_is_not_taken_is_passed_over() -> None:
     [
         b"", b"nothing", b"--b", b"--b\r\n", b"--b\r\nContent-Type: a/b\r\n", b"--b\r\nContent-Type: a/b\r\n\r\nxyz",
         b"--b\r\nContent-Type: a/b\r\n\r\nxyz\r\n--b", b"--b\r\nno colon\r\n\r\nx\r\n--b--", b"--c\r\n\r\nx\r\n--c--",
-        b"--b\r\nA: " + b"x" * HEADER_BYTES_MAX + b"\r\n\r\nx\r\n--b--", b"--bx\r\n\r\nxyz\r\n--b--", b"--b" + b" " * 9000,
+        b"--b\r\nA: " + b"x" * HEADER_BYTES_MAX + b"\r\n\r\nx\r\n--b--", b"--bx\r\n\r\nxyz\r\n--b--",
+        b"--b" + b" " * 9000,
     ],
     ids=range(12),
 )  # fmt: skip

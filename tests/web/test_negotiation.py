@@ -57,7 +57,7 @@ OF_AN_INSTANCE = {
     "application/dicom": (False, (EXPLICIT,)),
     "application/dicom; transfer-syntax=*": (False, ("*",)),
     f"{RELATED_DICOM}; transfer-syntax=*": (True, ("*",)),
-    f'multipart/related; transfer-syntax="*"; type="application/dicom"': (True, ("*",)),
+    'multipart/related; transfer-syntax="*"; type="application/dicom"': (True, ("*",)),
     f"{RELATED_DICOM}; transfer-syntax={J2K}": (True, (J2K,)),
     f"{RELATED_DICOM}; transfer-syntax={J2K}, {RELATED_DICOM}; transfer-syntax=*": (True, (J2K, "*")),
     f"{RELATED_DICOM}; transfer-syntax={J2K}; q=0.5, {RELATED_DICOM}; transfer-syntax=*": (True, ("*", J2K)),

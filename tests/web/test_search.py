@@ -1,4 +1,4 @@
-"""Searches: what is understood of their parameters, what is told that is not, and what is refused (PS3.18 8.3.4, 10.6)."""
+"""Searches: what is understood of their parameters, what is told that is not, what is refused (PS3.18 8.3.4, 10.6)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.web.conftest import Web
 
 JSON = "application/dicom+json"
 XML = 'multipart/related; type="application/dicom+xml"'
+FUZZY = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
 NATIVE = "{http://dicom.nema.org/PS3.19/models/NativeDICOM}"
 
 
@@ -80,7 +81,7 @@ def test_what_is_refused(filled: Web, query: str) -> None:
 @pytest.mark.parametrize(
     ("query", "warning"),
     [
-        ("?fuzzymatching=true", "The fuzzymatching parameter is not supported. Only literal matching has been performed."),
+        ("?fuzzymatching=true", FUZZY),
         ("?fuzzymatching=false", None),
         ("?limit=1", "There are more results: ask for them with offset."),
         ("?Foo=1", "The parameter Foo is not supported, and was passed over."),
@@ -122,7 +123,8 @@ def test_as_xml(filled: Web) -> None:
     }
     assert values["PatientID"] == ["ID1"] and values["NumberOfStudyRelatedInstances"] == ["2"]
     name = root.find(f"{NATIVE}DicomAttribute[@keyword='PatientName']/{NATIVE}PersonName/{NATIVE}Alphabetic")
-    assert [(each.tag, each.text) for each in name] == [(f"{NATIVE}FamilyName", "Phantom"), (f"{NATIVE}GivenName", "Small")]
+    parts = [(each.tag, each.text) for each in name]
+    assert parts == [(f"{NATIVE}FamilyName", "Phantom"), (f"{NATIVE}GivenName", "Small")]
 
 
 @pytest.mark.parametrize(("accept", "code"), [("text/html", 406), ("application/dicom+json, image/png", 400)])

@@ -126,6 +126,19 @@ def bit_ranges(layout: Layout, tag: int, value: Value, starts: list[int], size_b
     return _joined(header, ranges, padding)
 
 
+def frame_bytes(layout: Layout, value: Value, start: int, size_bits: int) -> Iterable[bytes]:
+    """Return a range of a value by itself, from the first bit of a byte on.
+
+    Parameters
+    ----------
+    start, size_bits : int
+        Where the range begins, and how long it is [bit].
+    """
+    if size_bits % 8:
+        return _shifted(layout, value.offset, [start], size_bits)
+    return _copied(layout, value.offset, [start // 8], size_bits // 8)
+
+
 def _plain(vr: str) -> str:
     """Return one VR for what has two in the dictionary: it is not written, for the data set has implicit VR."""
     return "OW" if " or " in vr else vr
@@ -174,7 +187,7 @@ class Fragment:
 
 
 def _encapsulated(layout: Layout, chosen: Chosen, transfer_syntax_uid: str) -> Elements:
-    frames = chosen.pick(_frames(layout, chosen.of, transfer_syntax_uid))
+    frames = chosen.pick(fragments_by_frame(layout, chosen.of, transfer_syntax_uid))
     sizes = [sum(fragment.item_size_bytes for fragment in frame) for frame in frames]
     offsets = list(accumulate(sizes[:-1], initial=0))
     has_table = EXTENDED_OFFSET_TABLE in layout.values
@@ -208,7 +221,7 @@ def _with_fragments(layout: Layout, frames: list[list[Fragment]], offsets: list[
     yield pack(SEQUENCE_DELIMITATION >> 16, SEQUENCE_DELIMITATION & 0xFFFF, 0)
 
 
-def _frames(layout: Layout, number_of_frames: int, transfer_syntax_uid: str) -> list[list[Fragment]]:
+def fragments_by_frame(layout: Layout, number_of_frames: int, transfer_syntax_uid: str) -> list[list[Fragment]]:
     """Return the fragments of each frame.
 
     Raises
