@@ -39,15 +39,14 @@ class Transport(Protocol):
         Non-blocking; to wait for, and to end from any thread.
     presented : Presented or None
         What the peer has shown of itself; None in the clear.
-    has_pending : bool
-        Whether something can be received whatever the socket says.
     """
 
     socket: socket.socket
     presented: Presented | None
 
     @property
-    def has_pending(self) -> bool: ...
+    def has_pending(self) -> bool:
+        """Tell whether something can be received whatever the socket says."""
 
     def receive_into(self, room: memoryview) -> int:
         """Receive into a buffer; return how many bytes, 0 at the end.
