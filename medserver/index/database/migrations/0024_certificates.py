@@ -1,4 +1,4 @@
-"""Callers that were rejected: why, and which certificate they have shown. Who called before calls again."""
+"""Callers that were rejected: why, and which certificate they have shown."""
 
 from __future__ import annotations
 
@@ -11,20 +11,28 @@ _TYPES = {
     },
 }
 
-_TEXTS = ("calling_ae_title", "called_ae_title", "address", "fingerprint", "reason", "first_seen_at", "last_seen_at")
+_KEPT = ("calling_ae_title", "called_ae_title", "address", "attempts", "first_seen_at", "last_seen_at")
 
 _STATEMENTS = (
     "DROP TABLE unknown_callers",
-    'CREATE TABLE "unknown_callers" ("id" {IDENTITY}, '
-    + ", ".join(f'"{name}" {{TEXT}} NOT NULL' for name in _TEXTS)
-    + ', "certificate" {TEXT}, "attempts" {BIGINT} NOT NULL, '
+    'CREATE TABLE "unknown_callers" ("id" {IDENTITY}, "calling_ae_title" {TEXT} NOT NULL, '
+    '"called_ae_title" {TEXT} NOT NULL, "address" {TEXT} NOT NULL, "attempts" {BIGINT} NOT NULL, '
+    '"first_seen_at" {TEXT} NOT NULL, "last_seen_at" {TEXT} NOT NULL, "fingerprint" {TEXT} NOT NULL, '
+    '"reason" {TEXT} NOT NULL, "certificate" {TEXT}, '
     "UNIQUE (calling_ae_title, called_ae_title, address, fingerprint))",
     "CREATE INDEX unknown_callers_last_seen ON unknown_callers (last_seen_at)",
 )
 
 
 def up(migrator, database) -> None:  # noqa: ANN001 - the runner's signature
-    """Make the table anew."""
-    types = _TYPES["sqlite" if hasattr(database, "pragma") else "postgresql"]
+    """Make the table anew, for its key has another column; it has few rows."""
+    is_sqlite = hasattr(database, "pragma")
+    names, place = ", ".join(_KEPT), "?" if is_sqlite else "%s"
+    rows = database.execute_sql(f"SELECT {names} FROM unknown_callers ORDER BY id").fetchall()
     for text in _STATEMENTS:
-        database.execute_sql(text.format(**types))
+        database.execute_sql(text.format(**_TYPES["sqlite" if is_sqlite else "postgresql"]))
+    values = ", ".join([place] * len(_KEPT))
+    for row in rows:
+        database.execute_sql(
+            f"INSERT INTO unknown_callers ({names}, fingerprint, reason) VALUES ({values}, '', '')", tuple(row)
+        )
