@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,20 @@ from medserver.cli.invocation import Invocation, echo_json, echo_table, json_opt
 from medserver.cli.responses import exit_code
 from medserver.config import SERVICES, Config, Remote
 from medserver.config.addresses import plain_address
-from medserver.config.edit import add_remote, remove_remote
+from medserver.config.edit import add_remote, change_remote, remove_remote
 from medserver.config.options import COMPRESSIONS
+from medserver.config.security import REQUIRED
 from medserver.config.values import parse_ae_title
 from medserver.dicom.syntax_names import short_name
 from medserver.errors import BadUsage, MedserverError, UnknownRemote
-from medserver.log import escaped
+from medserver.log import WHOLE_LENGTH_MAX, escaped
 
 if TYPE_CHECKING:
     from medserver.index import UnknownCaller
+    from medserver.tls.certificate import Certificate
+
+UNKNOWN = "unknown caller"
+"""The reason that says nothing: that of `medserver.wire.negotiation`, which takes a while to load."""
 
 DEFAULT_ALLOW = "echo, store"
 
@@ -111,7 +117,10 @@ def remove(invocation: Invocation, name: str) -> None:
 @json_option
 @pass_invocation
 def pending(invocation: Invocation, as_json: bool) -> None:
-    """List AEs that were rejected as unknown, and the command that adds each."""
+    """List AEs that were rejected: unknown ones, and what does not prove that it is the known one.
+
+    Below each stands the command that lets it in: one that is known gets its certificate added to those of its entry.
+    """
     callers = _unknown_callers(invocation)
     if as_json:
         echo_json([_described_caller(caller) for caller in callers])
@@ -124,7 +133,9 @@ def pending(invocation: Invocation, as_json: bool) -> None:
         click.echo(
             f"{last_seen}  {calling} from {caller.address} called {called}, attempts: {caller.attempts}"
         )
-        click.echo(f"    {_approval(invocation.config_path, caller)}")
+        for line in _proof_lines(caller):
+            click.echo(f"    {line}")
+        click.echo(f"    {_approval(invocation, caller)}")
 
 
 @command.command()
@@ -134,14 +145,34 @@ def pending(invocation: Invocation, as_json: bool) -> None:
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="The port where it can be called, if it can.")
 @click.option("--name", help="Name of the entry. Default: the AE title.")
+@click.option(
+    "--certificate",
+    "fingerprint",
+    metavar="FINGERPRINT",
+    help="The certificate that it has shown over TLS, sha256:..., by which it is recognised from then on. Compare it "
+    "with what the AE itself says before.",
+)
 @allow_option
 @pass_invocation
 def approve(
-    invocation: Invocation, ae_title: str, address: str | None, port: int | None, name: str | None, allow: str
+    invocation: Invocation,
+    ae_title: str,
+    address: str | None,
+    port: int | None,
+    name: str | None,
+    fingerprint: str | None,
+    allow: str,
 ) -> None:
-    """Add an AE that was rejected as unknown (see `ae pending`)."""
-    caller = _caller(_unknown_callers(invocation), ae_title, address)
+    """Let an AE in that was rejected (see `ae pending`).
+
+    An unknown one gets an entry. To the entry of a known one the certificate is added, beside those that it has.
+    """
+    caller = _caller(_unknown_callers(invocation), ae_title, address, fingerprint)
     ae_title = _approvable_ae_title(caller)
+    known = invocation.config.remotes_for(ae_title, caller.address)
+    if known is not None:
+        _pin(invocation, known, caller)
+        return
     name = name if name is not None else _name_for(ae_title)
     options = {} if name == ae_title else {"ae_title": ae_title}
     source = str(plain_address(caller.address))
@@ -149,6 +180,8 @@ def approve(
         options["sources"] = source
     else:
         options["address"] = f"[{source}]:{port}" if ":" in source else f"{source}:{port}"
+    if caller.fingerprint:
+        options |= {"tls": REQUIRED, "certificates": caller.fingerprint}
     remote = add_remote(invocation.config_path, name, {**options, "allow": allow})
     click.echo(f"added {_summary(remote)}")
     node_ae_title = invocation.config.node.ae_title
@@ -226,21 +259,55 @@ def _unknown_callers(invocation: Invocation) -> list[UnknownCaller]:
     config = invocation.config
     with lock.shared(config.node.data), open_index(config.index.url, base=config.node.data) as index:
         callers = list(index.unknown_callers())
-    return [
-        caller for caller in callers if config.remotes_for(caller.calling_ae_title, caller.address) is None
-    ]
+    return [caller for caller in callers if not _is_recognised(config, caller)]
 
 
-def _caller(callers: list[UnknownCaller], ae_title: str, address: str | None) -> UnknownCaller:
+def _is_recognised(config: Config, caller: UnknownCaller) -> bool:
+    """Tell whether a caller would be let in now."""
+    remote = config.remotes_for(caller.calling_ae_title, caller.address)
+    if remote is None or (caller.fingerprint and caller.certificate is None):
+        return False
+    from medserver.tls.judgement import Presented, judge
+
+    presented = None if caller.certificate is None else Presented.of_pem(caller.certificate)
+    return not judge(remote.security, presented).problem
+
+
+def _pin(invocation: Invocation, remote: Remote, caller: UnknownCaller) -> None:
+    """Add the certificate of a caller to the entry that it claims to be."""
+    if not caller.fingerprint:
+        raise BadUsage(f"[ae {remote.name}] demands TLS, and it called in the clear: see 'tls' of its entry")
+    security = remote.security
+    if caller.fingerprint in security.pins:
+        raise BadUsage(f"[ae {remote.name}] has this certificate already: {caller.reason}")
+    given = [*sorted(security.names), *sorted(security.pins), caller.fingerprint]
+    options = {"certificates": ", ".join(given)}
+    if not security.is_accepted:
+        options["tls"] = REQUIRED
+    changed = change_remote(invocation.config_path, remote.name, options)
+    click.echo(f"changed {_summary(changed)}")
+
+
+def _caller(
+    callers: list[UnknownCaller], ae_title: str, address: str | None, fingerprint: str | None
+) -> UnknownCaller:
     """Return the one caller that is meant."""
     found = [caller for caller in callers if caller.calling_ae_title == ae_title]
     found = [caller for caller in found if address in (None, caller.address)]
     if not found:
-        raise BadUsage(f"no AE {escaped(ae_title)} was rejected as unknown (see `medserver ae pending`)")
+        raise BadUsage(f"no AE {escaped(ae_title)} was rejected (see `medserver ae pending`)")
     addresses = sorted({caller.address for caller in found})
     if len(addresses) > 1:
         raise BadUsage(f"{escaped(ae_title)} called from {', '.join(addresses)}: choose one with --from")
-    return found[0]
+    shown = [caller for caller in found if caller.fingerprint == (fingerprint or "").lower()]
+    if not shown and fingerprint is not None:
+        raise BadUsage(f"{escaped(ae_title)} has not shown this certificate (see `medserver ae pending`)")
+    if not shown:
+        raise BadUsage(
+            f"{escaped(ae_title)} called over TLS: compare the certificate with what the AE says itself, and choose it "
+            f"with --certificate {found[0].fingerprint}"
+        )
+    return shown[0]
 
 
 def _approvable_ae_title(caller: UnknownCaller) -> str:
@@ -267,12 +334,38 @@ def _shown(ae_title: str) -> str:
     return escaped(ae_title) or "(no AE title)"
 
 
-def _approval(config_path: Path, caller: UnknownCaller) -> str:
+def _proof_lines(caller: UnknownCaller) -> Iterator[str]:
+    """Yield why a caller was rejected, where it is not simply unknown, and what certificate it has shown."""
+    if caller.reason and caller.reason != UNKNOWN:
+        yield escaped(caller.reason, WHOLE_LENGTH_MAX)
+    if caller.fingerprint:
+        yield f"certificate {caller.fingerprint}"
+    shown = _shown_certificate(caller)
+    if shown is not None:
+        subject, issuer = escaped(shown.subject, WHOLE_LENGTH_MAX), escaped(shown.issuer, WHOLE_LENGTH_MAX)
+        yield f"of {subject or '(nobody)'}, issued by {'itself' if shown.is_self_signed else issuer or '(nobody)'}"
+        yield f"valid from {shown.not_before:%Y-%m-%d} to {shown.not_after:%Y-%m-%d}"
+
+
+def _shown_certificate(caller: UnknownCaller) -> Certificate | None:
+    """Return what the certificate of a caller says; None in the clear, or where it was not kept."""
+    if caller.certificate is None:
+        return None
+    from medserver.tls.judgement import Presented
+
+    return Presented.of_pem(caller.certificate).certificate
+
+
+def _approval(invocation: Invocation, caller: UnknownCaller) -> str:
     """Return the command that lets a caller in, safe to paste into a shell whatever the caller is called."""
     try:
         ae_title = _approvable_ae_title(caller)
     except BadUsage as error:
         return f"; {error}"
+    config_path = invocation.config_path
+    known = invocation.config.remotes_for(ae_title, caller.address)
+    if known is not None and (not caller.fingerprint or caller.fingerprint in known.security.pins):
+        return f"; it calls as [ae {known.name}]"
     words = ["medserver"]
     if config_path != Path("config.ini"):
         words += ["--config", str(config_path)]
@@ -280,7 +373,8 @@ def _approval(config_path: Path, caller: UnknownCaller) -> str:
         "ae",
         "approve",
         f"--from={caller.address}",
-        f"--allow={DEFAULT_ALLOW.replace(' ', '')}",
+        *([f"--certificate={caller.fingerprint}"] if caller.fingerprint else ()),
+        *([f"--allow={DEFAULT_ALLOW.replace(' ', '')}"] if known is None else ()),
         "--",
         ae_title,
     ]
@@ -322,8 +416,17 @@ def _summary(remote: Remote) -> str:
     allowed = ", ".join(_allowed(remote)) or "nothing"
     return (
         f"[ae {remote.name}]: AE title {remote.ae_title}, address {_address(remote)}, "
-        f"calls from {', '.join(_sources(remote))}, may use {allowed}"
+        f"calls from {', '.join(_sources(remote))}, may use {allowed}{_secured(remote)}"
     )
+
+
+def _secured(remote: Remote) -> str:
+    """Return how an entry is secured, for its summary; nothing if it is not."""
+    security = remote.security
+    if not security.is_accepted:
+        return ""
+    by = [*sorted(security.names), *sorted(security.pins)] or ["those of its CA"]
+    return f", TLS {security.level}, certificates {', '.join(by)}"
 
 
 def _described(remote: Remote) -> dict[str, object]:
@@ -335,6 +438,8 @@ def _described(remote: Remote) -> dict[str, object]:
         "port": remote.port,
         "sources": _sources(remote),
         "allow": _allowed(remote),
+        "tls": remote.security.level,
+        "certificates": [*sorted(remote.security.names), *sorted(remote.security.pins)],
         "private_sop_classes": list(remote.private_sop_classes),
         "transfer_syntaxes": [short_name(uid) for uid in remote.transfer_syntaxes],
     }
@@ -349,4 +454,18 @@ def _described_caller(caller: UnknownCaller) -> dict[str, object]:
         "attempts": caller.attempts,
         "first_seen_at": caller.first_seen_at.isoformat(),
         "last_seen_at": caller.last_seen_at.isoformat(),
+        "reason": caller.reason,
+        "certificate": _described_certificate(caller),
     }
+
+
+def _described_certificate(caller: UnknownCaller) -> dict[str, object] | None:
+    """Return the certificate that a caller has shown, for JSON."""
+    if not caller.fingerprint:
+        return None
+    shown = _shown_certificate(caller)
+    described: dict[str, object] = {"fingerprint": caller.fingerprint}
+    if shown is not None:
+        described |= {"subject": shown.subject, "issuer": shown.issuer}
+        described |= {"not_before": shown.not_before.isoformat(), "not_after": shown.not_after.isoformat()}
+    return described

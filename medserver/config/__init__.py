@@ -36,6 +36,7 @@ from medserver.config.remote import (
 )
 from medserver.config.retention import Retention, Watermark
 from medserver.config.route import CALLING_AE_TITLE, Changes, Route
+from medserver.config.security import Security, TLSOptions
 from medserver.config.settings import Setting
 
 __all__ = [
@@ -67,8 +68,10 @@ __all__ = [
     "Retention",
     "Route",
     "Rule",
+    "Security",
     "Setting",
     "StoreOptions",
+    "TLSOptions",
     "VolumeOptions",
     "Watermark",
     "read_config",

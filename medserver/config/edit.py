@@ -136,6 +136,58 @@ def remove_remote(path: Path, name: str) -> Remote:
     return removed
 
 
+def change_remote(path: Path, name: str, options: Mapping[str, str]) -> Remote:
+    """Set options of a subscriber in config.ini, and leave its others as they are.
+
+    Returns
+    -------
+    Remote
+        The entry as it is read back.
+
+    Raises
+    ------
+    BadUsage
+        If there is no such entry, or a text cannot stand in the file.
+    ConfigError
+        If the file is wrong, before or with the change.
+    """
+    for what, value in options.items():
+        _check_text(what, value)
+    section = f"ae {name}"
+    with _locked(path):
+        text = read_text(path)
+        before = _remotes(path, text)
+        if name not in before:
+            raise BadUsage(f"{path.name} has no entry [{section}]")
+        wanted = _written(text, section) | dict(options)
+        text = _changed(text, section, options)
+        after = _remotes(path, text)
+        changed = after.pop(name, None)
+        others = {other: entry for other, entry in before.items() if other != name}
+        if changed is None or after != others or _written(text, section) != wanted:
+            raise BadUsage(f"[{section}] cannot be changed in {path.name} so that it is read back unchanged")
+        _replace(path, text)
+    return changed
+
+
+def _changed(text: str, section: str, options: Mapping[str, str]) -> str:
+    """Return a text with other options in a section: in the place of those that it has, the others at its end."""
+    end = "\r\n" if "\r\n" in text else "\n"
+    lines = split_lines(text)
+    found = read_ini(text).sections[section]
+    if not lines[-1].endswith(("\n", "\r")):
+        lines[-1] += end
+    added = [f"{name} = {value}{end}" for name, value in options.items() if name not in found.options]
+    lines[found.end_line : found.end_line] = added
+    for option in sorted(found.options.values(), key=lambda one: one.line, reverse=True):
+        if option.name in options:
+            last = option.line
+            while last < found.end_line and lines[last][:1].isspace() and lines[last].strip():
+                last += 1  # lines that continue its value
+            lines[option.line - 1 : last] = [f"{option.name} = {options[option.name]}{end}"]
+    return "".join(lines)
+
+
 def _appended(text: str, section: str, options: Mapping[str, str], comment: str) -> str:
     """Return a text with one more entry at its end, set apart by an empty line."""
     end = "\r\n" if "\r\n" in text else "\n"

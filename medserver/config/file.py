@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 _Signature = tuple[int, int, int]
 
-_TAKEN_OVER = ("remotes", "routes", "processings", "types", "printers", "polls", "retentions", "issuers")
+_TAKEN_OVER = ("remotes", "routes", "processings", "types", "printers", "polls", "retentions", "issuers", "tls")
 """What changes without a restart."""
 
 
@@ -131,8 +131,8 @@ class ConfigFile:
         taken_over = {name: getattr(after, name) for name in _TAKEN_OVER}
         if dataclasses.replace(before, **taken_over) != after:
             logger.warning(
-                "%s: what is not in [ae], [route], [processing], [printer], [poll] or [retention] changes at the "
-                "next start",
+                "%s: what is not in [ae], [tls], [route], [processing], [printer], [poll] or [retention] changes at "
+                "the next start",
                 self.path.name,
             )
         self._reading = Reading(dataclasses.replace(before, **taken_over), reading.settings)

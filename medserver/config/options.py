@@ -16,9 +16,11 @@ from medserver.config.remote import IDENTITIES, INFORM_NAMES, SERVICES, parse_in
 from medserver.config.retention import LAST_COPY, PROOFS, parse_after, parse_percentage
 from medserver.config.route import CALLING_AE_TITLE, EVIDENCE, MOMENTS, SENDS
 from medserver.config.route import PRIORITIES as ROUTE_PRIORITIES
+from medserver.config.security import LEVELS
 from medserver.config.values import (
     AE_TITLE,
     BUCKET_URL,
+    CERTIFICATES,
     CHANGES,
     ENDPOINT_URL,
     HOST,
@@ -31,6 +33,7 @@ from medserver.config.values import (
     NAME_LIST_OR_NONE,
     NETWORKS,
     PATH,
+    PATH_OR_NONE,
     PROCESSES,
     SECTION_NAME,
     SERVICE_LIST,
@@ -46,6 +49,7 @@ from medserver.config.values import (
     duration,
     duration_or_never,
     integer,
+    integer_or_none,
     number,
     seconds,
     size,
@@ -110,7 +114,13 @@ OPTIONS: tuple[Option, ...] = (
         "127.0.0.1",
         "Where the node listens: an address of this machine, 0.0.0.0 or ::.",
     ),
-    Option("node", "port", integer(0, 65535), "11112", "TCP port; 0 lets the operating system choose one."),
+    Option(
+        "node",
+        "port",
+        integer_or_none(0, 65535),
+        "11112",
+        "TCP port of connections in the clear; 0 lets the operating system choose one, none accepts TLS alone.",
+    ),
     Option(
         "node",
         "processes",
@@ -118,7 +128,22 @@ OPTIONS: tuple[Option, ...] = (
         "auto",
         "Processes that accept associations; auto is one for each core.",
     ),
-    Option("node", "data", PATH, "./data", "Where the relative paths of [index] and [volume] start."),
+    Option("node", "data", PATH, "./data", "Where the relative paths of [index], [volume] and [tls] start."),
+    Option(
+        "node",
+        "tls_port",
+        integer_or_none(0, 65535),
+        "none",
+        "TCP port of connections over TLS, by custom 2762; 0 lets the operating system choose one.",
+    ),
+    Option(
+        "node",
+        "proxies",
+        NETWORKS,
+        "",
+        "TCP balancers in front of the node: addresses and networks whose connections begin with a header of the PROXY "
+        "protocol (version 2), which says who calls.",
+    ),
     Option(
         "index",
         "url",
@@ -413,6 +438,30 @@ OPTIONS: tuple[Option, ...] = (
         "The mail server that takes messages for those who are informed by mail: host:port, 25 without a port.",
     ),
     Option("mail", "sender", TEXT, "medserver@localhost", "The address that these messages are from."),
+    Option(
+        "tls",
+        "certificate",
+        PATH_OR_NONE,
+        "none",
+        "The certificate of the node, and those between it and its CA: a PEM file, relative to [node] data.",
+    ),
+    Option("tls", "key", PATH_OR_NONE, "none", "Its private key: a PEM file that nobody else can read (mode 0600)."),
+    Option(
+        "tls",
+        "ca",
+        PATH_OR_NONE,
+        "none",
+        "Certificates of the CAs that sign for remote AEs whose entry has no 'ca': a PEM file. Such an entry says by "
+        "'certificates' which of them are its own.",
+    ),
+    Option("tls", "crl", PATH_OR_NONE, "none", "Which certificates are revoked: a file with CRLs, PEM."),
+    Option(
+        "tls",
+        "expiry_warning",
+        duration(0, 366 * 86_400),
+        "30 d",
+        "How long before a certificate expires that is said in the log; in s, min, h or d.",
+    ),
     Option("log", "level", choice(*LOG_LEVELS), "info", "The least important events that are logged."),
     Option("ae", "ae_title", AE_TITLE, None, "Its AE title, if it is not the name of the section."),
     Option(
@@ -480,6 +529,32 @@ OPTIONS: tuple[Option, ...] = (
         "How it is told by which type images are to be processed that it has sent, or gets the results of: ups-event "
         "(it is subscribed to the work item), the URL of a webhook, or a mail address.",
     ),
+    Option(
+        "ae",
+        "tls",
+        choice(*LEVELS),
+        "no",
+        "Whether it calls over TLS: accepted is over TLS or in the clear; required is over TLS alone, and it is also "
+        "called so.",
+    ),
+    Option(
+        "ae",
+        "certificates",
+        CERTIFICATES,
+        "",
+        "By which certificates it is recognised: sha256:... of the public key of one (SubjectPublicKeyInfo), several "
+        "while one is replaced; or cn:NAME and dns:NAME, names in a certificate that 'ca' has signed.",
+    ),
+    Option(
+        "ae",
+        "ca",
+        PATH,
+        None,
+        "Certificates of the CAs that sign for it: a PEM file. Without a name in 'certificates' everybody whom they "
+        "sign for is this AE. Without it, [tls] ca.",
+    ),
+    Option("ae", "own_certificate", PATH, None, "What we show it when we call it, in place of [tls] certificate."),
+    Option("ae", "own_key", PATH, None, "The private key of own_certificate."),
     Option(
         "ae",
         "identity",

@@ -40,6 +40,7 @@ from medserver.config.remote import Identification, Remote
 from medserver.config.resolver import HostResolver
 from medserver.config.retention import ARCHIVED, COMMITTED, DELETE, DELIVERED, KEEP, Retention, Watermark
 from medserver.config.route import CALLING_AE_TITLE, Changes, Route
+from medserver.config.security import PIN_PREFIX, Security, TLSOptions
 from medserver.config.settings import DEFAULT_ORIGIN, Setting, Settings, collect_settings
 from medserver.config.values import closest, parse_ae_title
 from medserver.dicom.conditions import Condition
@@ -114,7 +115,9 @@ class _Reader:
         self._check_copies(single["store"]["copies_before_success"], volumes)
         self._check_backup_volume(single["backup"]["volume"], [name for name, _ in volumes])
         data = Path(self._base, single["node"]["data"] or "").absolute()
-        remotes = [self._remote(name, data) for name in self._names("ae")]
+        tls = TLSOptions(**_below(single["tls"], data, ("certificate", "key", "ca", "crl")))
+        self._check_tls(single["node"], tls)
+        remotes = [self._remote(name, tls, data) for name in self._names("ae")]
         routes = [self._route(name) for name in self._names("route")]
         processings = [self._processing(name) for name in self._names("processing")]
         types = [self._type(name) for name in self._names("type")]
@@ -132,10 +135,13 @@ class _Reader:
             index=IndexOptions(**single["index"]),
             jobs=JobOptions(**single["jobs"]),
             store=StoreOptions(**single["store"]),
-            volumes=tuple(VolumeOptions(name, **_below(values, data)) for name, values in volumes),
+            volumes=tuple(
+                VolumeOptions(name, **_below(values, data, ("path", "credentials"))) for name, values in volumes
+            ),
             limits=LimitOptions(**single["limits"]),
             log=LogOptions(**single["log"]),
             mail=MailOptions(**single["mail"]),
+            tls=tls,
             backup=BackupOptions(**single["backup"]),
             workitems=WorkitemOptions(**single["workitems"]),
             remotes=tuple(remote for remote in remotes if remote is not None),
@@ -243,7 +249,46 @@ class _Reader:
         if name not in (None, "auto") and name not in volumes:
             self._problems.append(f"[backup] volume: no volume '{name}'{closest(name, ('auto', *volumes))}")
 
-    def _remote(self, name: str, data: Path) -> Remote | None:
+    def _check_tls(self, node: Mapping[str, Any], tls: TLSOptions) -> None:
+        """Find a node that listens nowhere, and TLS without a certificate and its key."""
+        given = self._settings.sections.get("node", {}).get("port")
+        if given is not None and given.text.lower() == "none" and node["tls_port"] is None:
+            self._problems.append("[node] port, tls_port: both are none, nobody could call")
+        if (tls.certificate is None) != (tls.key is None):
+            self._problems.append("[tls] certificate and key: the one needs the other")
+        elif node["tls_port"] is not None and tls.certificate is None:
+            self._problems.append("[node] tls_port: [tls] certificate and key are missing; run: medserver tls new")
+
+    def _security(self, name: str, values: Mapping[str, Any], tls: TLSOptions, data: Path) -> Security:
+        """Return what of TLS an entry needs; [tls] fills in what it does not say."""
+        given = values["certificates"] or ()
+        pins = frozenset(word for word in given if word.startswith(PIN_PREFIX))
+        names = frozenset(given) - pins
+        paths = ("ca", "own_certificate", "own_key")
+        own = _below({key: values[key] for key in paths}, data, paths)
+        problem = ""
+        by_host = tls.ca is not None and values["address"] is not None
+        if values["tls"] in ("accepted", "required") and not (pins or names or own["ca"] or by_host):
+            problem = "tls: by which certificate it is recognised is missing: certificates, or ca"
+        elif names and not (own["ca"] or tls.ca):
+            problem = "certificates: a name needs a CA that has signed the certificate: ca, or [tls] ca"
+        elif (own["own_certificate"] is None) != (own["own_key"] is None):
+            problem = "own_certificate and own_key: the one needs the other"
+        if problem:
+            section = f"ae {name}"
+            self._problems.append(f"{self._settings.origins[section]}: [{section}] {problem}")
+        return Security(
+            values["tls"] or "no",
+            pins,
+            names,
+            own["ca"] or tls.ca,
+            own["ca"] is not None,
+            tls.crl,
+            own["own_certificate"] or tls.certificate,
+            own["own_key"] or tls.key,
+        )
+
+    def _remote(self, name: str, tls: TLSOptions, data: Path) -> Remote | None:
         """Return one subscriber; None if its entry is wrong."""
         section = f"ae {name}"
         origin = self._settings.origins[section]
@@ -256,6 +301,7 @@ class _Reader:
         if host is not None and not sources and is_ip_address(host):
             sources = (host_network(plain_address(host)),)
         self._problems += [f"{origin}: [{section}] {problem}" for problem in _identity_problems(values)]
+        security = self._security(name, values, tls, data)
         if len(self._problems) > problems_before:
             return None
         if host is None and not sources:
@@ -278,6 +324,7 @@ class _Reader:
             values["send_rate_max_mb_per_s"],
             values["inform"],
             Identification(values["identity"], values["users"], values["user"], *_secrets(values, data)),
+            security,
         )
 
     def _route(self, name: str) -> Route | None:
@@ -627,9 +674,9 @@ def _watermark_problems(values: Mapping[str, Any], volumes: Sequence[tuple[str, 
         yield f"until: {until} % is not below the watermark, {above} %"
 
 
-def _below(values: dict[str, Any], data: Path) -> dict[str, Any]:
-    """Return the values of a volume with its paths absolute."""
-    return values | {name: data / values[name] for name in ("path", "credentials") if values[name] is not None}
+def _below(values: dict[str, Any], data: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Return values with the named ones, which are paths, absolute."""
+    return values | {name: data / values[name] for name in names if values[name] is not None}
 
 
 def _secrets(values: Mapping[str, Any], data: Path) -> Iterator[Path | None]:

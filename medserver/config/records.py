@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from medserver.config.addresses import IPAddress, is_ip_address, plain_address
+from medserver.config.addresses import IPAddress, IPNetwork, is_ip_address, plain_address
 from medserver.config.options import VOLUME_ROLES
 from medserver.config.command import CommandType
 from medserver.config.issuer import Issuer
@@ -18,6 +18,7 @@ from medserver.config.remote import Remote
 from medserver.config.resolver import HostResolver
 from medserver.config.retention import Retention
 from medserver.config.route import Route
+from medserver.config.security import TLSOptions
 from medserver.dicom.syntax_names import SHORT_NAMES
 
 
@@ -27,13 +28,18 @@ Rule = Route | Processing
 
 @dataclass(frozen=True, slots=True)
 class NodeOptions:
-    """``[node]``: who we are and where. `data` is absolute, `processes` at least 1."""
+    """``[node]``: who we are and where. `data` is absolute, `processes` at least 1.
+
+    `port` is None where connections in the clear are not accepted, `tls_port` where those over TLS are not.
+    """
 
     ae_title: str
     address: str
-    port: int
+    port: int | None
     processes: int
     data: Path
+    tls_port: int | None = None
+    proxies: tuple[IPNetwork, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,7 @@ class Config:
     backup: BackupOptions = BackupOptions()
     workitems: WorkitemOptions = WorkitemOptions()
     mail: MailOptions = MailOptions()
+    tls: TLSOptions = TLSOptions()
     routes: tuple[Route, ...] = ()
     processings: tuple[Processing, ...] = ()
     types: tuple[CommandType, ...] = ()

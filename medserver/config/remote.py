@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medserver.config.addresses import IPAddress, IPNetwork, is_ip_address
+from medserver.config.security import Security
 
 SERVICES = ("echo", "store", "find", "move", "get", "commit", "mpps", "process", "print")
 
@@ -79,6 +80,8 @@ class Remote:
         How it is told what is done with its images: `UPS_EVENT`, `NOT_INFORMED`, a URL, or a mail address.
     identification : Identification
         Its users.
+    security : Security
+        What of TLS it needs, and by which certificates it is recognised.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Remote:
     send_rate_max_mb_per_s: float = 0.0
     inform: str = NOT_INFORMED
     identification: Identification = Identification()
+    security: Security = Security()
 
     def permits(self, service: str) -> bool:
         """Tell whether this AE may use a service (one of `SERVICES`)."""

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from medserver.config.addresses import IPNetwork, parse_host, parse_host_and_port, parse_network
 from medserver.config.hours import Hours
 from medserver.config.remote import SERVICES
+from medserver.config.security import parse_certificates
 from medserver.dicom.syntax_names import transfer_syntax_named
 from medserver.dicom.uids import is_valid_uid
 
@@ -231,6 +232,13 @@ def number(minimum: float, maximum: float) -> ValueType:
     return ValueType("number", lambda text: _parse_number(text, minimum, maximum))
 
 
+def integer_or_none(minimum: int, maximum: int) -> ValueType:
+    """Return the type of whole numbers between two bounds, or ``none``."""
+    return ValueType(
+        "integer or none", lambda text: None if text.lower() == "none" else _parse_integer(text, minimum, maximum)
+    )
+
+
 def seconds(minimum: float, maximum: float) -> ValueType:
     """Return the type of durations between two bounds."""
     return ValueType("seconds", lambda text: _parse_seconds(text, minimum, maximum))
@@ -299,6 +307,7 @@ HOST_AND_PORT_OR_NONE = ValueType(
     "host:port or none", lambda text: None if text.lower() == "none" else parse_host_and_port(text)
 )
 NETWORKS = ValueType("networks", parse_networks)
+CERTIFICATES = ValueType("certificates", parse_certificates)
 CHANGES = {
     name: ValueType(LINES, lambda text, name=name: _parse_changes(name, text)) for name in ("set", "remove", "map")
 }
@@ -310,6 +319,7 @@ SERVICE_LIST = ValueType("services", parse_services)
 UIDS = ValueType("UIDs", parse_uids)
 TRANSFER_SYNTAX_LIST = ValueType("transfer syntaxes", parse_transfer_syntaxes)
 PATH = ValueType("path", parse_path)
+PATH_OR_NONE = ValueType("path or none", lambda text: None if text.lower() == "none" else parse_path(text))
 PROCESSES = ValueType("auto | integer", parse_processes)
 INDEX_URL = ValueType("URL", parse_index_url)
 JOBS_URL = ValueType("index | URL", parse_jobs_url)

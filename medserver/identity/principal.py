@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from medserver.config import Remote
 from medserver.identity.rights import rights_of
+from medserver.tls.certificate import Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,15 @@ class Principal:
         What it may do, see `medserver.identity.rights`.
     user : User or None
         The user of the association; None if it named none.
+    certificate : Certificate or None
+        What has proved over TLS that it is the AE of the entry; None in the clear.
     """
 
     remote: Remote | None
     address: str
     rights: frozenset[str]
     user: User | None = None
+    certificate: Certificate | None = None
 
     def permits(self, right: str) -> bool:
         """Tell whether it may do what a right stands for."""
@@ -55,7 +59,9 @@ def principal_of_user(user: User, address: str) -> Principal:
     return Principal(None, address, rights_of(user.roles), user)
 
 
-def principal_of(remote: Remote, address: str, user: User | None = None) -> Principal:
+def principal_of(
+    remote: Remote, address: str, user: User | None = None, certificate: Certificate | None = None
+) -> Principal:
     """Return who asks, with what its entry allows; of that a user may do what one of the user's roles includes too."""
     rights = remote.allow if user is None else remote.allow & rights_of(user.roles)
-    return Principal(remote, address, rights, user)
+    return Principal(remote, address, rights, user, certificate)

@@ -8,7 +8,7 @@ what peers are promised (`commitments`). The files themselves are in the store; 
 
 from medserver.index.database import drivers  # noqa: F401 - before whatever imports peewee
 from medserver.index.objects.acquisitions import Acquisition
-from medserver.index.callers import UnknownCaller
+from medserver.index.callers import RejectedCall, UnknownCaller
 from medserver.index.commitments.records import NewCommitment, StoredCommitment
 from medserver.index.commitments.commitments import Commitments
 from medserver.index.objects.conflicts import Conflict, Resolution
@@ -90,6 +90,7 @@ __all__ = [
     "Promotion",
     "Query",
     "RecordedVolume",
+    "RejectedCall",
     "Resolution",
     "Selection",
     "Staged",

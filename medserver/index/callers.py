@@ -1,4 +1,4 @@
-"""AEs that called and are not known: a bounded list, for the administrator to approve."""
+"""AEs that called and were not recognised: a bounded list, for the administrator to approve."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TRIMMED_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class UnknownCaller:
-    """An AE that is not in the configuration, and from where it called.
+    """An AE that is not in the configuration, or does not prove that it is the one there, and from where it called.
 
     Parameters
     ----------
@@ -33,6 +33,12 @@ class UnknownCaller:
         How often.
     first_seen_at, last_seen_at : datetime
         When.
+    reason : str
+        Why it was rejected the last time.
+    fingerprint : str
+        That of the certificate that it has shown; empty in the clear.
+    certificate : str or None
+        Its certificate, PEM; None in the clear, or where it is too long to be kept.
     """
 
     calling_ae_title: str
@@ -41,6 +47,21 @@ class UnknownCaller:
     attempts: int
     first_seen_at: datetime
     last_seen_at: datetime
+    reason: str = ""
+    fingerprint: str = ""
+    certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedCall:
+    """A call that was rejected; the fields are those of `UnknownCaller`."""
+
+    calling_ae_title: str
+    called_ae_title: str
+    address: str
+    reason: str = ""
+    fingerprint: str = ""
+    certificate: str | None = None
 
 
 class UnknownCallers:
@@ -57,12 +78,12 @@ class UnknownCallers:
 
     @statement
     def _upsert(self) -> Query:
-        call = insertion(
-            Callers, ("calling_ae_title", "called_ae_title", "address", "first_seen_at", "last_seen_at"), attempts=1
-        )
+        key = [Callers.calling_ae_title, Callers.called_ae_title, Callers.address, Callers.fingerprint]
+        names = [column.name for column in key]
+        call = insertion(Callers, (*names, "reason", "certificate", "first_seen_at", "last_seen_at"), attempts=1)
         return call.on_conflict(
-            conflict_target=[Callers.calling_ae_title, Callers.called_ae_title, Callers.address],
-            preserve=[Callers.last_seen_at],
+            conflict_target=key,
+            preserve=[Callers.last_seen_at, Callers.reason],
             update={Callers.attempts: Callers.attempts + 1},
         )
 
@@ -76,21 +97,21 @@ class UnknownCallers:
     @statement
     def _select(self) -> Query:
         names = (Callers.calling_ae_title, Callers.called_ae_title, Callers.address)
-        callers = Callers.select(*names, Callers.attempts, Callers.first_seen_at, Callers.last_seen_at)
+        shown = (Callers.reason, Callers.fingerprint, Callers.certificate)
+        callers = Callers.select(*names, Callers.attempts, Callers.first_seen_at, Callers.last_seen_at, *shown)
         return callers.order_by(Callers.last_seen_at.desc(), Callers.id.desc()).limit(PARAMETER)
 
-    def note(self, connection: Any, calling: str, called: str, address: str, at: datetime) -> None:
+    def note(self, connection: Any, call: RejectedCall, at: datetime) -> None:
         """Note a call, and let the oldest go."""
         moment = to_text(at)
-        names = [
-            text.replace("\0", "").encode("utf-8", "replace").decode() for text in (calling, called, address)
-        ]
-        connection.execute(self._upsert, (*names, moment, moment))
+        texts = (call.calling_ae_title, call.called_ae_title, call.address, call.fingerprint, call.reason)
+        names = [text.replace("\0", "").encode("utf-8", "replace").decode() for text in texts]
+        connection.execute(self._upsert, (*names, call.certificate, moment, moment))
         connection.execute(self._trim, (CALLERS_MAX,))
 
     def all(self, connection: Any) -> list[UnknownCaller]:
         """Return all, the latest first."""
         return [
-            UnknownCaller(row[0], row[1], row[2], row[3], from_text(row[4]), from_text(row[5]))
+            UnknownCaller(*row[:4], from_text(row[4]), from_text(row[5]), *row[6:])
             for row in connection.execute(self._select, (CALLERS_MAX,)).fetchall()
         ]

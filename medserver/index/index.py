@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from medserver.dicom.matching import Condition
 from medserver.index.accounts.accounts import Accounts
-from medserver.index.callers import UnknownCaller, UnknownCallers
+from medserver.index.callers import RejectedCall, UnknownCaller, UnknownCallers
 from medserver.index.commitments.commitments import Commitments
 from medserver.index.commitments.table import CommitmentTable
 from medserver.index.completions import Completions
@@ -660,18 +660,10 @@ class Index:
         """Count what a rebuild from the volumes would not bring back, by what it is."""
         return self._held.only_here()
 
-    def note_unknown_caller(self, ae_title: str, called: str, address: str) -> None:
-        """Note that an AE called which is not known.
-
-        Parameters
-        ----------
-        ae_title, called : str
-            Calling and called AE title.
-        address : str
-            Where the connection came from.
-        """
+    def note_unknown_caller(self, call: RejectedCall) -> None:
+        """Note that an AE called which is not known, or does not prove that it is the known one."""
         at = self._clock()
-        self._writer.run(lambda connection: self._callers.note(connection, ae_title, called, address, at))
+        self._writer.run(lambda connection: self._callers.note(connection, call, at))
 
     def unknown_callers(self) -> list[UnknownCaller]:
         """Return the unknown callers, the latest first."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import socket
 import sys
 import threading
+from collections.abc import Sequence
 
 from medserver.config import ConfigFile
 from medserver.errors import MedserverError
@@ -19,6 +19,7 @@ from medserver.server.signals import is_asked_to_stop
 from medserver.services.policy import NodePolicy
 from medserver.wire.acceptor import Acceptor
 from medserver.wire.admission import Admission, AdmissionLimits
+from medserver.wire.entrance import Entrance
 from medserver.wire.limits import WireLimits
 from medserver.wire.roster import RosterPlace
 
@@ -34,7 +35,7 @@ that answer large queries, would hold up a C-ECHO for a quarter of a second: it 
 logger = logging.getLogger(__name__)
 
 
-def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, supervisor: int) -> None:
+def run(config_file: ConfigFile, entrances: Sequence[Entrance], place: RosterPlace, supervisor: int) -> None:
     """Accept and serve associations until SIGTERM or SIGINT, or until the supervisor is gone.
 
     Should a mistake of ours end the thread that accepts, the process ends too, and the supervisor replaces it. So it is
@@ -44,6 +45,8 @@ def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, su
 
     Parameters
     ----------
+    entrances : sequence of Entrance
+        Where connections are accepted.
     supervisor : int
         Its process ID: it may be gone before this process looks for the first time.
 
@@ -58,7 +61,7 @@ def run(config_file: ConfigFile, listener: socket.socket, place: RosterPlace, su
     node.watch.start()
     config = config_file.current
     acceptor = Acceptor(
-        listener,
+        entrances,
         config.node.ae_title,
         WireLimits.from_options(config.limits),
         Admission(AdmissionLimits.from_options(config.limits), place),

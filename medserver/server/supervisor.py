@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import time
 
 from medserver import __version__, archive, errors, lock
@@ -30,8 +29,10 @@ from medserver.server.hangup import Hangup
 from medserver.server.permissions import narrow_data, require_writable
 from medserver.server.registration import register
 from medserver.server.stop_request import StopRequest
+from medserver.tls.contexts import server_context
 from medserver.wire.acceptor import bind, listen
 from medserver.wire.admission import AdmissionLimits
+from medserver.wire.entrance import Entrance
 from medserver.wire.roster import Roster
 from medserver.workitems import announcing
 
@@ -84,6 +85,28 @@ def _warn_of_rules(config: Config) -> None:
         logger.warning(Event("rule cannot be applied", problem=problem))
 
 
+def _entrances(config_file: ConfigFile) -> list[Entrance]:
+    """Take the ports of the configuration.
+
+    Raises
+    ------
+    OSError
+        One of them is taken.
+    ConfigError
+        TLS is wanted, and its certificate or key cannot be used.
+    """
+    node = config_file.current.node
+    entrances = []
+    if node.tls_port is not None:
+        server_context(config_file.current.tls)
+    if node.port is not None:
+        entrances.append(Entrance(bind(node.address, node.port), proxies=node.proxies))
+    if node.tls_port is not None:
+        listener = bind(node.address, node.tls_port)
+        entrances.append(Entrance(listener, lambda: server_context(config_file.current.tls), node.proxies))
+    return entrances
+
+
 class Supervisor:
     """Starts, watches and stops the acceptor processes.
 
@@ -102,7 +125,7 @@ class Supervisor:
         self._config_file = config_file
         self._stop_request = stop_request
         self._hangup = hangup
-        self._listener: socket.socket = bind(config.node.address, config.node.port)
+        self._entrances = _entrances(config_file)
         limits = AdmissionLimits.from_options(config.limits)
         self._roster = Roster(config.node.processes, limits.rows)
         raise_descriptor_limit(limits.rows + limits.waiting_max)
@@ -118,7 +141,8 @@ class Supervisor:
             return
         import_all(archive)  # once, and not by each process in the midst of an association or a job
         config = self._config_file.current
-        listen(self._listener)
+        for entrance in self._entrances:
+            listen(entrance.listener)
         workers = (PLACER - number for number in range(1, config.jobs.workers + 1))
         for index in (PLACER, *range(config.node.processes), *workers):
             self._start(index)
@@ -127,7 +151,7 @@ class Supervisor:
                 "listening",
                 ae_title=config.node.ae_title,
                 address=config.node.address,
-                port=self._listener.getsockname()[1],
+                **{"tls_port" if each.is_secure else "port": each.port for each in self._entrances},
                 processes=config.node.processes,
                 version=__version__,
                 pid=os.getpid(),
@@ -138,7 +162,7 @@ class Supervisor:
             if self._hangup.take():
                 self._read_again()
         logger.info("stopping")
-        self._listener.close()
+        self._close_entrances()
         announcer = self._start_announcer()
         self._stop()
         self._wait_for(announcer)
@@ -224,12 +248,12 @@ class Supervisor:
         exit_code = 0
         try:
             if index <= PLACER:
-                self._listener.close()
+                self._close_entrances()
                 run = placer_process.run if index == PLACER else worker_process.run
                 run(self._config_file, self._process_id)
             else:
                 place = self._roster.place(index)
-                acceptor_process.run(self._config_file, self._listener, place, self._process_id)
+                acceptor_process.run(self._config_file, self._entrances, place, self._process_id)
         except MedserverError as error:
             logger.error(Event("process", problem=str(error)))
             exit_code = FAILURE_EXIT_CODE
@@ -239,6 +263,10 @@ class Supervisor:
         finally:
             logging.shutdown()
             os._exit(exit_code)
+
+    def _close_entrances(self) -> None:
+        for entrance in self._entrances:
+            entrance.listener.close()
 
     def _reap(self) -> None:
         """Notice processes that have ended, and start others in their place after a moment."""

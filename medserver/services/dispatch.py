@@ -26,6 +26,7 @@ from medserver.services.registry import Service, service_for
 from medserver.services.reporting import Reporter
 from medserver.services.request import Handler, Request, Response
 from medserver.services.responses import answer_to, is_stated, operation_name
+from medserver.tls.judgement import judge
 from medserver.wire.accepted_association import AcceptedAssociation
 from medserver.wire.association import AcceptedContext
 from medserver.wire.command_set import NO_DATA_SET, RESPONSE, CommandField
@@ -209,7 +210,10 @@ def _principal(association: AcceptedAssociation, config: Config, node: Node) -> 
     remote = config.remotes_for(association.requestor.ae_title, principal.address)
     if remote is None:
         raise NotAuthorised("the calling AE is no longer configured")
-    association.principal = principal_of(remote, principal.address, user)
+    verdict = judge(remote.security, association.presented)
+    if verdict.problem:
+        raise NotAuthorised(verdict.problem)
+    association.principal = principal_of(remote, principal.address, user, verdict.certificate)
     association.known_by = config
     return association.principal
 

@@ -11,11 +11,13 @@ from medserver.config import Config
 from medserver.dicom.print_classes import COLOR_META
 from medserver.errors import IdentityRefused, MedserverError
 from medserver.identity.principal import Principal, principal_of
-from medserver.log import Event
+from medserver.index import RejectedCall
+from medserver.log import Event, Whole
 from medserver.node import Node
 from medserver.services import dispatch, query
 from medserver.services.registry import STORAGE, service_for
 from medserver.services.transfer_syntaxes import ranks_received, ranks_sent
+from medserver.tls.judgement import Presented, judge
 from medserver.wire.accepted_association import AcceptedAssociation
 from medserver.wire.associate_request import AssociationRequest
 from medserver.wire.negotiation import (
@@ -50,41 +52,68 @@ class NodePolicy:
         self._node = node
         self._throttle = Throttle(times_max=REFUSALS_NOTED_MAX, keys_max=CALLERS_NOTED_MAX)
 
-    def negotiate(self, request: AssociationRequest, address: str) -> Acceptance | Refusal:
+    def negotiate(
+        self, request: AssociationRequest, address: str, presented: Presented | None = None
+    ) -> Acceptance | Refusal:
         """Decide on an A-ASSOCIATE request.
 
         The called AE title must be ours, or that of a printer, which offers print, verification and what is printed
-        alone; calling AE title and source address must match an `[ae NAME]` entry.
+        alone; calling AE title and source address must match an `[ae NAME]` entry, and what was shown over TLS must
+        prove that it is this AE. Whatever is missing of that, the refusal is the same.
         """
         config = self._node.config.current
         calling, called = request.calling_ae_title, request.called_ae_title
         is_printer = config.printer_called(called) is not None
         ours = called if is_printer else config.node.ae_title
-        decision = self._decide(config, request, ours, address)
-        if isinstance(decision, Refusal) and self._throttle.allows((calling, called, address)):
-            logger.warning(Event("refused", calling=calling, called=called, address=address, reason=decision.why))
-            if decision == CALLING_AE_TITLE_NOT_RECOGNISED:
-                self._node.index.note_unknown_caller(calling, called, address)
+        decision = self._decide(config, request, ours, address, presented)
+        if isinstance(decision, Refusal):
+            self._note(decision, (calling, called, address), presented)
         return decision
 
-    def _decide(self, config: Config, request: AssociationRequest, ours: str, address: str) -> Acceptance | Refusal:
+    def _decide(
+        self, config: Config, request: AssociationRequest, ours: str, address: str, presented: Presented | None
+    ) -> Acceptance | Refusal:
         """Decide on a request to one of our AE titles; whatever is wrong with who asks looks the same on the wire."""
         table = partial(_offered, config, request.called_ae_title)
         remote = config.remotes_for(request.calling_ae_title, address)
-        if remote is None or request.called_ae_title != ours:
-            principal = None if remote is None else principal_of(remote, address)
-            return negotiate(request, ours, principal, table)
+        if remote is None:
+            return negotiate(request, ours, None, table)
+        verdict = judge(remote.security, presented)
+        if verdict.problem:
+            decision = negotiate(request, ours, None, table)
+            is_unknown = decision == CALLING_AE_TITLE_NOT_RECOGNISED
+            return replace(decision, why=verdict.problem) if is_unknown else decision
+        if request.called_ae_title != ours:
+            return negotiate(request, ours, principal_of(remote, address), table)
         try:
             user, confirms_user = authenticate(
-                self._node.index, config, remote.identification, request.user_identity, is_confidential=False
+                self._node.index,
+                config,
+                remote.identification,
+                request.user_identity,
+                is_confidential=presented is not None,
             )
         except IdentityRefused as error:
             return replace(CALLING_AE_TITLE_NOT_RECOGNISED, why=str(error))
         except MedserverError as error:  # ours: nobody can tell who it is, and later it may work
             logger.error("a user cannot be verified: %s", error)
             return replace(LOCAL_LIMIT_EXCEEDED, why="a user cannot be verified")
-        decision = negotiate(request, ours, principal_of(remote, address, user), table)
+        principal = principal_of(remote, address, user, verdict.certificate)
+        decision = negotiate(request, ours, principal, table)
         return replace(decision, confirms_user=confirms_user) if isinstance(decision, Acceptance) else decision
+
+    def _note(self, refusal: Refusal, caller: tuple[str, str, str], presented: Presented | None) -> None:
+        """Log a refusal, and note an AE that is not recognised for the administrator."""
+        shown = None if presented is None else presented.certificate
+        if not self._throttle.allows((*caller, shown and shown.fingerprint)):
+            return
+        calling, called, address = caller
+        proof = {} if shown is None else {"certificate": Whole(shown.fingerprint), "subject": shown.subject}
+        names = {"calling": calling, "called": called, "address": address}
+        logger.warning(Event("refused", **names, reason=Whole(refusal.why), **proof))
+        if refusal == CALLING_AE_TITLE_NOT_RECOGNISED:
+            proof = {} if presented is None else {"fingerprint": shown.fingerprint, "certificate": presented.pem}
+            self._node.index.note_unknown_caller(RejectedCall(calling, called, address, refusal.why, **proof))
 
     def serve(self, association: AcceptedAssociation) -> bool:
         """Serve an established association until it ends or is idle."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import socket
 import time
 from collections.abc import Callable
 from enum import Enum, auto
 
 from medserver.identity.principal import Principal
+from medserver.tls.certificate import Certificate
 from medserver.wire.associate_accept import encode_associate_accept
 from medserver.wire.associate_request import AssociationRequest
 from medserver.wire.association import AcceptedContext, Association
@@ -17,6 +17,7 @@ from medserver.wire.limits import WireLimits
 from medserver.wire.negotiation import ACCEPTANCE, Acceptance, Refusal
 from medserver.wire.state_machine import Event
 from medserver.wire.throttle import Throttle
+from medserver.wire.transport import Transport
 
 REPORT_WAIT_MAX_S = 3600.0
 """How long a peer may be silent that waits for a report: it is our turn. Then the report is left to another one."""
@@ -46,7 +47,7 @@ class AcceptedAssociation(Association):
     ----------
     limits : WireLimits
         Timeouts and sizes.
-    accepted : socket.socket
+    accepted : Transport
         The accepted connection.
     is_stopping : callable
         Tells whether the node is being stopped.
@@ -69,11 +70,15 @@ class AcceptedAssociation(Association):
         The studies of which something has come that the end of the association tells something about.
     called_ae_title : str
         Whom the requestor has called.
+    presented : Presented or None
+        What the requestor has shown of itself in the TLS handshake; None in the clear.
+    is_tls_in_clear : bool
+        Whether it has begun a TLS handshake where associations are in the clear.
     print_session : object
         What a Print SCU has made on it, which goes with it; None until it makes something.
     """
 
-    def __init__(self, limits: WireLimits, accepted: socket.socket, is_stopping: Callable[[], bool]) -> None:
+    def __init__(self, limits: WireLimits, accepted: Transport, is_stopping: Callable[[], bool]) -> None:
         super().__init__(limits, accepted)
         self._is_stopping = is_stopping
         self.principal: Principal | None = None
@@ -84,7 +89,16 @@ class AcceptedAssociation(Association):
         self.reports: list = []
         self.studies: set[str] = set()
         self.called_ae_title = ""
+        self.is_tls_in_clear = False
+        self.presented = accepted.presented
         self.print_session = None
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """What the requestor has shown of itself, and by what that is verified, once it is; None in the clear."""
+        if self.principal is not None:
+            return self.principal.certificate
+        return None if self.presented is None else self.presented.certificate
 
     @property
     def stopping(self) -> bool:

@@ -10,17 +10,25 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
 from medserver.errors import AssociationAborted
-from medserver.log import Event, in_association
+from medserver.log import Event, Whole, in_association
+from medserver.tls.judgement import Presented
 from medserver.wire.accepted_association import AcceptedAssociation
 from medserver.wire.admission import Admission
 from medserver.wire.associate_request import AssociationRequest
+from medserver.wire.entrance import Entrance
 from medserver.wire.limits import WireLimits
 from medserver.wire.negotiation import LOCAL_LIMIT_EXCEEDED, Acceptance, Refusal
-from medserver.wire.pending_connections import PendingConnection, PendingConnections
+from medserver.wire.pending_connections import (
+    TLS_IN_CLEAR,
+    PendingConnection,
+    PendingConnections,
+    speaks_tls,
+)
 from medserver.wire.state_machine import State
 from medserver.wire.throttle import Throttle
 from medserver.wire.upper_layer import LINGER_S
@@ -37,8 +45,10 @@ logger = logging.getLogger(__name__)
 class Policy(Protocol):
     """Decides on association requests, and performs what is requested on associations: the services."""
 
-    def negotiate(self, request: AssociationRequest, address: str) -> Acceptance | Refusal:
-        """Decide on an A-ASSOCIATE request from an address."""
+    def negotiate(
+        self, request: AssociationRequest, address: str, presented: Presented | None
+    ) -> Acceptance | Refusal:
+        """Decide on an A-ASSOCIATE request from an address, and what was shown over TLS; None in the clear."""
 
     def serve(self, association: AcceptedAssociation) -> bool:
         """Serve an established association until it ends, or is idle: then return True, to be called again."""
@@ -94,8 +104,8 @@ class Acceptor:
 
     Parameters
     ----------
-    listener : socket.socket
-        From `bind`, listening. Several processes may accept from one.
+    entrances : sequence of Entrance
+        Where connections are accepted.
     ae_title : str
         Our AE title.
     limits : WireLimits
@@ -105,24 +115,24 @@ class Acceptor:
     policy : Policy
         Which are accepted, and what is done for them.
 
-    Attributes
-    ----------
-    port : int
-        The port that is listened on.
     """
 
     def __init__(
-        self, listener: socket.socket, ae_title: str, limits: WireLimits, admission: Admission, policy: Policy
+        self,
+        entrances: Sequence[Entrance],
+        ae_title: str,
+        limits: WireLimits,
+        admission: Admission,
+        policy: Policy,
     ) -> None:
         self._ae_title = ae_title
         self._limits = limits
         self._admission = admission
         self._policy = policy
         self._throttle = Throttle()
-        self.port: int = listener.getsockname()[1]
-        self._listener = listener
+        self._entrances = entrances
         self._watcher = Watcher()
-        self._pending = PendingConnections(listener, self._watcher, admission, limits.acse_timeout_s, self._begin)
+        self._pending = PendingConnections(entrances, self._watcher, admission, limits.acse_timeout_s, self._begin)
 
     def start(self) -> None:
         """Accept connections from now on."""
@@ -137,12 +147,14 @@ class Acceptor:
     @property
     def alive(self) -> bool:
         """Tell whether connections are accepted; they are not if a mistake has ended the watcher."""
-        return self._watcher.alive
+        return self._watcher.alive and self._pending.alive
 
     def stop(self, drain_s: float) -> None:
         """Accept no more, let running operations finish for at most `drain_s`, then end every association."""
         self._watcher.close()
-        self._listener.close()
+        self._pending.close()
+        for entrance in self._entrances:
+            entrance.listener.close()
         deadline = time.monotonic() + drain_s
         self._admission.interrupt_idle()
         if not self._admission.wait_until_empty(deadline):
@@ -152,13 +164,14 @@ class Acceptor:
     def _begin(self, connection: PendingConnection) -> None:
         """Start the association of a connection whose request has been received."""
         try:
-            association = AcceptedAssociation(self._limits, connection.sock, lambda: self.stopping)
+            association = AcceptedAssociation(self._limits, connection.transport, lambda: self.stopping)
         except (OSError, MemoryError) as error:  # there is no memory for its buffer, or the connection has ended
             self._log_scarcity("begin an association", error)
             self._admission.remove(connection)
-            connection.sock.close()
+            connection.transport.close()
             return
         association.acceptor.ae_title, association.requestor.address = self._ae_title, connection.address[0]
+        association.is_tls_in_clear = speaks_tls(connection.received)
         association.connection.preload(connection.received)
         if self._admission.begin(connection, association):
             self._start(association)
@@ -243,8 +256,9 @@ class Acceptor:
     def _log_no_request(self, association: AcceptedAssociation) -> None:
         """Log what was received instead of an A-ASSOCIATE request, once a minute for each address."""
         address = association.requestor.address
+        reason = TLS_IN_CLEAR if association.is_tls_in_clear else association.upper_layer.problem
         if self._throttle.allows(address):
-            logger.info(Event("no request", address=address, reason=association.upper_layer.problem))
+            logger.info(Event("no request", address=address, reason=reason))
 
     def _negotiate(self, association: AcceptedAssociation) -> None:
         """Receive the A-ASSOCIATE request and answer it."""
@@ -254,13 +268,21 @@ class Acceptor:
                 self._log_no_request(association)
             return
         address = association.requestor.address
-        decision = self._policy.negotiate(request, address)
+        decision = self._policy.negotiate(request, address, association.presented)
         if isinstance(decision, Acceptance) and not self._admission.establish(association, request.calling_ae_title):
             decision = LOCAL_LIMIT_EXCEEDED
         if isinstance(decision, Refusal):
             association.reject(decision)
         else:
             association.accept(request, decision)
-            entry, user = decision.principal.remote.name, decision.principal.user
-            named = {} if user is None else {"user": user.name}
-            logger.info(Event("association", calling=request.calling_ae_title, address=address, entry=entry, **named))
+            self._log_accepted(decision, request.calling_ae_title, address)
+
+    @staticmethod
+    def _log_accepted(acceptance: Acceptance, calling: str, address: str) -> None:
+        """Log an association that was accepted, with what has proved who it is."""
+        principal = acceptance.principal
+        named = {} if principal.user is None else {"user": principal.user.name}
+        shown = principal.certificate
+        if shown is not None:
+            named |= {"verified_by": shown.verified_by, "certificate": Whole(shown.fingerprint)}
+        logger.info(Event("association", calling=calling, address=address, entry=principal.remote.name, **named))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from medserver.wire.message import Message
 from medserver.wire.pace import Pace
 from medserver.wire.pdata import PDV_HEADER_BYTES, fragment_bytes, fragment_pieces, pdata_pieces
 from medserver.wire.state_machine import PDUType, State
+from medserver.wire.transport import Transport
 from medserver.wire.upper_layer import AssociationReleased, UpperLayer
 
 COMMAND = 0x01
@@ -87,7 +87,7 @@ class Association:
     ----------
     limits : WireLimits
         Timeouts and sizes.
-    accepted : socket.socket, optional
+    accepted : Transport, optional
         The accepted connection when this side is the acceptor.
 
     Attributes
@@ -108,7 +108,7 @@ class Association:
         Tells whether nothing more is to be sent: who waits for the pace then aborts the association.
     """
 
-    def __init__(self, limits: WireLimits, accepted: socket.socket | None = None) -> None:
+    def __init__(self, limits: WireLimits, accepted: Transport | None = None) -> None:
         self.limits = limits
         self.association_id = f"{os.getpid()}-{next(_numbers)}"
         self.requestor, self.acceptor = Partner(), Partner()

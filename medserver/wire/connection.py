@@ -1,4 +1,4 @@
-"""One TCP connection: bytes in through a buffer of fixed size, bytes out, and a deadline on each.
+"""One connection: bytes in through a buffer of fixed size, bytes out, and a deadline on each.
 
 The socket is non-blocking and every wait is a `poll` with the time that is left, so that a deadline holds
 against a peer that sends one byte now and then, and file descriptors beyond 1023 work.
@@ -12,6 +12,8 @@ import select
 import socket
 import time
 from collections.abc import Sequence
+
+from medserver.wire.transport import Transport, event_of
 
 PDU_HEADER_BYTES = 6
 
@@ -51,8 +53,8 @@ class Connection:
 
     Parameters
     ----------
-    sock : socket.socket
-        The connected socket.
+    transport : Transport
+        What carries the bytes.
     buffer_size_bytes : int
         Room for one PDU of the largest permitted length, with its header.
     timeout_s : float
@@ -62,9 +64,11 @@ class Connection:
     ----------
     socket : socket.socket or None
         None once the connection is closed.
+    transport : Transport
+        What carries the bytes.
     """
 
-    def __init__(self, sock: socket.socket, buffer_size_bytes: int, timeout_s: float) -> None:
+    def __init__(self, transport: Transport, buffer_size_bytes: int, timeout_s: float) -> None:
         # Pages that nobody has touched: an association pays for as much of its buffer as it has used.
         self._buffer = memoryview(
             mmap.mmap(-1, buffer_size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -72,9 +76,10 @@ class Connection:
         self._start = 0
         self._end = 0
         self._timeout_s = timeout_s
-        sock.setblocking(False)
+        sock = transport.socket
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self.transport = transport
         self.socket: socket.socket | None = sock
 
     # -- reading -----------------------------------------------------------------------------------------
@@ -98,12 +103,26 @@ class Connection:
         if self.buffered_bytes > 0 or self.socket is None:
             return True
         if timeout_s <= 0:
-            return self._poll(select.POLLIN, 0.0)
+            return self._has_arrived(0.0)
         try:
-            self._start, self._end = 0, self.socket.recv_into(self._buffer)
+            self._start, self._end = 0, self.transport.receive_into(self._buffer)
         except BlockingIOError:
             acknowledge(self.socket)
-            return self._poll(select.POLLIN, timeout_s)
+            return self._has_arrived(timeout_s)
+        except OSError as error:
+            logger.debug("the next read will fail: %s", error)
+        return True
+
+    def _has_arrived(self, timeout_s: float) -> bool:
+        """Tell whether a byte or the end arrives in time: the socket can be read for what is only TLS's own, too."""
+        if not self.transport.has_pending and not self._poll(select.POLLIN, timeout_s):
+            return False
+        if self.transport.presented is None:
+            return True
+        try:
+            self.transport.peek()
+        except BlockingIOError:
+            return False
         except OSError as error:
             logger.debug("the next read will fail: %s", error)
         return True
@@ -126,9 +145,9 @@ class Connection:
             The type of PDU that ends nothing.
         """
         ends_at = time.monotonic() + timeout_s
-        if self.buffered_bytes == 0 and self._poll(select.POLLIN, timeout_s):
+        if self.buffered_bytes == 0 and self._has_arrived(timeout_s):
             try:
-                if self.socket is None or self.socket.recv(1, socket.MSG_PEEK) != bytes([expected]):
+                if self.socket is None or self.transport.peek() != bytes([expected]):
                     return True
             except BlockingIOError:
                 pass
@@ -188,10 +207,10 @@ class Connection:
             if self.socket is None:
                 raise ConnectionEnded("the connection is closed")
             try:
-                count = self.socket.recv_into(room)
-            except BlockingIOError:
+                count = self.transport.receive_into(room)
+            except BlockingIOError as blocked:
                 acknowledge(self.socket)
-                self._wait(select.POLLIN, deadline)
+                self._wait(event_of(blocked, select.POLLIN), deadline)
                 continue
             except OSError as error:
                 raise ConnectionEnded(str(error)) from error
@@ -229,13 +248,12 @@ class Connection:
         pending = [memoryview(piece) for piece in pieces]
         deadline = time.monotonic() + self._timeout_s
         while pending:
-            sock = self.socket
-            if sock is None:
+            if self.socket is None:
                 raise ConnectionEnded("the connection is closed")
             try:
-                sent = sock.sendmsg(pending[:PIECES_MAX])
-            except BlockingIOError:
-                self._wait(select.POLLOUT, deadline)
+                sent = self.transport.send(pending[:PIECES_MAX])
+            except BlockingIOError as blocked:
+                self._wait(event_of(blocked, select.POLLOUT), deadline)
                 continue
             except OSError as error:
                 raise ConnectionEnded(str(error)) from error
@@ -257,7 +275,7 @@ class Connection:
     def has_ended(self) -> bool:
         """Tell whether nothing is left to be read, because the peer has closed or reset the connection."""
         try:
-            return not self.buffered_bytes and not self.socket.recv(1, socket.MSG_PEEK)
+            return not self.buffered_bytes and not self.transport.peek()
         except BlockingIOError:
             return False
         except OSError:
@@ -266,7 +284,10 @@ class Connection:
     def drop(self) -> bool:
         """Throw away what has arrived; tell whether the peer has closed the connection."""
         try:
-            return self.socket is None or self.socket.recv_into(self._buffer) == 0
+            while self.socket is not None and self.transport.receive_into(self._buffer) > 0:
+                if not self.transport.has_pending:
+                    return False
+            return True
         except BlockingIOError:
             return False
         except OSError:
@@ -291,7 +312,7 @@ class Connection:
         """Close the socket."""
         sock, self.socket = self.socket, None
         if sock is not None:
-            sock.close()
+            self.transport.close()
 
 
 def _rest(pieces: list[memoryview], sent: int) -> list[memoryview]:

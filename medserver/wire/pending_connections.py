@@ -2,22 +2,31 @@
 
 They are accepted, and what they send is received as it arrives, in the thread of the watcher. A peer that is silent, or
 sends a byte now and then, costs a socket and those bytes: it has no thread and no association, and no other one waits
-behind it.
+behind it. So it is with those that begin a TLS handshake; its computing is done in one thread of its own, one step
+after the other, so that nobody else waits for that.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+import queue
+import select
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from medserver.errors import ConfigError
+from medserver.log import Event, Whole
+from medserver.wire import proxy_protocol
 from medserver.wire.admission import Admission
 from medserver.wire.connection import PDU_HEADER_BYTES, ConnectionEnded, acknowledge
+from medserver.wire.entrance import Entrance
 from medserver.wire.state_machine import PDUType
 from medserver.wire.throttle import Throttle
+from medserver.wire.transport import PlainTransport, Transport, event_of
 from medserver.wire.upper_layer import ASSOCIATE_PDU_LENGTH_MAX
 from medserver.wire.watcher import Watcher
 
@@ -27,7 +36,17 @@ RECEIVE_MAX_BYTES = 65_536
 BURST = 8
 """This many connections without a request at a time are a burst, in which every process is needed."""
 
+HANDSHAKE = 0x16
+"""The first byte of TLS: a record of the type handshake (RFC 8446 5.1). It is no type of PDU."""
+
+TLS_IN_CLEAR = "it speaks TLS, and called the port of connections in the clear"
+
 logger = logging.getLogger(__name__)
+
+
+def speaks_tls(received: bytes | bytearray) -> bool:
+    """Tell whether somebody has begun a TLS handshake in the clear: a record of it, of SSL 3.0 or later."""
+    return received[:2] == bytes([HANDSHAKE, 3])
 
 
 class PendingConnection:
@@ -38,22 +57,31 @@ class PendingConnection:
     sock : socket.socket
         The accepted socket.
     address : tuple
-        That of the peer.
+        That of the peer; where a balancer connects for it, from the header on.
     deadline : float
         The monotonic time by which the request must be received (the ARTIM timer, PS3.8 9.1.5).
+    entrance : Entrance
+        Where it was accepted.
 
     Attributes
     ----------
     received : bytearray
         What has been received: never more than the request.
+    transport : Transport
+        What carries the bytes.
+    is_shaking_hands : bool
+        Whether what is to come next is a part of the TLS handshake.
     """
 
-    def __init__(self, sock: socket.socket, address: tuple, deadline: float) -> None:
-        sock.setblocking(False)
+    def __init__(self, sock: socket.socket, address: tuple, deadline: float, entrance: Entrance) -> None:
         self.sock = sock
         self.address = address
         self.deadline = deadline
+        self.entrance = entrance
         self.received = bytearray()
+        self.transport: Transport = PlainTransport(sock)
+        self.is_shaking_hands = entrance.is_secure
+        self._header: bytearray | None = bytearray() if entrance.is_proxy(address[0]) else None
 
     def receive(self) -> bool:
         """Receive what has arrived; tell whether that is the request, or something that will never be one.
@@ -62,19 +90,53 @@ class PendingConnection:
         ------
         ConnectionEnded
             The connection ended first.
+        BlockingIOError
+            More is to come; which event of the socket is to be waited for is told by `event_of`.
         """
-        while (missing := self._missing_bytes()) > 0:
-            try:
-                piece = self.sock.recv(min(missing, RECEIVE_MAX_BYTES))
-            except BlockingIOError:
-                acknowledge(self.sock)
-                return False
-            except OSError as error:
-                raise ConnectionEnded(str(error)) from error
-            if not piece:
-                raise ConnectionEnded("the peer closed the connection")
-            self.received += piece
+        try:
+            if self._header is not None:
+                self._receive_header()
+            if self.is_shaking_hands:
+                self._shake_hands()
+            self._receive_request()
+        except BlockingIOError:
+            acknowledge(self.sock)
+            raise
+        except (OSError, ValueError) as error:
+            raise ConnectionEnded(str(error)) from error
         return True
+
+    def _receive_header(self) -> None:
+        """Receive for whom a balancer connects."""
+        while (missing := proxy_protocol.missing_bytes(self._header)) > 0:
+            self._header += self._some(self.sock.recv(missing))
+        source = proxy_protocol.source_of(self._header)
+        if source is not None:
+            self.address = (source, *self.address[1:])
+        self._header = None
+
+    def _shake_hands(self) -> None:
+        """Go on with the TLS handshake."""
+        if isinstance(self.transport, PlainTransport):
+            if self._some(self.transport.peek())[0] != HANDSHAKE:
+                raise OSError("it does not speak TLS, and called the port of TLS")
+            from medserver.wire.tls_transport import TLSTransport  # with pyOpenSSL, which not every node has
+
+            self.transport = TLSTransport(self.sock, self.entrance.context())
+        self.transport.shake_hands()
+        self.is_shaking_hands = False
+
+    def _receive_request(self) -> None:
+        while (missing := self._missing_bytes()) > 0:
+            room = bytearray(min(missing, RECEIVE_MAX_BYTES))
+            count = self.transport.receive_into(memoryview(room))
+            self.received += self._some(room[:count])
+
+    @staticmethod
+    def _some(piece: bytes | bytearray) -> bytes | bytearray:
+        if not piece:
+            raise OSError("the peer closed the connection")
+        return piece
 
     def _missing_bytes(self) -> int:
         """Return how many bytes are to come for the next decision."""
@@ -99,8 +161,8 @@ class PendingConnections:
 
     Parameters
     ----------
-    listener : socket.socket
-        Listening. Several processes may accept from one.
+    entrances : sequence of Entrance
+        Where they are accepted.
     watcher : Watcher
         Waits for them.
     admission : Admission
@@ -108,72 +170,122 @@ class PendingConnections:
     timeout_s : float
         How long each may take for its request.
     begin : callable
-        What is called with a `PendingConnection` whose request has been received, in the thread of the watcher.
+        What is called with a `PendingConnection` whose request has been received, in the thread of the watcher or of
+        the handshakes; it must not wait.
     """
 
     def __init__(
         self,
-        listener: socket.socket,
+        entrances: Sequence[Entrance],
         watcher: Watcher,
         admission: Admission,
         timeout_s: float,
         begin: Callable[[PendingConnection], None],
     ) -> None:
-        self._listener = listener
+        self._entrances = entrances
         self._watcher = watcher
         self._admission = admission
         self._timeout_s = timeout_s
         self._begin = begin
         self._count = 0
+        self._lock = threading.Lock()
         self._throttle = Throttle()
+        self._thread: threading.Thread | None = None
+        self._handshakes: queue.SimpleQueue[PendingConnection | None] = queue.SimpleQueue()
 
     def accept(self) -> None:
         """Accept connections from now on, until the watcher is closed."""
-        self._watcher.watch(self._listener, math.inf, self._leave_or_take, is_urgent=True)
+        if any(entrance.is_secure for entrance in self._entrances):
+            self._thread = threading.Thread(target=self._shake_hands, name="handshakes", daemon=True)
+            self._thread.start()
+        for entrance in self._entrances:
+            self._accept(entrance)
 
-    def _leave_or_take(self, is_late: bool) -> None:
+    @property
+    def alive(self) -> bool:
+        """Tell whether handshakes are gone on with, if there are any: a mistake of `begin` ends their thread."""
+        return self._thread is None or self._thread.is_alive()
+
+    def close(self) -> None:
+        """End the thread of the handshakes, behind the end of the watcher."""
+        self._handshakes.put(None)
+
+    def _accept(self, entrance: Entrance) -> None:
+        self._watcher.watch(entrance.listener, math.inf, partial(self._leave_or_take, entrance), is_urgent=True)
+
+    def _leave_or_take(self, entrance: Entrance, is_late: bool) -> None:
         """Leave a new connection for a moment to processes that serve fewer, unless there is a burst of them."""
         if is_late:  # the listener cannot be watched now
-            self._call_later(ACCEPT_RETRY_S, self.accept)
+            self._call_later(ACCEPT_RETRY_S, partial(self._accept, entrance))
         elif self._count < BURST and (delay_s := self._admission.hesitation_s()) > 0:
-            self._call_later(delay_s, self._take)
+            self._call_later(delay_s, partial(self._take, entrance))
         else:
-            self._take()
+            self._take(entrance)
 
     def _call_later(self, delay_s: float, call: Callable[[], None]) -> None:
         if not self._watcher.closing:
             self._watcher.watch(None, time.monotonic() + delay_s, lambda is_late: self._watcher.closing or call())
 
-    def _take(self) -> None:
+    def _take(self, entrance: Entrance) -> None:
         """Accept one connection."""
         try:
-            sock, address = self._listener.accept()
+            sock, address = entrance.listener.accept()
         except BlockingIOError:
-            self.accept()  # another process was quicker
+            self._accept(entrance)  # another process was quicker
         except OSError as error:
             # Out of descriptors or memory: connections in the backlog are accepted when some are back.
             if self._throttle.allows(error.errno):
                 logger.warning("cannot accept a connection: %s", error)
-            self._call_later(ACCEPT_RETRY_S, self.accept)
+            self._call_later(ACCEPT_RETRY_S, partial(self._accept, entrance))
         else:
-            self.accept()
-            connection = PendingConnection(sock, address, time.monotonic() + self._timeout_s)
+            self._accept(entrance)
+            connection = PendingConnection(sock, address, time.monotonic() + self._timeout_s, entrance)
             self._admission.add(connection, address[0])
-            self._count += 1
+            self._add(1)
             self._receive(connection)
 
+    def _add(self, number: int) -> None:
+        with self._lock:
+            self._count += number
+
     def _receive(self, connection: PendingConnection, is_late: bool = False) -> None:
+        """Receive what has arrived, or have it received where that takes computing."""
+        if connection.is_shaking_hands and not is_late:
+            self._handshakes.put(connection)
+        else:
+            self._go_on(connection, is_late)
+
+    def _shake_hands(self) -> None:
+        """Go on with handshakes, one step after the other; the body of the thread of the handshakes."""
+        while (connection := self._handshakes.get()) is not None:
+            self._go_on(connection)
+
+    def _go_on(self, connection: PendingConnection, is_late: bool = False) -> None:
         """Receive what has arrived, and pass the connection on if that is its request."""
-        try:
-            if not is_late and not connection.receive():
+        problem = "it has not sent an A-ASSOCIATE request in time" if is_late else ""
+        if not is_late:
+            try:
+                connection.receive()
+            except BlockingIOError as blocked:
                 again = partial(self._receive, connection)
-                self._watcher.watch(connection.sock, connection.deadline, again, is_urgent=True)
+                event = event_of(blocked, select.POLLIN)
+                self._watcher.watch(connection.sock, connection.deadline, again, is_urgent=True, event=event)
                 return
-        except ConnectionEnded:
-            is_late = True
-        self._count -= 1
-        if is_late:
+            except (ConnectionEnded, ConfigError) as error:
+                problem = str(error)
+            except Exception:  # of hostile bytes; the thread serves all others
+                logger.exception("a connection could not be read")
+                problem = "a mistake of ours"
+        self._add(-1)
+        if problem:
+            self._log_end(connection, problem)
             self._admission.remove(connection)
-            connection.sock.close()
+            connection.transport.close()
         else:
             self._begin(connection)
+
+    def _log_end(self, connection: PendingConnection, problem: str) -> None:
+        """Say why a TLS connection has ended before its request, once a minute for each address."""
+        address = connection.address[0]
+        if connection.is_shaking_hands and not self._watcher.closing and self._throttle.allows((address, problem)):
+            logger.warning(Event("no TLS", address=address, reason=Whole(problem)))

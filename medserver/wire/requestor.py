@@ -19,7 +19,7 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import PresentationContext, negotiate_as_requestor
 
-from medserver.config import Remote
+from medserver.config import Remote, Security
 from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from medserver.errors import (
     AssociationAborted,
@@ -53,16 +53,19 @@ class Address:
         A name or an address.
     port : int
         The TCP port.
+    security : Security
+        Whether it is called over TLS, and by what certificate it is recognised.
     """
 
     ae_title: str
     host: str
     port: int
+    security: Security = Security()
 
     @classmethod
     def of(cls, remote: Remote) -> Address:
         """Return where an entry of the configuration is called; it has an address with a port."""
-        return cls(remote.ae_title, remote.host, remote.port)
+        return cls(remote.ae_title, remote.host, remote.port, remote.security)
 
     def __str__(self) -> str:
         return f"{self.ae_title}@{self.host}:{self.port}"
@@ -126,7 +129,7 @@ def associate(
     association.requestor.ae_title = calling_ae_title
     association.acceptor.ae_title, association.acceptor.address = address.ae_title, address.host
     try:
-        association.upper_layer.connect(address.host, address.port)
+        association.upper_layer.connect(address.host, address.port, address.security)
     except OSError as error:
         kind = OutOfResources if error.errno in _OURS else ConnectionFailed
         raise kind(f"cannot connect to {address}: {error.strerror or error}") from None
@@ -134,7 +137,10 @@ def associate(
         association.upper_layer.act(Event.TRANSPORT_CONFIRM, A_ASSOCIATE_RQ(request).encode())
         answer = association.upper_layer.receive(time.monotonic() + limits.acse_timeout_s)
         if not isinstance(answer, A_ASSOCIATE):
-            raise AssociationAborted(f"{address} aborted the association or did not answer")
+            problem = association.upper_layer.problem
+            raise AssociationAborted(
+                f"{address} aborted the association or did not answer{f': {problem}' if problem else ''}"
+            )
         if answer.result != ACCEPTANCE:
             raise _rejected(answer, address)
         _note_answer(association.acceptor, answer)

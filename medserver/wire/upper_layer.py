@@ -15,6 +15,7 @@ from contextlib import nullcontext
 
 from pynetdicom.pdu_primitives import A_P_ABORT, A_RELEASE
 
+from medserver.config import Security
 from medserver.errors import AssociationAborted
 from medserver.wire.connection import (
     PDU_HEADER_BYTES,
@@ -46,6 +47,7 @@ from medserver.wire.state_machine import (
     State,
     Timer,
 )
+from medserver.wire.transport import PlainTransport, Transport
 
 ASSOCIATE_PDU_LENGTH_MAX = 262_144
 """The longest A-ASSOCIATE PDU that is read: 128 contexts of 60 transfer syntaxes fit."""
@@ -81,7 +83,7 @@ class UpperLayer:
     ----------
     limits : WireLimits
         Timeouts and sizes.
-    accepted : socket.socket, optional
+    accepted : Transport, optional
         The accepted connection when this side is the acceptor; without it `connect` opens one.
 
     Attributes
@@ -93,14 +95,14 @@ class UpperLayer:
     artim_deadline : float
         The monotonic time at which the ARTIM timer expires; infinite while it does not run (PS3.8 9.1.5).
     problem : str or None
-        What was wrong with the last PDU that could not be read.
+        What was wrong with the last PDU that could not be read, or how the connection ended instead.
     is_released : bool
         Whether the association was released, by either side.
     interrupted : bool
         Whether it is ended from this side, see `interrupt`.
     """
 
-    def __init__(self, limits: WireLimits, accepted: socket.socket | None = None) -> None:
+    def __init__(self, limits: WireLimits, accepted: Transport | None = None) -> None:
         self.state = State.STA1
         self.connection: Connection | None = None
         self.problem: str | None = None
@@ -113,9 +115,9 @@ class UpperLayer:
             self.connection = self._connection_on(accepted)
             self.act(Event.TRANSPORT_INDICATION)
 
-    def _connection_on(self, sock: socket.socket) -> Connection:
+    def _connection_on(self, transport: Transport) -> Connection:
         room = PDU_HEADER_BYTES + max(self._limits.pdu_length_max, ASSOCIATE_PDU_LENGTH_MAX)
-        return Connection(sock, room, self._limits.network_timeout_s)
+        return Connection(transport, room, self._limits.network_timeout_s)
 
     # -- the state machine -----------------------------------------------------------------------------------------
 
@@ -200,21 +202,32 @@ class UpperLayer:
 
     # -- association control -----------------------------------------------------------------------------------------
 
-    def connect(self, host: str, port: int) -> None:
+    def connect(self, host: str, port: int, security: Security = Security()) -> None:
         """Open the transport connection (PS3.8 9.2.3, AE-1); every address of the host is tried.
+
+        Parameters
+        ----------
+        security : Security
+            Whether TLS is required, and by what certificate the remote AE is recognised then.
 
         Raises
         ------
         OSError
-            It cannot be opened.
+            It cannot be opened, or somebody else listens there.
         """
         self.act(Event.ASSOCIATE_REQUEST)
         try:
             sock = socket.create_connection((host, port), timeout=self._limits.connection_timeout_s)
+            transport: Transport = PlainTransport(sock)
+            if security.is_required:
+                from medserver.wire import tls_transport  # with pyOpenSSL, which not every node has
+
+                deadline = time.monotonic() + self._limits.connection_timeout_s
+                transport = tls_transport.call(sock, security, host, deadline)
         except OSError:
             self.act(Event.TRANSPORT_CLOSED)
             raise
-        self.connection = self._connection_on(sock)
+        self.connection = self._connection_on(transport)
 
     def receive(self, deadline: float = math.inf) -> object | None:
         """Return what is next indicated to the local user.
@@ -239,7 +252,8 @@ class UpperLayer:
             )
         except DeadlineMissed:
             return self.act(Event.ARTIM_EXPIRED) if time.monotonic() >= self.artim_deadline else None
-        except ConnectionEnded:
+        except ConnectionEnded as error:
+            self.problem = str(error)
             return self.act(Event.TRANSPORT_CLOSED)
         except PDUTooLong as error:
             return self._receive_invalid(str(error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import select
 import selectors
 import socket
 import threading
@@ -24,6 +25,8 @@ WAKE_BYTES = 4096
 BATCH = 32
 """How many are called back before it is looked again for new connections: they do not wait behind a thousand others."""
 
+_EVENTS = {select.POLLIN: selectors.EVENT_READ, select.POLLOUT: selectors.EVENT_WRITE}
+
 logger = logging.getLogger(__name__)
 
 
@@ -35,6 +38,7 @@ class _Watch:
     deadline: float
     callback: Callback
     is_urgent: bool
+    event: int = selectors.EVENT_READ
 
 
 class Watcher:
@@ -67,7 +71,13 @@ class Watcher:
         return self._thread.is_alive()
 
     def watch(
-        self, sock: socket.socket | None, deadline: float, callback: Callback, *, is_urgent: bool = False
+        self,
+        sock: socket.socket | None,
+        deadline: float,
+        callback: Callback,
+        *,
+        is_urgent: bool = False,
+        event: int = select.POLLIN,
     ) -> None:
         """Call back once, when a socket can be read or a time has passed; may be called from any thread.
 
@@ -81,11 +91,13 @@ class Watcher:
             Takes whether the time has passed.
         is_urgent : bool
             Whether it goes before all others that can be read at the same moment.
+        event : int
+            ``POLLIN``, or ``POLLOUT`` to be called when the socket can be written.
         """
         with self._lock:
             is_late = self._closing
             if not is_late:
-                self._new.append(_Watch(sock, deadline, callback, is_urgent))
+                self._new.append(_Watch(sock, deadline, callback, is_urgent, _EVENTS[event]))
                 if threading.current_thread() is not self._thread:
                     self._wake()
         if is_late:
@@ -133,7 +145,7 @@ class Watcher:
             if watch.sock is None:
                 continue
             try:
-                self._selector.register(watch.sock, selectors.EVENT_READ, watch)
+                self._selector.register(watch.sock, watch.event, watch)
             except OSError as error:
                 logger.warning("cannot watch a connection: %s", error)
                 watch.sock = None

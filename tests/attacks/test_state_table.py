@@ -17,6 +17,7 @@ from medserver.wire.control_pdus import RELEASE_RP, RELEASE_RQ, encode_abort, en
 from medserver.wire.limits import WireLimits
 from medserver.wire.negotiation import LOCAL_LIMIT_EXCEEDED
 from medserver.wire.state_machine import Event, State
+from medserver.wire.transport import PlainTransport
 from medserver.wire.upper_layer import UpperLayer
 from tests.attacks import raw
 from tests.attacks.acceptor import RELEASE_RESPONSE, accept
@@ -67,7 +68,7 @@ class Machine:
         accepted, _ = self.listener.accept()
         self.peer.settimeout(ENDS_WITHIN_S)
         if mode == "acceptor":
-            self.upper_layer = ObservedUpperLayer(LIMITS, accepted)
+            self.upper_layer = ObservedUpperLayer(LIMITS, PlainTransport(accepted))
         else:
             self.upper_layer = ObservedUpperLayer(LIMITS)
             accepted.close()

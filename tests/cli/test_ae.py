@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from medserver.config import ConfigFile
-from medserver.index import open_index
+from medserver.index import RejectedCall, open_index
 from tests.peers.ports import free_port
 
 
@@ -22,7 +22,7 @@ def callers(config_path: Path):
         config.node.data.mkdir(exist_ok=True)
         index = open_index(config.index.url, base=config.node.data)
         for row in rows:
-            index.note_unknown_caller(*row)
+            index.note_unknown_caller(RejectedCall(*row))
         index.close()
 
     return note
@@ -40,6 +40,8 @@ def test_list(invoke):
         "port": None,
         "sources": ["10.0.1.0/24"],
         "allow": ["find", "move"],
+        "tls": "no",
+        "certificates": [],
         "private_sop_classes": [],
         "transfer_syntaxes": [],
     }
@@ -147,7 +149,7 @@ def test_approve_asks_which(invoke, callers, config_path):
     assert invoke("ae", "approve", "US", "--from", "10.0.0.8").exit_code == 0
     assert "already" in invoke("ae", "approve", "CT1").stderr
     assert invoke("ae", "approve", "CT1", "--name", "CT1-new").exit_code == 0
-    assert "no AE NOBODY was rejected as unknown" in invoke("ae", "approve", "NOBODY").stderr
+    assert "no AE NOBODY was rejected" in invoke("ae", "approve", "NOBODY").stderr
     assert ConfigFile(config_path).current.remotes_for("CT1", "10.9.9.9").name == "CT1-new"
 
 

@@ -104,6 +104,8 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file()
         "address": "config.ini line 3",
         "data": "default",
         "processes": "default",
+        "tls_port": "default",
+        "proxies": "default",
     }
 
 
@@ -279,5 +281,5 @@ def test_parsers_raise_nothing_but_value_error(option, text):
 
 def test_sections_of_the_table():
     named = ("ae", "issuer", "route", "processing", "type", "printer", "poll", "retention")
-    single = ("node", "index", "jobs", "store", "backup", "workitems", "volume", "limits", "mail", "log")
+    single = ("node", "index", "jobs", "store", "backup", "workitems", "volume", "limits", "mail", "tls", "log")
     assert SECTIONS == (*single, *named)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medserver.index import Index, open_index
+from medserver.index import Index, RejectedCall, open_index
 from medserver.index.callers import CALLERS_MAX
 from tests.clock import Clock
 from tests.index.samples import NOON
@@ -22,8 +22,8 @@ def clocked(index_url: str, tmp_path: Path):
 
 def test_calls_are_counted(clocked: Index) -> None:
     for _ in range(3):
-        clocked.note_unknown_caller("STRANGER", "MEDSERVER", "10.0.0.9")
-    clocked.note_unknown_caller("STRANGER", "OTHER", "10.0.0.9")
+        clocked.note_unknown_caller(RejectedCall("STRANGER", "MEDSERVER", "10.0.0.9"))
+    clocked.note_unknown_caller(RejectedCall("STRANGER", "OTHER", "10.0.0.9"))
     other, caller = clocked.unknown_callers()
     assert (other.called_ae_title, other.attempts) == ("OTHER", 1)
     assert (caller.calling_ae_title, caller.address, caller.attempts) == ("STRANGER", "10.0.0.9", 3)
@@ -33,8 +33,8 @@ def test_calls_are_counted(clocked: Index) -> None:
 
 def test_the_list_is_bounded(clocked: Index) -> None:
     for number in range(CALLERS_MAX + 5):
-        clocked.note_unknown_caller(f"AE{number}", "MEDSERVER", "10.0.0.9")
-    clocked.note_unknown_caller("hostile\0\ud800", "MEDSERVER", "10.0.0.9")
+        clocked.note_unknown_caller(RejectedCall(f"AE{number}", "MEDSERVER", "10.0.0.9"))
+    clocked.note_unknown_caller(RejectedCall("hostile\0\ud800", "MEDSERVER", "10.0.0.9"))
     titles = [caller.calling_ae_title for caller in clocked.unknown_callers()]
     assert len(titles) == CALLERS_MAX
     assert titles[0] == "hostile?"

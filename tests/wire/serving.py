@@ -9,6 +9,7 @@ from medserver.config import SERVICES, Remote
 from medserver.wire.acceptor import Acceptor, bind, listen
 from medserver.wire.admission import Admission, AdmissionLimits
 from medserver.wire.command_set import NO_DATA_SET, RESPONSE, encode_command_set
+from medserver.wire.entrance import Entrance
 from medserver.wire.requestor import Address
 
 
@@ -33,10 +34,10 @@ def running(policy, limits, admission_limits=AdmissionLimits()):
     admission = Admission(admission_limits)
     listener = bind("127.0.0.1", 0)
     listen(listener)
-    acceptor = Acceptor(listener, "ACCEPTOR", limits, admission, policy)
+    acceptor = Acceptor([Entrance(listener)], "ACCEPTOR", limits, admission, policy)
     acceptor.start()
     try:
-        yield Address("ACCEPTOR", "127.0.0.1", acceptor.port)
+        yield Address("ACCEPTOR", "127.0.0.1", listener.getsockname()[1])
     finally:
         acceptor.stop(drain_s=2.0)
         assert admission.counts == (0, 0)

@@ -32,7 +32,7 @@ class Observer:
         self.acceptor: Association | None = None
         self.established = threading.Event()
 
-    def negotiate(self, request, address):
+    def negotiate(self, request, address, presented):
         support = Support({uids.IMPLICIT_VR_LITTLE_ENDIAN: 0})
         return negotiate(request, "ACCEPTOR", PRINCIPAL, lambda principal, uid: support)
 

@@ -45,7 +45,7 @@ class CountingPolicy:
         self.failures: list[str] = []
         self.ended = threading.Semaphore(0)
 
-    def negotiate(self, request, address):
+    def negotiate(self, request, address, presented):
         served = {uids.VERIFICATION: SUPPORT, CT_IMAGE_STORAGE: SUPPORT}
         principal = None if request.calling_ae_title == "NOBODY" else PRINCIPAL
         return negotiate(request, "ACCEPTOR", principal, lambda principal, uid: served.get(uid))

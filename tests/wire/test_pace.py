@@ -18,6 +18,7 @@ from medserver.wire.connection import Connection
 from medserver.wire.limits import WireLimits
 from medserver.wire.pace import CHUNK_MIN_BYTES, Pace, Paces
 from medserver.wire.pdata import fragment_bytes
+from medserver.wire.transport import PlainTransport
 from tests.attacks.raw import ABORT, P_DATA, reset
 from tests.clock import Clock
 
@@ -121,7 +122,7 @@ def connected() -> Iterator[tuple[Connection, socket.socket]]:
         ours = socket.create_connection(listener.getsockname())
         theirs, _ = listener.accept()
     with ours, theirs:
-        yield Connection(ours, 64, LONG_S), theirs
+        yield Connection(PlainTransport(ours), 64, LONG_S), theirs
 
 
 def test_a_wait_goes_on_while_the_peer_says_nothing_or_answers_early(

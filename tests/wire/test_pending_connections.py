@@ -11,6 +11,7 @@ import pytest
 
 from medserver.wire.acceptor import bind, listen
 from medserver.wire.admission import Admission, AdmissionLimits
+from medserver.wire.entrance import Entrance
 from medserver.wire.pending_connections import PendingConnection, PendingConnections
 from medserver.wire.watcher import Watcher
 from tests.peers.process import wait_until
@@ -38,7 +39,7 @@ def opened(reception: Reception, timeout_s: float) -> Iterator[tuple[str, int]]:
     listener = bind("127.0.0.1", 0)
     listen(listener)
     watcher = Watcher()
-    PendingConnections(listener, watcher, reception.admission, timeout_s, reception.begin).accept()
+    PendingConnections([Entrance(listener)], watcher, reception.admission, timeout_s, reception.begin).accept()
     watcher.start()
     try:
         yield listener.getsockname()
@@ -127,7 +128,8 @@ def test_a_mistake_is_noticed():
     listen(listener)
     admission = Admission(AdmissionLimits())
     watcher = Watcher()
-    PendingConnections(listener, watcher, admission, 5.0, begin=lambda: None).accept()  # takes no connection
+    begin = lambda: None  # noqa: E731 - takes no connection
+    PendingConnections([Entrance(listener)], watcher, admission, 5.0, begin).accept()
     assert not watcher.alive
     watcher.start()
     assert watcher.alive

@@ -16,6 +16,7 @@ from medserver.scu import verification
 from medserver.wire.accepted_association import THREAD_KEPT_S, AcceptedAssociation
 from medserver.wire.acceptor import Acceptor, bind, listen
 from medserver.wire.admission import Admission, AdmissionLimits
+from medserver.wire.entrance import Entrance
 from medserver.wire.limits import WireLimits
 from medserver.wire.negotiation import Support, negotiate
 from medserver.wire.requestor import Address, associate
@@ -31,7 +32,7 @@ IMPOSSIBLE_BYTES = 1 << 46
 class Verifying:
     """Answers C-ECHO; gives the thread back while the peer is silent."""
 
-    def negotiate(self, request, address):
+    def negotiate(self, request, address, presented):
         support = Support({uids.IMPLICIT_VR_LITTLE_ENDIAN: 0})
         return negotiate(request, "ACCEPTOR", PRINCIPAL, lambda principal, uid: support)
 
@@ -52,8 +53,8 @@ class Running:
         self.admission = Admission(AdmissionLimits(), self.place)
         listener = bind("127.0.0.1", 0)
         listen(listener)
-        self.acceptor = Acceptor(listener, "ACCEPTOR", limits, self.admission, policy)
-        self.address = Address("ACCEPTOR", "127.0.0.1", self.acceptor.port)
+        self.acceptor = Acceptor([Entrance(listener)], "ACCEPTOR", limits, self.admission, policy)
+        self.address = Address("ACCEPTOR", "127.0.0.1", listener.getsockname()[1])
 
     def associate(self):
         return associate(self.address, [verification.PROPOSAL], "REQUESTOR", LIMITS)

@@ -11,6 +11,7 @@ import pytest
 
 from medserver.wire.limits import WireLimits
 from medserver.wire.state_machine import State
+from medserver.wire.transport import PlainTransport
 from medserver.wire.upper_layer import UpperLayer
 from tests.attacks import raw
 from tests.attacks.acceptor import RELEASE_RESPONSE
@@ -27,7 +28,7 @@ def established(is_acceptor: bool, converse: Conversation) -> Iterator[UpperLaye
     with socket.create_server(("127.0.0.1", 0)) as listener:
         if is_acceptor:
             peer = socket.create_connection(listener.getsockname())
-            upper_layer = UpperLayer(LIMITS, listener.accept()[0])
+            upper_layer = UpperLayer(LIMITS, PlainTransport(listener.accept()[0]))
         else:
             upper_layer = UpperLayer(LIMITS)
             upper_layer.connect(*listener.getsockname())

@@ -105,7 +105,9 @@ UnknownCallers = _model(
     "unknown_callers",
     {
         "id": BigAutoField(),
-        **_texts(("calling_ae_title", "called_ae_title", "address", "first_seen_at", "last_seen_at")),
+        **_texts(("calling_ae_title", "called_ae_title", "address", "fingerprint", "reason")),
+        **_texts(("first_seen_at", "last_seen_at")),
+        "certificate": TextField(null=True),
         "attempts": IntegerField(),
     },
 )
