@@ -39,6 +39,9 @@ MESSAGE_LENGTH_MAX = 500
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 
+_PORT = re.compile(r":[0-9]{1,5}$")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
 logger = logging.getLogger(__name__)
 
 
@@ -178,6 +181,8 @@ def _failure(status: int, message: str, headers: dict[str, str] | None = None) -
 def _base(request: HTTPRequest) -> str:
     """Return the URL of the service as the user agent knows it.
 
+    dicomweb-client leaves the port out of Host: then it is that at which the request arrived.
+
     Raises
     ------
     BadRequest
@@ -186,7 +191,10 @@ def _base(request: HTTPRequest) -> str:
     host = request.headers.get("host", "")
     if _HOST.fullmatch(host) is None:
         raise BadRequest("the header field Host is missing, or is no host")
-    return f"{request.url.scheme}://{host}{ROOT}"
+    scheme, (_, port) = request.url.scheme, request.scope["server"]
+    if _PORT.search(host) is None and port not in (None, _DEFAULT_PORTS[scheme]):
+        host = f"{host}:{port}"
+    return f"{scheme}://{host}{ROOT}"
 
 
 def _address(request: HTTPRequest) -> str:

@@ -143,10 +143,10 @@ def _specificity(media_range: MediaType, offer: Offer, *, is_default: bool) -> i
         return None
     if not offer.is_multipart:
         return 3
-    named = media_range.parameters.get("type")
-    if named is None:  # of which parts it does not say: the default
+    named = media_range.parameters.get("type", "*/*").lower()
+    if named == "*/*":  # of which parts it does not say: the default
         return 2 if is_default else None
-    return 3 if named.lower() == offer.media_type else None
+    return 3 if named == offer.media_type else None
 
 
 def _transfer_syntax(media_range: MediaType, offer: Offer) -> str:

@@ -54,6 +54,7 @@ OF_AN_INSTANCE = {
     RELATED_DICOM: (True, (EXPLICIT,)),
     "multipart/related; type=application/dicom": (True, (EXPLICIT,)),
     "multipart/related": (True, (EXPLICIT,)),
+    'multipart/related; type="*/*"': (True, (EXPLICIT,)),  # dicomweb-client
     "application/dicom": (False, (EXPLICIT,)),
     "application/dicom; transfer-syntax=*": (False, ("*",)),
     f"{RELATED_DICOM}; transfer-syntax=*": (True, ("*",)),
