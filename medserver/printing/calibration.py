@@ -45,6 +45,7 @@ def wedge_film(printer: Printer, steps: int) -> tuple[Film, list[tuple[str, list
     film = Film(
         image_display_format=f"STANDARD\\{columns},{-(-steps // columns)}",
         magnification_type="REPLICATE",
+        trim="YES",  # the darkest step is seen on the border, which is as dark
         boxes=tuple(ImageBox(number, ReceivedImage(str(number), _SIDE, _SIDE)) for number, _ in enumerate(levels, 1)),
         heading=(
             f"Step wedge of printer {printer.name}: {steps} driving levels, from left to right and from top to bottom",
