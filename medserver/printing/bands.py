@@ -82,8 +82,8 @@ def rows_in(
     measure : callable
         As `fonts.length_of`.
     rows_least, rows_max : int
-        There is room for so many rows at least, and letters are not made smaller than so many need, unless all is longer
-        than that: then it is in rows of about the same length.
+        There is room for so many rows at least, and letters are not made smaller than so many need, unless all is
+        longer than that: then it is in rows of about the same length.
     """
     for count in range(rows_least, rows_max + 1):
         rows = wrapped(lines, room_mm * PITCH * count / height_mm, measure)

@@ -33,6 +33,7 @@ from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed, held
 from medserver.log import Event
 from medserver.node import Node
+from medserver.printing.calibration import is_wedge
 from medserver.printing.document import page_document
 from medserver.printing.film import Film, film_of
 from medserver.printing.image_boxes import image_boxes
@@ -164,7 +165,7 @@ def _printers_for(node: Node, row: FilmRow) -> list[Printer]:
     if printer is None:
         raise _Waits("CHECK PRINTER", f"no [printer {name}] in the configuration")
     substitute = config.printer(printer.substitute) if row.handovers == 0 and printer.substitute else None
-    return [printer] if substitute is None else [printer, substitute]
+    return [printer] if substitute is None or is_wedge(row) else [printer, substitute]
 
 
 def _try_printer(node: Node, row: FilmRow, printer: Printer) -> None:

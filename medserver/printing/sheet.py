@@ -74,7 +74,8 @@ def texts_of(
     gray = contrasting(background)
     annotations = sorted(film.annotations, key=lambda each: each.annotation_position)
     texts = [each.text_string for each in annotations]
-    heading = [*film.heading, *([" - ".join(texts)] if film.heading and texts else texts)]
+    heading = [*film.heading[:1], "  ".join(film.heading[1:]), " - ".join(texts)] if film.heading else texts
+    heading = [line for line in heading if line]
     if not heading and film.film_session_label:
         heading = [film.film_session_label]
     right_mm = width_mm / 2 - 1 if film.warnings else width_mm - MARGIN_MM

@@ -176,6 +176,27 @@ def test_annotations(make_shop: Callable[..., Shop], imager: PythonImager) -> No
     assert first.PixelData[above * 30 :] == second.PixelData
 
 
+@pytest.mark.parametrize("has_boxes", [True, False])
+def test_texts_that_annotation_boxes_do_not_take_stand_above_the_first_image(
+    has_boxes: bool, make_shop: Callable[..., Shop]
+) -> None:
+    """An annotation box knows no Specific Character Set, and 64 letters; many imagers have none."""
+    texts = tuple(Annotation(number, text) for number, text in enumerate(("plain", "山田", "long " * 14), start=1))
+    imager = PythonImager(PythonImager.ALL if has_boxes else (BasicGrayscalePrintManagementMeta,))
+    try:
+        shop = _shop(make_shop, imager.address)
+        image = ReceivedImage("1", 3, 200)
+        shop.request(film=Film(boxes=(ImageBox(1, image),), annotations=texts, annotation_display_format_id="1"))
+        _work(shop)
+        [printed] = imager.printed
+        assert [each.TextString for each in printed.get("annotation", [])] == (["plain"] if has_boxes else [])
+        [box] = printed["image box"]
+        rows = box.BasicGrayscaleImageSequence[0].Rows - 3
+        assert rows // 12 >= (3 if has_boxes else 4)
+    finally:
+        imager.stop()
+
+
 REFUSALS = (
     ("N-CREATE", "session", 0x0106), ("N-CREATE", "film box", 0x0106), ("N-CREATE", "film box", 0x0120),
     ("N-CREATE", "lut", 0x0110), ("N-SET", "image box", 0xC603), ("N-ACTION", "film box", 0xC602),

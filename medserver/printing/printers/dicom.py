@@ -77,8 +77,10 @@ class DicomImager:
             raise CannotRender(f"printer {self._printer.name} is not told a number of copies by its entry")
         with self._associated() as imager_of:
             imager = imager_of(handover.film.is_colour and self._printer.colour)
-            with handover.image_boxes(self._printer.bits, imager.is_colour) as (file, images):
-                order = self._order(handover, imager, file, images)
+            boxed = self._boxed(handover.film) if imager.has(classes.ANNOTATION_BOX) else {}
+            others = [each.text_string for each in handover.film.annotations if each.annotation_position not in boxed]
+            with handover.image_boxes(self._printer.bits, imager.is_colour, others) as (file, images):
+                order = self._order(handover, imager, file, images, boxed)
             return imager.print_film(order) or NO_PRINT_JOB
 
     def find(self, name: str) -> str | None:
@@ -123,7 +125,12 @@ class DicomImager:
             yield lambda is_colour: Imager(association, is_colour)
 
     def _order(
-        self, handover: Handover, imager: Imager, file: IO[bytes], images: tuple[GatheredImage, ...]
+        self,
+        handover: Handover,
+        imager: Imager,
+        file: IO[bytes],
+        images: tuple[GatheredImage, ...],
+        annotations: Mapping[int, str],
     ) -> FilmOrder:
         film = handover.film
         boxes = {box.image_box_position: box for box in film.boxes}
@@ -146,15 +153,13 @@ class DicomImager:
             Illumination=light[0] if has_lut else None,
             ReflectedAmbientLight=light[1] if has_lut else None,
         )
-        has_annotations = imager.has(classes.ANNOTATION_BOX)
         return FilmOrder(
             self._session(handover),
             film_box,
             self._presentation_lut(film) if has_lut else None,
             {each.image_box_position: self._image_box(boxes[each.image_box_position], each, file) for each in images},
-            {each.annotation_position: each.text_string[:TEXT_LENGTH_MAX] for each in film.annotations}
-            if has_annotations else {},
-        )  # fmt: skip
+            annotations,
+        )
 
     def _session(self, handover: Handover) -> Dataset:
         film = handover.film
@@ -207,6 +212,18 @@ class DicomImager:
             if keyword in ("ImageDisplayFormat", "ImageBoxPosition") or self._is_sent(keyword):
                 setattr(dataset, keyword, _ascii(value) if isinstance(value, str) else value)
         return dataset
+
+    def _boxed(self, film: Film) -> dict[int, str]:
+        """Return the texts for annotation boxes, which know no Specific Character Set (PS3.4 H.4.4.2.1).
+
+        Without an Annotation Display Format ID nobody knows whether there are any, and where.
+        """
+        has_format = film.annotation_display_format_id and self._is_sent("AnnotationDisplayFormatID")
+        return {
+            each.annotation_position: each.text_string
+            for each in film.annotations
+            if has_format and each.text_string.isascii() and len(each.text_string) <= TEXT_LENGTH_MAX
+        }
 
     def _is_sent(self, keyword: str) -> bool:
         return self._printer.attributes is None or keyword in self._printer.attributes
