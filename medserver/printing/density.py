@@ -113,8 +113,10 @@ def p_values(pixels: np.ndarray, bits: int, lut: PresentationLut) -> tuple[np.nd
 def density_of(bits: int, lut: PresentationLut, viewing: Viewing) -> np.ndarray:
     """Return the density of each value behind the Presentation LUT [OD].
 
-    With LIN OD these are in equal steps of density (PS3.3 C.11.4); the greatest value is the lightest here too, as
-    Photometric Interpretation says it.
+    With LIN OD values are linear optical densities from Min Density to Max Density (PS3.3 C.11.4): equal steps of
+    density. That does not say which end 0 is. A Presentation LUT does not alter what Photometric Interpretation and
+    Polarity say (PS3.4 H.4.9.1), so the greatest value is the lightest here too; DCMTK shows 0 as Min Density, whatever
+    they say.
 
     Returns
     -------
