@@ -17,8 +17,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medserver.errors import CannotRender
-from medserver.imaging.gsdf import LUMINANCE_MAX, LUMINANCE_MIN, densities
+from medserver.imaging.gsdf import LUMINANCE_MAX, LUMINANCE_MIN, densities, jnd_of
 from medserver.printing.film import PresentationLut
+
+LIN_OD = "LIN OD"
+"""The Presentation LUT Shape of values that are densities."""
+
+TABLE_BITS = 12
 
 LEVELS = 256
 """Driving levels of a printer: 0 is the darkest."""
@@ -124,7 +129,7 @@ def density_of(bits: int, lut: PresentationLut, viewing: Viewing) -> np.ndarray:
         That of 0 first, which is the greatest.
     """
     count = 1 << bits
-    if lut.shape == "LIN OD":
+    if lut.shape == LIN_OD:
         return np.linspace(viewing.density_max, viewing.density_min, count)
     lightest, darkest = _standardised(viewing)
     return densities(count, lightest, darkest, viewing.illumination, viewing.ambient)
@@ -148,6 +153,23 @@ def _standardised(viewing: Viewing) -> tuple[float, float]:
     if not lightest < darkest:
         raise CannotRender(f"illumination {illumination}, reflected ambient light {ambient} cd/m2")
     return lightest, darkest
+
+
+def linear_table(viewing: Viewing) -> PresentationLut:
+    """Return the table that makes P-values of linear densities, for a printer that is not told LIN OD.
+
+    Raises
+    ------
+    CannotRender
+        Nothing is seen in such light.
+    """
+    lightest, darkest = _standardised(viewing)
+    within = replace(viewing, density_min=lightest, density_max=darkest)
+    wanted = density_of(TABLE_BITS, PresentationLut(LIN_OD), within)
+    indices = jnd_of(within.ambient + within.illumination * 10**-wanted)
+    greatest = (1 << TABLE_BITS) - 1
+    table = np.rint((indices - indices[0]) / (indices[-1] - indices[0]) * greatest).astype(int)
+    return PresentationLut("", 0, TABLE_BITS, tuple(table.tolist()))
 
 
 def levels_of(wanted: np.ndarray, curve: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import IO
 
 from medserver.node import Node
@@ -15,9 +14,8 @@ from medserver.printing.images import GatheredImage
 
 @contextmanager
 def image_boxes(
-    node: Node, film: Film, images_file: IO[bytes], images: Sequence[GatheredImage], bits_max: int, is_colour: bool,
-    texts: Sequence[str] = (),
-) -> Iterator[tuple[IO[bytes], tuple[GatheredImage, ...]]]:  # fmt: skip
+    node: Node, images_file: IO[bytes], images: Sequence[GatheredImage], film: Film, bits_max: int, is_colour: bool
+) -> Iterator[tuple[IO[bytes], tuple[GatheredImage, ...]]]:
     """Give a file without a name with the pixels of each image, and where they lie.
 
     Polarity and Presentation LUT tables are applied. What people are to know who read the film, and its heading, is
@@ -27,23 +25,20 @@ def image_boxes(
     ----------
     node : Node
         Whose worker processes do it.
-    film : Film
-        What is printed.
     images_file, images
         As `images.gathered_images` gives them.
+    film : Film
+        What is printed.
     bits_max : int
         8 or 12: of a gray value; it has less where the image has.
     is_colour : bool
         Whether all have colours; else all are gray.
-    texts : sequence of str
-        More lines for the strip.
 
     Raises
     ------
     CannotRender, CannotTranscode, OutOfResources
         They cannot be made.
     """
-    film = replace(film, heading=(*film.heading, *texts))
     with composed(node, "write_image_boxes", film, images_file, images, bits_max, is_colour) as (output, made):
         yield output, tuple(map(_gathered, made))
 

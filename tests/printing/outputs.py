@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO
@@ -29,9 +29,9 @@ def handover(name: str = "1.2.3", film: Film | None = None, copies: int = 1) -> 
 
         @contextmanager
         def _image_boxes(
-            bits_max: int, is_colour: bool, texts: Sequence[str]
+            film: Film, bits_max: int, is_colour: bool
         ) -> Iterator[tuple[IO[bytes], tuple[GatheredImage, ...]]]:
-            del bits_max, is_colour, texts
+            del film, bits_max, is_colour
             yield file, gathered
 
         yield Handover(name, film, datetime.now(UTC), copies, "MED", "label", gathered, file, _document, _image_boxes)

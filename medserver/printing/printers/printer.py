@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,9 +77,8 @@ class Handover:
     document : callable
         Returns a context manager with a file at its beginning: the composed page as a PDF.
     image_boxes : callable
-        Takes the most bits of a gray value, whether there are colours, and what is written above the first image
-        behind the heading, and returns a context manager with a file, and what lies in it: the images as an imager gets
-        them, see `image_boxes`.
+        Takes a film, the most bits of a gray value, and whether there are colours, and returns a context manager with
+        a file, and what lies in it: the images as an imager gets them, see `image_boxes`.
     """
 
     name: str
@@ -91,9 +90,7 @@ class Handover:
     images: tuple[GatheredImage, ...]
     images_file: IO[bytes]
     document: Callable[[], AbstractContextManager[IO[bytes]]]
-    image_boxes: Callable[
-        [int, bool, Sequence[str]], AbstractContextManager[tuple[IO[bytes], tuple[GatheredImage, ...]]]
-    ]
+    image_boxes: Callable[[Film, int, bool], AbstractContextManager[tuple[IO[bytes], tuple[GatheredImage, ...]]]]
 
 
 class Output(Protocol):
