@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -55,13 +56,7 @@ def band(
         As `fonts.length_of`.
     """
     room_mm = width_mm - 2 * EDGE_MM
-    rows: list[str] = []
-    for count in range(1, ROWS_MAX + 1):
-        rows = wrapped(lines, room_mm * PITCH * count / height_mm, measure)
-        if len(rows) <= count:
-            break
-    else:  # what is longer is drawn smaller, in rows of about the same length
-        rows = _even(lines, measure)
+    rows = rows_in(lines, room_mm, height_mm, measure)
     pitch_mm = height_mm / len(rows)
     texts = tuple(
         PlacedText(
@@ -72,21 +67,46 @@ def band(
     return Band(PlacedFill(left_mm, top_mm, width_mm, height_mm, level), texts)
 
 
+def rows_in(
+    lines: Sequence[str], room_mm: float, height_mm: float, measure: Measure, rows_least: int = 1,
+    rows_max: int = ROWS_MAX,
+) -> list[str]:  # fmt: skip
+    """Return lines in the rows in which their letters are the largest that have room.
+
+    Parameters
+    ----------
+    lines : sequence of str
+        Each begins a row.
+    room_mm, height_mm : float
+        The room.
+    measure : callable
+        As `fonts.length_of`.
+    rows_least, rows_max : int
+        There is room for so many rows at least, and letters are not made smaller than so many need, unless all is
+        longer than that: then it is in rows of about the same length.
+    """
+    for count in range(rows_least, rows_max + 1):
+        rows = wrapped(lines, room_mm * PITCH * count / height_mm, measure)
+        if len(rows) <= count:
+            return rows
+    return _even(lines, measure, rows_max)
+
+
 def wrapped(lines: Sequence[str], length_max: float, measure: Measure, *, breaks_words: bool = False) -> list[str]:
-    """Return lines broken at spaces, so that no row is longer than there is room.
+    """Return lines broken at spaces, so that no row is longer than there is room; spaces between two words stay.
 
     A single word that is longer is a row of its own, or is broken too.
     """
     rows: list[str] = []
     for line in lines:
         row = ""
-        for word in line.split():
-            longer = f"{row} {word}".strip()
-            if measure(longer) <= length_max:
+        for word in re.split(r"\s", line.strip()):
+            longer = f"{row} {word}" if row else word
+            if not word or measure(longer) <= length_max:
                 row = longer
                 continue
             *broken, word = _broken(word, length_max, measure) if breaks_words else [word]
-            rows += [*([row] if row else []), *broken]
+            rows += [*([row.rstrip()] if row else []), *broken]
             row = word
         rows.append(row)
     return rows
@@ -102,12 +122,12 @@ def _broken(word: str, length_max: float, measure: Measure) -> list[str]:
     return parts
 
 
-def _even(lines: Sequence[str], measure: Measure) -> list[str]:
+def _even(lines: Sequence[str], measure: Measure, rows_max: int) -> list[str]:
     """Return lines behind each other, in as many rows as there are at most."""
     line = " - ".join(lines)
-    length = measure(line) / ROWS_MAX
+    length = measure(line) / rows_max
     rows = wrapped([line], length, measure)
-    while len(rows) > ROWS_MAX:
+    while len(rows) > rows_max:
         length += max(length / 20, math.ulp(length))
         rows = wrapped([line], length, measure)
     return rows

@@ -8,16 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medserver.printing.bands import wrapped
 from medserver.printing.composition import SourceImage
 from medserver.printing.density import p_values
 from medserver.printing.film import Film, ImageBox
-
-STRIP_LINE_PIXELS_MIN = 12
-"""The height of a line of the strip above an image, at least."""
-
-STRIP_LINES_PER_WIDTH = 40
-"""A line is as high as the image is wide, divided by this."""
+from medserver.printing.strips import strip_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +55,8 @@ def with_strip(made: BoxPixels, warnings: Sequence[str], heading: Sequence[str] 
     """
     if not warnings and not heading:
         return made
-    from PIL import Image, ImageDraw, ImageFont
-
-    width = made.pixels.shape[1]
-    height = max(width // STRIP_LINES_PER_WIDTH, STRIP_LINE_PIXELS_MIN)
-    font = ImageFont.load_default(size=height * 0.75)
-    lines = [
-        (row, is_warning)
-        for texts, is_warning in ((warnings, True), (heading, False))
-        for row in wrapped(texts, width - 4, font.getlength, breaks_words=True)
-    ]
-    strip = Image.new("L", (width, height * len(lines)))
-    draw = ImageDraw.Draw(strip)
-    for number, (row, is_warning) in enumerate(lines):
-        if is_warning:
-            draw.rectangle((0, number * height, width, (number + 1) * height - 1), fill=255)
-        draw.text((2, number * height), row, fill=0 if is_warning else 255, font=font)
-    levels = np.asarray(strip).astype(made.pixels.dtype) << (made.bits - 8)
+    strip = strip_of(made.pixels.shape[1], warnings, heading)
+    levels = strip.astype(made.pixels.dtype) << (made.bits - 8)
     if made.pixels.ndim == 3:
         levels = np.stack((levels,) * 3, axis=2)
     return BoxPixels(np.concatenate((levels, made.pixels)), made.bits)

@@ -17,10 +17,11 @@ from pathlib import Path
 from medserver.config import Printer
 from medserver.config.printer import DICOM
 from medserver.dicom.uids import new_uid
-from medserver.errors import BadUsage, ConfigError
+from medserver.errors import BadUsage, CannotUnderstand, ConfigError
+from medserver.index import FilmRow
 from medserver.node import Node
 from medserver.printing.curves import curve_from, read_curve
-from medserver.printing.film import Film, ImageBox, ReceivedImage
+from medserver.printing.film import Film, ImageBox, ReceivedImage, film_of
 from medserver.printing.queue import COMMAND, FilmRequest, queue_film
 
 STEPS_MIN, STEPS, STEPS_MAX = 6, 18, 64
@@ -45,6 +46,7 @@ def wedge_film(printer: Printer, steps: int) -> tuple[Film, list[tuple[str, list
     film = Film(
         image_display_format=f"STANDARD\\{columns},{-(-steps // columns)}",
         magnification_type="REPLICATE",
+        trim="YES",  # the darkest step is seen on the border, which is as dark
         boxes=tuple(ImageBox(number, ReceivedImage(str(number), _SIDE, _SIDE)) for number, _ in enumerate(levels, 1)),
         heading=(
             f"Step wedge of printer {printer.name}: {steps} driving levels, from left to right and from top to bottom",
@@ -73,6 +75,14 @@ def print_wedge(node: Node, printer: Printer, steps: int) -> str:
     requested_by = node.config.current.node.ae_title
     queue_film(node, FilmRequest(uid, film, printer, requested_by, COMMAND, priority="HIGH"), images)
     return uid
+
+
+def is_wedge(row: FilmRow) -> bool:
+    """Tell whether a film is a step wedge: on another printer it would calibrate the wrong one."""
+    try:
+        return film_of(row.content).is_in_driving_levels
+    except CannotUnderstand:
+        return False
 
 
 def parse_densities(text: str) -> list[float]:

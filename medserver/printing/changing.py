@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 
 from medserver.config import Printer
-from medserver.errors import NoSuchInstance, RemoteError
+from medserver.errors import BadUsage, NoSuchInstance, RemoteError
 from medserver.index import FilmRow, NewJob
 from medserver.log import Event
 from medserver.node import Node
+from medserver.printing.calibration import is_wedge
 from medserver.printing.printers.outputs import output_of
 from medserver.printing.queue import PRINT, FilmPayload
 from medserver.printing.states import Happening, change_film
@@ -73,9 +74,13 @@ def retry_film(node: Node, uid: str, printer: Printer | None = None) -> None:
         There is no such film.
     ActionNotAppropriate
         It has not ended.
+    BadUsage
+        It is the step wedge of another printer.
     """
     row = required_film(node, uid)
     name = row.printer if printer is None else printer.name
+    if name != row.printer and is_wedge(row):
+        raise BadUsage(f"film {uid} is the step wedge of printer {row.printer}, and calibrates no other")
     job = NewJob(PRINT, FilmPayload(uid, row.printings + 1), destination=name)
     change_film(
         node, uid, Happening.RETRY, info="QUEUED", detail="printed again for an administrator", printed_by="",

@@ -17,8 +17,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medserver.errors import CannotRender
-from medserver.imaging.gsdf import LUMINANCE_MAX, LUMINANCE_MIN, densities
+from medserver.imaging.gsdf import LUMINANCE_MAX, LUMINANCE_MIN, densities, jnd_of
 from medserver.printing.film import PresentationLut
+
+LIN_OD = "LIN OD"
+"""The Presentation LUT Shape of values that are densities."""
+
+TABLE_BITS = 12
 
 LEVELS = 256
 """Driving levels of a printer: 0 is the darkest."""
@@ -113,8 +118,10 @@ def p_values(pixels: np.ndarray, bits: int, lut: PresentationLut) -> tuple[np.nd
 def density_of(bits: int, lut: PresentationLut, viewing: Viewing) -> np.ndarray:
     """Return the density of each value behind the Presentation LUT [OD].
 
-    With LIN OD these are in equal steps of density (PS3.3 C.11.4); the greatest value is the lightest here too, as
-    Photometric Interpretation says it.
+    With LIN OD values are linear optical densities from Min Density to Max Density (PS3.3 C.11.4): equal steps of
+    density. That does not say which end 0 is. A Presentation LUT does not alter what Photometric Interpretation and
+    Polarity say (PS3.4 H.4.9.1), so the greatest value is the lightest here too; DCMTK shows 0 as Min Density, whatever
+    they say.
 
     Returns
     -------
@@ -122,7 +129,7 @@ def density_of(bits: int, lut: PresentationLut, viewing: Viewing) -> np.ndarray:
         That of 0 first, which is the greatest.
     """
     count = 1 << bits
-    if lut.shape == "LIN OD":
+    if lut.shape == LIN_OD:
         return np.linspace(viewing.density_max, viewing.density_min, count)
     lightest, darkest = _standardised(viewing)
     return densities(count, lightest, darkest, viewing.illumination, viewing.ambient)
@@ -146,6 +153,23 @@ def _standardised(viewing: Viewing) -> tuple[float, float]:
     if not lightest < darkest:
         raise CannotRender(f"illumination {illumination}, reflected ambient light {ambient} cd/m2")
     return lightest, darkest
+
+
+def linear_table(viewing: Viewing) -> PresentationLut:
+    """Return the table that makes P-values of linear densities, for a printer that is not told LIN OD.
+
+    Raises
+    ------
+    CannotRender
+        Nothing is seen in such light.
+    """
+    lightest, darkest = _standardised(viewing)
+    within = replace(viewing, density_min=lightest, density_max=darkest)
+    wanted = density_of(TABLE_BITS, PresentationLut(LIN_OD), within)
+    indices = jnd_of(within.ambient + within.illumination * 10**-wanted)
+    greatest = (1 << TABLE_BITS) - 1
+    table = np.rint((indices - indices[0]) / (indices[-1] - indices[0]) * greatest).astype(int)
+    return PresentationLut("", 0, TABLE_BITS, tuple(table.tolist()))
 
 
 def levels_of(wanted: np.ndarray, curve: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ written from right to left in that order; the PDF says the text itself beside wh
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ FILES = (
     "/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf",
     "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf",
 )
-"""Where Debian's fonts-dejavu-core, fonts-ipafont-gothic (Japanese), fonts-droid-fallback (Chinese, Japanese, Korean),
+"""Where Debian's fonts-dejavu-core, fonts-ipafont-gothic (Japanese), fonts-droid-fallback (Chinese, Japanese),
 fonts-wqy-microhei, fonts-nanum, fonts-noto-core and fonts-liberation are; the first that has a letter is taken."""
 
 ALWAYS_THERE = "Vera.ttf"
@@ -38,6 +39,10 @@ NO_LETTER = "\u25a1"
 """Drawn for a letter that no font has: a box. Without that letter, a question mark."""
 
 _RIGHT_TO_LEFT = frozenset(("R", "AL", "AN"))
+
+_LETTER = "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]"
+_READ_FROM_THE_RIGHT = re.compile(rf"{_LETTER}(?:(?:{_LETTER}|[\d.'’־-]| (?! ))*{_LETTER})?")
+"""Words of Hebrew, Arabic and the like and what is between them; brackets, commas and two spaces part fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,13 @@ def runs_of(text: str) -> tuple[Run, ...]:
     return tuple(runs)
 
 
+def file_of(font: str) -> str:
+    """Return the file of the font of a run."""
+    from reportlab.pdfbase.pdfmetrics import getFont
+
+    return str(getFont(font).face.filename)
+
+
 def length_of(text: str) -> float:
     """Return how long a line is, in sizes of the font."""
     from reportlab.pdfbase.pdfmetrics import stringWidth
@@ -102,7 +114,11 @@ def from_left_to_right(text: str) -> str:
         return text
     from bidi import get_display
 
-    return str(get_display(_shaper().reshape(text)))
+    shaped = str(_shaper().reshape(text))
+    if not any(unicodedata.bidirectional(letter) == "L" for letter in text) and "  " not in text:
+        return str(get_display(shaped))
+    # A line of a sheet is made of fields: a number belongs to its own, and does not change places with another one.
+    return _READ_FROM_THE_RIGHT.sub(lambda found: str(get_display(found[0])), shaped)
 
 
 @lru_cache(maxsize=1)

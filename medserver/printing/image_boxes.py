@@ -14,7 +14,7 @@ from medserver.printing.images import GatheredImage
 
 @contextmanager
 def image_boxes(
-    node: Node, film: Film, images_file: IO[bytes], images: Sequence[GatheredImage], bits_max: int, is_colour: bool
+    node: Node, images_file: IO[bytes], images: Sequence[GatheredImage], film: Film, bits_max: int, is_colour: bool
 ) -> Iterator[tuple[IO[bytes], tuple[GatheredImage, ...]]]:
     """Give a file without a name with the pixels of each image, and where they lie.
 
@@ -25,10 +25,10 @@ def image_boxes(
     ----------
     node : Node
         Whose worker processes do it.
-    film : Film
-        What is printed.
     images_file, images
         As `images.gathered_images` gives them.
+    film : Film
+        What is printed.
     bits_max : int
         8 or 12: of a gray value; it has less where the image has.
     is_colour : bool

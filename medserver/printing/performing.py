@@ -33,6 +33,7 @@ from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed, held
 from medserver.log import Event
 from medserver.node import Node
+from medserver.printing.calibration import is_wedge
 from medserver.printing.document import page_document
 from medserver.printing.film import Film, film_of
 from medserver.printing.image_boxes import image_boxes
@@ -164,7 +165,7 @@ def _printers_for(node: Node, row: FilmRow) -> list[Printer]:
     if printer is None:
         raise _Waits("CHECK PRINTER", f"no [printer {name}] in the configuration")
     substitute = config.printer(printer.substitute) if row.handovers == 0 and printer.substitute else None
-    return [printer] if substitute is None else [printer, substitute]
+    return [printer] if substitute is None or is_wedge(row) else [printer, substitute]
 
 
 def _try_printer(node: Node, row: FilmRow, printer: Printer) -> None:
@@ -193,7 +194,7 @@ def _try_printer(node: Node, row: FilmRow, printer: Printer) -> None:
     if film is None:
         _given_up(node, row.uid, CannotUnderstand("the film cannot be read"))
         return
-    reference = _given_to(node, row, film, printer, output)
+    reference = _given_to(node, row, _on_medium(film, printer), printer, output)
     if reference is None:
         return
     if may_be_printed:
@@ -230,6 +231,14 @@ def _marked(row: FilmRow) -> tuple[Film | None, bool]:
     return film, may_be_printed
 
 
+def _on_medium(film: Film, printer: Printer) -> Film:
+    """Return a film on a medium that a printer has: the substitute of its printer may have no film of its size."""
+    if film.film_size_id in ("", *printer.media):
+        return film
+    said = f"made for {film.film_size_id}, printed on {printer.media[0]}"
+    return replace(film, film_size_id=printer.media[0], warnings=(*film.warnings, said))
+
+
 def _given_to(node: Node, row: FilmRow, film: Film, printer: Printer, output: Output) -> str | None:
     """Note that a hand-over begins, hand a film over and return what the printer calls it; None if it can never be.
 
@@ -244,7 +253,7 @@ def _given_to(node: Node, row: FilmRow, film: Film, printer: Printer, output: Ou
             document = partial(page_document, node, film, file, images, printer, row.label or row.uid)
             handover = Handover(
                 row.name, film, row.created_at, row.copies, row.priority, row.label, images, file, document,
-                partial(image_boxes, node, film, file, images),
+                partial(image_boxes, node, file, images),
             )  # fmt: skip
             change_film(node, row.uid, Happening.HANDOVER_BEGUN, handovers=row.handovers, printed_by=printer.name)
             begun = row.handovers + 1
@@ -261,6 +270,9 @@ def _given_to(node: Node, row: FilmRow, film: Film, printer: Printer, output: Ou
         _not_taken(node, row.uid, begun)
         raise
     except _OF_THE_FILM as error:
+        if printer.name != row.printer:  # what a substitute cannot do, the printer may
+            _not_taken(node, row.uid, begun)
+            raise _Refused("CHECK PRINTER", f"printer {printer.name}: {error}") from error
         _given_up(node, row.uid, error)
         return None
     except ActionNotAppropriate:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from medserver import __version__
-from medserver.printing.bands import Band, band
+from medserver.printing.bands import PITCH, Band, band, rows_in
 from medserver.printing.film import Film
 from medserver.printing.fonts import length_of, missing_letters
-from medserver.printing.layout import FOOTING_MM, HEADING_MM, MARGIN_MM
+from medserver.printing.layout import FOOTING_MM, HEADING_MM, MARGIN_MM, Rectangle
 from medserver.printing.pages import PlacedFill, PlacedText
 
 if TYPE_CHECKING:
@@ -22,6 +22,12 @@ POSSIBLE_REPRINT = "possible reprint: this film may have been printed before"
 """On a sheet that was begun to hand over, and nobody knows whether it was printed."""
 
 TEXT_MM, SMALL_MM = 3.2, 2.6
+
+HEADING_ROWS, HEADING_ROWS_MAX = 2, 6
+"""Rows above the images: of the usual size, and of the smallest that most people can read."""
+
+FOOTING_ROWS_MAX = 4
+"""Rows below the images."""
 
 CALIBRATION_MM = 64.0
 """How wide the band is that says that a printer is not calibrated."""
@@ -67,12 +73,14 @@ def texts_of(
     """
     gray = contrasting(background)
     annotations = sorted(film.annotations, key=lambda each: each.annotation_position)
-    heading = [*film.heading, *(each.text_string for each in annotations)]
+    texts = [each.text_string for each in annotations]
+    heading = [*film.heading[:1], "  ".join(film.heading[1:]), " - ".join(texts)] if film.heading else texts
+    heading = [line for line in heading if line]
     if not heading and film.film_session_label:
         heading = [film.film_session_label]
-    lines_max = int(HEADING_MM / (TEXT_MM + 1))
-    room_mm = width_mm / 2 - MARGIN_MM - 1 if film.warnings else 0.0
-    top = _lines(_gathered(heading, lines_max), MARGIN_MM, MARGIN_MM + TEXT_MM, TEXT_MM, gray, room_mm)
+    right_mm = width_mm / 2 - 1 if film.warnings else width_mm - MARGIN_MM
+    above = Rectangle(MARGIN_MM, MARGIN_MM, right_mm - MARGIN_MM, HEADING_MM - BAND_GAP_MM)
+    top = _rows(heading, above, TEXT_MM, gray, HEADING_ROWS, HEADING_ROWS_MAX)
     written = "".join((*heading, *film.warnings))
     remarks = _gathered_notes(notes)
     if missing_letters(written):
@@ -81,8 +89,8 @@ def texts_of(
     bottom = [" - ".join((source, *remarks))]
     left_mm = MARGIN_MM + (0 if press.curve is not None else CALIBRATION_MM + 1.5)
     room_mm = width_mm - left_mm - MARGIN_MM - (SCALE_ROOM_MM if any(box.is_true_size for box in film.boxes) else 0)
-    baseline_mm = height_mm - MARGIN_MM - (FOOTING_MM - SMALL_MM) / 2
-    return (*top, *_lines(bottom, left_mm, baseline_mm, SMALL_MM, gray, room_mm))
+    below = Rectangle(left_mm, height_mm - MARGIN_MM - FOOTING_MM + BAND_GAP_MM, room_mm, FOOTING_MM - BAND_GAP_MM)
+    return (*top, *_rows(bottom, below, SMALL_MM, gray, 1, FOOTING_ROWS_MAX))
 
 
 def bands_of(film: Film, press: Press, width_mm: float, height_mm: float, background: int) -> tuple[Band, ...]:
@@ -151,17 +159,17 @@ def _named(numbers: list[str]) -> str:
     return f"{', '.join(numbers[:NAMED_MAX])}{' ...' if len(numbers) > NAMED_MAX else ''}"
 
 
-def _gathered(lines: list[str], count: int) -> list[str]:
-    """Return as many lines as there is room for: those beyond stand behind the others."""
-    if len(lines) <= count:
-        return lines
-    return ["   ".join(lines[index::count]) for index in range(count)]
-
-
-def _lines(
-    lines: list[str], left_mm: float, baseline_mm: float, size_mm: float, gray: int, room_mm: float = 0.0
+def _rows(
+    lines: Sequence[str], place: Rectangle, size_max_mm: float, gray: int, rows_least: int, rows_max: int
 ) -> list[PlacedText]:
+    """Return lines in a place, in the largest letters with which there is room for all of them."""
+    if not any(lines):
+        return []
+    rows = rows_in(lines, place.width_mm, place.height_mm, length_of, rows_least, rows_max)
+    pitch_mm = place.height_mm / max(len(rows), rows_least)
+    size_mm = min(size_max_mm, pitch_mm / PITCH)
+    first_mm = place.top_mm + pitch_mm / 2 + 0.35 * size_mm  # capital letters are in the middle of a row
     return [
-        PlacedText(left_mm, baseline_mm + index * (size_mm + 1), size_mm, line, gray, room_mm)
-        for index, line in enumerate(lines)
+        PlacedText(place.left_mm, first_mm + number * pitch_mm, size_mm, row, gray, place.width_mm)
+        for number, row in enumerate(rows)
     ]

@@ -28,8 +28,10 @@ def handover(name: str = "1.2.3", film: Film | None = None, copies: int = 1) -> 
         file.flush()
 
         @contextmanager
-        def _image_boxes(bits_max: int, is_colour: bool) -> Iterator[tuple[IO[bytes], tuple[GatheredImage, ...]]]:
-            del bits_max, is_colour
+        def _image_boxes(
+            film: Film, bits_max: int, is_colour: bool
+        ) -> Iterator[tuple[IO[bytes], tuple[GatheredImage, ...]]]:
+            del film, bits_max, is_colour
             yield file, gathered
 
         yield Handover(name, film, datetime.now(UTC), copies, "MED", "label", gathered, file, _document, _image_boxes)

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medserver.errors import BadUsage
 from medserver.imaging.gsdf import jnd_of
 from medserver.printing.calibration import print_wedge, wedge_levels
+from medserver.printing.changing import cancel_film, retry_film
 from medserver.printing.curves import read_curve
 from medserver.printing.density import (
     FILM_VIEWING,
@@ -65,6 +67,25 @@ def test_a_wedge_is_printed_measured_and_counts(calibrated: tuple) -> None:
     shown = seen(page, 72)
     middle = shown[shown.shape[0] // 2, shown.shape[1] // 2]
     assert middle in levels_of(wanted[[28, 29, 58, 59]], curve)  # the four pixels around the middle
+
+
+def test_a_wedge_is_printed_on_no_other_printer(shop: Shop) -> None:
+    """Neither on the substitute nor for somebody who asks: it would calibrate the wrong one."""
+    (shop.folder / "films").write_text("no folder: the printer does not print")
+    printer, other = map(shop.node.config.current.printer, ("FILM", "PAPER"))
+    assert printer is not None
+    uid = print_wedge(shop.node, printer, 6)
+    shop.request()
+    shop.work()
+    assert (shop.row().state, shop.row().printed_by) == ("DONE", "PAPER")
+    assert (shop.row(uid).state, shop.row(uid).status_info) == ("PENDING", "CHECK PRINTER")
+    cancel_film(shop.node, uid)
+    with pytest.raises(BadUsage, match="the step wedge of printer FILM, and calibrates no other"):
+        retry_film(shop.node, uid, other)
+    (shop.folder / "films").unlink()
+    retry_film(shop.node, uid)
+    shop.work()
+    assert (shop.row(uid).state, shop.row(uid).printed_by) == ("DONE", "FILM")
 
 
 def test_the_command_queues_a_wedge(calibrated: tuple) -> None:

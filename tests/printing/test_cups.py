@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from medserver.config import Printer
 from medserver.config.printer import cups_queue, parse_printer_url
 from medserver.errors import PrinterFailed, PrinterRefused
+from medserver.printing.film import Film, ImageBox
 from medserver.printing.printers.ipp import IppPrinter
 from medserver.printing.printers.ipp_connection import printer_uri
 from medserver.printing.printers.printer import FAILURE, NORMAL, Progress
@@ -19,7 +20,8 @@ from tests.peers.cups import QUEUE, Cups
 from tests.peers.ipp_printer import IppEvePrinter
 from tests.peers.process import wait_until
 from tests.printing.conftest import Shop
-from tests.printing.outputs import handover
+from tests.printing.outputs import IMAGE, handover
+from tests.printing.pages import seen
 
 
 @pytest.fixture(scope="module")
@@ -198,19 +200,36 @@ def test_a_queue_that_does_not_exist(cups: Cups) -> None:
         _output(cups.url.replace(QUEUE, "another")).status()
 
 
-def test_a_printer_behind_cups_without_a_driver_of_its_own(cups: Cups, tmp_path: Path) -> None:
-    """Driverless: what CUPS makes of the page is as large as it was."""
-    requires("ippeveprinter", "poppler")
+@pytest.mark.parametrize("orientation", ["PORTRAIT", "LANDSCAPE"])
+def test_a_page_through_cups_to_a_driverless_printer_has_its_size(
+    cups: Cups, make_shop: Callable[..., Shop], tmp_path: Path, orientation: str
+) -> None:
+    """What CUPS makes of a page for a printer without a driver shows the images where they were, and as large."""
+    requires("ippeveprinter")
     peer = IppEvePrinter(tmp_path / "ipp")
     try:
         cups.add_queue("driverless", peer.url, "-m", "everywhere")
-        output = _output(cups.url.replace(QUEUE, "driverless"))
-        with handover("driverless") as film:
-            a4 = replace(film, film=replace(film.film, film_size_id="A4"))
-            reference = output.hand_over(a4)
-        assert _wait_for_end(output, reference).state == "DONE"
-        [page] = peer.pages.iterdir()
-        assert page.read_bytes().startswith(b"%PDF")
+        url = cups.url.replace(QUEUE, "driverless")
+        shop = make_shop(
+            f"[node]\ndata = data\n[printer FILM]\noutput = ipp\nurl = {url}\nmedia = A4\n"
+            "[printer PDF]\noutput = pdf\nfolder = films\nmedia = A4\n"
+        )
+        film = Film("STANDARD\\1,2", "A4", orientation, border_density="WHITE", boxes=(ImageBox(2, IMAGE),))
+        shop.request("1.2.3", film)
+        shop.request("1.2.4", film, "PDF")
+
+        def are_done() -> bool:
+            shop.work()
+            shop.clock.advance(5)
+            return {shop.row(uid).state for uid in ("1.2.3", "1.2.4")} == {"DONE"}
+
+        wait_until(are_done, what="the end of the films")
+        pages = [seen(path.read_bytes(), 100) for path in (*peer.pages.iterdir(), *shop.pages())]
+        printed, composed = (page[60:-60, 60:-60] for page in pages)
+        assert composed.min() == 0
+        ways = [np.rot90(printed, turns) for turns in (range(4) if orientation == "LANDSCAPE" else [0])]
+        apart = [(np.abs(each.astype(int) - composed) > 40).mean() for each in ways if each.shape == composed.shape]
+        assert min(apart) < 0.005  # edges may be a pixel off
     finally:
         peer.stop()
 

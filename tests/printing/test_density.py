@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from medserver.errors import CannotRender
+from medserver.imaging.gsdf import jnd_of
 from medserver.printing.composition import Press, SourceImage, compose
 from medserver.printing.density import (
     FILM_VIEWING,
@@ -25,6 +26,7 @@ from medserver.printing.density import (
 from medserver.printing.film import Film, ImageBox, PresentationLut, ReceivedImage
 from tests.peers import requires
 from tests.peers.process import run
+from tests.processing import phantoms
 
 SETS = {
     "film": FILM_VIEWING,
@@ -58,6 +60,25 @@ def test_densities_of_paper_without_ambient_light() -> None:
 
 def test_linear_optical_density() -> None:
     assert np.diff(density_of(8, LIN_OD, FILM_VIEWING)) == pytest.approx(-2.8 / 255)
+
+
+@pytest.mark.parametrize("interpretation", ["MONOCHROME1", "MONOCHROME2"])
+def test_linear_optical_density_as_dcmtk_has_it(interpretation: str, tmp_path: Path) -> None:
+    """The same steps; only that dcm2pnm counts densities from the lightest, whatever Photometric Interpretation says.
+
+    Here it counts: a Presentation LUT does not change what is dark (PS3.4 H.4.9.1).
+    """
+    requires("dcmtk")
+    [one] = phantoms.ct_series(np.zeros((1, 16, 16), np.uint16))
+    ramp = phantoms.with_pixels(one, np.arange(256, dtype=np.uint8).reshape(16, 16), 8, interpretation)
+    for keyword in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth"):
+        ramp.pop(keyword, None)
+    [file] = phantoms.write(tmp_path, [ramp]).iterdir()
+    run(["dcm2pnm", "--lin-od-shape", "+op", file, tmp_path / "shown.pgm"]).check()
+    theirs = np.frombuffer((tmp_path / "shown.pgm").read_bytes()[-256:], np.uint8).astype(float)
+    indices = jnd_of(FILM_VIEWING.ambient + FILM_VIEWING.illumination * 10 ** -density_of(8, LIN_OD, FILM_VIEWING))
+    ours = (indices - indices[0]) / (indices[-1] - indices[0]) * 255
+    assert np.abs(theirs[::-1] - ours).max() < 1
 
 
 def brute_force(value: int, bits: int, lut: PresentationLut, is_reversed: bool, viewing: Viewing) -> float:

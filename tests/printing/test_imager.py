@@ -13,6 +13,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     BasicGrayscalePrintManagementMeta,
 )
 
+from medserver.printing.density import FILM_VIEWING, density_of
 from medserver.printing.film import Annotation, Film, ImageBox, PresentationLut, ReceivedImage
 from tests.peers import Address, requires
 from tests.peers.imagers import DcmPrintSCP, PythonImager
@@ -88,6 +89,28 @@ def test_gray_of_twelve_bits(make_shop: Callable[..., Shop], imager: PythonImage
     sent = np.frombuffer(pixels.PixelData, "<u2")
     assert (sent[0], sent[255], sent[256]) == (4095, 15, 4095)
     assert film["lut"][0].PresentationLUTShape == "IDENTITY"
+
+
+@pytest.mark.parametrize("has_luts", [True, False])
+def test_linear_densities(has_luts: bool, make_shop: Callable[..., Shop]) -> None:
+    """An imager that knows no Presentation LUT gets the P-values of the densities; it would take these for P-values."""
+    imager = PythonImager(PythonImager.ALL if has_luts else (BasicGrayscalePrintManagementMeta,))
+    try:
+        shop = _shop(make_shop, imager.address)
+        shop.request(film=replace(ONE, presentation_lut=PresentationLut("LIN OD"), min_density=20, max_density=300))
+        _work(shop)
+        [film] = imager.printed
+        [pixels] = film["image box"][0].BasicGrayscaleImageSequence
+        if has_luts:
+            assert film["lut"][0].PresentationLUTShape == "LIN OD"
+            assert pixels.PixelData[:256] == bytes(range(256))
+            return
+        assert pixels.BitsStored == 12
+        values = np.frombuffer(pixels.PixelData, "<u2")[:256]
+        wanted = density_of(12, PresentationLut(), FILM_VIEWING)[values]
+        assert np.abs(wanted - np.linspace(3.0, 0.2, 256)).max() < 0.02
+    finally:
+        imager.stop()
 
 
 @pytest.mark.parametrize("is_colour", [True, False])
@@ -174,6 +197,27 @@ def test_annotations(make_shop: Callable[..., Shop], imager: PythonImager) -> No
     assert (second.Rows, above % 12) == (20, 0) and above > 0
     assert sum(first.PixelData[: above * 30]) > 100 * above * 30  # dark letters on white
     assert first.PixelData[above * 30 :] == second.PixelData
+
+
+@pytest.mark.parametrize("has_boxes", [True, False])
+def test_texts_that_annotation_boxes_do_not_take_stand_above_the_first_image(
+    has_boxes: bool, make_shop: Callable[..., Shop]
+) -> None:
+    """An annotation box knows no Specific Character Set, and 64 letters; many imagers have none."""
+    texts = tuple(Annotation(number, text) for number, text in enumerate(("plain", "山田", "long " * 14), start=1))
+    imager = PythonImager(PythonImager.ALL if has_boxes else (BasicGrayscalePrintManagementMeta,))
+    try:
+        shop = _shop(make_shop, imager.address)
+        image = ReceivedImage("1", 3, 200)
+        shop.request(film=Film(boxes=(ImageBox(1, image),), annotations=texts, annotation_display_format_id="1"))
+        _work(shop)
+        [printed] = imager.printed
+        assert [each.TextString for each in printed.get("annotation", [])] == (["plain"] if has_boxes else [])
+        [box] = printed["image box"]
+        rows = box.BasicGrayscaleImageSequence[0].Rows - 3
+        assert rows // 12 >= (3 if has_boxes else 4)
+    finally:
+        imager.stop()
 
 
 REFUSALS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from medserver.printing import fonts
 from medserver.printing.bands import ROWS_MAX, band, wrapped
 from medserver.printing.composition import Press, SourceImage, compose
 from medserver.printing.film import Annotation, Film, ImageBox, ReceivedImage
+from medserver.printing.layout import HEADING_MM, MARGIN_MM
 from medserver.printing.sheet import NOT_CALIBRATED, POSSIBLE_REPRINT, TEXT_MM
 from tests.peers import requires
 from tests.peers.process import run
@@ -88,6 +90,34 @@ def test_arabic_letters_are_joined_and_go_from_right_to_left() -> None:
     drawn = fonts.from_left_to_right("\u0645\u062d\u0645\u062f")  # Muhammad: meem, hah, meem, dal
     assert [f"{ord(letter):04X}" for letter in drawn] == ["FEAA", "FEE4", "FEA4", "FEE3"]
     assert fonts.from_left_to_right("Doe 山田") == "Doe 山田"
+
+
+@pytest.mark.parametrize(
+    ("read", "drawn"),
+    [
+        ("1 of \u05d0\u05d1 \u05d2 (4711), 2 of Doe (77)", "1 of \u05d2 \u05d1\u05d0 (4711), 2 of Doe (77)"),
+        ("\u05d0\u05d1  4711  born 1970", "\u05d1\u05d0  4711  born 1970"),
+        ("\u05d0\u05d1  \u05d2  CT", "\u05d1\u05d0  \u05d2  CT"),
+        ("CT \u05d0\u05d1 3 \u05d2", "CT \u05d2 3 \u05d1\u05d0"),
+        ("\u05d0\u05d1 12 \u05d2", "\u05d2 12 \u05d1\u05d0"),
+        ("\u05d0\u05d1  4711", "\u05d1\u05d0  4711"),
+    ],
+)
+def test_numbers_and_fields_do_not_change_places_with_a_name_beside_them(read: str, drawn: str) -> None:
+    """Which image is whose: by the algorithm of Unicode alone the first line reads "1 of 2, (4711)"."""
+    assert fonts.from_left_to_right(read) == drawn
+
+
+def test_a_long_heading_is_broken_before_it_becomes_small() -> None:
+    heading = ("Name " * 30 + "4711", "2026-11-29  CT  " + "description " * 12, "a third line")
+    page = composed(film_of_boxes(r"STANDARD\1,1", 1, heading=heading, film_size_id="A4"), GRAY, LOW)
+    rows = [text for text in page.texts if text.baseline_mm < HEADING_MM + MARGIN_MM]
+    assert min(row.size_mm for row in rows) > 1.2
+    assert max(row.baseline_mm + 0.25 * row.size_mm for row in rows) < HEADING_MM + MARGIN_MM
+    said = text_of(as_pdf(page)).split()
+    assert said.count("Name") == 30 and said.count("description") == 12
+    gaps = {round(b.baseline_mm - a.baseline_mm, 3) for a, b in pairwise(rows)}
+    assert min(gaps) > max(row.size_mm for row in rows)
 
 
 def test_fonts_are_embedded(tmp_path: Path) -> None:

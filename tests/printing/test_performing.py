@@ -10,10 +10,12 @@ import pytest
 
 from medserver.errors import ActionNotAppropriate
 from medserver.index import NewFilm, NewJob
+from medserver.printing.film import Film, ImageBox
 from medserver.printing.queue import PRINT, FilmPayload
 from medserver.printing.states import FINAL, STATES, TRANSITIONS, Happening, change_film
 from medserver.work.kinds import JOB_KINDS
 from tests.printing.conftest import Shop
+from tests.printing.outputs import IMAGE
 
 
 def test_a_film_becomes_a_file(shop: Shop) -> None:
@@ -36,6 +38,29 @@ def test_a_printer_that_cannot_print_has_a_substitute(shop: Shop) -> None:
     shop.work()
     assert (shop.row().state, shop.row().printed_by) == ("DONE", "PAPER")
     assert len(shop.pages("papers")) == 1
+
+
+def test_a_substitute_prints_on_what_it_has(shop: Shop) -> None:
+    (shop.folder / "films").write_text("no folder")
+    shop.request(film=Film("STANDARD\\1,1", film_size_id="14INX17IN", boxes=(ImageBox(1, IMAGE),)))
+    shop.work()
+    [path] = shop.pages("papers")
+    with pypdfium2.PdfDocument(path) as document:
+        assert [round(each * 25.4 / 72) for each in document[0].get_size()] == [210, 297]
+        assert "made for 14INX17IN, printed on A4" in document[0].get_textpage().get_text_bounded()
+
+
+def test_what_a_substitute_cannot_print_waits_for_the_printer(shop: Shop) -> None:
+    (shop.folder / "films").write_text("no folder")
+    box = ImageBox(1, IMAGE, requested_image_size_mm=300, requested_decimate_crop_behavior="FAIL")
+    shop.request(film=Film("STANDARD\\1,1", film_size_id="14INX17IN", boxes=(box,)))
+    shop.work()
+    assert (shop.row().state, shop.row().handovers) == ("PENDING", 0)
+    assert "image 1 is larger than its box" in shop.row().detail
+    (shop.folder / "films").unlink()
+    shop.clock.advance(60)
+    shop.work()
+    assert (shop.row().state, shop.row().printed_by) == ("DONE", "FILM")
 
 
 def test_a_film_waits_for_its_printer(shop: Shop) -> None:

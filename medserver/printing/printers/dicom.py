@@ -6,6 +6,7 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import IO, Any
 
 from pydicom.dataset import Dataset
@@ -13,7 +14,8 @@ from pydicom.dataset import Dataset
 from medserver.config import Config, Printer
 from medserver.dicom import print_classes as classes
 from medserver.errors import CannotRender, PrinterRefused
-from medserver.printing.film import Film, ImageBox
+from medserver.printing.density import LIN_OD, Viewing, linear_table, viewing_of
+from medserver.printing.film import Film, ImageBox, PresentationLut
 from medserver.printing.images import GatheredImage
 from medserver.printing.printers.printer import FAILURE, NORMAL, WARNING, Handover, PrinterStatus, Progress
 from medserver.scu.printing import PROPOSALS, FilmOrder, Imager
@@ -77,8 +79,12 @@ class DicomImager:
             raise CannotRender(f"printer {self._printer.name} is not told a number of copies by its entry")
         with self._associated() as imager_of:
             imager = imager_of(handover.film.is_colour and self._printer.colour)
-            with handover.image_boxes(self._printer.bits, imager.is_colour) as (file, images):
-                order = self._order(handover, imager, file, images)
+            boxed = self._boxed(handover.film) if imager.has(classes.ANNOTATION_BOX) else {}
+            others = [each.text_string for each in handover.film.annotations if each.annotation_position not in boxed]
+            has_lut = self._is_sent("ReferencedPresentationLUTSequence") and imager.has(classes.PRESENTATION_LUT)
+            film = _in_p_values(replace(handover.film, heading=(*handover.film.heading, *others)), has_lut)
+            with handover.image_boxes(film, self._printer.bits, imager.is_colour) as (file, images):
+                order = self._order(replace(handover, film=film), has_lut, file, images, boxed)
             return imager.print_film(order) or NO_PRINT_JOB
 
     def find(self, name: str) -> str | None:
@@ -123,11 +129,15 @@ class DicomImager:
             yield lambda is_colour: Imager(association, is_colour)
 
     def _order(
-        self, handover: Handover, imager: Imager, file: IO[bytes], images: tuple[GatheredImage, ...]
+        self,
+        handover: Handover,
+        has_lut: bool,
+        file: IO[bytes],
+        images: tuple[GatheredImage, ...],
+        annotations: Mapping[int, str],
     ) -> FilmOrder:
         film = handover.film
         boxes = {box.image_box_position: box for box in film.boxes}
-        has_lut = self._is_sent("ReferencedPresentationLUTSequence") and imager.has(classes.PRESENTATION_LUT)
         light = film.illumination, film.reflected_ambient_light
         film_box = self._dataset(
             ImageDisplayFormat=film.image_display_format,
@@ -146,15 +156,13 @@ class DicomImager:
             Illumination=light[0] if has_lut else None,
             ReflectedAmbientLight=light[1] if has_lut else None,
         )
-        has_annotations = imager.has(classes.ANNOTATION_BOX)
         return FilmOrder(
             self._session(handover),
             film_box,
             self._presentation_lut(film) if has_lut else None,
             {each.image_box_position: self._image_box(boxes[each.image_box_position], each, file) for each in images},
-            {each.annotation_position: each.text_string[:TEXT_LENGTH_MAX] for each in film.annotations}
-            if has_annotations else {},
-        )  # fmt: skip
+            annotations,
+        )
 
     def _session(self, handover: Handover) -> Dataset:
         film = handover.film
@@ -208,8 +216,55 @@ class DicomImager:
                 setattr(dataset, keyword, _ascii(value) if isinstance(value, str) else value)
         return dataset
 
+    def _boxed(self, film: Film) -> dict[int, str]:
+        """Return the texts for annotation boxes, which know no Specific Character Set (PS3.4 H.4.4.2.1).
+
+        Without an Annotation Display Format ID nobody knows whether there are any, and where.
+        """
+        has_format = film.annotation_display_format_id and self._is_sent("AnnotationDisplayFormatID")
+        return {
+            each.annotation_position: each.text_string
+            for each in film.annotations
+            if has_format and each.text_string.isascii() and len(each.text_string) <= TEXT_LENGTH_MAX
+        }
+
     def _is_sent(self, keyword: str) -> bool:
         return self._printer.attributes is None or keyword in self._printer.attributes
+
+
+def _in_p_values(film: Film, takes_lin_od: bool) -> Film:
+    """Return a film whose images are P-values, or linear densities where the imager is told so for all of them.
+
+    Where it is not, a table has the P-values of these densities.
+    """
+    luts = [box.presentation_lut or film.presentation_lut for box in film.boxes]
+    shapes = {lut.shape for lut in luts}
+    if LIN_OD not in shapes or (takes_lin_od and shapes == {film.presentation_lut.shape}):
+        return film
+    boxes = tuple(
+        replace(box, presentation_lut=linear_table(_viewing(film, box)) if lut.shape == LIN_OD else lut)
+        for box, lut in zip(film.boxes, luts, strict=True)
+    )
+    return replace(film, boxes=boxes, presentation_lut=PresentationLut())
+
+
+def _viewing(film: Film, box: ImageBox) -> Viewing:
+    """Return the densities between which an image is, and the light in which it is looked at."""
+    viewing = viewing_of(film.medium_type)
+    asked = (
+        film.min_density if box.min_density is None else box.min_density,
+        film.max_density if box.max_density is None else box.max_density,
+    )
+    known = viewing.density_min, viewing.density_max
+    least, greatest = (own if given is None else given / 100 for own, given in zip(known, asked, strict=True))
+    lightest, darkest = (least, greatest) if least < greatest else known
+    return replace(
+        viewing,
+        density_min=lightest,
+        density_max=darkest,
+        illumination=film.illumination or viewing.illumination,
+        ambient=viewing.ambient if film.reflected_ambient_light is None else film.reflected_ambient_light,
+    )
 
 
 def _ascii(text: str) -> str:

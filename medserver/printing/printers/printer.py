@@ -77,8 +77,8 @@ class Handover:
     document : callable
         Returns a context manager with a file at its beginning: the composed page as a PDF.
     image_boxes : callable
-        Takes the most bits of a gray value and whether there are colours, and returns a context manager with a file,
-        and what lies in it: the images as an imager gets them, see `image_boxes`.
+        Takes a film, the most bits of a gray value, and whether there are colours, and returns a context manager with
+        a file, and what lies in it: the images as an imager gets them, see `image_boxes`.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Handover:
     images: tuple[GatheredImage, ...]
     images_file: IO[bytes]
     document: Callable[[], AbstractContextManager[IO[bytes]]]
-    image_boxes: Callable[[int, bool], AbstractContextManager[tuple[IO[bytes], tuple[GatheredImage, ...]]]]
+    image_boxes: Callable[[Film, int, bool], AbstractContextManager[tuple[IO[bytes], tuple[GatheredImage, ...]]]]
 
 
 class Output(Protocol):
