@@ -159,7 +159,7 @@ def test_everything_else_is_as_it_was(before, after) -> None:
     assert after["instances"] == sorted(kept_columns, key=lambda row: repr(sorted(row.items())))
     new = {"objects", "promotions", "rule_versions", "delivered", "removed_copies"}
     new |= {"derivations", "derivation_instances"}
-    new |= {"workitems", "workitem_subscriptions", "workitem_global_subscriptions", "films"}
+    new |= {"workitems", "workitem_subscriptions", "workitem_global_subscriptions", "films", "accounts"}
     assert after.keys() == (before.keys() | new) - {"duplicates", "originals"}
 
 
