@@ -71,6 +71,22 @@ def process_of(owner: str) -> Process | None:
     return Process(*parts[: len(Process._fields)]) if len(parts) >= len(Process._fields) else None
 
 
+def is_dead(owner: str, process: Process) -> bool:
+    """Tell whether a process does not run any more, by its name, perhaps with more behind it; False if unknown.
+
+    Parameters
+    ----------
+    owner : str
+        Its name.
+    process : Process
+        This process, whose node is registered: there is none with its UUID on another machine.
+    """
+    other = process_of(owner)
+    if other is None:
+        return False
+    return other.is_gone or (other.node == process.node and other.machine != process.machine)
+
+
 def node_uuid(data: Path) -> str:
     """Return the UUID of the node with a data folder; it is made with its first use.
 

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import BinaryIO
 
@@ -18,13 +18,16 @@ from medserver.archive.header import Header, HeaderReader, check_identity
 from medserver.dicom.part10 import FileMeta, read_file_meta
 from medserver.dicom.transfer_syntaxes import transfer_syntax
 from medserver.errors import DamagedObject, NotPart10, RequestError, TransferSyntaxNotSupported
-from medserver.index import UNNEEDED, Added, InstanceRecord, NewJob, StoredCopy
+from medserver.index import UNNEEDED, Added, Counted, InstanceRecord, NewJob, StoredCopy, Transfer
 from medserver.log import Event
 from medserver.node import Node
 from medserver.store import StoredObject, Volume, paths
 from medserver.store.failures import translating
 
 logger = logging.getLogger(__name__)
+
+ACTIONS = {"stored": "C", "kept": "C", "replaced": "U", "same": "R"}
+"""The EventActionCode of what became of an object that was received (PS3.15 A.5.3.7)."""
 
 _READ_SIZE_BYTES = 1024 * 1024
 
@@ -39,6 +42,7 @@ def adopt(
     made_from: StoredCopy | None = None,
     in_bulk: bool = False,
     must_keep: bool = False,
+    transfer: Transfer | None = None,
 ) -> Added:
     """Enter a file, with the jobs that follow from that.
 
@@ -54,6 +58,8 @@ def adopt(
         The transfer syntax that it is brought into later; empty to leave it as it is.
     is_receipt, made_from, must_keep
         As for `Index.add`.
+    transfer : Transfer, optional
+        As for `ingest.receive`.
     in_bulk : bool
         Whether it is one of all the files of the volumes: the jobs that look for missing copies come to it anyway, what
         was let go needs no job for that, and conflicts stand in the index alone, not in a line of the log each.
@@ -76,10 +82,12 @@ def adopt(
     if record.original is not None and (not in_bulk or _has_original(node, record)):
         jobs.append(retire_job(record.key))
 
-    def jobs_of(added: Added) -> Iterator[NewJob]:
-        """Yield what sees to the bad copies, and what lets go of an original when its form is good again."""
+    def jobs_of(added: Added) -> Iterator[NewJob | Counted]:
+        """Yield what sees to the bad copies, what lets go of an original when its form is good again, and the count."""
         yield from (repair_job(volume, path) for volume, path in added.bad)
         yield from map(retire_job, added.forms)
+        if transfer is not None and added.outcome in ACTIONS:
+            yield counted(transfer, record.sop_class_uid, record.values, ACTIONS[added.outcome])
 
     added = node.index.add(
         record, jobs, routed, jobs_of=jobs_of, is_receipt=is_receipt, made_from=made_from, must_keep=must_keep
@@ -87,6 +95,12 @@ def adopt(
     if not in_bulk:
         warn_of_conflicts(record, added.conflicts)
     return added
+
+
+def counted(transfer: Transfer, sop_class_uid: str, values: Mapping[str, str | None], action: str) -> Counted:
+    """Return what the audit trail counts of an object that has come over an association."""
+    study, *patient = (values.get(name) or "" for name in ("study_instance_uid", "patient_id", "patient_name"))
+    return Counted(transfer, study, sop_class_uid, action, *patient)
 
 
 def _has_original(node: Node, record: InstanceRecord) -> bool:

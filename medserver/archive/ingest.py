@@ -31,7 +31,7 @@ from medserver.errors import (
     OutOfResources,
     UnknownOutcome,
 )
-from medserver.index import Added, InstanceRecord, NewJob
+from medserver.index import Added, InstanceRecord, NewJob, Transfer
 from medserver.log import Event
 from medserver.node import Node
 from medserver.routing.plan import Arrival, jobs_of
@@ -56,6 +56,7 @@ def receive(
     calling_ae_title: str,
     compress_to: str = "",
     follow_ups: Callable[[InstanceRecord], Iterable[NewJob]] = lambda record: (),
+    transfer: Transfer | None = None,
 ) -> Reception:
     """Start to receive an instance.
 
@@ -73,6 +74,8 @@ def receive(
         The transfer syntax that it is brought into later, if it is uncompressed; empty to leave it as it is.
     follow_ups : callable
         Returns what follows besides from a new object, in the transaction that enters it.
+    transfer : Transfer, optional
+        The association over which it comes: it is counted for the audit message at the end of that.
 
     Returns
     -------
@@ -106,7 +109,9 @@ def receive(
         duplicates=config.store.duplicates,
     )
     compress_to = "" if syntax.encapsulated or syntax.deflated else compress_to
-    return Reception(node, config, file_meta, is_known=is_known, compress_to=compress_to, follow_ups=follow_ups)
+    return Reception(
+        node, config, file_meta, is_known=is_known, compress_to=compress_to, follow_ups=follow_ups, transfer=transfer
+    )
 
 
 def _moment_of(node: Node, sop_instance_uid: str) -> tuple[datetime, bool]:
@@ -144,8 +149,10 @@ class Reception:
         is_known: bool,
         compress_to: str = "",
         follow_ups: Callable[[InstanceRecord], Iterable[NewJob]] = lambda record: (),
+        transfer: Transfer | None = None,
     ) -> None:
         self._node = node
+        self._transfer = transfer
         self._follow_ups = follow_ups
         self._is_known = is_known
         self._compress_to = compress_to
@@ -252,7 +259,7 @@ class Reception:
         self.study_instance_uid = header.values["study_instance_uid"] or ""
         crash_point("object received")
         # What others have entered since this began is found to be the same where this one is entered.
-        if self._is_known and is_received_again(self._node, self._file_meta, self._writer):
+        if self._is_known and is_received_again(self._node, self._file_meta, self._writer, header, self._transfer):
             return "same"
         stored = self._writer.seal(max(self._node.clock(), self._file_meta.received_at))
         crash_point("object sealed")
@@ -288,8 +295,9 @@ class Reception:
     def _adopt(self, record: InstanceRecord, *, must_keep: bool = False) -> Added:
         routed = [*self._routed(record), *self._follow_ups(record)]
         return adopt(
-            self._node, record, routed=routed, compress_to=self._compress_to, is_receipt=True, must_keep=must_keep
-        )
+            self._node, record, routed=routed, compress_to=self._compress_to, is_receipt=True, must_keep=must_keep,
+            transfer=self._transfer,
+        )  # fmt: skip
 
     def _routed(self, record: InstanceRecord) -> list[NewJob]:
         """Return what the rules want done with the instance, or what decides that later."""

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from medserver.archive.adoption import counted
 from medserver.archive.copies import as_stored, copies_that_stand_for, is_there
 from medserver.archive.damage import report_damage
+from medserver.archive.header import Header
 from medserver.crash import crash_point
 from medserver.dicom.part10 import FileMeta
 from medserver.errors import DamagedObject, StoreFailure
-from medserver.index import GOOD, ObjectKey, StoredCopy
+from medserver.index import GOOD, ObjectKey, StoredCopy, Transfer
 from medserver.node import Node
 from medserver.store import ObjectWriter
 
 
-def is_received_again(node: Node, file_meta: FileMeta, writer: ObjectWriter) -> bool:
+def is_received_again(
+    node: Node, file_meta: FileMeta, writer: ObjectWriter, header: Header, transfer: Transfer | None = None
+) -> bool:
     """Take note that an object comes again, if it is still in memory and a good copy of it is stored.
+
+    Parameters
+    ----------
+    node : Node
+        Where it is stored.
+    file_meta : FileMeta
+        What the sender announced.
+    writer : ObjectWriter
+        Its bytes.
+    header : Header
+        What they say of themselves.
+    transfer : Transfer, optional
+        As for `ingest.receive`.
 
     Returns
     -------
@@ -33,7 +50,8 @@ def is_received_again(node: Node, file_meta: FileMeta, writer: ObjectWriter) -> 
     wanted = node.config.current.store.copies_before_success
     if wanted > 1 and len({copy.volume for copy in _copies_of(node, key) if is_there(node, copy)}) < wanted:
         return False  # storing it anew makes those that lack
-    is_again = find_good_copy(node, key) and node.index.receive_again(key)
+    again = None if transfer is None else counted(transfer, file_meta.sop_class_uid, header.values, "R")
+    is_again = find_good_copy(node, key) and node.index.receive_again(key, again)
     if is_again:
         crash_point("receipt counted")
     return is_again

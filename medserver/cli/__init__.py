@@ -23,6 +23,7 @@ from medserver.log import without_controls
 SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("access", "Show who may do what, and why."),
     ("ae", "List and edit the AEs that the node knows."),
+    ("audit", "List, show, verify and export the audit trail: who has done what."),
     ("backup", "Back the index up; list, verify and restore backups."),
     ("commit", "Ask PEER to commit to the safekeeping of instances, and show what it commits to."),
     ("conditions", "Show with which parameters images were acquired, and compare them."),

@@ -24,6 +24,7 @@ from medserver.config.poll import Poll
 from medserver.config.printer import FORMAT, NEEDED, printer_of
 from medserver.config.processing import SENDER, Processing, is_parameter
 from medserver.config.records import (
+    AuditOptions,
     BackupOptions,
     Config,
     IndexOptions,
@@ -144,6 +145,7 @@ class _Reader:
             tls=tls,
             backup=BackupOptions(**single["backup"]),
             workitems=WorkitemOptions(**single["workitems"]),
+            audit=AuditOptions(**_below(single["audit"], data, ("ca", "certificate", "key"))),
             remotes=tuple(remote for remote in remotes if remote is not None),
             routes=tuple(route for route in routes if route is not None),
             processings=tuple(rule for rule in processings if rule is not None),

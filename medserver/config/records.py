@@ -93,6 +93,22 @@ class WorkitemOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """``[audit]``. Times are in seconds, `keep` 0 for ever; paths are absolute, `repositories` URLs; `source` may be
+    ``auto``."""
+
+    source: str = "auto"
+    site: str | None = None
+    keep: float = 3650 * 86_400.0
+    required: bool = False
+    repositories: tuple[str, ...] = ()
+    resend: float = 10.0
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeOptions:
     """One ``[volume NAME]``: in a directory or in a bucket. `path` and `credentials` are absolute."""
 
@@ -161,6 +177,7 @@ class Config:
     workitems: WorkitemOptions = WorkitemOptions()
     mail: MailOptions = MailOptions()
     tls: TLSOptions = TLSOptions()
+    audit: AuditOptions = AuditOptions()
     routes: tuple[Route, ...] = ()
     processings: tuple[Processing, ...] = ()
     types: tuple[CommandType, ...] = ()

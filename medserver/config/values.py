@@ -33,6 +33,8 @@ _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(s|min|h|d)")
 _DURATION_FACTORS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.-]{1,128}")
+REPOSITORY_PORTS = {"tls": 6514, "udp": 514}
+"""The schemes of audit repositories, and their ports (RFC 5425 4.1, RFC 5426 3.3)."""
 _INDEX_SCHEMES = ("sqlite", "postgresql")
 _JOBS_SCHEMES = ("redis", "rediss", "unix")
 
@@ -161,6 +163,19 @@ def parse_endpoint_url(text: str) -> str:
     if parts.port == 0:
         raise ValueError("'0' is not a port")
     return text.rstrip("/")
+
+
+def parse_repositories(text: str) -> tuple[str, ...]:
+    """Return the URLs of audit repositories, each with its port: ``tls://host:6514, udp://host:514``."""
+    urls: list[str] = []
+    for word in split_list(text):
+        scheme, separator, rest = word.partition("://")
+        if not separator or scheme not in REPOSITORY_PORTS:
+            raise ValueError(f"{word!r} is not of the form tls://HOST:PORT or udp://HOST:PORT")
+        host, port = parse_host_and_port(rest)
+        shown = f"[{host}]" if ":" in host else host
+        urls.append(f"{scheme}://{shown}:{REPOSITORY_PORTS[scheme] if port is None else port}")
+    return tuple(dict.fromkeys(urls))
 
 
 def parse_section_name(text: str) -> str:
@@ -318,6 +333,7 @@ TEXT = ValueType("text", parse_text)
 SERVICE_LIST = ValueType("services", parse_services)
 UIDS = ValueType("UIDs", parse_uids)
 TRANSFER_SYNTAX_LIST = ValueType("transfer syntaxes", parse_transfer_syntaxes)
+TEXT_OR_NONE = ValueType("text | none", lambda text: None if text == "none" else parse_text(text))
 PATH = ValueType("path", parse_path)
 PATH_OR_NONE = ValueType("path or none", lambda text: None if text.lower() == "none" else parse_path(text))
 PROCESSES = ValueType("auto | integer", parse_processes)
@@ -327,4 +343,5 @@ BUCKET_URL = ValueType("s3 URL", parse_bucket_url)
 ENDPOINT_URL = ValueType("URL", parse_endpoint_url)
 TOKEN = ValueType("word", parse_token)
 USERS = ValueType("users", lambda text: tuple(dict.fromkeys(split_list(text))))
+REPOSITORIES = ValueType("URLs", parse_repositories)
 SECTION_NAME = ValueType("name", parse_section_name)

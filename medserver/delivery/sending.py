@@ -24,7 +24,7 @@ from medserver.dicom import status
 from medserver.errors import CannotTranscode, MedserverError, NoContextAccepted, RemoteError
 from medserver.index import StoredCopy
 from medserver.index.jobs.batch import Batch
-from medserver.index.jobs.outcome import Outcome, changed, done, failed
+from medserver.index.jobs.outcome import Outcome, Sent, changed, done, failed
 from medserver.index.jobs.records import IN_TURN
 from medserver.node import Node
 from medserver.routing.deliveries import CONFIRM, DELIVER, delivered
@@ -85,7 +85,14 @@ def _send(
                 if outcome is None:
                     return
                 counts.add(instance.sop_class_uid, "failed" if standing.reason or outcome.error else "sent")
-                yield outcome
+                yield replace(outcome, sent=_sent(remote, entry, standing, outcome))
+
+
+def _sent(remote: Remote, entry: Entry, standing: Standing, outcome: Outcome) -> Sent | None:
+    """Return what the audit trail tells of it; nothing if the destination had no resources: it is sent again."""
+    if standing.reason:
+        return None
+    return Sent(remote.ae_title, remote.host or "", entry.instance.sop_instance_uid, outcome.error or "")
 
 
 def _deliver(

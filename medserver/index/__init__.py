@@ -7,6 +7,8 @@ what peers are promised (`commitments`). The files themselves are in the store; 
 """
 
 from medserver.index.database import drivers  # noqa: F401 - before whatever imports peewee
+from medserver.index.audit.records import Chain, Counted, Repository, SealedRow, Transfer, Transferred
+from medserver.index.audit.subjects import Subject
 from medserver.index.objects.acquisitions import Acquisition
 from medserver.index.callers import RejectedCall, UnknownCaller
 from medserver.index.commitments.records import NewCommitment, StoredCommitment
@@ -60,9 +62,11 @@ __all__ = [
     "MEDIUM",
     "Acquisition",
     "Added",
+    "Chain",
     "Change",
     "Commitments",
     "Conflict",
+    "Counted",
     "Counts",
     "Cursor",
     "DumpContent",
@@ -92,13 +96,18 @@ __all__ = [
     "RecordedVolume",
     "RejectedCall",
     "Resolution",
+    "Repository",
+    "SealedRow",
     "Selection",
     "Staged",
     "StoredCommitment",
     "StoredCopy",
+    "Subject",
     "Subscription",
     "Tally",
     "Tombstone",
+    "Transfer",
+    "Transferred",
     "UnknownCaller",
     "Verdict",
     "VolumeTally",

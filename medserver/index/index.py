@@ -9,12 +9,16 @@ from typing import Any, TypeVar
 
 from medserver.dicom.matching import Condition
 from medserver.index.accounts.accounts import Accounts
+from medserver.index.audit.records import Counted
+from medserver.index.audit.subjects import Subject, Subjects
+from medserver.index.audit.table import AuditTable
+from medserver.index.audit.trail import AuditTrailRows
 from medserver.index.callers import RejectedCall, UnknownCaller, UnknownCallers
 from medserver.index.commitments.commitments import Commitments
 from medserver.index.commitments.table import CommitmentTable
 from medserver.index.completions import Completions
 from medserver.index.counts import HeldCounts
-from medserver.index.database.access import Access, AddJobs
+from medserver.index.database.access import Access, AddJobs, Following
 from medserver.index.database.backend import Backend
 from medserver.index.database.dump import DumpContent, ShouldStop
 from medserver.index.database.opening import clock_of, migrate, open_backend
@@ -137,6 +141,8 @@ class Index:
         Who shares the index.
     jobs : Jobs
         What is to be done later, in the same database.
+    audit : AuditTrailRows
+        What has been done by whom.
     commitments : Commitments
         The transactions of storage commitment.
     upkeep : Upkeep
@@ -206,8 +212,11 @@ class Index:
             on_rollback=lambda: [each.forget() for each in remembering],
         )
         job_table = JobTable(backend, lanes)
-        self.jobs = Jobs(self._read, self._writer, job_table, lanes, WaitTable(backend), clock)
-        self._access = access = Access(backend, self._read, self._writer, self.jobs, job_table, clock)
+        self._subjects = Subjects(backend)
+        self._audit_table = audit_table = AuditTable(backend)
+        self.jobs = Jobs(self._read, self._writer, job_table, lanes, WaitTable(backend), clock, audit_table)
+        self._access = access = Access(backend, self._read, self._writer, self.jobs, job_table, audit_table, clock)
+        self.audit = AuditTrailRows(access, audit_table)
         self.nodes = Nodes(access)
         self.commitments = Commitments(access, CommitmentTable(backend))
         self.upkeep = Upkeep(access)
@@ -266,7 +275,7 @@ class Index:
         jobs: Iterable[NewJob] = (),
         jobs_of_instance: Iterable[NewJob] = (),
         *,
-        jobs_of: Callable[[Added], Iterable[NewJob]] = lambda added: (),
+        jobs_of: Callable[[Added], Iterable[Following]] = lambda added: (),
         is_receipt: bool = False,
         made_from: StoredCopy | None = None,
         must_keep: bool = False,
@@ -283,7 +292,7 @@ class Index:
         jobs_of_instance : iterable of NewJob
             What is to be done with the instance that it is: not if another object stays the current one.
         jobs_of : callable
-            Returns what is to be done besides because of what became of it.
+            Returns what is to be done, and counted, besides because of what became of it.
         is_receipt : bool
             Whether somebody has just sent it, and is told that it is safe: that withdraws what was ordered to be done
             to it. Else it was found on a volume, or made here.
@@ -337,13 +346,15 @@ class Index:
             return True
         return record.original_key is not None and self._orders.is_ordered(connection, record.original_key)
 
-    def receive_again(self, key: ObjectKey) -> bool:
+    def receive_again(self, key: ObjectKey, counted: Counted | None = None) -> bool:
         """Take note that an object was received again, which is stored; what was ordered to be done to it is withdrawn.
 
         Parameters
         ----------
         key : ObjectKey
             Which.
+        counted : Counted, optional
+            What is counted of it for the audit trail.
 
         Returns
         -------
@@ -356,6 +367,8 @@ class Index:
             if not self._additions.count_receipt(connection, key, now):
                 return False
             self._orders.withdraw(connection, key.sop_instance_uid)
+            if counted is not None:
+                self._audit_table.count(connection, counted)
             return True
 
         return self._writer.run(perform)
@@ -440,6 +453,10 @@ class Index:
         """
         self._read(self._fence.check_reading)
         return Selection(self.backend, self._searching, conditions, self._selected, patients_only)
+
+    def subjects_of(self, sop_instance_uids: Iterable[str]) -> list[Subject]:
+        """Return whose instances they are, and of which studies; those that are not there are left out."""
+        return self._read(self._subjects.by_uid, list(sop_instance_uids))
 
     # Files
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from peewee import EXCLUDED, Field, ModelSelect, Query
 
+from medserver.audit.rows import AuditRow
 from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.models import PerformedSteps as Steps
 from medserver.index.database.models import PerformedStepSeries as Series
@@ -134,19 +135,26 @@ class PerformedSteps:
         return Steps.update(changed).where(Steps.sop_instance_uid == PARAMETER)
 
     def add(
-        self, sop_instance_uid: str, state: str, content: str, calling_ae_title: str, studies: Sequence[str]
+        self,
+        sop_instance_uid: str,
+        state: str,
+        content: str,
+        calling_ae_title: str,
+        studies: Sequence[str],
+        told: Sequence[AuditRow] = (),
     ) -> bool:
-        """Add a step that belongs to studies; False if there is one of this UID."""
+        """Add a step that belongs to studies, and what is told of that; False if there is one of this UID."""
         moment = to_text(self._access.clock())
         row = (sop_instance_uid, state, content, calling_ae_title, moment, moment)
 
-        def perform(connection: Any) -> bool:
+        def perform(connection: Any, add_jobs: AddJobs) -> bool:
             if not connection.execute(self._insert, row).fetchall():
                 return False
             self._note_studies(connection, sop_instance_uid, studies)
+            add_jobs(told)
             return True
 
-        return self._access.writer.run(perform)
+        return self._access.transact(perform)
 
     def restore(self, steps: Iterable[PerformedStep]) -> None:
         """Enter steps that were in another index, as far as this one does not know them in that state or a later."""

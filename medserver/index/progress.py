@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from peewee import EXCLUDED, Query
 
+from medserver.audit.rows import AuditRow
+
 from medserver.index.database import models
-from medserver.index.database.access import Access
+from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.statements import PARAMETER, insertion, statement
 
 
@@ -41,6 +46,37 @@ class Progress:
         """
         noted = (self._delete, (name,)) if value is None else (self._note, (name, value))
         self._access.writer.run(lambda connection: connection.execute(*noted) and None)
+
+    def exchange(self, name: str, known: str | None, value: str, told: Sequence[AuditRow] = ()) -> bool:
+        """Note how far a piece of work has come, unless somebody else has since.
+
+        Parameters
+        ----------
+        name : str
+            The piece of work.
+        known : str or None
+            What `get` returned.
+        value : str
+            How far it has come.
+        told : sequence of AuditRow
+            What the audit trail tells of it, in the same transaction.
+
+        Returns
+        -------
+        bool
+            False if it is not as known any more, and nothing was done.
+        """
+
+        def perform(connection: Any, add_jobs: AddJobs) -> bool:
+            self._backend.lock(connection, f"progress {name}")
+            rows = connection.execute(self._find, (name,)).fetchall()
+            if (rows[0][0] if rows else None) != known:
+                return False
+            connection.execute(self._note, (name, value))
+            add_jobs(told)
+            return True
+
+        return self._access.transact(perform)
 
     @statement
     def _find(self) -> Query:

@@ -15,9 +15,11 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
 
+from medserver.audit import AuditRow
 from medserver.errors import ActionNotAppropriate, NoSuchInstance
 from medserver.index import FilmChange, FilmRow, NewJob
 from medserver.node import Node
+from medserver.printing.telling import rows_of_end
 
 PENDING, PRINTING, DONE, FAILURE, CANCELED = "PENDING", "PRINTING", "DONE", "FAILURE", "CANCELED"
 STATES = (PENDING, PRINTING, DONE, FAILURE, CANCELED)
@@ -58,6 +60,10 @@ TRANSITIONS: Mapping[tuple[str, Happening], str] = MappingProxyType(
     }
 )
 """State and what happens -> the state that follows; what is not here does not happen to a film."""
+
+
+_TOLD = frozenset((Happening.PRINTED, Happening.FAILED))
+"""What the audit trail tells of films: that one is printed, or never will be."""
 
 
 def change_film(
@@ -110,23 +116,32 @@ def change_film(
             raise ActionNotAppropriate(f"film {uid} is {film.state}: it cannot be {happening.value}")
         if handovers not in (None, film.handovers):
             raise ActionNotAppropriate(f"film {uid} was begun to hand over by another worker since")
-        begun = film.handovers + {Happening.HANDOVER_BEGUN: 1, Happening.NOT_TAKEN: -1}.get(happening, 0)
-        begun = 0 if happening is Happening.RETRY else begun
-        is_anew = happening in (Happening.HANDOVER_BEGUN, Happening.NOT_TAKEN, Happening.RETRY)
-        return FilmChange(
-            state=state,
-            status_info=film.status_info if info is None else info,
-            detail=film.detail if detail is None else detail,
-            printed_by=film.printed_by if printed_by is None else printed_by,
-            reference="" if is_anew else film.reference if reference is None else reference,
-            handovers=begun,
-            printings=film.printings + (happening is Happening.RETRY),
-            is_final=state in FINAL,
-            printer=film.printer if printer is None else printer,
-            jobs=jobs,
-        )
+        return _becoming(film, happening, state, [*jobs, *told], info, detail, printed_by, reference, printer)
 
+    told = rows_of_end(node, uid, is_printed=happening is Happening.PRINTED) if happening in _TOLD else []
     before = node.index.films.change(uid, decided)
     if before is None:
         raise NoSuchInstance(f"there is no film {uid}")
     return before
+
+
+def _becoming(
+    film: FilmRow, happening: Happening, state: str, jobs: Sequence[NewJob | AuditRow],
+    info: str | None, detail: str | None, printed_by: str | None, reference: str | None, printer: str | None,
+) -> FilmChange:  # fmt: skip
+    """Return what a film becomes; what is None stays as it is."""
+    begun = film.handovers + {Happening.HANDOVER_BEGUN: 1, Happening.NOT_TAKEN: -1}.get(happening, 0)
+    begun = 0 if happening is Happening.RETRY else begun
+    is_anew = happening in (Happening.HANDOVER_BEGUN, Happening.NOT_TAKEN, Happening.RETRY)
+    return FilmChange(
+        state=state,
+        status_info=film.status_info if info is None else info,
+        detail=film.detail if detail is None else detail,
+        printed_by=film.printed_by if printed_by is None else printed_by,
+        reference="" if is_anew else film.reference if reference is None else reference,
+        handovers=begun,
+        printings=film.printings + (happening is Happening.RETRY),
+        is_final=state in FINAL,
+        printer=film.printer if printer is None else printer,
+        jobs=jobs,
+    )

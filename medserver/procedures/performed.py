@@ -9,8 +9,10 @@ from typing import Any
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
+from medserver import trail
 from medserver.archive.follow_ups import step_route_job
 from medserver.archive.performed_steps import write_step
+from medserver.audit import AuditRow, events
 from medserver.dicom.json_model import JSON, data_set_from_json
 from medserver.dicom.uids import is_valid_uid
 from medserver.errors import (
@@ -24,6 +26,8 @@ from medserver.errors import (
 )
 from medserver.index import Change, PerformedStep
 from medserver.node import Node
+from medserver.trail.acting import actor_here
+from medserver.trail.subjects import subject_of_step
 
 IN_PROGRESS, COMPLETED, DISCONTINUED = "IN PROGRESS", "COMPLETED", "DISCONTINUED"
 FINAL = (COMPLETED, DISCONTINUED)
@@ -82,8 +86,9 @@ def create(node: Node, sop_instance_uid: str, attribute_list: JSON, calling_ae_t
     if not all(map(is_valid_uid, studies)):
         raise MissingAttributeValue("StudyInstanceUID of ScheduledStepAttributesSequence")
     if not node.index.performed_steps.add(
-        sop_instance_uid, IN_PROGRESS, _text(attribute_list), calling_ae_title, studies
-    ):
+        sop_instance_uid, IN_PROGRESS, _text(attribute_list), calling_ae_title, studies,
+        _told(node, sop_instance_uid, "C", attribute_list),
+    ):  # fmt: skip
         raise DuplicateInstance("there is a performed procedure step of this UID")
     _write(node, sop_instance_uid)
 
@@ -128,7 +133,8 @@ def modify(node: Node, sop_instance_uid: str, modification_list: JSON) -> list[s
             _require(content, REQUIRED_IN_THE_END)
             for series in _items(content, "PerformedSeriesSequence"):
                 _require(series, REQUIRED_OF_A_SERIES, " of PerformedSeriesSequence")
-        follow_ups = (step_route_job(sop_instance_uid),) if state in FINAL else ()
+        follow_ups = [step_route_job(sop_instance_uid)] if state in FINAL else []
+        follow_ups += _told(node, sop_instance_uid, "U", content)
         series = _uids(content, "PerformedSeriesSequence", "SeriesInstanceUID")
         return Change(state, _text(content), follow_ups, list(filter(is_valid_uid, series)))
 
@@ -136,6 +142,12 @@ def modify(node: Node, sop_instance_uid: str, modification_list: JSON) -> list[s
         raise NoSuchInstance("there is no performed procedure step of this UID")
     _write(node, sop_instance_uid)
     return [keyword for keyword in ignored if keyword != "SpecificCharacterSet"]
+
+
+def _told(node: Node, sop_instance_uid: str, action: str, content: JSON) -> list[AuditRow]:
+    """Return what the audit trail tells of a step that is created or changed."""
+    patient, studies = subject_of_step(sop_instance_uid, content)
+    return trail.rows(node, [events.procedure_record(actor_here(node), action, patient, studies)])
 
 
 def retrieve(node: Node, sop_instance_uid: str, tags: Iterable[int] = ()) -> JSON:

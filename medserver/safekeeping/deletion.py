@@ -13,14 +13,15 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from medserver import archive
+from medserver import archive, trail
 from medserver.archive.destruction import Ordered, Surplus, destroy
 from medserver.archive.follow_ups import removal_job, retire_job
 from medserver.archive.payloads import ListedKey, RemovalPayload, listed
 from medserver.archive.tombstones import write_tombstones
+from medserver.audit import Actor, AuditEvent, AuditRow, events
 from medserver.crash import crash_point
 from medserver.errors import DamagedObject
-from medserver.index import Job, NewJob, ObjectKey, StoredCopy, Tombstone
+from medserver.index import Job, NewJob, ObjectKey, StoredCopy, Subject, Tombstone
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
 from medserver.index.jobs.payloads import Payload
@@ -28,6 +29,7 @@ from medserver.log import Event
 from medserver.node import Node
 from medserver.safekeeping.presence import wait_until_removable
 from medserver.store import Volume
+from medserver.trail.subjects import by_patient
 
 DELETE = "delete"
 
@@ -145,7 +147,7 @@ def carry_out(node: Node, ordered: Sequence[Tombstone], withdrawn: Collection[st
     node : Node
         Where they are.
     ordered : sequence of Tombstone
-        What was ordered.
+        What was ordered, by one order.
     withdrawn : collection of str
         The instances of which it is known that they stay, and why.
 
@@ -154,7 +156,12 @@ def carry_out(node: Node, ordered: Sequence[Tombstone], withdrawn: Collection[st
     StoreFailure
         No tombstone could be written. To be repeated: then they are.
     """
-    deleted = node.index.deletions.perform(ordered, lambda copies: removal_jobs(copies, also_on=node.volumes))
+    who = Actor(process=ordered[0].deleted_by, address=trail.node_actor(node.config.current).address)
+    deleted = node.index.deletions.perform(
+        ordered,
+        lambda copies: removal_jobs(copies, also_on=node.volumes),
+        lambda subjects, gone: _told(node, who, subjects, gone),
+    )
     crash_point("rows deleted")
     for each in deleted:
         node.transcoder.forget(each.digest, each.transfer_syntax_uid)
@@ -172,6 +179,17 @@ def carry_out(node: Node, ordered: Sequence[Tombstone], withdrawn: Collection[st
                 Event("not deleted", sop_instance_uid=each.sop_instance_uid, digest=each.digest,
                       reason="it was received again after the deletion was ordered")
             )  # fmt: skip
+
+
+def _told(node: Node, who: Actor, subjects: Sequence[Subject], gone: Collection[str]) -> list[AuditRow]:
+    """Return what the audit trail tells: of whole studies, and of parts of others (PS3.15 A.5.3.6, A.5.3.8)."""
+    told: list[AuditEvent] = []
+    for patient, studies in by_patient(subjects):
+        whole = [each for each in studies if each.study_instance_uid in gone]
+        parts = [each for each in studies if each.study_instance_uid not in gone]
+        told += [events.study_deleted(who, patient, whole)] if whole else []
+        told += [events.instances_accessed(who, "D", patient, parts)] if parts else []
+    return trail.rows(node, told)
 
 
 def remove(node: Node, batch: Batch) -> Iterator[Outcome]:

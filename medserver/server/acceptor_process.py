@@ -17,6 +17,7 @@ from medserver.scu import releasing
 from medserver.server.heartbeat import Heartbeat
 from medserver.server.signals import is_asked_to_stop
 from medserver.services.policy import NodePolicy
+from medserver.trail.refusals import refusals
 from medserver.wire.acceptor import Acceptor
 from medserver.wire.admission import Admission, AdmissionLimits
 from medserver.wire.entrance import Entrance
@@ -77,8 +78,10 @@ def run(config_file: ConfigFile, entrances: Sequence[Entrance], place: RosterPla
             break
         config_file.current  # noqa: B018 - a changed file is taken over, or complained of, also when nobody calls
         _seal_idle_journals(node)
+        refusals.flush(node)
     heartbeat.stop()
     acceptor.stop(DRAIN_S)
+    refusals.flush(node, all_of_them=True)
     releasing.wait()
     node.close()
 

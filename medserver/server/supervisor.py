@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 
 from medserver import __version__, archive, errors, lock
 from medserver.config import Config, ConfigFile
@@ -30,6 +31,7 @@ from medserver.server.permissions import narrow_data, require_writable
 from medserver.server.registration import register
 from medserver.server.stop_request import StopRequest
 from medserver.tls.contexts import server_context
+from medserver.trail import activity, keeping
 from medserver.wire.acceptor import bind, listen
 from medserver.wire.admission import AdmissionLimits
 from medserver.wire.entrance import Entrance
@@ -166,6 +168,7 @@ class Supervisor:
         announcer = self._start_announcer()
         self._stop()
         self._wait_for(announcer)
+        self._wait_for(self._start_child(self._tell_stop, "the stop could not be recorded"))
         logger.info("stopped")
 
     def _prepare(self, *, forks: bool) -> None:
@@ -176,6 +179,7 @@ class Supervisor:
             register(node, "serve", self._stop_request.wait)
             narrow_data(self._config_file.current)
             archive.reconcile(node)
+            activity.tell_start(node, self._process_id)
             announcing.restarted(node)
             _warn_of_rules(self._config_file.current)
             # So that the first objects find the journal ready.
@@ -294,17 +298,34 @@ class Supervisor:
 
     def _start_announcer(self) -> int | None:
         """Start a process that tells who watches work items that the node ends; None if that is not possible."""
+        # nobody has to be told (PS3.4 CC.2.4.3)
+        return self._start_child(
+            lambda: workitem_farewell.tell_going_down(self._config_file), "the end could not be announced"
+        )
+
+    def _tell_stop(self) -> None:
+        """Record that the node stops, behind all that its processes have recorded; and seal that."""
+        node = open_node(self._config_file)
+        try:
+            activity.tell_stop(node, self._process_id)
+            keeping.seal_once(node)
+        finally:
+            node.close()
+
+    @staticmethod
+    def _start_child(perform: Callable[[], None], problem: str) -> int | None:
+        """Start a process that does one thing, for this one opens no index; None if that is not possible."""
         try:
             process_id = os.fork()
         except OSError:
             return None
         if process_id == 0:
             try:
-                workitem_farewell.tell_going_down(self._config_file)
-            except MedserverError as error:  # nobody has to be told (PS3.4 CC.2.4.3)
-                logger.warning(Event("end not announced", reason=str(error)))
+                perform()
+            except MedserverError as error:
+                logger.warning(Event(problem, reason=str(error)))
             except BaseException:
-                logger.exception("the end could not be announced")
+                logger.exception(problem)
             finally:
                 logging.shutdown()
                 os._exit(0)

@@ -19,6 +19,7 @@ from medserver.server.priority import lower_priority
 from medserver.server.registration import register
 from medserver.server.signals import is_asked_to_stop
 from medserver.server.stop_request import StopRequest
+from medserver.trail.keeping import Keeper
 from medserver.work.kinds import JOB_KINDS, PERIODIC, JobKind, Periodic
 from medserver.work.runner import Runner
 
@@ -102,11 +103,14 @@ def _perform(
     runner = Runner(node, kinds, periodic, threads=config_file.current.jobs.threads, listens=listens)
     heartbeat = Heartbeat(node, role)
     gc.freeze()  # what is here now stays: the collector need not look at it each time
+    keeper = Keeper(node)
     runner.start()
+    keeper.start()
     heartbeat.start()
     while is_wanted() and not heartbeat.is_outdated:
         config_file.current  # noqa: B018 - a changed file is taken over; the threads of the runner do all the rest
     heartbeat.stop()
     runner.stop(DRAIN_S)
+    keeper.stop()
     releasing.wait()
     node.close()

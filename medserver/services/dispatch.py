@@ -22,11 +22,13 @@ from medserver.log import Event, escaped
 from medserver.node import Node
 from medserver.scu.counts import Counts, Outcome
 from medserver.scu.exchange import DATA_SET_FOLLOWS, response_to
+from medserver.services.audit import OperationAudit, actor_of, tell_restricted, tell_user
 from medserver.services.registry import Service, service_for
 from medserver.services.reporting import Reporter
 from medserver.services.request import Handler, Request, Response
 from medserver.services.responses import answer_to, is_stated, operation_name
 from medserver.tls.judgement import judge
+from medserver.trail.acting import acting
 from medserver.wire.accepted_association import AcceptedAssociation
 from medserver.wire.association import AcceptedContext
 from medserver.wire.command_set import NO_DATA_SET, RESPONSE, CommandField
@@ -58,6 +60,16 @@ def serve(association: AcceptedAssociation, node: Node) -> bool:
     AssociationAborted
         The association ended in any other way.
     """
+    with acting(actor_of(association)):
+        is_idle = _serve(association, node)
+    if association.is_released:
+        _note_complete(association, node)
+    return is_idle
+
+
+def _serve(association: AcceptedAssociation, node: Node) -> bool:
+    if association.counts is None:
+        tell_user(association, node, is_login=True)
     reporter = Reporter(association)
     counts = association.counts = association.counts or Counts()
     is_idle = False
@@ -74,9 +86,18 @@ def serve(association: AcceptedAssociation, node: Node) -> bool:
             reporter.abandon()
             if association.print_session is not None:
                 association.print_session.close()
-    if association.is_released:
-        _note_complete(association, node)
+            if association.carried is not None:
+                association.carried.end()
+            _tell_logout(association, node)
     return is_idle
+
+
+def _tell_logout(association: AcceptedAssociation, node: Node) -> None:
+    """Record that a user is gone with the association, which has ended: nothing is refused any more."""
+    try:
+        tell_user(association, node, is_login=False)
+    except MedserverError as error:
+        logger.debug("%s", error)
 
 
 def _note_complete(association: AcceptedAssociation, node: Node) -> None:
@@ -94,17 +115,21 @@ def dispatch(association: AcceptedAssociation, message: Message, node: Node, cou
     responder = Responder(association, message, counts)
     try:
         request, handler = _find_handler(association, message, node, counts)
+        responder.audit = OperationAudit(request, node)
         result = handler(request, node)
         if isinstance(result, Response):
             responder.send_last(result)
         else:
             _send_all(responder, result)
-    except AssociationAborted:
+    except AssociationAborted as error:
+        responder.audit_end(status.PROCESSING_FAILURE, str(error))
         raise
     except MedserverError as error:
         answer = answer_to(error, message.command_field)
         if association.failures.allows((message.command_field, answer.code)):
             logger.info(Event(responder.operation, status=f"{answer.code:04X}", comment=str(error)))
+        if isinstance(error, NotAuthorised):
+            tell_restricted(association, node, responder.operation, str(error))
         responder.fail(answer.code, str(error), answer.error_id)
     except Exception:
         # A mistake of ours. The peer learns no more than that the operation failed.
@@ -243,6 +268,7 @@ class Responder:
         self._batch_count = 0
         self._batch_limit = 1
         self._flushed_at = time.monotonic()
+        self.audit: OperationAudit | None = None
         self._pending_command_sets: dict[int, bytes] = {}
 
     @property
@@ -269,12 +295,25 @@ class Responder:
             self._flush()
 
     def send_last(self, response: Response) -> None:
-        """Send the response that ends the operation."""
+        """Send the response that ends the operation, once that is recorded."""
+        if not self.audit_end(response.code, response.comment):
+            response = Response(status.OUT_OF_RESOURCES, "it cannot be recorded in the audit trail")
         command_set = self._command_set(response)
         self._flush()
         if self._message.command_field == CommandField.C_STORE and status.is_performed(response.code):
             self._count("stored")
         self._association.send_message(self._message.context_id, command_set, response.identifier)
+
+    def audit_end(self, code: int, comment: str) -> bool:
+        """Record how the operation ended, once; False if that cannot be, and must be."""
+        audit, self.audit = self.audit, None
+        if audit is None:
+            return True
+        try:
+            audit.end(code, comment)
+        except MedserverError:
+            return False
+        return True
 
     def _count(self, outcome: Outcome) -> None:
         self._counts.add(self._association.contexts[self._message.context_id].abstract_syntax, outcome)

@@ -33,6 +33,7 @@ def read_identifier(request: Request, node: Node) -> Dataset:
         raw = request.message.read_data_set(limit_bytes)
     except OutOfResources:
         raise DataSetTooLarge(f"the identifier is longer than {limit_bytes} bytes") from None
+    request.audited.identifier = raw
     identifier = read_data_set(
         raw, request.context.transfer_syntax_uid, elements_max=ELEMENTS_MAX, depth_max=DEPTH_MAX
     )

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 
 from medserver.accounts.authentication import authenticate
+from medserver.audit import Actor
+from medserver.audit.codes import NODE_AUTHENTICATION
 from medserver.config import Config
 from medserver.dicom.print_classes import COLOR_META
 from medserver.errors import IdentityRefused, MedserverError
@@ -18,6 +20,7 @@ from medserver.services import dispatch, query
 from medserver.services.registry import STORAGE, service_for
 from medserver.services.transfer_syntaxes import ranks_received, ranks_sent
 from medserver.tls.judgement import Presented, judge
+from medserver.trail.refusals import refusals
 from medserver.wire.accepted_association import AcceptedAssociation
 from medserver.wire.associate_request import AssociationRequest
 from medserver.wire.negotiation import (
@@ -67,6 +70,8 @@ class NodePolicy:
         ours = called if is_printer else config.node.ae_title
         decision = self._decide(config, request, ours, address, presented)
         if isinstance(decision, Refusal):
+            who = Actor(calling.strip(), address, certificate=presented.certificate.fingerprint if presented else "")
+            refusals.note(self._node, who, NODE_AUTHENTICATION, f"association rejected: {decision.why}")
             self._note(decision, (calling, called, address), presented)
         return decision
 

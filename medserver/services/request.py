@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from medserver.config import Config, Remote
 from medserver.dicom import status
 from medserver.identity.principal import Principal
+from medserver.index import Subject
 from medserver.scu.counts import Counts
 from medserver.wire.accepted_association import AcceptedAssociation
 from medserver.wire.association import AcceptedContext
 from medserver.wire.message import Message
+
+
+@dataclass(slots=True)
+class Audited:
+    """What a request leaves for the audit message of its operation, see `medserver.services.audit`.
+
+    Attributes
+    ----------
+    identifier : bytes
+        Its identifier as it was received.
+    destination : Remote or None
+        The Move Destination.
+    subjects : sequence of Subject
+        What it is about.
+    sent, failed : list of str
+        The SOP Instance UIDs of what was sent, and of what could not be.
+    """
+
+    identifier: bytes = b""
+    destination: Remote | None = None
+    subjects: Sequence[Subject] = ()
+    sent: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +60,8 @@ class Request:
         What SOP Class Extended Negotiation agreed on for the SOP class; empty if nothing.
     counts : Counts
         Those of the association.
+    audited : Audited
+        What its audit message tells.
     """
 
     association: AcceptedAssociation
@@ -46,6 +72,7 @@ class Request:
     config: Config
     extended: bytes = b""
     counts: Counts = field(default_factory=Counts)
+    audited: Audited = field(default_factory=Audited)
 
     @property
     def remote(self) -> Remote:

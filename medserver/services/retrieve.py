@@ -30,6 +30,7 @@ from medserver.index import Query, Selection
 from medserver.log import Event, Whole
 from medserver.node import Node
 from medserver.scu.storage import send_instance
+from medserver.services.audit import begin_retrieve
 from medserver.services.identifier import read_identifier
 from medserver.queries.model import (
     RELATIONAL,
@@ -64,7 +65,8 @@ def move(request: Request, node: Node) -> Iterator[Response]:
         The identifier cannot be served.
     """
     selection, frames = _select(request, node)
-    destination = _destination(request, node)
+    request.audited.destination = destination = _destination(request, node)
+    begin_retrieve(request, node, selection)
     sender = sender_to(
         node,
         destination,
@@ -107,6 +109,7 @@ def get(request: Request, node: Node) -> Iterator[Response]:
         At the level FRAME: the new instance cannot be made.
     """
     selection, frames = _select(request, node)
+    begin_retrieve(request, node, selection)
     logger.info(Event("C-GET", instances=selection.count))
     without_bulk_data = request.sop_class_uid == uids.COMPOSITE_INSTANCE_RETRIEVE_WITHOUT_BULK_DATA_GET
     if without_bulk_data:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from medserver import archive
 from medserver.dicom.uids import uid_problem
-from medserver.errors import DataSetMismatch, InvalidObjectInstance
+from medserver.errors import DataSetMismatch, InvalidObjectInstance, MedserverError
 from medserver.fetching import FollowUps
 from medserver.node import Node
 from medserver.printing.pulling.forgetting import forgets_moved
 from medserver.printing.pulling.requesting import prints_display
+from medserver.services.audit import carried_by
 from medserver.services.request import Request, Response
 
 STUDIES_MAX = 1000
@@ -33,7 +34,7 @@ def store(request: Request, node: Node) -> Response:
         raise InvalidObjectInstance(problem)
     if not request.message.has_data_set:
         raise DataSetMismatch("a C-STORE without a data set")
-    calling = request.association.requestor.ae_title
+    calling, carried = request.association.requestor.ae_title, carried_by(request.association, node)
     with archive.receive(
         node,
         sop_class_uid=request.sop_class_uid,
@@ -42,8 +43,13 @@ def store(request: Request, node: Node) -> Response:
         calling_ae_title=calling,
         compress_to=request.config.compress_to(request.remote),
         follow_ups=_follow_ups(request, node),
+        transfer=carried.begin(),
     ) as reception:
-        reception.take(request.message.fragments())
+        try:
+            reception.take(request.message.fragments())
+        except (MedserverError, OSError):
+            carried.fail(reception.study_instance_uid, request.sop_class_uid)
+            raise
         if request.config.goes_by("association") and len(request.association.studies) < STUDIES_MAX:
             request.association.studies.add(reception.study_instance_uid)
     return Response()

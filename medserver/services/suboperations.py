@@ -148,6 +148,7 @@ def _record(request: Request, suboperations: Suboperations, instance: StoredCopy
     uid = instance.sop_instance_uid
     is_sent = suboperations.record(uid, code)
     request.counts.add(instance.sop_class_uid, "sent" if is_sent else "failed")
+    (request.audited.sent if is_sent else request.audited.failed).append(uid)
     if not is_sent and suboperations.failed <= FAILED_UIDS_MAX:
         logger.warning(Event("not sent", sop_instance_uid=uid, status=f"{code:04X}", reason=reason or None))
 
@@ -249,8 +250,10 @@ class BackgroundOperation:
             for sop_class_uid, _, count in self._selection.contexts:
                 self._request.counts.add(sop_class_uid, "failed", count)
             self._suboperations.fail_all(instance.sop_instance_uid for instance in self._rest)
+            self._request.audited.failed += (each.sop_instance_uid for each in self._selection)
         for instance in self._rest if self._suboperations.remaining else ():
             self._suboperations.record(instance.sop_instance_uid, status.PROCESSING_FAILURE)
+            self._request.audited.failed.append(instance.sop_instance_uid)
             self._request.counts.add(instance.sop_class_uid, "failed")
 
     def _look_for_cancel(self) -> bool:

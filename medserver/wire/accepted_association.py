@@ -60,6 +60,8 @@ class AcceptedAssociation(Association):
         The configuration that `principal` is from; None until the services look.
     counts : object
         What the services count; None until they do.
+    carried : object
+        What it has brought, for the audit trail; None until the services look.
     state : AssociationState
         What it is doing; set by `enter`.
     failures : Throttle
@@ -84,6 +86,7 @@ class AcceptedAssociation(Association):
         self.principal: Principal | None = None
         self.known_by = None
         self.counts = None
+        self.carried = None
         self.state, self._entered_at = AssociationState.IDLE, time.monotonic()
         self.failures = Throttle()
         self.reports: list = []

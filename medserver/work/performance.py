@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 
+from medserver.audit import AuditRow
 from medserver.errors import MedserverError
 from medserver.index import Job, NewJob, Verdict
 from medserver.index.jobs.batch import Batch
-from medserver.index.jobs.outcome import Outcome
+from medserver.index.jobs.outcome import Outcome, Sent
 from medserver.log import Event, Whole
 from medserver.node import Node
+from medserver.trail.deliveries import rows_of_sent
 from medserver.work.kinds import JobKind
 
 SETTLE_INTERVAL_S = 0.5
@@ -59,6 +61,7 @@ class Performance:
         self._chance = chance
         self._verdicts: list[Verdict] = []
         self._follow_ups: list[NewJob] = []
+        self._sent: list[Sent] = []
         self._undecided: dict[str, list[Job]] = {}  # by what is gone
         self._settled_at = time.monotonic()
 
@@ -103,6 +106,8 @@ class Performance:
 
     def _note(self, outcome: Outcome) -> None:
         if outcome.error is None:
+            if outcome.sent is not None:
+                self._sent.append(outcome.sent)
             name = "changed" if outcome.change else "done"
             self._verdicts.append(
                 Verdict(outcome.job, name, change=outcome.change, delivered=outcome.delivered)
@@ -120,7 +125,10 @@ class Performance:
             logger.info(_event("early", self._kind, [outcome.job], outcome.error))
         else:
             logger.warning(_event("failed", self._kind, [outcome.job], outcome.error))
-        self._verdicts.append(self._failure(outcome.job, outcome.error, outcome.final, outcome.delay_s))
+        verdict = self._failure(outcome.job, outcome.error, outcome.final, outcome.delay_s)
+        if outcome.sent is not None and verdict.outcome == "dead":  # else it is tried again
+            self._sent.append(outcome.sent)
+        self._verdicts.append(verdict)
 
     def _hold(self, outcome: Outcome) -> None:
         if outcome.error != outcome.job.last_error:  # else that is known
@@ -145,16 +153,17 @@ class Performance:
         self._undecided.clear()
         verdicts, self._verdicts = self._verdicts, []
         follow_ups, self._follow_ups = self._follow_ups, []
+        sent, self._sent = self._sent, []
         self._settled_at = time.monotonic()
         if not verdicts:
             return
-        settled = self._written(verdicts, follow_ups)
+        settled = self._written(verdicts, [*follow_ups, *(rows_of_sent(self._node, sent) if sent else ())])
         self._on_settled([verdict.job for verdict in verdicts])
         late = [verdict.job for verdict in verdicts if verdict.job.id not in settled]
         if late:
             logger.warning(_event("late", self._kind, late, "the lease had run out"))
 
-    def _written(self, verdicts: list[Verdict], follow_ups: list[NewJob]) -> set[int]:
+    def _written(self, verdicts: list[Verdict], follow_ups: list[NewJob | AuditRow]) -> set[int]:
         for attempts_left in reversed(range(SETTLE_ATTEMPTS_MAX)):
             try:
                 return self._node.index.jobs.settle(verdicts, follow_ups)

@@ -16,6 +16,7 @@ from medserver.workitems.content import content_of, keys_of, text_of
 from medserver.workitems.events import Event
 from medserver.workitems.follow_ups import event_jobs
 from medserver.workitems.outcomes import FINAL
+from medserver.workitems.telling import rows_of_change
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,11 @@ def change(node: Node, sop_instance_uid: str, decide: Decide) -> Workitem:
             cancel_requested=_either(becoming.cancel_requested, row.cancel_requested),
             is_final=state in FINAL,
             keys=keys_of(becoming.content),
-            jobs=[*event_jobs(node, sop_instance_uid, told, [one.receiver for one in subscriptions]), *becoming.jobs],
+            jobs=[
+                *event_jobs(node, sop_instance_uid, told, [one.receiver for one in subscriptions]),
+                *becoming.jobs,
+                *rows_of_change(node, sop_instance_uid, becoming.content, becoming.states),
+            ],
         )
 
     before = node.index.workitems.change(sop_instance_uid, decided)

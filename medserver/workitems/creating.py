@@ -36,6 +36,7 @@ from medserver.workitems.content import (
 )
 from medserver.workitems.follow_ups import event_jobs, process_jobs
 from medserver.workitems.outcomes import SCHEDULED, WELL_KNOWN, Remark
+from medserver.workitems.telling import rows_of_new
 
 PRIORITIES = ("HIGH", "MEDIUM", "LOW")
 READINESS = ("INCOMPLETE", "UNAVAILABLE", "READY")
@@ -100,7 +101,11 @@ def create(node: Node, sop_instance_uid: str, attribute_list: JSON, requesting_a
     own = process_jobs(uid, content, node.config.current, node.clock())
     entered = node.index.workitems.add(
         NewWorkitem(uid, SCHEDULED, text_of(content), requesting_ae_title, keys),
-        lambda item, subscribed: [*own, *event_jobs(node, uid, told, [one.receiver for one in subscribed])],
+        lambda item, subscribed: [
+            *own,
+            *event_jobs(node, uid, told, [one.receiver for one in subscribed]),
+            *rows_of_new(node, uid, content),
+        ],
     )
     if not entered:
         raise DuplicateInstance("there is a work item of this UID")

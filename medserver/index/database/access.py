@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from medserver.audit.rows import AuditRow
+from medserver.index.audit.records import Counted
+from medserver.index.audit.table import AuditTable
 from medserver.index.database.backend import Backend
 from medserver.index.database.writer import Writer
 from medserver.index.jobs.jobs import Jobs
@@ -14,7 +17,10 @@ from medserver.index.jobs.records import NewJob
 from medserver.index.jobs.table import JobTable
 
 Result = TypeVar("Result")
-AddJobs = Callable[[Iterable[NewJob]], None]
+Following = NewJob | AuditRow | Counted
+"""What follows from a change, and is added in its transaction: jobs, and what the audit trail tells or counts of it."""
+
+AddJobs = Callable[[Iterable[Following]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,8 @@ class Access:
         Told of jobs that are added.
     job_table : JobTable
         The SQL of that.
+    audit_table : AuditTable
+        The SQL of what is told of a change.
     clock : callable
         Tells the present moment.
     """
@@ -42,6 +50,7 @@ class Access:
     writer: Writer
     jobs: Jobs
     job_table: JobTable
+    audit_table: AuditTable
     clock: Callable[[], datetime]
 
     def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Sequence[Any]]:
@@ -68,8 +77,8 @@ class Access:
         Parameters
         ----------
         perform : callable
-            Takes the connection and a function that adds jobs, and returns the result. The jobs are added behind
-            everything else that it does. May be called more than once, as for `Writer.run`.
+            Takes the connection and a function that adds jobs and audit messages, and returns the result. They are
+            added behind everything else that it does. May be called more than once, as for `Writer.run`.
         order, flushed
             As for `Writer.run`.
 
@@ -82,7 +91,15 @@ class Access:
 
         def task(connection: Any) -> Result:
             jobs.clear()
-            result = perform(connection, jobs.extend)
+            following: list[Following] = []
+            result = perform(connection, following.extend)
+            for each in following:
+                if isinstance(each, NewJob):
+                    jobs.append(each)
+                elif isinstance(each, Counted):
+                    self.audit_table.count(connection, each)
+                else:
+                    self.audit_table.insert(connection, [each])
             if jobs:
                 self.job_table.add(connection, jobs, now)
             return result

@@ -301,6 +301,47 @@ Accounts = _model(
     },
 )
 
+_AUDIT_ROW = ("at", "source", "event", "action", "actor", "patient_id", "message")
+
+AuditPending = _model(
+    "audit_pending", {"id": BigAutoField(), **_texts(_AUDIT_ROW), "outcome": IntegerField()}
+)
+
+AuditTrail = _model(
+    "audit_trail",
+    {"position": IntegerField(primary_key=True), **_texts((*_AUDIT_ROW, "digest")), "outcome": IntegerField()},
+)
+
+AuditChain = _model(
+    "audit_chain",
+    {
+        "id": IntegerField(primary_key=True),
+        **{name: IntegerField() for name in ("position", "pruned_position")},
+        **_texts(("digest", "pruned_digest")),
+        **_texts(("owner", "lease_until"), null=True),
+    },
+)
+
+AuditRepositories = _model(
+    "audit_repositories",
+    {
+        "name": TextField(primary_key=True),
+        **{name: IntegerField() for name in ("sent_position", "confirmed_position")},
+        **_texts(("confirmed_at", "problem"), null=True),
+    },
+)
+
+AuditTransfers = _model(
+    "audit_transfers",
+    {
+        **_texts(("association", "study_instance_uid", "sop_class_uid", "action")),
+        "outcome": IntegerField(),
+        **_texts(("parties", "patient_id", "patient_name")),
+        "count": IntegerField(),
+    },
+    key=("association", "study_instance_uid", "sop_class_uid", "action", "outcome"),
+)
+
 JobSchedule = _model("job_schedule", {"name": TextField(primary_key=True), "due_at": TextField()})
 
 Nodes = _model(

@@ -105,6 +105,11 @@ TABLES: Mapping[str, Table] = {
         REMADE, "by the work item, which is completed behind it and is performed again", "what was made from what"
     ),
     "derivation_instances": Table(REMADE, "by the work item, which is completed behind it and is performed again"),
+    "audit_pending": Table(AUTHORITATIVE, "what it tells of was answered", "audit messages that are not sealed"),
+    "audit_trail": Table(AUTHORITATIVE, "the audit trail", "audit messages"),
+    "audit_chain": Table(AUTHORITATIVE, "the audit trail goes on from here"),
+    "audit_repositories": Table(REMADE, "what was sent since is sent again"),
+    "audit_transfers": Table(REMADE, "with the objects that it counts: what is adopted again is counted again"),
     "job_kinds": _PAUSES,
     # Made with the first job, hence flushed: so is the first row of a new archive, by which a start knows that there
     # was an index, and that what it adopts is to be routed.

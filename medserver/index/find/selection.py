@@ -11,6 +11,7 @@ from peewee import Query
 
 from medserver.dicom.attributes import attribute
 from medserver.dicom.matching import Condition
+from medserver.index.audit.subjects import Subject, Subjects
 from medserver.index.database.backend import Backend, Connections
 from medserver.index.database.models import CURRENT_OBJECT, MODELS, Instances, Locations, Objects, Series
 from medserver.index.database.statements import statement
@@ -39,6 +40,7 @@ class Pages:
         self._backend = backend
         self._connections = connections
         self._preference = preference
+        self._subjects = Subjects(backend)
 
     @statement
     def _read(self) -> Query:
@@ -46,6 +48,20 @@ class Pages:
         query = query.join_from(Instances, Objects, on=CURRENT_OBJECT)
         query = query.join_from(Objects, Locations, on=Locations.object == Objects.id)
         return query.where(self._backend.is_among(Instances.id))
+
+    def subjects(self, rows: Sequence[int]) -> list[Subject]:
+        """Return whose instances they are, and of which studies.
+
+        Raises
+        ------
+        IndexFailure
+            If the database fails.
+        """
+        try:
+            with self._connections.lent() as connection:
+                return self._subjects.by_row(connection, rows)
+        except self._backend.errors as error:
+            raise self._backend.failure(error) from error
 
     def read(self, rows: Sequence[int]) -> list[StoredCopy]:
         """Return the instances of some rows, in their order; without those that were deleted since.
@@ -126,6 +142,10 @@ class Selection:
     def __iter__(self) -> Iterator[StoredCopy]:
         for start in range(0, len(self._rows), PAGE_ROWS):
             yield from self._pages.read(self._rows[start : start + PAGE_ROWS])
+
+    def subjects(self) -> list[Subject]:
+        """Return whose instances they are, and of which studies. Raises `IndexFailure` if the database fails."""
+        return self._pages.subjects(self._rows)
 
     def _matches(self, conditions: Sequence[Condition], patients_only: bool) -> Iterator[tuple[int, str, str]]:
         """Yield instance, SOP class and transfer syntax of what matches."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import datetime
 from typing import Any
 
+from medserver.audit.rows import AuditRow
+from medserver.index.audit.table import AuditTable
 from medserver.index.database.writer import Writer
 from medserver.index.jobs.lanes import PRIORITIES, LaneTable
 from medserver.index.jobs.records import (
@@ -43,6 +45,8 @@ class Jobs:
         The SQL.
     clock : callable
         Tells the present moment.
+    audit_table : AuditTable
+        The SQL of what is told of jobs.
 
     Attributes
     ----------
@@ -59,6 +63,7 @@ class Jobs:
         lanes: LaneTable,
         waits: WaitTable,
         clock: Callable[[], datetime],
+        audit_table: AuditTable,
     ) -> None:
         self._read = read
         self._writer = writer
@@ -66,6 +71,7 @@ class Jobs:
         self._lanes = lanes
         self._waits = waits
         self._clock = clock
+        self._audit_table = audit_table
         self.listener: Listener | None = None
 
     # A job's life
@@ -137,8 +143,8 @@ class Jobs:
         )
         return self._table.claimed(rows, owner, lease_until)
 
-    def settle(self, verdicts: Sequence[Verdict], jobs: Iterable[NewJob] = ()) -> set[int]:
-        """Do with jobs that were claimed what the verdicts say, and add those that follow from them.
+    def settle(self, verdicts: Sequence[Verdict], following: Iterable[NewJob | AuditRow] = ()) -> set[int]:
+        """Do with jobs that were claimed what the verdicts say, and add the jobs and audit messages that follow.
 
         Returns
         -------
@@ -146,8 +152,16 @@ class Jobs:
             The numbers of those that still belonged to their claim; with others nothing was done, for their lease
             had run out.
         """
-        jobs, now = list(jobs), self._clock()
-        settled = self._writer.run(lambda connection: self._table.settle(connection, verdicts, now, jobs))
+        told, jobs, now = list[AuditRow](), list[NewJob](), self._clock()
+        for each in following:
+            (told if isinstance(each, AuditRow) else jobs).append(each)
+
+        def perform(connection: Any) -> set[int]:
+            settled = self._table.settle(connection, verdicts, now, jobs)
+            self._audit_table.insert(connection, told)
+            return settled
+
+        settled = self._writer.run(perform)
         changed = (each.change.lane_of(each.job) for each in verdicts if each.change)
         self.announce([*(job.lane for job in jobs), *changed])
         return settled

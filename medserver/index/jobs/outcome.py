@@ -11,6 +11,26 @@ from medserver.index.jobs.records import Change, Delivered
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What was sent to another AE by a job, or could not be: the audit trail tells of it.
+
+    Parameters
+    ----------
+    ae_title, host : str
+        To whom.
+    sop_instance_uid : str
+        Which instance.
+    problem : str
+        Why it could not be; empty if it was.
+    """
+
+    ae_title: str
+    host: str
+    sop_instance_uid: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of one job, see `done`, `changed`, `failed`, `early`, `held` and `undecided`."""
 
@@ -24,6 +44,7 @@ class Outcome:
     is_undecided: bool = False
     change: Change | None = None
     delivered: Delivered | None = None
+    sent: Sent | None = None
 
 
 def done(job: Job, *jobs: NewJob, delivered: Delivered | None = None) -> Outcome:

@@ -7,12 +7,14 @@ the two is first, whatever clocks say and however often a worker is killed and b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from peewee import SQL, Case, Delete, Node, Query, fn
 
+from medserver.audit.rows import AuditRow
+from medserver.index.audit.subjects import Subject, Subjects
 from medserver.index.database import models
 from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.backend import Backend
@@ -147,6 +149,7 @@ class Deletions:
         self._tombstones = tombstones
         self._locations = locations
         self._backend = access.backend
+        self._subjects = Subjects(access.backend)
 
     @statement
     def _copies(self) -> Query:
@@ -205,7 +208,10 @@ class Deletions:
         self._access.writer.run(perform)
 
     def perform(
-        self, tombstones: Sequence[Tombstone], jobs_of: Callable[[Sequence[StoredCopy]], Iterable[NewJob]]
+        self,
+        tombstones: Sequence[Tombstone],
+        jobs_of: Callable[[Sequence[StoredCopy]], Iterable[NewJob]],
+        told_of: Callable[[Sequence[Subject], Set[str]], Iterable[AuditRow]] = lambda subjects, gone: (),
     ) -> list[Tombstone]:
         """Forget the objects whose orders still stand, with all their copies; durable when it returns.
 
@@ -215,6 +221,8 @@ class Deletions:
             What was ordered.
         jobs_of : callable
             Returns what is to be done with the files of these copies; added in the same transaction.
+        told_of : callable
+            Takes what was deleted, and the studies of which nothing is left, and returns what is told of it.
 
         Returns
         -------
@@ -226,7 +234,10 @@ class Deletions:
         def perform(connection: Any, add_jobs: AddJobs) -> list[Tombstone]:
             performed: list[Tombstone] = []
             gone: list[StoredCopy] = []
-            for each in (one for one in ordered if self._orders.consume(connection, one.key)):
+            consumed = [one for one in ordered if self._orders.consume(connection, one.key)]
+            uids = sorted({one.sop_instance_uid for one in consumed})
+            subjects = self._subjects.by_uid(connection, uids)
+            for each in consumed:
                 copies = self._copies_of(connection, each.key)
                 gone += copies
                 [[received_at]] = connection.execute(self._received_at, _row(each.key)).fetchall()
@@ -239,6 +250,9 @@ class Deletions:
                 self._tombstones.add(connection, each)
             self._locations.remove(connection, gone)
             add_jobs(jobs_of(gone))
+            studies = {each.study_instance_uid for each in subjects}
+            left = {uid for uid in studies if self._subjects.has_study(connection, uid)}
+            add_jobs(told_of(subjects, studies - left))
             return performed
 
         # The tombstones that follow must not outlive it, also if an interrupted attempt was what forgot the objects.
