@@ -167,6 +167,13 @@ class Holdings:
         return CommitmentInstances.select(uid).where(asked_for).distinct()
 
     @statement
+    def _committed(self) -> Query:
+        uid = CommitmentInstances.sop_instance_uid
+        ours = Commitments.select(Commitments.id).where(Commitments.role == "scp")
+        named = CommitmentInstances.commitment.in_(ours) & self._backend.is_among(uid)
+        return CommitmentInstances.select(uid).where(named).distinct()
+
+    @statement
     def _conflicting(self) -> Query:
         unresolved = Conflicts.select(Conflicts.sop_instance_uid, Conflicts.kind, Conflicts.subject)
         by_instance = self._backend.is_among(Conflicts.sop_instance_uid)
@@ -212,6 +219,10 @@ class Holdings:
     def asked_for(self, sop_instance_uids: Sequence[str]) -> set[str]:
         """Return the instances of which a storage commitment is to be reported, by us or to us."""
         return {uid for uid, in self._access.rows(self._asked_for, (self._among(sop_instance_uids),))}
+
+    def committed(self, sop_instance_uids: Sequence[str]) -> set[str]:
+        """Return the instances that a peer has asked us to commit to, whatever we have answered or will."""
+        return {uid for uid, in self._access.rows(self._committed, (self._among(sop_instance_uids),))}
 
     def has_conflict(self, sop_instance_uids: Sequence[str], subjects: Sequence[str]) -> bool:
         """Tell whether somebody has to decide about instances, or about a study or series, by their UIDs."""

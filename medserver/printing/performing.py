@@ -178,8 +178,8 @@ def _try_printer(node: Node, row: FilmRow, printer: Printer) -> None:
     _Waits, WorkerDied, WorkTooLong, ActionNotAppropriate
         As `_hand_over`.
     """
-    output = output_of(node.config.current, printer)
     try:
+        output = output_of(node.config.current, printer)
         status = output.status()
     except RemoteError as error:
         raise _Refused("PRINTER DOWN", f"printer {printer.name}: {error}") from error

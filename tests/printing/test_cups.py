@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ippx import Attribute, Tag
 
 from medserver.config import Printer
 from medserver.config.printer import cups_queue, parse_printer_url
 from medserver.errors import PrinterFailed, PrinterRefused
 from medserver.printing.film import Film, ImageBox
-from medserver.printing.printers.ipp import IppPrinter
+from medserver.printing.printers.ipp import GET_JOB_ATTRIBUTES, IppPrinter
 from medserver.printing.printers.ipp_connection import printer_uri
+from medserver.printing.printers.ipp_exchange import exchange
 from medserver.printing.printers.printer import FAILURE, NORMAL, Progress
 from tests.peers import requires
 from tests.peers.cups import QUEUE, Cups
@@ -78,6 +81,17 @@ def test_a_job_as_cups_has_it(cups: Cups) -> None:
     with handover() as film, film.document() as document:
         assert len((cups.pages / f"{number}.pdf").read_bytes()) == len(document.read())
     assert f"{QUEUE}-{number} " in cups.tool("lpstat", "-W", "completed", "-o").output
+
+
+@pytest.mark.parametrize(("priority", "given"), [("HIGH", 80), ("MED", 50), ("LOW", 20)])
+def test_what_is_urgent_goes_before_other_jobs(cups: Cups, priority: str, given: int) -> None:
+    output = _output(cups.url)
+    cups.tool("cupsdisable", QUEUE)
+    with handover(priority) as film:
+        number = output.hand_over(replace(film, priority=priority)).partition(" ")[0]
+    asked = [Attribute("job-id", Tag.INTEGER, [int(number)])]
+    [job] = exchange(cups.url, GET_JOB_ATTRIBUTES, asked)
+    assert job["job-priority"] == given
 
 
 def test_a_job_that_is_cancelled_at_the_printer(cups: Cups) -> None:

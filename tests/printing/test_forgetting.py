@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from medserver import archive
-from medserver.index import NewJob
+from medserver.commitment.plan import check_job
+from medserver.dicom import storage_commitment
+from medserver.index import NewCommitment, NewJob
 from medserver.printing.pulling.forgetting import FORGET, forgets, forgets_moved, message_id_of
 from medserver.processing.requests import Reference
 from medserver.routing.deliveries import DELIVER, Delivery
@@ -133,6 +135,16 @@ def test_what_comes_after_the_item_has_ended_is_from_anybody(shop: Shop) -> None
     end(shop)
     run(shop, "print_workitem")
     assert forgets_moved(shop.node, OURS) is None
+
+
+def test_what_somebody_wants_us_to_commit_to_stays(shop: Shop) -> None:
+    """Who has asked for it may delete what it has, and asks from then on here."""
+    asked = NewCommitment("scp", "1.2.3.4", "SERVER", "", (storage_commitment.Reference(phantoms.CT, IMAGE),))
+    shop.node.index.commitments.accept(asked, lambda number: check_job(number, "SERVER"), 10)
+    end(shop)
+    forget(shop)
+    assert is_there(shop)
+    assert FORGET not in {job.kind for job in shop.node.index.jobs.list()}
 
 
 def test_what_was_sent_before_the_fetch_has_no_order(shop: Shop) -> None:

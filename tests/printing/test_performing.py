@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from contextlib import nullcontext
 
 import pypdfium2
@@ -61,6 +62,19 @@ def test_what_a_substitute_cannot_print_waits_for_the_printer(shop: Shop) -> Non
     shop.clock.advance(60)
     shop.work()
     assert (shop.row().state, shop.row().printed_by) == ("DONE", "FILM")
+
+
+def test_a_film_waits_for_the_extra(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where medserver was installed without it: no internal error, and no film that has failed for good."""
+    shop.request()
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "reportlab", None)
+        shop.work()
+    assert (shop.row().state, shop.row().handovers) == ("PENDING", 0)
+    assert "printers need the extra 'print'" in shop.row().detail
+    shop.clock.advance(60)
+    shop.work()
+    assert shop.row().state == "DONE"
 
 
 def test_a_film_waits_for_its_printer(shop: Shop) -> None:

@@ -43,6 +43,9 @@ _JOB_STATES = {
 
 JOB_HELD, JOB_STOPPED = 4, 6
 
+_JOB_PRIORITIES = {"HIGH": 80, "LOW": 20}
+"""Print Priority -> job-priority (RFC 8011 5.2.1), from 1 to 100; what is MED has that of the printer."""
+
 _SAYS_NOTHING = ("none", None, "job-printing", "processing-to-stop-point", "job-completed-successfully")
 """Reasons that tell nothing beside the state; CUPS gives processing-to-stop-point to all jobs that have ended."""
 
@@ -109,6 +112,8 @@ class IppPrinter:
         size_mm = FILM_SIZES_MM[handover.film.film_size_id or self._printer.media[0]]
         medium = medium_of(attributes, size_mm)
         template = job_template(attributes, handover.film, handover.copies, self._printer)
+        if handover.priority in _JOB_PRIORITIES and _values(attributes, "job-priority-supported"):
+            template.append(ippx.Attribute("job-priority", ippx.Tag.INTEGER, [_JOB_PRIORITIES[handover.priority]]))
         if medium:
             template.append(ippx.Attribute("media", ippx.Tag.KEYWORD, [medium]))
         name = JOB_NAME_PREFIX + handover.name

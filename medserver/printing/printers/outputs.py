@@ -5,6 +5,7 @@ Each is imported when a printer has it: who looks after the films of a folder ne
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from medserver.config import Config, Printer
@@ -14,6 +15,9 @@ from medserver.errors import PrinterFailed
 if TYPE_CHECKING:
     from medserver.printing.printers.printer import Output
 
+_NEEDED = {PDF: ("reportlab",), IPP: ("ippx", "reportlab"), DICOM: ("reportlab",)}
+"""What each output imports of the extra ``print``."""
+
 
 def output_of(config: Config, printer: Printer) -> Output:
     """Return the way to a printer.
@@ -21,8 +25,11 @@ def output_of(config: Config, printer: Printer) -> Output:
     Raises
     ------
     PrinterFailed
-        It has none that is known here.
+        It has none that is known here, or the extra ``print`` is not installed.
     """
+    for module in _NEEDED.get(printer.output, ()):
+        if find_spec(module) is None:
+            raise PrinterFailed(f"{module} is not installed: printers need the extra 'print'")
     if printer.output == PDF and printer.folder is not None:
         from medserver.printing.printers.pdf import PdfFolder
 

@@ -105,13 +105,14 @@ def forget_fetched(node: Node, batch: Batch) -> Iterator[Outcome]:
     over = [job for job in batch if payloads[job.id].workitem_uid in ended]
     copies = node.index.instances([payloads[job.id].sop_instance_uid for job in over]) if over else {}
     wanted = _wanted(node, list(copies.values())) if copies else set()
+    committed = node.index.holdings.committed(sorted(copies)) if copies else set()  # who asks may delete what it has
     forgotten: list[StoredCopy] = []
     for job in batch:
         payload = payloads[job.id]
         copy = copies.get(payload.sop_instance_uid)
         if payload.workitem_uid not in ended or payload.sop_instance_uid in wanted:
             yield _later(node, job)
-        elif copy is None or not _is_untouched(copy, payload):
+        elif copy is None or copy.sop_instance_uid in committed or not _is_untouched(copy, payload):
             yield done(job)
         else:
             forgotten.append(copy)
