@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -47,6 +48,22 @@ _LATER = timedelta(microseconds=2)
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A Part 10 file that was made to become an object.
+
+    Parameters
+    ----------
+    path : str
+        Where it is, absolute.
+    data_set_offset : int
+        Where its data set begins.
+    """
+
+    path: str
+    data_set_offset: int
+
+
 def receive(
     node: Node,
     *,
@@ -56,6 +73,7 @@ def receive(
     calling_ae_title: str,
     compress_to: str = "",
     follow_ups: Callable[[InstanceRecord], Iterable[NewJob]] = lambda record: (),
+    file: HeldFile | None = None,
 ) -> Reception:
     """Start to receive an instance.
 
@@ -73,6 +91,9 @@ def receive(
         The transfer syntax that it is brought into later, if it is uncompressed; empty to leave it as it is.
     follow_ups : callable
         Returns what follows besides from a new object, in the transaction that enters it.
+    file : HeldFile, optional
+        A file that holds the data set which will be written, and is not needed any longer: it becomes the object itself
+        where the volume can have it, and is gone from where it was.
 
     Returns
     -------
@@ -106,7 +127,9 @@ def receive(
         duplicates=config.store.duplicates,
     )
     compress_to = "" if syntax.encapsulated or syntax.deflated else compress_to
-    return Reception(node, config, file_meta, is_known=is_known, compress_to=compress_to, follow_ups=follow_ups)
+    return Reception(
+        node, config, file_meta, is_known=is_known, compress_to=compress_to, follow_ups=follow_ups, file=file
+    )
 
 
 def _moment_of(node: Node, sop_instance_uid: str) -> tuple[datetime, bool]:
@@ -144,6 +167,7 @@ class Reception:
         is_known: bool,
         compress_to: str = "",
         follow_ups: Callable[[InstanceRecord], Iterable[NewJob]] = lambda record: (),
+        file: HeldFile | None = None,
     ) -> None:
         self._node = node
         self._follow_ups = follow_ups
@@ -158,7 +182,16 @@ class Reception:
         self._attributes: Dataset | None = None  # for the rules, once it is prepared
         self._is_prepared = False
         self._volume = node.primary_volume
-        self._writer: ObjectWriter = self._volume.create(file_meta.encode())
+        self._writer: ObjectWriter = self._taken(file) or self._volume.create(file_meta.encode())
+
+    def _taken(self, file: HeldFile | None) -> ObjectWriter | None:
+        if file is None:
+            return None
+        try:
+            head = self._file_meta.encode(file.data_set_offset)
+        except ValueError:  # there is no room for it in the file
+            return None
+        return self._volume.take(head, file.path)
 
     def __enter__(self) -> Reception:
         return self

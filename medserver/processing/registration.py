@@ -14,6 +14,7 @@ are on stable storage. Where the primary volume is remote outputs are registered
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -56,15 +57,24 @@ class Registration:
         What they are made of.
     check_wanted : callable
         Called before each one; raises WorkStopped when nobody wants it any longer. Threads share it.
+    may_take : bool
+        Whether the files may become the objects: who has made them has none of them open.
     """
 
     def __init__(
-        self, node: Node, folder: Path, inputs: Iterable[DerivedInstance], check_wanted: Callable[[], None]
+        self,
+        node: Node,
+        folder: Path,
+        inputs: Iterable[DerivedInstance],
+        check_wanted: Callable[[], None],
+        *,
+        may_take: bool = False,
     ) -> None:
         self._node = node
         self._folder = folder
         self._check = Check(inputs)
         self._check_wanted = check_wanted
+        self._may_take = may_take
         self._staged: dict[Path, Future[Staged]] = {}
         self._pool = ThreadPoolExecutor(STAGED_AT_ONCE)
 
@@ -137,7 +147,7 @@ class Registration:
         made, reception = self._received(path)
         try:
             reception.prepare()
-            path.unlink()
+            path.unlink(missing_ok=True)  # it was taken
         except BaseException:
             reception.abandon()
             raise
@@ -172,6 +182,7 @@ class Registration:
                     transfer_syntax_uid=meta.transfer_syntax_uid,
                     calling_ae_title=ae_title,
                     compress_to=config.compress_to_of(ae_title),
+                    file=archive.HeldFile(os.path.abspath(path), meta.data_set_offset) if self._may_take else None,
                 )
                 try:
                     while block := file.read(BLOCK_BYTES):
