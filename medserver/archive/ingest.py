@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from medserver.archive.adoption import adopt, record_of
+from medserver.archive.copies import copies_that_stand_for
 from medserver.archive.destruction import NotEntered, destroy
 from medserver.archive.follow_ups import route_job_of
 from medserver.archive.header import Header, HeaderReader, check_identity
@@ -32,7 +33,7 @@ from medserver.errors import (
     OutOfResources,
     UnknownOutcome,
 )
-from medserver.index import Added, InstanceRecord, NewJob
+from medserver.index import Added, InstanceRecord, NewJob, ObjectKey
 from medserver.log import Event
 from medserver.node import Node
 from medserver.routing.plan import Arrival, jobs_of
@@ -261,6 +262,14 @@ class Reception:
             check_identity(header, self._file_meta.sop_class_uid, self._file_meta.sop_instance_uid)
             self._header = header
         return self._header
+
+    def is_another(self) -> bool:
+        """Tell whether another object is stored under the SOP Instance UID. The data set is complete."""
+        uid = self._file_meta.sop_instance_uid
+        if not self._is_known or uid not in self._node.index.instances([uid]):
+            return False
+        key = ObjectKey(uid, self._writer.digest, self._file_meta.transfer_syntax_uid)
+        return not copies_that_stand_for(self._node, key)
 
     def commit(self) -> str:
         """Check the instance, make it durable and enter it into the index.

@@ -127,7 +127,7 @@ class Registration:
         if len(self._made()) + len(self._staged) > 1:  # nobody finds one before all are what they should be
             self.look()
             for each in self._staged.values():
-                each.result()
+                self._check_free(*each.result())
         paths = sorted({*self._made(), *self._staged})
         if len(paths) == 1:
             return [self._register(paths[0])]
@@ -156,9 +156,12 @@ class Registration:
 
     def _register(self, path: Path) -> DerivedInstance:
         self._check_wanted()
-        made, reception = self._staged[path].result() if path in self._staged else self._received(path)
+        is_staged = path in self._staged
+        made, reception = self._staged[path].result() if is_staged else self._received(path)
         try:
             with reception:
+                if not is_staged:
+                    self._check_free(made, reception)
                 outcome = reception.commit()
         except RequestError as error:
             raise ObjectNotReadable(f"output {path.name}: {error}") from error
@@ -166,6 +169,11 @@ class Registration:
             raise OutputIsAnother(f"output {made.sop_instance_uid}: another instance has its UID")
         crash_point("output registered")
         return made
+
+    def _check_free(self, made: DerivedInstance, reception: Reception) -> None:
+        """Raise OutputIsAnother if another object has the UID, and keeps it."""
+        if self._node.config.current.store.duplicates != "replace" and reception.is_another():
+            raise OutputIsAnother(f"output {made.sop_instance_uid}: another instance has its UID")
 
     def _received(self, path: Path) -> Staged:
         """Read a file, of which nothing is kept unless its reception is committed."""
