@@ -22,12 +22,17 @@ def create(path: str | os.PathLike[str], flags: int, *, dir_fd: int | None = Non
     """Make a file that must not exist, and open it. It can be given to `open` as its opener, with mode ``x``."""
     descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE, dir_fd=dir_fd)
     try:
-        _keep_owner(descriptor, path, dir_fd)
-        os.fchmod(descriptor, FILE)
+        take(descriptor, path, dir_fd=dir_fd)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def take(descriptor: int, path: str | os.PathLike[str], *, dir_fd: int | None = None) -> None:
+    """Let an open file have the owner and the mode of one that `create` makes at that path."""
+    _keep_owner(descriptor, path, dir_fd)
+    os.fchmod(descriptor, FILE)
 
 
 def open_or_create(path: str | os.PathLike[str], flags: int, *, dir_fd: int | None = None) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from medserver.archive.checked_stream import CheckedStream
 from medserver.archive.copies import Copies, Copy, as_stored
-from medserver.dicom.elements import ScannedElements, inflate_prefix, scan_elements
+from medserver.dicom.elements import ScannedElements, UpTo, inflate_prefix, scan_elements
 from medserver.dicom.transfer_syntaxes import TransferSyntax, transfer_syntax
 from medserver.errors import DamagedObject, IndexFailure, StoreFailure
 from medserver.index import GOOD
@@ -215,15 +215,8 @@ def scan_header(file: BinaryIO, syntax: TransferSyntax, data_set_bytes: int) -> 
     return scanned
 
 
-class _UpTo(frozenset):
-    """All tags up to and including its only member, as the set of tags that a scan wants."""
-
-    def __contains__(self, tag: object) -> bool:
-        return True
-
-
 # Group 7FE0 and what follows it: pixel data, and padding and signatures that nobody asks for in a header.
-_HEADER = _UpTo((0x7FDFFFFF,))
+_HEADER = UpTo((0x7FDFFFFF,))
 
 
 def _read_at_once(node: Node, copy: Copy) -> OpenedObject:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from medserver.archive.adoption import adopt, record_of
+from medserver.archive.copies import copies_that_stand_for
 from medserver.archive.destruction import NotEntered, destroy
 from medserver.archive.follow_ups import route_job_of
 from medserver.archive.header import Header, HeaderReader, check_identity
@@ -31,7 +33,7 @@ from medserver.errors import (
     OutOfResources,
     UnknownOutcome,
 )
-from medserver.index import Added, InstanceRecord, NewJob, Transfer
+from medserver.index import Added, InstanceRecord, NewJob, ObjectKey, Transfer
 from medserver.log import Event
 from medserver.node import Node
 from medserver.routing.plan import Arrival, jobs_of
@@ -47,6 +49,22 @@ _LATER = timedelta(microseconds=2)
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A Part 10 file that was made to become an object.
+
+    Parameters
+    ----------
+    path : str
+        Where it is, absolute.
+    data_set_offset : int
+        Where its data set begins.
+    """
+
+    path: str
+    data_set_offset: int
+
+
 def receive(
     node: Node,
     *,
@@ -57,6 +75,7 @@ def receive(
     compress_to: str = "",
     follow_ups: Callable[[InstanceRecord], Iterable[NewJob]] = lambda record: (),
     transfer: Transfer | None = None,
+    file: HeldFile | None = None,
 ) -> Reception:
     """Start to receive an instance.
 
@@ -76,6 +95,9 @@ def receive(
         Returns what follows besides from a new object, in the transaction that enters it.
     transfer : Transfer, optional
         The association over which it comes: it is counted for the audit message at the end of that.
+    file : HeldFile, optional
+        A file that holds the data set which will be written, and is not needed any longer: it becomes the object itself
+        where the volume can have it, and is gone from where it was.
 
     Returns
     -------
@@ -110,7 +132,8 @@ def receive(
     )
     compress_to = "" if syntax.encapsulated or syntax.deflated else compress_to
     return Reception(
-        node, config, file_meta, is_known=is_known, compress_to=compress_to, follow_ups=follow_ups, transfer=transfer
+        node, config, file_meta,
+        is_known=is_known, compress_to=compress_to, follow_ups=follow_ups, transfer=transfer, file=file,
     )
 
 
@@ -150,6 +173,7 @@ class Reception:
         compress_to: str = "",
         follow_ups: Callable[[InstanceRecord], Iterable[NewJob]] = lambda record: (),
         transfer: Transfer | None = None,
+        file: HeldFile | None = None,
     ) -> None:
         self._node = node
         self._transfer = transfer
@@ -165,7 +189,16 @@ class Reception:
         self._attributes: Dataset | None = None  # for the rules, once it is prepared
         self._is_prepared = False
         self._volume = node.primary_volume
-        self._writer: ObjectWriter = self._volume.create(file_meta.encode())
+        self._writer: ObjectWriter = self._taken(file) or self._volume.create(file_meta.encode())
+
+    def _taken(self, file: HeldFile | None) -> ObjectWriter | None:
+        if file is None:
+            return None
+        try:
+            head = self._file_meta.encode(file.data_set_offset)
+        except ValueError:  # there is no room for it in the file
+            return None
+        return self._volume.take(head, file.path)
 
     def __enter__(self) -> Reception:
         return self
@@ -235,6 +268,14 @@ class Reception:
             check_identity(header, self._file_meta.sop_class_uid, self._file_meta.sop_instance_uid)
             self._header = header
         return self._header
+
+    def is_another(self) -> bool:
+        """Tell whether another object is stored under the SOP Instance UID. The data set is complete."""
+        uid = self._file_meta.sop_instance_uid
+        if not self._is_known or uid not in self._node.index.instances([uid]):
+            return False
+        key = ObjectKey(uid, self._writer.digest, self._file_meta.transfer_syntax_uid)
+        return not copies_that_stand_for(self._node, key)
 
     def commit(self) -> str:
         """Check the instance, make it durable and enter it into the index.

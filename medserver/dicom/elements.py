@@ -31,6 +31,14 @@ from medserver.dicom.transfer_syntaxes import TransferSyntax
 BEHIND_ALL = 0xFFFDFFFF
 """Behind all tags but those of delimiters: where it is wanted, the whole data set is read, and damage shows."""
 
+
+class UpTo(frozenset[int]):
+    """All tags up to and including its only member, as what a scan wants."""
+
+    def __contains__(self, tag: object) -> bool:
+        return True
+
+
 _INFLATE_STEP_BYTES, _INFLATED_STEP_BYTES = 4096, 256 * 1024
 _ELEMENTS_MAX = 1_000_000
 

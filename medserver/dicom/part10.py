@@ -23,6 +23,10 @@ from medserver.dicom.uids import (
 from medserver.errors import NotPart10
 
 PREAMBLE = bytes(128) + b"DICM"
+HEAD_BYTES = 1024
+"""So long is what stands before the data set in a file that is made to become an object of the store: the meta
+information that an object has, whoever it is from, fits in, unless it was compressed here."""
+
 META_SIZE_MAX_BYTES = 64 * 1024
 """How far a file is read for its meta information. The preamble is included."""
 
@@ -93,14 +97,29 @@ class FileMeta:
     data_set_offset: int = 0
     original: Original | None = None
 
-    def encode(self) -> bytes:
+    def encode(self, size_bytes: int = 0) -> bytes:
         """Return preamble, prefix and meta information: what a file holds before the data set (PS3.10 7.1).
+
+        Parameters
+        ----------
+        size_bytes : int
+            How long it has to be: the value of Private Information ends with spaces, and `received_at` is needed; 0:
+            no longer than it is.
 
         Raises
         ------
         ValueError
-            If a UID is not ASCII, or if `received_at` has no time zone.
+            If a UID is not ASCII, if `received_at` has no time zone, or if it is longer, or cannot be of that length.
         """
+        whole = self._encoded(0)
+        missing_bytes = size_bytes - len(whole)
+        if not size_bytes or not missing_bytes:
+            return whole
+        if missing_bytes < 0 or missing_bytes % 2 or self.received_at is None:
+            raise ValueError(f"a file meta information of {len(whole)} bytes cannot have {size_bytes}")
+        return self._encoded(missing_bytes)
+
+    def _encoded(self, spaces: int) -> bytes:
         elements = b"".join((
             _VERSION_ELEMENT,
             _remembered_element(_SOP_CLASS_UID, "UI", self.sop_class_uid),
@@ -108,18 +127,18 @@ class FileMeta:
             _remembered_element(_TRANSFER_SYNTAX_UID, "UI", self.transfer_syntax_uid),
             _IMPLEMENTATION_ELEMENTS,
             _remembered_element(_SOURCE_AE_TITLE, "AE", self.source_ae_title),
-            self._private_elements(),
+            self._private_elements(spaces),
         ))
         return PREAMBLE + _element(0x0000, "UL", _LENGTH.pack(len(elements))) + elements
 
-    def _private_elements(self) -> bytes:
+    def _private_elements(self, spaces: int) -> bytes:
         if self.received_at is None:
             return b""
         if self.received_at.tzinfo is None:
             raise ValueError("the moment of receipt has no time zone")
         received = self.received_at.astimezone(UTC).isoformat()
         encoded = f'{{"received":"{received}",{_remembered_information(self.duplicates, self.original)}'.encode("ascii")
-        return _CREATOR_ELEMENT + _element(_PRIVATE_INFORMATION, "OB", encoded)
+        return _CREATOR_ELEMENT + _element(_PRIVATE_INFORMATION, "OB", encoded + b" " * spaces)
 
 
 def read_file_meta(stream: BinaryIO) -> FileMeta:

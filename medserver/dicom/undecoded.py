@@ -6,6 +6,7 @@ by it; pydicom would take the name of any codec of Python for a character set.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import BinaryIO
 
 from pydicom.dataelem import RawDataElement
@@ -17,6 +18,8 @@ from medserver.dicom.character_sets import SPECIFIC_CHARACTER_SET, python_codecs
 from medserver.dicom.elements import ScannedElements
 from medserver.dicom.encodings import Encoding
 from medserver.dicom.transfer_syntaxes import TransferSyntax
+
+_REMEMBERED_BYTES_MAX = 128
 
 
 def undecoded(scanned: ScannedElements, syntax: TransferSyntax) -> Dataset:
@@ -31,10 +34,19 @@ def undecoded(scanned: ScannedElements, syntax: TransferSyntax) -> Dataset:
     """
     elements = {}
     for number, (vr, value) in scanned.values.items():
-        tag = Tag(number)
-        elements[tag] = RawDataElement(tag, vr or None, len(value), value, 0, not vr, syntax.little_endian)
+        make = _element if len(value) > _REMEMBERED_BYTES_MAX else _remembered_element
+        element = make(number, vr, value, syntax.little_endian)
+        elements[element.tag] = element
     _, raw = scanned.values.get(SPECIFIC_CHARACTER_SET, ("CS", b""))
     return _with_codecs(Dataset(elements), raw, syntax.implicit_vr, syntax.little_endian)
+
+
+def _element(number: int, vr: str, value: bytes, is_little_endian: bool) -> RawDataElement:
+    return RawDataElement(Tag(number), vr or None, len(value), value, 0, not vr, is_little_endian)
+
+
+_remembered_element = lru_cache(maxsize=2048)(_element)
+"""The same, of what the instances of a series have in common: nothing changes such an element."""
 
 
 def read_undecoded(stream: BinaryIO, encoding: Encoding, before: int | None = None) -> Dataset:

@@ -5,6 +5,7 @@ Outputs of a type that several processes share are staged while others are compu
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -14,10 +15,12 @@ from pathlib import Path
 
 from medserver.codecs.workers import Workers
 from medserver.crash import crash_point
-from medserver.errors import WorkStopped
+from medserver.errors import CannotProcess, CannotTranscode, WorkStopped
 from medserver.index.derivations import DerivedInstance
+from medserver.log import Event
 from medserver.node import Node
 from medserver.processing.commands.application import apply_command
+from medserver.processing.comparison import Comparison, NotAsStored
 from medserver.processing.inputs import Input
 from medserver.processing.progress import Progress, noted
 from medserver.processing.registration import Registration
@@ -32,6 +35,8 @@ LOOK_FOR_OUTPUTS_S = 0.02
 """How often is looked for what was made, while others are computed."""
 
 PERFORM = "medserver.processing.task:perform"
+
+logger = logging.getLogger(__name__)
 
 
 class InputsChanged(Exception):
@@ -85,13 +90,26 @@ class Computation:
         InputsChanged
             It is to be computed again.
         """
+        if kind.is_ours:
+            try:
+                return self._outputs(kind, request, inputs, may_link=True)
+            except NotAsStored as error:
+                logger.warning(Event("inputs copied", sop_instance_uid=self.workitem_uid, reason=str(error)))
+        return self._outputs(kind, request, inputs, may_link=False)
+
+    def _outputs(
+        self, kind: ProcessingType, request: ProcessingRequest, inputs: Sequence[Input], *, may_link: bool
+    ) -> list[DerivedInstance]:
         instances = [one.instance for one in inputs]
         with staged(self.node) as (before, after):
-            write_inputs(self.node, inputs, before, self.is_unwanted)
+            linked = write_inputs(self.node, inputs, before, self.is_unwanted, may_link=may_link)
             crash_point("inputs staged")
-            with Registration(self.node, after, instances, self._check_wanted) as registration:
+            with (
+                Comparison(linked, self.is_unwanted) as comparison,
+                Registration(self.node, after, instances, self._check_wanted, may_take=kind.is_ours) as registration,
+            ):
                 if kind.command is None:
-                    self._compute(kind, request, before, after, len(inputs), registration)
+                    self._compute_compared(kind, request, before, after, len(inputs), registration, comparison)
                 else:
                     apply_command(
                         self.node, kind, request.own_parameters, self.workitem_uid, (before, after), instances,
@@ -102,6 +120,24 @@ class Computation:
                     raise InputsChanged
                 return registration.register()
 
+    def _compute_compared(
+        self,
+        kind: ProcessingType,
+        request: ProcessingRequest,
+        before: Path,
+        after: Path,
+        count: int,
+        registration: Registration,
+        comparison: Comparison,
+    ) -> None:
+        """Have it computed; what came of it counts once the inputs are known to be what was stored, also an error."""
+        try:
+            self._compute(kind, request, before, after, count, registration, comparison)
+        except (CannotProcess, CannotTranscode, WorkStopped):
+            comparison.wait()
+            raise
+        comparison.wait()
+
     def _compute(
         self,
         kind: ProcessingType,
@@ -110,6 +146,7 @@ class Computation:
         after: Path,
         count: int,
         registration: Registration,
+        comparison: Comparison,
     ) -> None:
         """Have it computed, by several processes if the type allows it; when one fails the others are stopped."""
         is_shared = kind.is_partial and count >= SHARED_INSTANCES
@@ -120,7 +157,7 @@ class Computation:
 
         def is_unwanted() -> bool:
             self.progress.at(lambda: noted(after, parts))
-            return has_failed.is_set() or self.is_unwanted()
+            return has_failed.is_set() or comparison.has_failed or self.is_unwanted()
 
         def compute(index: int) -> None:
             try:

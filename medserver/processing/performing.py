@@ -23,6 +23,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -60,6 +61,7 @@ from medserver.node import Node
 from medserver.processing.computing import Computation, InputsChanged
 from medserver.processing.informing import begin, is_awaited, parties
 from medserver.processing.inputs import PATIENT, Input, fetch_missing, find_inputs, request_digest
+from medserver.processing.leftovers import delete_leftovers
 from medserver.processing.outputs import OutputIsAnother, references_to, routed
 from medserver.processing.progress import Progress
 from medserver.processing.reasons import reason_for
@@ -71,6 +73,7 @@ from medserver.processing.requests import (
     request_of,
 )
 from medserver.processing.types import ProcessingType
+from medserver.processing.uids import base_of
 from medserver.routing.deliveries import DELIVER, Delivery
 from medserver.workitems import performing
 from medserver.workitems.content import content_of, first_item, only, value
@@ -83,7 +86,7 @@ from medserver.workitems.follow_ups import (
     is_ready,
     looked_at,
 )
-from medserver.workitems.outcomes import FINAL, SCHEDULED
+from medserver.workitems.outcomes import CANCELED, COMPLETED, FINAL, SCHEDULED
 
 LARGE_INSTANCES = 64
 """An item of more instances is done beside others of its size, so that it does not hold up small ones."""
@@ -196,10 +199,13 @@ class _Performance:
             return self._started()
         except (NoSuchWorkitem, WorkitemIsFinal, WorkitemNotInProgress) as error:
             logger.info(Event("work item left", sop_instance_uid=self._uid, reason=str(error)))
+            self._delete_leftovers()
             return done(self._job)
 
     def _started(self) -> Outcome | None:
         row = self._node.index.workitems.get(self._uid)
+        if row is not None and row.state in FINAL:  # who has ended it may have died then
+            self._delete_leftovers()
         if row is None or row.state in FINAL or not performing.is_performed_here(self._node, row):
             return done(self._job)
         if row.state == SCHEDULED and (early := self._early(row)):
@@ -273,7 +279,7 @@ class _Performance:
         except InputsChanged:
             return self._again()
         except OutputIsAnother as error:
-            return self._again() if self._have_changed(inputs) else self._renewed(kind, error)
+            return self._again() if self._have_changed(inputs) else self._renewed(kind, request, error)
         except CannotProcess as error:
             return self._again() if self._have_changed(inputs) else self._refused(error)
         self._finish(row, request, made)
@@ -321,8 +327,7 @@ class _Performance:
 
     def _make(self, kind: ProcessingType, request: ProcessingRequest, inputs: Sequence[Input]) -> _Made:
         processors = self._node.processors if self._job.kind == PROCESS else self._node.large_processors
-        renewals = self._payload.renewals
-        base = uid_of("renewed", self._uid, str(renewals)) if renewals else self._uid
+        base = base_of(self._uid, self._payload.renewals)
         computation = Computation(
             self._node, processors, base, self._moment, self._is_unwanted, lambda: self._have_changed(inputs),
             self._progress,
@@ -418,6 +423,7 @@ class _Performance:
         logger.warning(Event("not processed", sop_instance_uid=self._uid, reason=str(error)))
         code = (reason.value, reason.scheme, reason.meaning)
         performing.discontinue(self._node, self._uid, code, str(error), performer=self._claimed)
+        self._delete_leftovers()
         return done(self._job)
 
     def _refused_before(self, row: Workitem, error: CannotProcess) -> Outcome:
@@ -438,7 +444,9 @@ class _Performance:
             return done(self._job)
         return changed(self._job, self._job.kind, self._payload, IN_TURN)
 
-    def _renewed(self, kind: ProcessingType, error: OutputIsAnother) -> Outcome:
+    def _renewed(
+        self, kind: ProcessingType, request: ProcessingRequest, error: OutputIsAnother
+    ) -> Outcome | None:
         """Begin anew, with other UIDs for what is made.
 
         A worker that was lost has registered some of what it had made of an object that has been replaced since.
@@ -446,8 +454,21 @@ class _Performance:
         renewals = self._payload.renewals + 1
         if renewals > RENEWALS_MAX or kind.command is not None:
             return self._refused(error)
+        if performing.wants_cancel(self._node, self._uid, self._claimed):
+            return self._stopped()
         logger.warning(Event("outputs renewed", sop_instance_uid=self._uid, reason=str(error)))
+        delete_leftovers(self._node, self._uid, [self._payload.renewals], request.outputs)
         return changed(self._job, self._job.kind, replace(self._payload, renewals=renewals), IN_TURN)
+
+    def _delete_leftovers(self) -> None:
+        """Delete what was registered for an item that has ended, and is no result of it."""
+        row = self._node.index.workitems.get(self._uid)
+        is_noted = self._node.index.derivations.of_item(self._uid) is not None
+        if row is None or not (row.state == CANCELED or row.state == COMPLETED and is_noted):
+            return
+        with suppress(CannotProcess):  # what cannot be understood has made nothing
+            wanted = request_of(content_of(row.content)).outputs
+            delete_leftovers(self._node, self._uid, range(self._payload.renewals + 1), wanted)
 
     def _again(self) -> Outcome:
         """Begin anew with the objects as they are now."""
@@ -462,6 +483,7 @@ class _Performance:
             return None  # the worker ends: somebody else does it again
         performing.discontinue(self._node, self._uid, performer=self._claimed)
         logger.info(Event("cancelled", sop_instance_uid=self._uid))
+        self._delete_leftovers()
         return done(self._job)
 
     def _not_fetched(self, row: Workitem, error: MedserverError) -> Outcome:

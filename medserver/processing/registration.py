@@ -14,6 +14,7 @@ are on stable storage. Where the primary volume is remote outputs are registered
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -56,15 +57,24 @@ class Registration:
         What they are made of.
     check_wanted : callable
         Called before each one; raises WorkStopped when nobody wants it any longer. Threads share it.
+    may_take : bool
+        Whether the files may become the objects: who has made them has none of them open.
     """
 
     def __init__(
-        self, node: Node, folder: Path, inputs: Iterable[DerivedInstance], check_wanted: Callable[[], None]
+        self,
+        node: Node,
+        folder: Path,
+        inputs: Iterable[DerivedInstance],
+        check_wanted: Callable[[], None],
+        *,
+        may_take: bool = False,
     ) -> None:
         self._node = node
         self._folder = folder
         self._check = Check(inputs)
         self._check_wanted = check_wanted
+        self._may_take = may_take
         self._staged: dict[Path, Future[Staged]] = {}
         self._pool = ThreadPoolExecutor(STAGED_AT_ONCE)
 
@@ -117,7 +127,7 @@ class Registration:
         if len(self._made()) + len(self._staged) > 1:  # nobody finds one before all are what they should be
             self.look()
             for each in self._staged.values():
-                each.result()
+                self._check_free(*each.result())
         paths = sorted({*self._made(), *self._staged})
         if len(paths) == 1:
             return [self._register(paths[0])]
@@ -137,7 +147,7 @@ class Registration:
         made, reception = self._received(path)
         try:
             reception.prepare()
-            path.unlink()
+            path.unlink(missing_ok=True)  # it was taken
         except BaseException:
             reception.abandon()
             raise
@@ -146,9 +156,12 @@ class Registration:
 
     def _register(self, path: Path) -> DerivedInstance:
         self._check_wanted()
-        made, reception = self._staged[path].result() if path in self._staged else self._received(path)
+        is_staged = path in self._staged
+        made, reception = self._staged[path].result() if is_staged else self._received(path)
         try:
             with reception:
+                if not is_staged:
+                    self._check_free(made, reception)
                 outcome = reception.commit()
         except RequestError as error:
             raise ObjectNotReadable(f"output {path.name}: {error}") from error
@@ -156,6 +169,11 @@ class Registration:
             raise OutputIsAnother(f"output {made.sop_instance_uid}: another instance has its UID")
         crash_point("output registered")
         return made
+
+    def _check_free(self, made: DerivedInstance, reception: Reception) -> None:
+        """Raise OutputIsAnother if another object has the UID, and keeps it."""
+        if self._node.config.current.store.duplicates != "replace" and reception.is_another():
+            raise OutputIsAnother(f"output {made.sop_instance_uid}: another instance has its UID")
 
     def _received(self, path: Path) -> Staged:
         """Read a file, of which nothing is kept unless its reception is committed."""
@@ -172,6 +190,7 @@ class Registration:
                     transfer_syntax_uid=meta.transfer_syntax_uid,
                     calling_ae_title=ae_title,
                     compress_to=config.compress_to_of(ae_title),
+                    file=archive.HeldFile(os.path.abspath(path), meta.data_set_offset) if self._may_take else None,
                 )
                 try:
                     while block := file.read(BLOCK_BYTES):

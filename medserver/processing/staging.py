@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from medserver import modes
+from medserver import archive, modes
 from medserver.archive.fetch import open_object
 from medserver.archive.frames import extract_frames
 from medserver.dicom.frame_lists import SIMPLE, FrameKeys
@@ -83,13 +83,27 @@ def _clean(root: Path) -> None:
                 os.close(descriptor)
 
 
-def write_inputs(node: Node, inputs: Iterable[Input], folder: Path, unless: Callable[[], bool]) -> None:
+Linked = tuple[StoredCopy, Path]
+"""An object, and its file in the folder, which has not been compared with its digest."""
+
+
+def write_inputs(
+    node: Node, inputs: Iterable[Input], folder: Path, unless: Callable[[], bool], *, may_link: bool = False
+) -> list[Linked]:
     """Write each object, or the frames of it that go in, into a folder, as a Part 10 file, compared with its digest.
 
     Parameters
     ----------
     unless : callable
         Tells whether nobody wants it any longer.
+    may_link : bool
+        Whether whole objects may lie there as the very files of the volume, where it is in the same file system: only
+        for who changes none of them.
+
+    Returns
+    -------
+    list of Linked
+        What was not copied, and is still to be compared: see `comparison`.
 
     Raises
     ------
@@ -103,14 +117,18 @@ def write_inputs(node: Node, inputs: Iterable[Input], folder: Path, unless: Call
         Nobody wants it any longer.
     """
 
-    def write(number: int, one: Input) -> None:
+    def write(number: int, one: Input) -> Linked | None:
         if unless():
             raise WorkStopped("nobody wants it any longer")
+        path = folder / f"{number:06d}{OF_FRAMES if one.frames else '.dcm'}"
         try:
             if one.frames:
-                _write_frames(node, one, folder / f"{number:06d}{OF_FRAMES}")
+                _write_frames(node, one, path)
+            elif may_link and archive.link_object(node, one.copy, path):
+                return one.copy, path
             else:
-                _write(node, one.copy, folder / f"{number:06d}.dcm")
+                _write(node, one.copy, path)
+            return None
         except DamagedObject as error:
             raise ObjectNotReadable(f"instance {one.copy.sop_instance_uid}: {error}") from error
         except (CannotTranscode, NotMultiFrame, TransferSyntaxNotSupported) as error:
@@ -118,12 +136,10 @@ def write_inputs(node: Node, inputs: Iterable[Input], folder: Path, unless: Call
 
     inputs = list(inputs)
     if len(inputs) == 1:
-        write(1, inputs[0])
-        return
+        return list(filter(None, [write(1, inputs[0])]))
     with ThreadPoolExecutor(max(1, min(AT_ONCE, len(inputs)))) as pool:
         try:
-            for _ in pool.map(write, range(1, len(inputs) + 1), inputs):
-                pass
+            return list(filter(None, pool.map(write, range(1, len(inputs) + 1), inputs)))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import importlib
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
-from medserver.dicom.uids import is_valid_uid, name_based_uid
+from medserver.dicom.uids import is_valid_uid
 from medserver.errors import (
     CannotProcess,
     CannotRender,
@@ -33,11 +32,7 @@ from medserver.processing.pixels.files import write_encapsulated, write_instance
 from medserver.processing.pixels.images import Source, read_sources
 from medserver.processing.progress import Note
 from medserver.processing.types import ProcessingType, find_type
-
-OUTPUTS_MAX = 20_000
-"""More than this a task does not make."""
-
-_NAMESPACE = uuid.UUID("6d1f4f3a-7d2b-5f0c-9a55-2b7f0c1b7e11")
+from medserver.processing.uids import OUTPUTS_MAX, uid_made_for
 
 
 @dataclass(slots=True)
@@ -83,10 +78,18 @@ class Task:
     count: int = field(default=0, init=False)
     written: int = field(default=0, init=False)
     _wanted: int = field(default=0, init=False)
+    _before: float = field(default=0.0, init=False)
     _note: Note | None = field(default=None, init=False)
 
-    def numbers(self, count: int) -> list[int]:
+    def numbers(self, count: int, before: float = 0.0) -> list[int]:
         """Return which of the outputs 1 to `count` are to be made here, in ascending order.
+
+        Parameters
+        ----------
+        count : int
+            How many there are if all are wanted.
+        before : float
+            What part of the work comes before the first of them, 0 to 1: see `prepared`.
 
         Raises
         ------
@@ -104,13 +107,19 @@ class Task:
             raise IncompleteObjectSet(f"there is no output {beyond}: {self.kind.name} makes 1 to {count} of them")
         index, parts = self.part
         own = wanted[len(wanted) * index // parts : len(wanted) * (index + 1) // parts]
-        self._wanted, self._note = len(own), Note(self.outputs, index)
+        self._wanted, self._before, self._note = len(own), before, Note(self.outputs, index)
         return own
+
+    def prepared(self, fraction: float) -> None:
+        """Note how much is done, 0 to 1, of the work that comes before the first output; this costs nothing."""
+        if self._note is not None:
+            self._note.reached(self._before * fraction)
 
     def reached(self, fraction: float) -> None:
         """Note how much of the next output is done, 0 to 1, for whoever waits for it; this costs nothing."""
         if self._note is not None and self._wanted:
-            self._note.reached((self.written + fraction) / self._wanted)
+            done = (self.written + fraction) / self._wanted
+            self._note.reached(self._before + (1 - self._before) * done)
 
     def uid(self, what: str, which: int | str = "") -> str:
         """Return a UID that a repeat of the same work item has again (PS3.5 B.2).
@@ -122,7 +131,7 @@ class Task:
         which : int or str
             Which of them: a number, or the UID of that which it is in the place of.
         """
-        return name_based_uid(_NAMESPACE, f"{self.workitem_uid} {what} {which}")
+        return uid_made_for(self.workitem_uid, what, which)
 
     def write(self, number: int, dataset: Dataset, pixels: np.ndarray | None = None) -> None:
         """Write an output, Part 10 in Explicit VR Little Endian.

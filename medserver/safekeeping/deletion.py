@@ -11,12 +11,14 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from medserver import archive, trail
 from medserver.archive.destruction import Ordered, Surplus, destroy
 from medserver.archive.follow_ups import removal_job, retire_job
-from medserver.archive.payloads import ListedKey, RemovalPayload, listed
+from medserver.archive.orders import DELETE as DELETE
+from medserver.archive.orders import DeletionPayload
+from medserver.archive.orders import order_deletion as order_deletion  # who deletes finds all of it here
+from medserver.archive.payloads import RemovalPayload
 from medserver.archive.tombstones import write_tombstones
 from medserver.audit import Actor, AuditEvent, AuditRow, events
 from medserver.crash import crash_point
@@ -24,16 +26,12 @@ from medserver.errors import DamagedObject
 from medserver.index import Job, NewJob, ObjectKey, StoredCopy, Subject, Tombstone
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done, failed
-from medserver.index.jobs.payloads import Payload
 from medserver.log import Event
 from medserver.node import Node
 from medserver.safekeeping.presence import wait_until_removable
 from medserver.store import Volume
 from medserver.trail.subjects import by_patient
 
-DELETE = "delete"
-
-OBJECTS_PER_JOB = 200
 PATHS_PER_JOB = 200
 RETRY_S = 5.0
 UNKNOWN_VOLUME_RETRY_S = 3600.0
@@ -42,57 +40,6 @@ _OF_ORIGINALS = ("compression", "its compressed form has taken its place")
 """Who ordered the deletion of originals in earlier versions, and why. They are kept now, also where that waits."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class DeletionPayload(Payload):
-    """Objects that are to be deleted, with every copy.
-
-    Parameters
-    ----------
-    objects : tuple of (SOP Instance UID, digest, Transfer Syntax UID)
-        Which.
-    by, reason : str
-        Who wants it, and why.
-    rule : str
-        The digest of the rule that has ordered it: it is looked at again (`medserver.retention`). Empty if people have.
-    is_urged : bool
-        Whether an administrator has had the rule order it, though that is a dry run.
-    """
-
-    VERSION = 2
-
-    objects: tuple[ListedKey, ...]
-    by: str
-    reason: str
-    rule: str = ""
-    is_urged: bool = False
-
-
-def order_deletion(
-    node: Node, objects: Sequence[StoredCopy], *, by: str, reason: str, rule: str = "", is_urged: bool = False,
-    is_alone: bool = False,
-) -> list[ObjectKey]:  # fmt: skip
-    """Have objects deleted by jobs, with every copy of them; return what was ordered, as `Deletions.order` does.
-
-    Parameters
-    ----------
-    node : Node
-        Where they are.
-    objects : sequence of StoredCopy
-        What is deleted; with an instance all that is stored under its SOP Instance UID.
-    by, reason, rule, is_urged
-        As in `DeletionPayload`.
-    is_alone : bool
-        As for `Deletions.order`.
-    """
-
-    def jobs_of(keys: Sequence[ObjectKey]) -> Iterator[NewJob]:
-        for first in range(0, len(keys), OBJECTS_PER_JOB):
-            page = keys[first : first + OBJECTS_PER_JOB]
-            yield NewJob(DELETE, DeletionPayload(tuple(map(listed, page)), by, reason, rule, is_urged))
-
-    return node.index.deletions.order(objects, jobs_of, is_alone=is_alone)
 
 
 def removal_jobs(copies: Iterable[StoredCopy], also_on: Iterable[str] = ()) -> Iterator[NewJob]:

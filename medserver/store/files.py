@@ -9,6 +9,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import stat
 import struct
 from collections.abc import Sequence
 
@@ -108,6 +109,26 @@ class Files:
     def open(self, path: str) -> int:
         """Open a file for reading, not through a symbolic link."""
         return os.open(path, _READ, dir_fd=self._root)
+
+    def open_alone(self, path: str) -> int:
+        """Open a file for writing that has no other name, not through a symbolic link; narrow who may read it.
+
+        Raises
+        ------
+        OSError
+            It has another name (EMLINK), or is no file (EINVAL).
+        """
+        descriptor = os.open(path, _NEW | os.O_CLOEXEC, dir_fd=self._root)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+                number = errno.EMLINK if stat.S_ISREG(found.st_mode) else errno.EINVAL
+                raise OSError(number, os.strerror(number), path)
+            modes.take(descriptor, path, dir_fd=self._root)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def open_directory(self, path: str) -> int:
         """Open a directory."""

@@ -166,6 +166,28 @@ class Volume(Protocol):
             As for `ObjectWriter.write`.
         """
 
+    def take(self, file_meta: bytes, file: str) -> ObjectWriter | None:
+        """Start an object of a file that has its bytes: the very file becomes the object.
+
+        Parameters
+        ----------
+        file_meta : bytes
+            The file meta information. It is written over the first bytes of the file, as many as it has.
+        file : str
+            An absolute path. Nobody else has the file open, or needs it any longer. `ObjectWriter.write` is given what
+            it holds behind them, which is not written again; then it has to be the whole file.
+
+        Returns
+        -------
+        ObjectWriter or None
+            None if it cannot become one: the file systems are two, or the file has another name. Nothing was done.
+
+        Raises
+        ------
+        OutOfResources, StoreFailure
+            As for `create`.
+        """
+
     def open(self, path: str) -> BinaryIO:
         """Open an object for reading from its first byte, unbuffered.
 
@@ -177,6 +199,30 @@ class Volume(Protocol):
             There is no such object on a volume that holds others.
         StoreFailure
             It cannot be opened, or the volume is away: that says nothing about the object.
+        """
+
+    def link(self, path: str, target: str) -> bool:
+        """Give an object a second name outside of the volume, by which nobody changes it: no byte of it is copied.
+
+        Its bytes are there until that name is removed, whatever becomes of the object. They are not compared.
+
+        Parameters
+        ----------
+        target : str
+            The second name, an absolute path where nothing is.
+
+        Returns
+        -------
+        bool
+            False if it cannot have one: it is no file of its own, or in another file system. That says nothing about
+            the object.
+
+        Raises
+        ------
+        ValueError
+            The path is not one that `paths` builds.
+        StoreFailure
+            The volume is away.
         """
 
     def stat(self, path: str) -> ObjectStat:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
 from medserver.dicom import uids
-from medserver.dicom.part10 import META_SIZE_MAX_BYTES, FileMeta, read_file_meta
+from medserver.dicom.part10 import HEAD_BYTES, META_SIZE_MAX_BYTES, FileMeta, read_file_meta
 from medserver.errors import NotPart10
 from tests.failures import Failures
 from tests.samples import name_of, paths
@@ -189,3 +189,28 @@ def test_mutated_files_raise_nothing_else(data):
     except NotPart10:
         return
     assert 132 < found.data_set_offset <= len(content)
+
+
+@pytest.mark.parametrize("more", [0, 2, 4, 250])
+def test_a_length_that_is_asked_for_is_that_of_the_file_meta_information(more):
+    for duplicates in ("keep", "replace"):  # one of an even and one of an odd length
+        meta = FileMeta("1.2", "1.2.3", "1.2", "A", RECEIVED_AT, duplicates)
+        encoded = meta.encode(len(meta.encode()) + more)
+        assert len(encoded) == len(meta.encode()) + more
+        assert read(encoded + DATA_SET) == replace(meta, data_set_offset=len(encoded))
+        dataset = pydicom.dcmread(io.BytesIO(encoded + DATA_SET))
+        assert dataset.file_meta.FileMetaInformationGroupLength == len(encoded) - 128 - 4 - 12
+
+
+def test_what_the_store_writes_fits_into_the_head_of_a_file_that_is_made_for_it():
+    uid = "1." + "2" * 62
+    meta = FileMeta(uid, uid, uid, "A" * 16, RECEIVED_AT.replace(microsecond=1), "replace")
+    assert len(meta.encode(HEAD_BYTES)) == HEAD_BYTES
+
+
+@pytest.mark.parametrize("change", [{"received_at": None}, {}])
+@pytest.mark.parametrize("more", [-2, 1])
+def test_a_length_that_it_cannot_have_is_an_error(change, more):
+    meta = replace(FileMeta("1.2", "1.2.3", "1.2", "A", RECEIVED_AT, "keep"), **change)
+    with pytest.raises(ValueError, match="cannot have"):
+        meta.encode(len(meta.encode()) + more)

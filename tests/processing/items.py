@@ -16,6 +16,7 @@ from medserver.node import Node
 from medserver.processing.performing import PROCESS_LARGE
 from medserver.processing.requests import ProcessingRequest, Reference, attribute_list_of
 from medserver.routing.deliveries import DELIVER
+from medserver.safekeeping.deletion import DELETE
 from medserver.work.kinds import JOB_KINDS
 from medserver.work.runner import Runner
 from medserver.workitems.content import content_of, first_item, items, value
@@ -78,6 +79,13 @@ def perform(node: Node) -> None:
         pass
 
 
+def carry_out_deletions(node: Node) -> None:
+    """Delete what was ordered to be deleted."""
+    runner = Runner(node, [kind for kind in JOB_KINDS if kind.name == DELETE], periodic=())
+    while runner.run_due():
+        pass
+
+
 def row_of(node: Node, uid: str = UID) -> Workitem:
     """Return an item."""
     row = node.index.workitems.get(uid)
@@ -99,9 +107,9 @@ def outputs_of(node: Node) -> dict[str, str]:
     return {one.sop_instance_uid: one.digest for one in found if not one.sop_instance_uid.startswith(phantoms.UID)}
 
 
-def named_outputs(node: Node) -> set[str]:
-    """Return the SOP Instance UIDs in the Output Information of the item."""
-    performed = first_item(content_of(row_of(node).content), "UnifiedProcedureStepPerformedProcedureSequence")
+def named_outputs(node: Node, uid: str = UID) -> set[str]:
+    """Return the SOP Instance UIDs in the Output Information of an item."""
+    performed = first_item(content_of(row_of(node, uid).content), "UnifiedProcedureStepPerformedProcedureSequence")
     [information] = items(performed, "OutputInformationSequence")
     return {value(each, "ReferencedSOPInstanceUID") for each in items(information, "ReferencedSOPSequence")}
 

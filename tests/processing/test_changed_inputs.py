@@ -132,23 +132,26 @@ def test_a_destination_that_is_removed_before_is_a_reason(node: Node, tmp_path: 
     assert items.reason_of(node) == "BAD_PARAMETERS" and items.outputs_of(node) == {}
 
 
+@pytest.mark.parametrize("is_staged", [False, True], ids=["before it is staged", "staged"])
 @pytest.mark.parametrize("change", [delete, replace, compress])
 def test_what_changes_while_it_is_read(
-    node: Node, tmp_path: Path, change: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    node: Node, tmp_path: Path, change: Callable[..., None], is_staged: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was looked up before, and its file may be gone."""
     from medserver.processing import computing
 
     changes = [change]
 
-    def after_a_change(one: Node, inputs: list[Input], folder: Path, unless: Callable[[], bool]) -> None:
+    def with_a_change(one: Node, inputs: list[Input], folder: Path, unless: Callable[[], bool], **options):
+        linked = write_inputs(one, inputs, folder, unless, **options) if is_staged else []
         while changes:
             changes.pop()(one, tmp_path)
-        write_inputs(one, inputs, folder, unless)
+        return linked if is_staged else write_inputs(one, inputs, folder, unless, **options)
 
-    monkeypatch.setattr(computing, "write_inputs", after_a_change)
+    monkeypatch.setattr(computing, "write_inputs", with_a_change)
     if change is compress:
         replace(node, tmp_path)
+    node.primary_volume.place_all()
     items.request(node, items.instances(SLICES))
     items.perform(node)
     if change is delete:

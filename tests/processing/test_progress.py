@@ -6,14 +6,19 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from medserver.index import JobFilter
 from medserver.node import Node
+from medserver.processing import task
 from medserver.processing.progress import Note, Progress, noted
 from medserver.workitems.content import content_of, first_item, value
 from medserver.workitems.events import PROGRESS_REPORT
 from medserver.workitems.follow_ups import UPS_EVENT, EventPayload
 from tests.peers.process import wait_until
-from tests.processing import items
+from tests.processing import items, phantoms
+from tests.processing.conftest import WORKITEM
 from tests.processing.test_limits import PATIENCE_S, open_one, types, working  # noqa: F401 - fixtures
 
 TOLD = "ProcedureStepProgressInformationSequence"
@@ -81,3 +86,37 @@ def test_parts_are_added_up(tmp_path: Path) -> None:
     (tmp_path / "progress-0").write_text("7e9")
     (tmp_path / "progress-1").write_text("nonsense")
     assert noted(tmp_path, 2) == 0.5 and noted(tmp_path, 1) == 1.0
+
+
+VOLUME = np.random.default_rng(5).integers(0, 2000, (12, 24, 24)).astype(np.uint16)
+EACH = {
+    "denoise": ({}, 10),
+    "reformat": ({}, 10),
+    "segment": ({"lower": 100}, 5),
+    "multiframe": ({}, 10),
+    "register": ({}, 20),
+}
+"""Types, parameters, and how often they note how far they are, at least."""
+
+
+@pytest.mark.parametrize("kind", EACH)
+def test_each_type_notes_how_far_it_is(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[float] = []
+
+    class Noting(Note):
+        def reached(self, fraction: float) -> None:
+            reached.append(fraction)
+            super().reached(fraction)
+
+    if kind == "register":
+        pytest.importorskip("SimpleITK")
+    monkeypatch.setattr(task, "Note", Noting)
+    instances = phantoms.ct_series(VOLUME)
+    if kind == "register":
+        instances += phantoms.ct_series(VOLUME, series=2)
+    inputs, outputs = phantoms.write(tmp_path / "in", instances), tmp_path / "out"
+    outputs.mkdir()
+    parameters, least = EACH[kind]
+    task.perform(kind, str(inputs), str(outputs), parameters, WORKITEM)
+    assert len(reached) >= least and reached[0] < 0.5 and reached[-1] == 1.0
+    assert reached == sorted(reached)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 from medserver import archive
 from medserver.config import ConfigFile
 from medserver.dicom.conditions import SingleValue
+from medserver.dicom.part10 import read_file_meta
 from medserver.errors import ObjectNotReadable, WorkStopped
 from medserver.index.derivations import DerivedInstance
 from medserver.node import Node, open_node
@@ -76,6 +78,39 @@ def test_what_is_staged_is_found_when_all_is_registered(node: Node, make: Callab
         made = taken.register()
     assert {one.sop_instance_uid for one in made} == items.outputs_of(node).keys() and len(made) == SLICES
     assert staged(node) == 0 and list(archive.check(node, digests=True)) == []
+
+
+@pytest.mark.parametrize("may_take", [False, True])
+def test_what_is_made_becomes_the_object_itself_where_it_may(
+    node: Node, make: Callable[[], Path], may_take: bool
+) -> None:
+    folder = make()
+    inodes = {path.stat().st_ino for path in folder.iterdir()}
+    with Registration(node, folder, inputs(node), nothing_is_unwanted, may_take=may_take) as taken:
+        taken.look()
+        made = taken.register()
+        assert len(made) == SLICES and list(folder.iterdir()) == []
+    node.primary_volume.place_all()
+    copies = node.index.instances([one.sop_instance_uid for one in made]).values()
+    files = [Path(node.primary_volume.root, copy.path) for copy in copies]
+    assert ({file.stat().st_ino for file in files} == inodes) is may_take
+    for file in files:
+        meta = read_file_meta(io.BytesIO(file.read_bytes()))
+        assert meta.source_ae_title == node.config.current.node.ae_title and meta.received_at.year > 2000
+    assert list(archive.check(node, digests=True)) == []
+
+
+def test_what_has_another_name_is_copied(node: Node, make: Callable[[], Path], tmp_path: Path) -> None:
+    """A type could link what it was given."""
+    folder = make()
+    for number, path in enumerate(sorted(folder.iterdir())):
+        (tmp_path / f"{number}").hardlink_to(path)
+    before = [(tmp_path / f"{number}").read_bytes() for number in range(SLICES)]
+    with Registration(node, folder, inputs(node), nothing_is_unwanted, may_take=True) as taken:
+        taken.look()
+        assert len(taken.register()) == SLICES
+    assert [(tmp_path / f"{number}").read_bytes() for number in range(SLICES)] == before
+    assert list(archive.check(node, digests=True)) == []
 
 
 def test_what_is_staged_and_not_registered_leaves_nothing(node: Node, make: Callable[[], Path]) -> None:

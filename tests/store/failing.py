@@ -7,6 +7,8 @@ import os
 from medserver.store.files import Files
 
 CALLS = tuple(name for name in vars(Files) if not name.startswith("_"))
+GIVING = ("create", "open", "open_alone", "open_directory", "lock", "identity")
+"""Calls that give something, which is not given if they fail."""
 
 
 class FailingFiles(Files):
@@ -43,13 +45,13 @@ def _wrapped(name):
         fails = self._fails()
         if fails and name == "close":  # the descriptor is gone all the same
             Files.close(self, *arguments)
-        elif fails and self.after and name not in ("create", "open", "open_directory", "lock", "identity"):
+        elif fails and self.after and name not in GIVING:
             getattr(Files, name)(self, *arguments, **keywords)
         if fails:
             self.open_descriptors.difference_update(arguments if name == "close" else ())
             raise OSError(self.error_number, os.strerror(self.error_number))
         outcome = getattr(Files, name)(self, *arguments, **keywords)
-        if name in ("create", "open", "lock"):
+        if name in ("create", "open", "open_alone", "lock"):
             self.open_descriptors.add(outcome)
         if name == "close":
             self.open_descriptors.discard(arguments[0])

@@ -107,6 +107,31 @@ def test_any_single_failing_call_leaves_nothing_and_is_reported(tmp_path, error_
         volume.close()
 
 
+def take_one(volume, made):
+    """Have a file become an object; None if it is left where it is."""
+    made.write_bytes(META + b"data set")
+    writer = volume.take(META, str(made))
+    if writer is None:
+        return None
+    writer.write(b"data set")
+    return writer.seal(SEALED_AT)
+
+
+def test_any_single_failing_call_leaves_nothing_of_a_file_that_becomes_an_object(tmp_path):
+    made = tmp_path / "made.dcm"
+    take_one(DirectoryVolume("main", tmp_path / "whole", files := FailingFiles()), made)
+    for fail_at in range(len(files.calls)):
+        root = tmp_path / f"{fail_at}"
+        failing = FailingFiles(fail_at, errno.EIO)
+        try:
+            stored = take_one(DirectoryVolume("main", root, failing), made)
+            assert stored is None and made.exists() or failing.calls[fail_at] == "close", failing.calls
+        except errors.StoreFailure:
+            pass
+        assert leftovers(root) == [], (fail_at, failing.calls)
+        assert len(failing.open_descriptors) <= 1, (fail_at, failing.calls)
+
+
 def test_when_everything_fails_from_some_call_on_no_object_is_half(tmp_path):
     count = len(calls_of_one_object(tmp_path))
     for fail_at in range(count):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medserver import errors
-from medserver.store import ObjectWriter, StoredObject, Volume, paths
+from medserver.store import DirectoryVolume, Marker, ObjectWriter, StoredObject, Volume, paths
 from medserver.store.bucket.volume import BucketVolume
 from medserver.store.directory.writer import GATHERED_SIZE_BYTES
 
@@ -279,3 +279,94 @@ def test_what_was_flushed_is_an_object_when_it_is_sealed(volume):
     assert len(list(volume.walk())) == 2
     with pytest.raises(errors.StoreFailure):
         writers[2].seal(SEALED_AT)
+
+
+def test_what_has_a_second_name_stays_what_it_is(volume, tmp_path):
+    stored = put(volume, b"data set")
+    volume.place_all()
+    target = tmp_path / "second"
+    if not volume.link(stored.path, str(target)):
+        assert isinstance(volume, BucketVolume) and not target.exists()
+        return
+    assert not volume.link(stored.path, str(target))
+    volume.verify(stored)
+    volume.delete(stored.path)
+    assert target.read_bytes() == META + b"data set"
+    assert not volume.link(stored.path, str(tmp_path / "third"))
+    with pytest.raises(ValueError):
+        volume.link("../marker", str(tmp_path / "third"))
+
+
+def test_what_is_in_a_journal_has_no_second_name(tmp_path):
+    volume = DirectoryVolume("main", tmp_path / "store", journaled=True, segment_bytes=2 * 1024 * 1024)
+    volume.mark(marker := Marker.new())
+    volume.attach(marker)
+    stored = put(volume, b"data set")
+    assert not volume.link(stored.path, str(tmp_path / "second")) and not (tmp_path / "second").exists()
+    volume.close()
+
+
+MADE = b"\xff" * len(META) + b"data set"
+"""A file that has the bytes of an object, but for what stands before its data set."""
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Give the path of such a file."""
+    path = tmp_path / "made.dcm"
+    path.write_bytes(MADE)
+    return path
+
+
+def taken(volume, made):
+    """Have a file become an object; skip what cannot."""
+    writer = volume.take(META, str(made))
+    if isinstance(volume, BucketVolume):
+        assert writer is None and made.read_bytes() == MADE
+        pytest.skip("what is in a bucket is no file")
+    return writer
+
+
+def test_a_file_becomes_an_object(volume, made, tmp_path):
+    inode = made.stat().st_ino
+    writer = taken(volume, made)
+    writer.write(b"data ")
+    writer.write(b"set")
+    writer.flush()
+    assert not made.exists() and list(volume.walk()) == []
+    stored = writer.seal(SEALED_AT)
+    assert stored.digest == hashlib.sha256(b"data set").hexdigest() and stored.data_set_offset == len(META)
+    volume.verify(stored)
+    found = (tmp_path / "store" / stored.path).stat()
+    assert (found.st_ino, found.st_nlink, found.st_mode & 0o777) == (inode, 1, 0o640)
+    assert put(volume, b"data set").digest == stored.digest
+
+
+def test_a_file_that_was_taken_and_is_abandoned_is_gone(volume, made, tmp_path):
+    writer = taken(volume, made)
+    writer.write(b"data set")
+    writer.abandon()
+    assert not made.exists() and list(volume.walk()) == []
+    assert list((tmp_path / "store" / "incoming").glob("*/*.part")) == []
+
+
+@pytest.mark.parametrize("written", [b"data", b"data set and more"])
+def test_a_file_that_is_another_length_is_no_object(volume, made, written, tmp_path):
+    writer = taken(volume, made)
+    writer.write(written)
+    with pytest.raises(errors.StoreFailure):
+        writer.seal(SEALED_AT)
+    assert list(volume.walk()) == [] and list((tmp_path / "store" / "incoming").glob("*/*.part")) == []
+
+
+@pytest.mark.parametrize("kind", ["second name", "symbolic link", "directory", "missing"])
+def test_what_is_no_file_of_its_own_is_not_taken(volume, made, kind, tmp_path):
+    other = tmp_path / "other.dcm"
+    if kind == "second name":
+        other.hardlink_to(made)
+    elif kind == "symbolic link":
+        other.symlink_to(made)
+    elif kind == "directory":
+        other.mkdir()
+    assert volume.take(META, str(other)) is None
+    assert made.read_bytes() == MADE and list(volume.walk()) == []

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
@@ -19,13 +20,16 @@ from medserver.codecs.data_sets.writing import write_whole
 from medserver.dicom.data_sets import write_element
 from medserver.dicom.encodings import EXPLICIT_LITTLE, padded
 from medserver.dicom.nesting import UNDEFINED_LENGTH
-from medserver.dicom.part10 import FileMeta
+from medserver.dicom.part10 import HEAD_BYTES, FileMeta
 from medserver.dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import ObjectNotReadable, TooLargeToProcess
 from medserver.processing.pixels.images import PIXEL_DATA, text_of
 
 UNFINISHED = ".part"
 """Behind the name of a file that is being written."""
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""When what has not been received was received: two files that are made of the same have the same bytes."""
 
 _VALUE_SIZE_MAX_BYTES = 0xFFFFFFFE  # PS3.5 7.1.1
 
@@ -47,8 +51,7 @@ def write_instance(path: Path, dataset: Dataset, pixels: np.ndarray | None = Non
     TooLargeToProcess
         They are more than a value can have.
     """
-    meta = FileMeta(text_of(dataset, "SOPClassUID"), text_of(dataset, "SOPInstanceUID"), EXPLICIT_VR_LITTLE_ENDIAN)
-    parts = [meta.encode(), b"".join(encoded_elements(dataset))]
+    parts = [_head(dataset, EXPLICIT_VR_LITTLE_ENDIAN), b"".join(encoded_elements(dataset))]
     if pixels is not None:
         if pixels.nbytes > _VALUE_SIZE_MAX_BYTES:
             raise TooLargeToProcess(f"an image of {pixels.nbytes} bytes is longer than Pixel Data can be")
@@ -73,10 +76,15 @@ def write_encapsulated(path: Path, dataset: Dataset, transfer_syntax_uid: str) -
     transfer_syntax_uid : str
         That of the Pixel Data.
     """
-    meta = FileMeta(text_of(dataset, "SOPClassUID"), text_of(dataset, "SOPInstanceUID"), transfer_syntax_uid)
     with _whole(path) as file:
-        file.write(meta.encode())
+        file.write(_head(dataset, transfer_syntax_uid))
         write_whole(dataset, file, EXPLICIT_LITTLE)
+
+
+def _head(dataset: Dataset, transfer_syntax_uid: str) -> bytes:
+    """Return what stands before the data set, with room for what an object of the store has there."""
+    uids = (text_of(dataset, keyword) for keyword in ("SOPClassUID", "SOPInstanceUID"))
+    return FileMeta(*uids, transfer_syntax_uid, received_at=_NEVER).encode(HEAD_BYTES)
 
 
 @contextmanager

@@ -62,6 +62,11 @@ class ProcessingType:
     shows_frames: bool = False
 
     @property
+    def is_ours(self) -> bool:
+        """Whether a module of this package does it, which is known to change none of its inputs."""
+        return self.command is None and self.function.startswith(f"{__name__}.")
+
+    @property
     def takes_frames(self) -> bool:
         """Whether it can do with some frames of an instance; an external program is given whole instances."""
         return self.command is None and (self.shows_frames or self.scope in ("frame", "instance"))

@@ -23,6 +23,9 @@ _CONVERTED = {
 }
 """SOP Class of the slices -> class of highdicom."""
 
+_READ_PART, _CONVERTED_PART = 0.3, 0.8
+"""What part of the time has passed when the slices are read, and when they are one object."""
+
 
 def multiframe(task: Task) -> None:
     """Write one enhanced object with all slices of a series as its frames."""
@@ -34,8 +37,15 @@ def multiframe(task: Task) -> None:
     if name is None:
         raise ObjectTypeNotSupported("multiframe takes CT, MR or PET images with one frame each, all of one kind")
     for number in task.numbers(1):
-        dataset = _converted(task, name, [_with_pixels(task, source) for source in slices])
-        task.write(number, dataset)
+        task.write(number, _converted(task, name, _read(task, slices)))
+
+
+def _read(task: Task, slices: list[Source]) -> list[Dataset]:
+    read = []
+    for source in slices:
+        read.append(_with_pixels(task, source))
+        task.reached(_READ_PART * len(read) / len(slices))
+    return read
 
 
 def _with_pixels(task: Task, source: Source) -> Dataset:
@@ -59,6 +69,7 @@ def _converted(task: Task, name: str, slices: list[Dataset]) -> Dataset:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ObjectNotReadable(f"the slices cannot become one object: {error}") from error
+    task.reached(_CONVERTED_PART)
     dataset = Dataset(made)
     dataset.set_original_encoding(False, True, slices[0].original_character_set)
     _determine(task, dataset, series)

@@ -7,7 +7,7 @@ D. Mattes et al., "PET-CT image registration in the chest using free-form deform
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,17 +23,27 @@ from medserver.processing.task import Task
 
 _SHRINK, _SMOOTH_MM, _ITERATIONS = (4, 2, 1), (4.0, 2.0, 0.0), 200
 _BINS, _SAMPLED, _SEED = 50, 0.2, 1700
+_BEFORE = 0.9
+"""What part of the time passes before the first slice is written."""
+
+_READ, _FOUND = 0.1, 0.9
+"""What part of that has passed when the slices are read, and when the motion is found."""
 
 
 def register(task: Task) -> None:
     """Write the moving series in the places of the fixed one, in its Frame of Reference."""
     fixed, moving = _stacks(task)
-    numbers = task.numbers(fixed.shape[0])
+    numbers = task.numbers(fixed.shape[0], before=_BEFORE)
     fixed_series, moving_series = (read_series(stack, task.outputs) for stack in (fixed, moving))
     fixed_image = _image_of(fixed, fixed_series, task)
     moving_image = _image_of(moving, moving_series, task)
-    transform, what = find_motion(fixed_image, moving_image)
+    task.prepared(_READ)
+    transform, what = find_motion(
+        fixed_image, moving_image, lambda fraction: task.prepared(_READ + (_FOUND - _READ) * fraction)
+    )
+    task.prepared(_FOUND)
     values = _resampled(moving_image, fixed_image, transform, moving_series.fill)
+    task.prepared(1)
     planes = Planes(fixed.origin, fixed.axes, fixed.spacing, fixed.shape)
     cut = Cut(planes, (0.0,), float(fixed.spacing[0]))
     description = f"Rigid registration to series {fixed.sources[0].series_instance_uid}: {what}"
@@ -46,13 +56,17 @@ def register(task: Task) -> None:
         task.write(number, dataset, moving_series.stored(values[number - 1]))
 
 
-def find_motion(fixed: Any, moving: Any) -> tuple[Any, str]:
+def find_motion(
+    fixed: Any, moving: Any, reached: Callable[[float], None] = lambda fraction: None
+) -> tuple[Any, str]:
     """Return the rigid transform from places of the fixed image to those of the moving one, and what it is in words.
 
     Parameters
     ----------
     fixed, moving : SimpleITK.Image
         Of float32.
+    reached : callable
+        Is told how much is done, 0 to 1, as if the most iterations were needed at each resolution.
     """
     import SimpleITK as itk
 
@@ -73,11 +87,23 @@ def find_motion(fixed: Any, moving: Any) -> tuple[Any, str]:
     method.SetSmoothingSigmasPerLevel([_SMOOTH_MM[level] for level in levels])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(begin, inPlace=False)
+    shrinks = [_SHRINK[level] for level in levels]
+    method.AddCommand(
+        itk.sitkIterationEvent,
+        lambda: reached(_part_of(shrinks, method.GetCurrentLevel(), method.GetOptimizerIteration())),
+    )
     found = itk.Euler3DTransform(itk.CompositeTransform(method.Execute(fixed, moving)).GetNthTransform(0))
     angles = found.GetAngleX(), found.GetAngleY(), found.GetAngleZ()
     turned = ", ".join(f"{np.degrees(angle):.2f}" for angle in angles)
     moved = ", ".join(f"{one:.2f}" for one in found.GetTranslation())
     return found, f"turned by {turned} degrees, moved by {moved} mm"
+
+
+def _part_of(shrinks: Sequence[int], level: int, iterations: int) -> float:
+    """Return how much of the search is done: the time of an iteration goes with the number of voxels."""
+    times = [shrink**-3 for shrink in shrinks]
+    done = sum(times[:level]) + times[level] * min(iterations / _ITERATIONS, 1)
+    return done / sum(times)
 
 
 def _stacks(task: Task) -> tuple[Stack, Stack]:

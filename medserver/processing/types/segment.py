@@ -50,7 +50,9 @@ def segment(task: Task) -> None:
     stack = stack_of(task.sources)
     for number in task.numbers(1):
         series = read_series(stack, task.outputs)
+        task.reached(0.1)
         voxels = Volume(stack, series, (0, 0, 0), stack.shape, task.outputs).voxels
+        task.reached(0.2)
         rescale = series.rescale if series.is_uniform else None
         ends = [(end - rescale.intercept) / rescale.slope if rescale else end for end in (low, high)]
         mask = (voxels >= min(ends)) & (voxels <= max(ends))
@@ -59,6 +61,7 @@ def segment(task: Task) -> None:
             mask = connected(mask, _index_of(stack, seed))
         if not mask.any():
             raise IncompleteObjectSet(f"no voxel has a value of {low:g} to {high:g}")
+        task.reached(0.4)
         task.write(number, _segmentation(task, stack, mask))
 
 
@@ -112,6 +115,7 @@ def _segmentation(task: Task, stack: Stack, mask: np.ndarray) -> Dataset:
     for source in stack.sources:
         with open_image(source, task.outputs) as image:
             headers.append(image.dataset)
+    task.reached(0.5)
     series = stack.sources[0].series_instance_uid
     method, name = str(task.parameters["method"]), str(task.parameters["label"])
     category, kind = PROPERTIES[str(task.parameters["property"])]
@@ -130,6 +134,7 @@ def _segmentation(task: Task, stack: Stack, mask: np.ndarray) -> Dataset:
         )  # fmt: skip
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ObjectNotReadable(f"these slices cannot be segmented: {error}") from error
+    task.reached(0.9)
     return _determined(task, Dataset(made), headers[0], series)
 
 

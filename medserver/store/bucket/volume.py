@@ -102,6 +102,9 @@ class BucketVolume:
         self._connection.require()
         return BucketWriter(self.name, file_meta, path, self._connection, self.verify, replace=replace)
 
+    def take(self, file_meta: bytes, file: str) -> None:
+        """Do nothing: what is in a bucket is no file."""
+
     @contextmanager
     def batch(self) -> Iterator[Callable[[bytes, str], ObjectWriter]]:
         """Give `create`: an object in a bucket is durable at once."""
@@ -149,6 +152,11 @@ class BucketVolume:
     def open(self, path: str) -> BinaryIO:
         """Open an object for reading from its first byte."""
         return BucketFile(self._connection, paths.checked(path))
+
+    def link(self, path: str, target: str) -> bool:
+        """Do nothing: what is in a bucket is no file."""
+        paths.checked(path)
+        return False
 
     def stat(self, path: str) -> ObjectStat:
         """Tell the size of an object."""

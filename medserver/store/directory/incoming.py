@@ -52,6 +52,28 @@ class Incoming:
             path = f"{self._settle()}/{name}"
             return self._files.create(path), path
 
+    def take(self, file: str) -> tuple[int, str]:
+        """Let a file become a temporary one; return its descriptor and its path.
+
+        Parameters
+        ----------
+        file : str
+            An absolute path.
+
+        Raises
+        ------
+        OSError
+            It stays where it is: it is in another file system, has another name, or is none.
+        """
+        descriptor = self._files.open_alone(file)
+        try:
+            path = f"{self._settle()}/{os.getpid()}-{secrets.token_hex(8)}.part"
+            self._files.rename(file, path)
+        except BaseException:
+            self._files.close(descriptor)
+            raise
+        return descriptor, path
+
     def newest_at(self) -> float:
         """Return when a temporary file was last made or taken away, in seconds since 1970; 0 if never."""
         newest = 0.0

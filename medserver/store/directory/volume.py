@@ -143,6 +143,15 @@ class DirectoryVolume:
             self.name, file_meta, self._journal, self._allowance, partial(self._write_directly, file_meta)
         )
 
+    def take(self, file_meta: bytes, file: str) -> ObjectWriter | None:
+        """Start an object of a file that has its bytes, unless it is in another file system, or has another name."""
+        self._require_writable()
+        try:
+            taken = self._incoming.take(file)
+        except OSError:  # it is copied, which finds out what is wrong
+            return None
+        return self._write_directly(file_meta, taken=taken)
+
     def _require_writable(self) -> int:
         """Raise unless the volume is there and not full; return how much it still takes."""
         with translating(f"write to volume {self.name}"):
@@ -185,9 +194,11 @@ class DirectoryVolume:
         finally:
             self._files.close(flushing)
 
-    def _write_directly(self, file_meta: bytes, path: str | None = None, replace: bool = False) -> DirectoryWriter:
+    def _write_directly(
+        self, file_meta: bytes, path: str | None = None, replace: bool = False, taken: tuple[int, str] | None = None
+    ) -> DirectoryWriter:
         return DirectoryWriter(
-            self.name, file_meta, self._incoming, self._directories, self._shared, path, replace=replace
+            self.name, file_meta, self._incoming, self._directories, self._shared, path, replace=replace, taken=taken
         )
 
     def _take_out_of_journal(self, path: str) -> None:
@@ -251,6 +262,16 @@ class DirectoryVolume:
             except FileNotFoundError:
                 # Not placed yet, or placed while we looked into the journal.
                 return self._catalog.open(path) or os.fdopen(self._files.open(path), "rb", buffering=0)
+
+    def link(self, path: str, target: str) -> bool:
+        """Give an object a second name outside of the volume; not while it is in a journal."""
+        paths.checked(path)
+        with translating(f"link {self.name}:{path}"):
+            self._root.require_readable()
+            with suppress(OSError):
+                self._files.link(path, os.path.abspath(target))
+                return True
+        return False
 
     def stat(self, path: str) -> ObjectStat:
         """Tell the size of an object."""

@@ -52,6 +52,9 @@ class DirectoryWriter:
     digest : str, optional
         SHA-256 of the data set, hexadecimal, if that is known and will be compared with what was written: then it is
         not computed here.
+    taken : tuple of int and str, optional
+        The descriptor and the temporary path of a file that has the data set already, behind as many bytes as
+        `file_meta` has: what is written is not written again.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class DirectoryWriter:
         *,
         replace: bool = False,
         digest: str | None = None,
+        taken: tuple[int, str] | None = None,
     ) -> None:
         self._volume = volume
         self._path = path
@@ -86,8 +90,9 @@ class DirectoryWriter:
         self._temporary: str | None = None
         self._placed: str | None = None
         self._is_flushed = False
+        self._is_taken = taken is not None
         with self._abandoning("create an object"):
-            self._descriptor, self._temporary = incoming.create()
+            self._descriptor, self._temporary = taken or incoming.create()
 
     @property
     def size_bytes(self) -> int:
@@ -114,6 +119,8 @@ class DirectoryWriter:
             if self._known_digest is None:
                 self._hash.update(fragment)
             self._size_bytes += size_bytes
+            if self._is_taken:
+                return
             self._gathered_bytes += size_bytes
             gathered = self._gathered_bytes >= GATHERED_SIZE_BYTES
             # The caller may reuse its buffer: what is not written before this returns is copied, unless it
@@ -127,6 +134,8 @@ class DirectoryWriter:
         with self._abandoning("flush an object"):
             self._require_open()
             self._drain()
+            if self._is_taken:
+                self._require_whole()
             self._files.flush(self._descriptor)
             crash_point("file flushed")
             self._close()
@@ -165,6 +174,12 @@ class DirectoryWriter:
         for path in (self._temporary, self._placed):
             self._discard(path)
         self._temporary = self._placed = None
+
+    def _require_whole(self) -> None:
+        """Raise unless a file that was taken has what was said to be written, and no more."""
+        size_bytes = self._files.stat(self._temporary).st_size
+        if size_bytes != len(self._file_meta) + self._size_bytes:
+            raise errors.StoreFailure(f"a file of {size_bytes} bytes is not the object that it was taken for")
 
     def _require_open(self) -> None:
         if self._descriptor is None:

@@ -25,6 +25,7 @@ VARIABLE = "MEDSERVER_POWER_LOG"
 """Environment variable of a node: the log, a colon, and the folder below which is recorded."""
 
 _UNRECORDED = ("-shm",)  # memory that processes share; SQLite makes it anew
+_OF_OTHERS = "/processing/"  # what processes write that are not recorded
 
 
 def record_if_wanted() -> None:
@@ -147,6 +148,9 @@ class Recorder:
     ) -> None:
         with self._lock:
             old, new = self._absolute(src, src_dir_fd), self._absolute(dst, dst_dir_fd)
+            if _OF_OTHERS in old and os.path.isfile(old):
+                self.note_new(old)
+                self.log.add("content", os.stat(old).st_ino, Path(old).read_bytes())
             call(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
             if self._is_recorded(old) and self._is_recorded(new):
                 self._note_directories(new)
