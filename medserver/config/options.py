@@ -515,6 +515,12 @@ OPTIONS: tuple[Option, ...] = (
         "30 d",
         "How long before a certificate expires that is said in the log; in s, min, h or d.",
     ),
+    Option("web", "enabled", YES_OR_NO, "no", "Whether DICOMweb is served over HTTP; it needs medserver[web]."),
+    Option("web", "address", HOST, "127.0.0.1", "Where HTTP is listened for: an address of this machine."),
+    Option("web", "port", integer(0, 65535), "8080", "TCP port of HTTP; 0 lets the operating system choose one."),
+    Option("web", "processes", PROCESSES, "auto", "Processes that serve HTTP; auto is one for each core."),
+    Option("web", "certificate", PATH_OR_NONE, "none", "For HTTPS: a PEM file, below data; with 'key'."),
+    Option("web", "key", PATH_OR_NONE, "none", "The private key of the certificate."),
     Option("log", "level", choice(*LOG_LEVELS), "info", "The least important events that are logged."),
     Option("ae", "ae_title", AE_TITLE, None, "Its AE title, if it is not the name of the section."),
     Option(

@@ -43,6 +43,7 @@ from medserver.config.retention import ARCHIVED, COMMITTED, DELETE, DELIVERED, K
 from medserver.config.route import CALLING_AE_TITLE, Changes, Route
 from medserver.config.security import PIN_PREFIX, Security, TLSOptions
 from medserver.config.settings import DEFAULT_ORIGIN, Setting, Settings, collect_settings
+from medserver.config.web import WebOptions
 from medserver.config.values import closest, parse_ae_title
 from medserver.dicom.conditions import Condition
 from medserver.errors import ConfigError
@@ -129,6 +130,8 @@ class _Reader:
         self._check_destinations([remote for remote in remotes if remote is not None])
         self._check_told(single["workitems"]["status_to"] or ())
         self._check_printers(single["node"]["ae_title"], printers)
+        if (single["web"]["certificate"] is None) != (single["web"]["key"] is None):
+            self._problems.append("[web] certificate and key go together")
         if self._problems:
             raise ConfigError(self._problems)
         config = Config(
@@ -143,6 +146,7 @@ class _Reader:
             log=LogOptions(**single["log"]),
             mail=MailOptions(**single["mail"]),
             tls=tls,
+            web=WebOptions(**_below(single["web"], data, ("certificate", "key"))),
             backup=BackupOptions(**single["backup"]),
             workitems=WorkitemOptions(**single["workitems"]),
             audit=AuditOptions(**_below(single["audit"], data, ("ca", "certificate", "key"))),

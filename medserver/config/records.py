@@ -19,6 +19,7 @@ from medserver.config.resolver import HostResolver
 from medserver.config.retention import Retention
 from medserver.config.route import Route
 from medserver.config.security import TLSOptions
+from medserver.config.web import WebOptions
 from medserver.dicom.syntax_names import SHORT_NAMES
 
 
@@ -177,6 +178,7 @@ class Config:
     workitems: WorkitemOptions = WorkitemOptions()
     mail: MailOptions = MailOptions()
     tls: TLSOptions = TLSOptions()
+    web: WebOptions = WebOptions()
     audit: AuditOptions = AuditOptions()
     routes: tuple[Route, ...] = ()
     processings: tuple[Processing, ...] = ()

@@ -56,7 +56,7 @@ def run(config_file: ConfigFile, entrances: Sequence[Entrance], place: RosterPla
     IndexFailure, StoreFailure
         The index or a volume cannot be opened.
     """
-    threading.excepthook = _log_thread_failure
+    threading.excepthook = log_thread_failure
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     node = open_node(config_file, receives=True)
     node.watch.start()
@@ -95,7 +95,7 @@ def _seal_idle_journals(node: Node) -> None:
             logger.error(Event("volume", volume=volume.name, problem=str(error)))
 
 
-def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
+def log_thread_failure(failure: threading.ExceptHookArgs) -> None:
     """Log what ended a thread by mistake; its connection has been closed on the way."""
     logger.error(
         "a thread ended", exc_info=(failure.exc_type, failure.exc_value, failure.exc_traceback)

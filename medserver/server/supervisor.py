@@ -11,7 +11,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
 
 from medserver import __version__, archive, errors, lock
 from medserver.config import Config, ConfigFile
@@ -23,7 +25,7 @@ from medserver.procedures import workitem_farewell
 from medserver.printing.checking import problems_of as printing_problems_of
 from medserver.processing.checking import problems_of
 from medserver.queue import messages, storages  # noqa: F401 - as `import_all` below
-from medserver.server import acceptor_process, placer_process, worker_process
+from medserver.server import acceptor_process, placer_process, web_process, worker_process
 from medserver.server.acceptor_process import DRAIN_S
 from medserver.server.descriptors import raise_descriptor_limit
 from medserver.server.hangup import Hangup
@@ -45,8 +47,31 @@ RESTART_DELAY_S = 1.0
 KILL_AFTER_S = DRAIN_S + 4.0
 FAILURE_EXIT_CODE = 70
 
-PLACER = -1
-"""Stands for the placer where the acceptor processes have their place in the roster; less stands for a worker."""
+
+class Role(Enum):
+    """What a process does."""
+
+    ACCEPTOR = auto()
+    PLACER = auto()
+    WORKER = auto()
+    WEB = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What one of the processes is for: when it has ended, another one takes its place.
+
+    Parameters
+    ----------
+    role : Role
+        What it does.
+    number : int
+        Which of those that do the same, from 0; of acceptors their place in the roster.
+    """
+
+    role: Role
+    number: int = 0
+
 
 logger = logging.getLogger(__name__)
 
@@ -128,12 +153,13 @@ class Supervisor:
         self._stop_request = stop_request
         self._hangup = hangup
         self._entrances = _entrances(config_file)
+        self._web = bind(config.web.address, config.web.port) if config.web.enabled else None
         limits = AdmissionLimits.from_options(config.limits)
         self._roster = Roster(config.node.processes, limits.rows)
         raise_descriptor_limit(limits.rows + limits.waiting_max)
         self._process_id = os.getpid()
-        self._processes: dict[int, int] = {}  # process ID -> place in the roster, PLACER or less
-        self._restart_at: dict[int, float] = {}  # place -> when a process is to be started for it
+        self._processes: dict[int, Post] = {}  # process ID -> what it is for
+        self._restart_at: dict[Post, float] = {}  # when a process is to be started for it
 
     def run(self) -> None:
         """Serve until a stop signal comes."""
@@ -145,15 +171,17 @@ class Supervisor:
         config = self._config_file.current
         for entrance in self._entrances:
             listen(entrance.listener)
-        workers = (PLACER - number for number in range(1, config.jobs.workers + 1))
-        for index in (PLACER, *range(config.node.processes), *workers):
-            self._start(index)
+        if self._web is not None:
+            listen(self._web)
+        for post in self._posts(config):
+            self._start(post)
         logger.info(
             Event(
                 "listening",
                 ae_title=config.node.ae_title,
                 address=config.node.address,
                 **{"tls_port" if each.is_secure else "port": each.port for each in self._entrances},
+                **({} if self._web is None else {"web_port": self._web.getsockname()[1]}),
                 processes=config.node.processes,
                 version=__version__,
                 pid=os.getpid(),
@@ -165,11 +193,21 @@ class Supervisor:
                 self._read_again()
         logger.info("stopping")
         self._close_entrances()
+        if self._web is not None:
+            self._web.close()
         announcer = self._start_announcer()
         self._stop()
         self._wait_for(announcer)
         self._wait_for(self._start_child(self._tell_stop, "the stop could not be recorded"))
         logger.info("stopped")
+
+    def _posts(self, config: Config) -> Iterator[Post]:
+        """Yield what there has to be a process for."""
+        yield Post(Role.PLACER)
+        counts = {Role.ACCEPTOR: config.node.processes, Role.WORKER: config.jobs.workers}
+        if self._web is not None:
+            counts[Role.WEB] = config.web.processes
+        yield from (Post(role, number) for role, count in counts.items() for number in range(count))
 
     def _prepare(self, *, forks: bool) -> None:
         """Bring index and volumes together, and tell of the start; `forks` is that of `open_node`."""
@@ -233,31 +271,25 @@ class Supervisor:
 
     # -- processes ----------------------------------------------------------------------------------------
 
-    def _start(self, index: int) -> None:
-        """Start the process of a place in the roster, the placer or a worker; later, if that is not possible now."""
-        if index > PLACER:
-            self._roster.forget(index)
+    def _start(self, post: Post) -> None:
+        """Start a process; later, if that is not possible now."""
+        if post.role is Role.ACCEPTOR:
+            self._roster.forget(post.number)
         try:
             process_id = os.fork()
         except OSError as error:  # the system has no process or no memory for one: the others go on meanwhile
             logger.error(Event("process", problem=f"cannot be started: {error.strerror}"))
-            self._restart_at[index] = time.monotonic() + RESTART_DELAY_S
+            self._restart_at[post] = time.monotonic() + RESTART_DELAY_S
             return
         if process_id == 0:
-            self._be_child(index)
-        self._processes[process_id] = index
+            self._be_child(post)
+        self._processes[process_id] = post
 
-    def _be_child(self, index: int) -> None:
+    def _be_child(self, post: Post) -> None:
         """Do the work of a process and end: never return into the supervisor."""
         exit_code = 0
         try:
-            if index <= PLACER:
-                self._close_entrances()
-                run = placer_process.run if index == PLACER else worker_process.run
-                run(self._config_file, self._process_id)
-            else:
-                place = self._roster.place(index)
-                acceptor_process.run(self._config_file, self._entrances, place, self._process_id)
+            self._run(post)
         except MedserverError as error:
             logger.error(Event("process", problem=str(error)))
             exit_code = FAILURE_EXIT_CODE
@@ -268,33 +300,48 @@ class Supervisor:
             logging.shutdown()
             os._exit(exit_code)
 
+    def _run(self, post: Post) -> None:
+        """Do what a process is for; it holds no socket of others."""
+        if post.role is not Role.ACCEPTOR:
+            self._close_entrances()
+        if self._web is not None and post.role is not Role.WEB:
+            self._web.close()
+        if post.role is Role.ACCEPTOR:
+            place = self._roster.place(post.number)
+            acceptor_process.run(self._config_file, self._entrances, place, self._process_id)
+        elif post.role is Role.WEB:
+            web_process.run(self._config_file, self._web, self._process_id)
+        else:
+            run = placer_process.run if post.role is Role.PLACER else worker_process.run
+            run(self._config_file, self._process_id)
+
     def _close_entrances(self) -> None:
         for entrance in self._entrances:
             entrance.listener.close()
 
     def _reap(self) -> None:
         """Notice processes that have ended, and start others in their place after a moment."""
-        for index in self._ended():
-            if index > PLACER:
-                self._roster.forget(index)
-            self._restart_at[index] = time.monotonic() + RESTART_DELAY_S
+        for post in self._ended():
+            if post.role is Role.ACCEPTOR:
+                self._roster.forget(post.number)
+            self._restart_at[post] = time.monotonic() + RESTART_DELAY_S
         now = time.monotonic()
-        for index in [place for place, moment in self._restart_at.items() if moment <= now]:
-            del self._restart_at[index]
-            self._start(index)
+        for post in [each for each, moment in self._restart_at.items() if moment <= now]:
+            del self._restart_at[post]
+            self._start(post)
 
-    def _ended(self) -> list[int]:
-        """Return the places whose process has ended since the last time."""
-        places = []
-        for process_id, index in list(self._processes.items()):
+    def _ended(self) -> list[Post]:
+        """Return of which posts the process has ended since the last time."""
+        posts = []
+        for process_id, post in list(self._processes.items()):
             ended, wait_status = os.waitpid(process_id, os.WNOHANG)
             if ended:
                 del self._processes[process_id]
-                places.append(index)
+                posts.append(post)
                 exit_code = os.waitstatus_to_exitcode(wait_status)
                 if exit_code != 0:
                     logger.error(Event("process", ended=process_id, exit_code=exit_code))
-        return places
+        return posts
 
     def _start_announcer(self) -> int | None:
         """Start a process that tells who watches work items that the node ends; None if that is not possible."""
@@ -346,7 +393,7 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Stop the acceptors and workers, then the placer, which places what they have received."""
-        self._end([process_id for process_id, index in self._processes.items() if index != PLACER])
+        self._end([process_id for process_id, post in self._processes.items() if post.role is not Role.PLACER])
         self._end(list(self._processes))
 
     def _end(self, process_ids: list[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Any
@@ -15,8 +16,9 @@ import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route as Routing
+from starlette.types import Receive, Scope, Send
 
 from medserver.accounts.bearers import user_of
 from medserver.errors import BadRequest, IdentityRefused, MedserverError, NotAuthorised
@@ -36,6 +38,9 @@ PIECE_MAX_S = 60.0
 """How long the next piece of a payload may take."""
 
 MESSAGE_LENGTH_MAX = 500
+
+PACE_MIN_BYTES_PER_S = 16 * 1024
+"""Slower payloads are not waited for, beyond `PIECE_MAX_S`."""
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 
@@ -137,13 +142,14 @@ def _body(pieces: AsyncIterator[bytes]) -> Iterator[bytes]:
     Raises
     ------
     BadRequest
-        The next one takes too long.
+        They take too long.
     """
 
     async def following() -> bytes | None:
         with anyio.fail_after(PIECE_MAX_S):
             return await anext(pieces, None)
 
+    begun_at, size_bytes = time.monotonic(), 0
     while True:
         try:
             piece = anyio.from_thread.run(following)
@@ -151,6 +157,9 @@ def _body(pieces: AsyncIterator[bytes]) -> Iterator[bytes]:
             raise BadRequest(f"no piece of the payload came for {PIECE_MAX_S:.0f} s") from None
         if piece is None:
             return
+        size_bytes += len(piece)
+        if time.monotonic() - begun_at > PIECE_MAX_S + size_bytes / PACE_MIN_BYTES_PER_S:
+            raise BadRequest("the payload comes too slowly")
         if piece:
             yield piece
 
@@ -160,17 +169,33 @@ def _response(answer: Answer) -> Response:
     kind = answer.content_type or None
     if isinstance(answer.body, bytes):
         return Response(answer.body, answer.status, headers, kind)
-    return StreamingResponse(_pieces(answer.body), answer.status, headers, kind)
+    return Streamed(answer.body, answer.status, headers, kind)
 
 
-async def _pieces(body: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the pieces of an answer, each made by a thread; what holds them open is closed in any case."""
-    try:
-        while (piece := await anyio.to_thread.run_sync(next, body, None)) is not None:
-            yield piece
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(body.close)
+class Streamed(Response):
+    """An answer whose pieces are made one after the other, each by a thread, while the user agent takes them."""
+
+    def __init__(self, body: Iterator[bytes], status: int, headers: dict[str, str], kind: str | None) -> None:
+        super().__init__(None, status, headers, kind)
+        self._pieces = body
+        if "content-length" not in headers:
+            del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; what holds the pieces open is closed in any case.
+
+        Whether the user agent takes it in time is seen to by the server, see `server.Protocol`.
+        """
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            while (piece := await anyio.to_thread.run_sync(next, self._pieces, None)) is not None:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except OSError:  # the user agent has gone
+            return
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._pieces.close)
 
 
 def _failure(status: int, message: str, headers: dict[str, str] | None = None) -> Answer:

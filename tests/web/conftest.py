@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from medserver.accounts import managing
 from medserver.config import ConfigFile
 from medserver.node import Node, open_node
-from medserver.web.application import ROOT, application
+from medserver.web.application import ROOT
+from medserver.web.server import WebServer
 from tests.conftest import MakeDirectory
 from tests.peers.process import wait_until
 
@@ -55,12 +54,10 @@ def web(make_directory: MakeDirectory) -> Iterator[Web]:
     tokens = {role: managing.add_token(node.index, role, [role]) for role in roles}
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(application(node), log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    wait_until(lambda: server.started, what="the server")
+    server = WebServer(node, listening)
+    server.start()
+    wait_until(lambda: server.is_started, what="the server")
     yield Web(node, f"http://127.0.0.1:{port}{ROOT}", port, tokens)
-    server.should_exit = True
-    thread.join(30)
+    server.stop(30)
     listening.close()
     node.close()
