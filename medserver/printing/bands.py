@@ -95,30 +95,35 @@ def rows_in(
 def wrapped(lines: Sequence[str], length_max: float, measure: Measure, *, breaks_words: bool = False) -> list[str]:
     """Return lines broken at spaces, so that no row is longer than there is room; spaces between two words stay.
 
-    A single word that is longer is a row of its own, or is broken too.
+    A single word that is longer is a row of its own, or is broken too. Each word is measured once: lines may be long.
     """
+    space = measure("x x") - measure("xx")
     rows: list[str] = []
     for line in lines:
-        row = ""
+        row, row_length = "", 0.0
         for word in re.split(r"\s", line.strip()):
-            longer = f"{row} {word}" if row else word
-            if not word or measure(longer) <= length_max:
-                row = longer
+            length = measure(word) if word else 0.0
+            longer = row_length + space + length if row else length
+            if not word or longer <= length_max:
+                row, row_length = f"{row} {word}" if row else word, longer
                 continue
-            *broken, word = _broken(word, length_max, measure) if breaks_words else [word]
+            *broken, word = _broken(word, length_max, measure) if breaks_words and length > length_max else [word]
             rows += [*([row.rstrip()] if row else []), *broken]
-            row = word
+            row, row_length = word, measure(word) if broken else length
         rows.append(row)
     return rows
 
 
 def _broken(word: str, length_max: float, measure: Measure) -> list[str]:
     """Return the parts of a word, each as long as there is room, and of one letter at least."""
-    parts = [""]
+    parts, room = [""], length_max
     for letter in word:
-        if parts[-1] and measure(parts[-1] + letter) > length_max:
+        length = measure(letter)
+        if parts[-1] and length > room:
             parts.append("")
+            room = length_max
         parts[-1] += letter
+        room -= length
     return parts
 
 

@@ -108,6 +108,22 @@ def test_numbers_and_fields_do_not_change_places_with_a_name_beside_them(read: s
     assert fonts.from_left_to_right(read) == drawn
 
 
+def test_each_word_is_measured_once() -> None:
+    """Lines of peers may have any length."""
+    measured: list[str] = []
+
+    def measure(text: str) -> float:
+        measured.append(text)
+        return len(text)
+
+    words = [f"w{number}" for number in range(2000)]
+    rows = wrapped([" ".join(words)], 100, measure)
+    assert " ".join(rows).split() == words
+    assert max(map(len, rows)) <= 100
+    assert sum(map(len, measured)) < 20_000
+    assert wrapped(["a  b"], 9, len) == ["a  b"]
+
+
 def test_a_long_heading_is_broken_before_it_becomes_small() -> None:
     heading = ("Name " * 30 + "4711", "2026-11-29  CT  " + "description " * 12, "a third line")
     page = composed(film_of_boxes(r"STANDARD\1,1", 1, heading=heading, film_size_id="A4"), GRAY, LOW)

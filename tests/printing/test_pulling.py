@@ -207,6 +207,7 @@ def test_a_gateway_that_is_killed_goes_on(server: Node, make_directory: MakeDire
         gateway.kill()
         (gateway.data / "films").unlink()
         gateway.start()
+        gateway.cli("jobs", "retry", "--kind", "print", "--state", "waiting").check()  # not in half a minute
         with associated(gateway, "WS1") as peer:
             assert ended(peer, uid).ProcedureStepState == "COMPLETED"
         assert len(pages_of(gateway)) == SLICES

@@ -43,6 +43,12 @@ _JOB_STATES = {
 
 JOB_HELD, JOB_STOPPED = 4, 6
 
+_OF_STATUS = (
+    "printer-state", "printer-state-reasons", "printer-state-message", "printer-is-accepting-jobs",
+    "document-format-supported",
+)  # fmt: skip
+"""What `status_of` looks at."""
+
 _JOB_PRIORITIES = {"HIGH": 80, "LOW": 20}
 """Print Priority -> job-priority (RFC 8011 5.2.1), from 1 to 100; what is MED has that of the printer."""
 
@@ -92,7 +98,7 @@ class IppPrinter:
 
     def status(self) -> PrinterStatus:
         """Tell whether it accepts jobs, and is not stopped."""
-        return status_of(self._attributes())
+        return status_of(self._attributes(*_OF_STATUS))
 
     def hand_over(self, handover: Handover) -> str:
         """Send the page, and return the number and the name of its job.
@@ -108,7 +114,7 @@ class IppPrinter:
         """
         import ippx
 
-        attributes = self._attributes()
+        attributes = self._attributes("all")
         size_mm = FILM_SIZES_MM[handover.film.film_size_id or self._printer.media[0]]
         medium = medium_of(attributes, size_mm)
         template = job_template(attributes, handover.film, handover.copies, self._printer)
@@ -183,10 +189,10 @@ class IppPrinter:
             return False
         return True
 
-    def _attributes(self) -> Mapping[str, Any]:
+    def _attributes(self, *names: str) -> Mapping[str, Any]:
         import ippx
 
-        asked = [ippx.Attribute("requested-attributes", ippx.Tag.KEYWORD, ["all"])]
+        asked = [ippx.Attribute("requested-attributes", ippx.Tag.KEYWORD, list(names))]
         return next(iter(exchange(self._url, GET_PRINTER_ATTRIBUTES, asked)), {})
 
 
