@@ -78,7 +78,7 @@ class Films:
 
     @statement
     def _forget(self) -> Query:
-        return Rows.delete().where((Rows.uid == PARAMETER) & Rows.ended_at.is_null(False))
+        return Rows.delete().where((Rows.uid == PARAMETER) & Rows.ended_at.is_null(False) & (Rows.ended_at < PARAMETER))
 
     @statement
     def _count(self) -> Query:
@@ -177,12 +177,12 @@ class Films:
         """
         return [_film(row) for row in self._access.rows(self._ended, (to_text(before), printer))]
 
-    def forget(self, uids: Sequence[str]) -> None:
-        """Forget films that have ended."""
+    def forget(self, uids: Sequence[str], before: datetime) -> None:
+        """Forget films that ended before a moment; those that were printed again since stay."""
 
         def perform(connection: Any) -> None:
             for uid in uids:
-                connection.execute(self._forget, (uid,))
+                connection.execute(self._forget, (uid, to_text(before)))
 
         self._access.writer.run(perform)
 
