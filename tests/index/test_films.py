@@ -56,3 +56,10 @@ def test_films_of_an_open_work_item_are_kept(index) -> None:
         lambda item, subscribed: WorkitemChange("COMPLETED", "", "{}", "", False, True, WorkitemKeys()),
     )
     assert [film.uid for film in index.films.ended("FILM1", later)] == ["1.2.3"]
+
+
+def test_texts_of_peers_and_printers_that_no_database_holds(index) -> None:
+    index.films.add(replace(NEW, label="Doe\0 \ud800"), [])
+    index.films.change("1.2.3", lambda film: _becomes(film, detail="it says \0\udcff"))
+    film = index.films.get("1.2.3")
+    assert (film.label, film.detail) == ("Doe ?", "it says ?")
