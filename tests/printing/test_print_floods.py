@@ -104,7 +104,7 @@ def test_values_beside_the_pixels(node: Node, printer: Address) -> None:
 
 
 def test_an_image_that_is_as_large_as_it_says(node: Node, printer: Address) -> None:
-    """20,000 x 20,000 pixels, all of which are sent."""
+    """Slow: 20,000 x 20,000 pixels, all of which are sent."""
     image = gray_image(Rows=20_000, Columns=20_000)
     image.PixelData = bytes(20_000 * 20_000)
     with printing(printer) as scu:
