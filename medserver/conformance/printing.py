@@ -9,7 +9,14 @@ from medserver.dicom import print_classes as classes
 from medserver.printing.attributes import ANNOTATION_BOX, FILM_BOX, FILM_SESSION, IMAGE_BOX, PrintAttribute
 from medserver.printing.layout import COUNT_MAX
 from medserver.printing.pixels import IMAGE_PIXELS_MAX, PIXELS_BYTES_MAX
-from medserver.printing.sessions import ANNOTATION_BOXES, COLLATED_FILMS_MAX, FILM_BOXES_MAX, LUTS_MAX
+from medserver.printing.sessions import (
+    ANNOTATION_BOXES,
+    COLLATED_FILMS_MAX,
+    FILM_BOXES_MAX,
+    ICC_PROFILES_MAX_BYTES,
+    LUT_ENTRIES_MAX,
+    LUTS_MAX,
+)
 from medserver.services.printing.statuses import STATUSES
 from medserver.services.registry import SERVICES
 from medserver.services.responses import operation_name
@@ -60,8 +67,9 @@ SCP = (
     "sheet, for any Annotation Display Format ID. Configuration Information and Smoothing Type are kept and told, and "
     "change nothing. An ICC Profile of a film box for colours is that of all its images. Attributes that are not in "
     "the tables are left out (0107).",
-    f"Limits of an association: {FILM_BOXES_MAX} film boxes, {LUTS_MAX} Presentation LUTs. Limits of a printer: how "
-    "many films wait (``films_max``), copies (``copies_max``), who prints (``clients``).",
+    f"Limits of an association: {FILM_BOXES_MAX} film boxes, {LUTS_MAX} Presentation LUTs of {LUT_ENTRIES_MAX} entries "
+    f"together, ICC Profiles that differ of {ICC_PROFILES_MAX_BYTES >> 20} MiB. Limits of a printer: how many films "
+    "wait (``films_max``), copies (``copies_max``), who prints (``clients``).",
     "Print Job: N-EVENT-REPORTs (1 Pending, 2 Printing, 3 Done, 4 Failure) are sent on the association that made the "
     "job while it lasts, each state once; an N-GET works for whoever made the job, on any association, as long as its "
     "films are kept (``keep``). A film that is cancelled is a failure. Printer: it is asked every half minute; N-GET "

@@ -25,6 +25,7 @@ from medserver.dicom.data_sets import (
 from medserver.dicom.encodings import SHORT_LENGTH_MAX_BYTES, Encoding, encoding_of
 from medserver.dicom.representations import TEXT_VRS, UNDIVIDED_VRS
 from medserver.dicom.walker import PIXEL_DATA
+from medserver.errors import DataSetTooLarge
 
 JSON = Mapping[str, Any]
 """A data set or an item: tag of eight hexadecimal digits -> element."""
@@ -78,7 +79,13 @@ class PixelPlace(NamedTuple):
 
 
 def read_json_beside_pixels(
-    stream: BinaryIO, size_bytes: int, transfer_syntax_uid: str, *, elements_max: int, depth_max: int
+    stream: BinaryIO,
+    size_bytes: int,
+    transfer_syntax_uid: str,
+    *,
+    elements_max: int,
+    depth_max: int,
+    values_max_bytes: int,
 ) -> tuple[dict[str, Any], list[PixelPlace]]:
     """Read a data set as `read_json` does, but for Pixel Data at any level: only where that is is told.
 
@@ -90,6 +97,8 @@ def read_json_beside_pixels(
         The length of the data set.
     transfer_syntax_uid, elements_max, depth_max
         As for `read_json`.
+    values_max_bytes : int
+        How long all other values may be together: these are read into memory, however long the stream is.
 
     Raises
     ------
@@ -98,7 +107,7 @@ def read_json_beside_pixels(
     """
     stream.seek(0)
     encoding = encoding_as_sent(stream.read(8), transfer_syntax_uid)
-    builder = _BuilderBesidePixels(stream, python_codecs(()), elements_max, depth_max)
+    builder = _BuilderBesidePixels(values_max_bytes, stream, python_codecs(()), elements_max, depth_max)
     return walked(builder, size_bytes, encoding), builder.places
 
 
@@ -113,13 +122,17 @@ class _Builder(Builder[dict[str, Any]]):
 class _BuilderBesidePixels(_Builder):
     """Makes DICOM JSON, and notes where Pixel Data is."""
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, values_max_bytes: int, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.places: list[PixelPlace] = []
+        self._left_bytes = values_max_bytes
 
     def element(self, tag: int, vr: str, length: int, encoding: Encoding) -> None:
         """Keep an element, or note where it is."""
         if tag != PIXEL_DATA:
+            self._left_bytes -= length
+            if self._left_bytes < 0:
+                raise DataSetTooLarge("the values beside Pixel Data are too long")
             super().element(tag, vr, length, encoding)
             return
         self._count()

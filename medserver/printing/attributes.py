@@ -185,7 +185,7 @@ def text_of(attributes: JSON, keyword: str) -> str:
 
 def _joined(attributes: JSON, keyword: str) -> str:
     found: Mapping = attributes.get(tag_of(keyword)) or {}
-    return "\\".join(str(each).strip() for each in found.get("Value") or () if each is not None)
+    return "\\".join(str(each).replace("\0", "").strip() for each in found.get("Value") or () if each is not None)
 
 
 def _check(row: PrintAttribute, text: str) -> None:

@@ -73,7 +73,7 @@ def retry_film(node: Node, uid: str, printer: Printer | None = None) -> None:
     NoSuchInstance
         There is no such film.
     ActionNotAppropriate
-        It has not ended.
+        It has not ended, or somebody else has it printed again.
     BadUsage
         It is the step wedge of another printer.
     """
@@ -83,8 +83,8 @@ def retry_film(node: Node, uid: str, printer: Printer | None = None) -> None:
         raise BadUsage(f"film {uid} is the step wedge of printer {row.printer}, and calibrates no other")
     job = NewJob(PRINT, FilmPayload(uid, row.printings + 1), destination=name)
     change_film(
-        node, uid, Happening.RETRY, info="QUEUED", detail="printed again for an administrator", printed_by="",
-        printer=name, jobs=[job],
+        node, uid, Happening.RETRY, printings=row.printings, info="QUEUED", printed_by="", printer=name, jobs=[job],
+        detail="printed again for an administrator",
     )  # fmt: skip
     logger.info(Event("film queued again", uid=uid, printer=name))
 

@@ -1,4 +1,4 @@
-"""Films are printed: the jobs ``print``, which hands one over, and ``follow_film``, which sees it to its end.
+"""Films are printed: the job ``print``, which hands one over; `following` sees it to its end.
 
 What may have been printed is never printed again without a word: a hand-over is noted before it is begun, a printer is
 asked for what it may have, and where it cannot tell, the sheet says "possible reprint".
@@ -36,22 +36,20 @@ from medserver.node import Node
 from medserver.printing.calibration import is_wedge
 from medserver.printing.document import page_document
 from medserver.printing.film import Film, film_of
+from medserver.printing.following import FOLLOW
 from medserver.printing.image_boxes import image_boxes
 from medserver.printing.images import gathered_images
 from medserver.printing.printers.outputs import output_of
 from medserver.printing.printers.printer import FAILURE, Handover, Output
 from medserver.printing.queue import FilmPayload
 from medserver.printing.sheet import POSSIBLE_REPRINT
-from medserver.printing.states import DONE, FINAL, PENDING, Happening, change_film
-
-FOLLOW = "follow_film"
-"""The kind of the job that asks the printer how far it has come."""
+from medserver.printing.states import FINAL, Happening, change_film
 
 LOOK_AGAIN_S = 30.0
 """How often is looked at a printer that cannot print."""
 
-FOLLOW_EVERY_S, FOLLOW_SELDOM_S = 2.0, 60.0
-"""How often a printer is asked about a film: at first, and later, where it takes long."""
+LEFT_TO_OTHERS_S = 2.0
+"""For how long a film is left that another host can print: then whichever host comes first looks at it."""
 
 BREAKS_MAX = 5
 """So often a film is tried with which a process that composes it dies, or takes too long."""
@@ -71,11 +69,13 @@ class _Waits(Exception):
     ----------
     info, detail : str
         Execution Status Info, and the same in words.
+    look_again_s : float
+        When to try again [s].
     """
 
-    def __init__(self, info: str, detail: str) -> None:
+    def __init__(self, info: str, detail: str, look_again_s: float = LOOK_AGAIN_S) -> None:
         super().__init__(detail)
-        self.info, self.detail = info, detail
+        self.info, self.detail, self.look_again_s = info, detail, look_again_s
 
 
 class _Refused(_Waits):
@@ -90,19 +90,6 @@ def print_films(node: Node, batch: Batch) -> Iterator[Outcome]:
         yield _printed(node, job)
 
 
-def follow_films(node: Node, batch: Batch) -> Iterator[Outcome]:
-    """Ask a printer how far it has come with films; one that does not answer is asked for one film only."""
-    silent = ""
-    for job in batch:
-        if batch.should_stop:
-            return
-        try:
-            yield failed(job, silent) if silent else _followed(node, job)
-        except RemoteError as error:
-            silent = str(error)
-            yield failed(job, silent)
-
-
 def _printed(node: Node, job: Job) -> Outcome:
     """Hand a film over, or say why not."""
     uid, printing = (payload := FilmPayload.of(job)).uid, payload.printing
@@ -111,19 +98,40 @@ def _printed(node: Node, job: Job) -> Outcome:
         return done(job)
     try:
         try:
+            _check_reachable(node, row)
             _hand_over(node, row)
         except (WorkerDied, WorkTooLong) as error:
             if job.attempts >= BREAKS_MAX:
-                _given_up(node, uid, error)
+                _given_up(node, row, error)
                 return done(job)
-            change_film(node, uid, Happening.WAITS, info="QUEUED", detail=str(error))
+            _waits(node, row, "QUEUED", str(error))
             return failed(job, str(error))
         except _Waits as wait:
-            change_film(node, uid, Happening.WAITS, info=wait.info, detail=wait.detail)
-            return held(job, wait.detail, LOOK_AGAIN_S)
-    except ActionNotAppropriate as error:  # somebody has cancelled it, or has it
+            _waits(node, row, wait.info, wait.detail)
+            return held(job, wait.detail, wait.look_again_s)
+    except (ActionNotAppropriate, NoSuchInstance) as error:  # somebody has cancelled it, or has it, or it is forgotten
         logger.info(Event("film left", uid=uid, reason=str(error)))
     return done(job)
+
+
+def _waits(node: Node, row: FilmRow, info: str, detail: str) -> None:
+    """Say why a film waits."""
+    change_film(node, row.uid, Happening.WAITS, printings=row.printings, info=info, detail=detail)
+
+
+def _check_reachable(node: Node, row: FilmRow) -> None:
+    """Leave a film whose images lie on a volume that this host does not have to one that does.
+
+    Raises
+    ------
+    _Waits
+        This host does not have it.
+    """
+    if row.volume and row.volume not in node.volumes:
+        is_elsewhere = row.volume in node.index.nodes.volumes()
+        where = "another host has" if is_elsewhere else "no host has"
+        look_again_s = LEFT_TO_OTHERS_S if is_elsewhere else LOOK_AGAIN_S
+        raise _Waits("QUEUED", f"its images are on volume {row.volume}, which {where}", look_again_s)
 
 
 def _hand_over(node: Node, row: FilmRow) -> None:
@@ -187,12 +195,12 @@ def _try_printer(node: Node, row: FilmRow, printer: Printer) -> None:
         raise _Refused(status.info or "CHECK PRINTER", f"printer {printer.name}: {status.detail}")
     if row.handovers and _is_found(node, row, printer, output):
         return
-    if row.handovers and output.knows_what_it_took:
-        _not_taken(node, row.uid, row.handovers)
+    if row.handovers and output.knows_what_it_took and _has_no_other_hosts(node):
+        _not_taken(node, row, row.handovers)
         row = replace(row, handovers=row.handovers - 1)
     film, may_be_printed = _marked(row)
     if film is None:
-        _given_up(node, row.uid, CannotUnderstand("the film cannot be read"))
+        _given_up(node, row, CannotUnderstand("the film cannot be read"))
         return
     reference = _given_to(node, row, _on_medium(film, printer), printer, output)
     if reference is None:
@@ -200,6 +208,11 @@ def _try_printer(node: Node, row: FilmRow, printer: Printer) -> None:
     if may_be_printed:
         logger.warning(Event("possible reprint", uid=row.uid, printer=printer.name, handovers=row.handovers + 1))
     _noted(node, row, row.handovers + 1, printer, output, reference)
+
+
+def _has_no_other_hosts(node: Node) -> bool:
+    """Tell whether what was begun was begun here: a folder of this name may be another one on another host."""
+    return len(node.index.nodes.list()) <= 1
 
 
 def _is_found(node: Node, row: FilmRow, printer: Printer, output: Output) -> bool:
@@ -255,37 +268,40 @@ def _given_to(node: Node, row: FilmRow, film: Film, printer: Printer, output: Ou
                 row.name, film, row.created_at, row.copies, row.priority, row.label, images, file, document,
                 partial(image_boxes, node, file, images),
             )  # fmt: skip
-            change_film(node, row.uid, Happening.HANDOVER_BEGUN, handovers=row.handovers, printed_by=printer.name)
+            change_film(
+                node, row.uid, Happening.HANDOVER_BEGUN, printings=row.printings, handovers=row.handovers,
+                printed_by=printer.name,
+            )  # fmt: skip
             begun = row.handovers + 1
             crash_point("film begun")
             reference = output.hand_over(handover)
             crash_point("film handed over")
             return reference
     except PrinterRefused as error:
-        _not_taken(node, row.uid, begun)
+        _not_taken(node, row, begun)
         raise _Refused("CHECK PRINTER", f"printer {printer.name}: {error}") from error
     except RemoteError as error:  # whether it was taken is not known: the next try asks for it first
         raise _Waits("CHECK PRINTER", f"printer {printer.name}: {error}") from error
     except (WorkerDied, WorkTooLong):
-        _not_taken(node, row.uid, begun)
+        _not_taken(node, row, begun)
         raise
     except _OF_THE_FILM as error:
         if printer.name != row.printer:  # what a substitute cannot do, the printer may
-            _not_taken(node, row.uid, begun)
+            _not_taken(node, row, begun)
             raise _Refused("CHECK PRINTER", f"printer {printer.name}: {error}") from error
-        _given_up(node, row.uid, error)
+        _given_up(node, row, error)
         return None
     except ActionNotAppropriate:
         raise
     except (MedserverError, OSError) as error:  # ours: a disk, the memory, a volume that is away
-        _not_taken(node, row.uid, begun)
+        _not_taken(node, row, begun)
         raise _Waits("QUEUED", f"not the printer's fault: {error}") from error
 
 
-def _not_taken(node: Node, uid: str, begun: int) -> None:
+def _not_taken(node: Node, row: FilmRow, begun: int) -> None:
     """Take back that a hand-over was begun: the printer has nothing of it."""
     if begun:
-        change_film(node, uid, Happening.NOT_TAKEN, handovers=begun)
+        change_film(node, row.uid, Happening.NOT_TAKEN, printings=row.printings, handovers=begun)
 
 
 def _noted(node: Node, row: FilmRow, handovers: int, printer: Printer, output: Output, reference: str) -> None:
@@ -293,16 +309,17 @@ def _noted(node: Node, row: FilmRow, handovers: int, printer: Printer, output: O
 
     Raises
     ------
-    ActionNotAppropriate
-        It was cancelled, or somebody else has it.
+    ActionNotAppropriate, NoSuchInstance
+        It was cancelled, or somebody else has it, or it is forgotten.
     """
     follow = NewJob(FOLLOW, FilmPayload(row.uid, row.printings), destination=printer.name)
     try:
         change_film(
-            node, row.uid, Happening.HANDED_OVER, handovers=handovers, reference=reference, printed_by=printer.name,
-            info="NORMAL", detail=f"printer {printer.name} has it as {reference}", jobs=[follow],
+            node, row.uid, Happening.HANDED_OVER, printings=row.printings, handovers=handovers, reference=reference,
+            printed_by=printer.name, info="NORMAL", detail=f"printer {printer.name} has it as {reference}",
+            jobs=[follow],
         )  # fmt: skip
-    except ActionNotAppropriate:
+    except (ActionNotAppropriate, NoSuchInstance):
         with suppress(RemoteError):
             output.cancel(reference)
         raise
@@ -310,45 +327,8 @@ def _noted(node: Node, row: FilmRow, handovers: int, printer: Printer, output: O
     logger.info(Event("film handed over", uid=row.uid, printer=printer.name, reference=reference))
 
 
-def _given_up(node: Node, uid: str, error: MedserverError) -> None:
-    change_film(node, uid, Happening.FAILED, info="INVALID PAGE DES", detail=str(error))
-    logger.error(Event("film not printed", uid=uid, reason=str(error)))
-
-
-def _followed(node: Node, job: Job) -> Outcome:
-    """Ask for one film.
-
-    Raises
-    ------
-    RemoteError
-        The printer does not answer.
-    """
-    uid, printing = (payload := FilmPayload.of(job)).uid, payload.printing
-    row = node.index.films.get(uid)
-    if row is None or row.state in FINAL or row.state == PENDING or not row.reference or row.printings != printing:
-        return done(job)
-    config = node.config.current
-    printer = config.printer(row.printed_by)
-    if printer is None:
-        return held(job, f"no [printer {row.printed_by}] in the configuration", LOOK_AGAIN_S)
-    try:
-        progress = output_of(config, printer).follow(row.reference)
-    except RemoteError as error:
-        with suppress(ActionNotAppropriate):  # it was cancelled
-            change_film(node, uid, Happening.WAITS, handovers=row.handovers, info="PRINTER DOWN", detail=str(error))
-        raise
-    happening = {DONE: Happening.PRINTED, "FAILURE": Happening.FAILED}.get(progress.state, Happening.FOLLOWED)
-    try:
-        if happening is not Happening.FOLLOWED or (progress.info, progress.detail) != (row.status_info, row.detail):
-            change_film(
-                node, uid, happening, handovers=row.handovers, info=progress.info, detail=progress.detail
-            )
-    except ActionNotAppropriate as error:
-        logger.info(Event("film left", uid=uid, reason=str(error)))
-        return done(job)
-    crash_point("film ended")
-    if happening is Happening.FOLLOWED:
-        since_s = (node.clock() - row.changed_at).total_seconds()
-        return held(job, progress.detail, min(max(since_s / 10, FOLLOW_EVERY_S), FOLLOW_SELDOM_S))
-    logger.info(Event("film ended", uid=uid, printer=printer.name, state=progress.state))
-    return done(job)
+def _given_up(node: Node, row: FilmRow, error: MedserverError) -> None:
+    change_film(
+        node, row.uid, Happening.FAILED, printings=row.printings, info="INVALID PAGE DES", detail=str(error)
+    )
+    logger.error(Event("film not printed", uid=row.uid, reason=str(error)))

@@ -151,6 +151,21 @@ def _swapped(chunk: bytes) -> bytes:
     return bytes(swapped)
 
 
+def check_space(folder: Path, size_bytes: int, free_min_bytes: int) -> None:
+    """Check that there is space for images on the disk of a folder, where the index may be too.
+
+    Raises
+    ------
+    NoPrintMemory
+        Less than `free_min_bytes` would be free.
+    OSError
+        The file system failed.
+    """
+    found = os.statvfs(folder)
+    if found.f_bavail * found.f_frsize < size_bytes + free_min_bytes:
+        raise NoPrintMemory(f"less than {free_min_bytes >> 20} MiB would be free on the disk of the node")
+
+
 class PixelFile:
     """A file without a name with the pixels of several images; the room of an image that is taken out is used again.
 
@@ -160,11 +175,15 @@ class PixelFile:
         Where it is.
     size_max_bytes : int
         What it may have at most.
+    free_min_bytes : int
+        How much has to stay free on its disk.
     """
 
-    def __init__(self, folder: Path, size_max_bytes: int = PIXELS_BYTES_MAX) -> None:
+    def __init__(self, folder: Path, size_max_bytes: int = PIXELS_BYTES_MAX, free_min_bytes: int = 0) -> None:
         self._file = tempfile.TemporaryFile(dir=folder)
+        self._folder = folder
         self._size_max_bytes = size_max_bytes
+        self._free_min_bytes = free_min_bytes
         self._taken: dict[int, int] = {}
 
     def put(self, chunks: Iterable[bytes], size_bytes: int) -> int:
@@ -180,6 +199,7 @@ class PixelFile:
             raise NoPrintMemory(f"images of more than {self._size_max_bytes} bytes on one association")
         position = offset
         try:
+            check_space(self._folder, size_bytes, self._free_min_bytes)
             for chunk in chunks:
                 os.pwrite(self._file.fileno(), chunk, position)
                 position += len(chunk)

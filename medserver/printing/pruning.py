@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from medserver.config.printer import KEEP_DEFAULT_S
 from medserver.crash import crash_point
@@ -56,7 +56,7 @@ def prune_films(node: Node, batch: Batch) -> Iterator[Outcome]:
             printer = config.printer(name)
             before = node.clock() - timedelta(seconds=KEEP_DEFAULT_S if printer is None else printer.keep_s)
             while not batch.should_stop and (rows := node.index.films.ended(name, before)):
-                forgotten += _forgotten(node, rows)
+                forgotten += _forgotten(node, rows, before)
         if forgotten:
             logger.info(Event("films forgotten", count=forgotten))
         yield done(job, *_orphans(node))
@@ -80,9 +80,9 @@ def remove_orphans(node: Node, batch: Batch) -> Iterator[Outcome]:
         yield done(job)
 
 
-def _forgotten(node: Node, rows: Sequence[FilmRow]) -> int:
+def _forgotten(node: Node, rows: Sequence[FilmRow], before: datetime) -> int:
     """Forget films, and return how many."""
-    node.index.films.forget([row.uid for row in rows])
+    node.index.films.forget([row.uid for row in rows], before)
     crash_point("film forgotten")
     gone = [row for row in rows if node.index.films.get(row.uid) is None]
     for row in gone:

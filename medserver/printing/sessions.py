@@ -59,7 +59,12 @@ from medserver.printing.remarks import Remark
 from medserver.workitems.content import data_set, first_item, has, has_value, value
 
 FILM_BOXES_MAX = 100
-LUTS_MAX = 256
+LUTS_MAX, LUT_ENTRIES_MAX = 256, 1 << 18
+"""How many Presentation LUTs an association has, and how many entries all of their tables: they are in memory."""
+
+ICC_PROFILES_MAX_BYTES = 1 << 24
+"""How long all ICC profiles of an association are together; film boxes with the same one share it."""
+
 COLLATED_FILMS_MAX = 100
 """How many sheets the copies of a film session may be so that they come in the order 1, 2, 1, 2."""
 
@@ -232,7 +237,7 @@ class PrintSession:
             if has_annotations
             else [],
             self._referenced_lut(attributes),
-            icc_profile_of(attributes) if is_colour else b"",
+            self._icc_profile(session, attributes) if is_colour else b"",
         )
         remarks = self._density_remarks(kept, kept)
         session.film_boxes.append(box)
@@ -247,6 +252,8 @@ class PrintSession:
             This is not the last film box.
         InvalidAttributeValue
             A value cannot be, or not with the images that there are.
+        NoPrintMemory
+            There is no room for its ICC profile.
         """
         box = self._last_film_box(uid)
         kept = checked(attributes, FILM_BOX, is_new=False)
@@ -255,9 +262,10 @@ class PrintSession:
         remarks = self._density_remarks(becomes, kept)
         for each in box.image_boxes:
             _check_lut(each, each.lut or lut)
-        box.attributes, box.lut = becomes, lut
         if box.is_colour and has(attributes, "ICCProfile"):
-            box.icc_profile = icc_profile_of(attributes)
+            assert self.film_session is not None
+            box.icc_profile = self._icc_profile(self.film_session, attributes)
+        box.attributes, box.lut = becomes, lut
         return box, remarks
 
     def delete_film_box(self, uid: str) -> None:
@@ -346,7 +354,9 @@ class PrintSession:
         if image is not None and becomes.image is not None:
             what = becomes.image
             if self._pixels is None:
-                self._pixels = PixelFile(self._node.config.current.node.data)
+                config = self._node.config.current
+                free_min_bytes = config.primary_volume.free_min_bytes
+                self._pixels = PixelFile(config.node.data, free_min_bytes=free_min_bytes)
             sample_bytes = 1 if what.bits_stored == 8 else 2
             becomes.size_bytes = what.rows * what.columns * what.samples_per_pixel * sample_bytes
             becomes.offset = self._pixels.put(pixel_chunks(image, what), becomes.size_bytes)
@@ -392,8 +402,11 @@ class PrintSession:
         self._check_new(uid)
         if len(self._luts) >= LUTS_MAX:
             raise NoPrintMemory(f"more than {LUTS_MAX} Presentation LUTs")
+        lut = presentation_lut_of(attributes)
+        if len(lut.table) + sum(len(each.table) for each in self._luts.values()) > LUT_ENTRIES_MAX:
+            raise NoPrintMemory(f"Presentation LUTs of more than {LUT_ENTRIES_MAX} entries")
         name = uid or new_uid()
-        self._luts[name] = presentation_lut_of(attributes)
+        self._luts[name] = lut
         return name
 
     def delete_presentation_lut(self, uid: str) -> None:
@@ -438,6 +451,23 @@ class PrintSession:
         if self.film_session is None or self.film_session.uid != uid:
             raise InvalidAttributeValue("there is no film session of the UID that is referenced")
         return self.film_session
+
+    @staticmethod
+    def _icc_profile(session: FilmSessionInstance, attributes: JSON) -> bytes:
+        """Return the ICC profile that is given to a film box: the same object where another one has the same.
+
+        Raises
+        ------
+        InvalidAttributeValue
+            It is not encoded as one.
+        NoPrintMemory
+            There is no room for it.
+        """
+        known = {box.icc_profile: box.icc_profile for box in session.film_boxes}
+        given = icc_profile_of(attributes)
+        if given not in known and len(given) + sum(map(len, known)) > ICC_PROFILES_MAX_BYTES:
+            raise NoPrintMemory(f"ICC profiles of more than {ICC_PROFILES_MAX_BYTES} bytes")
+        return known.get(given, given)
 
     def _open_film_boxes(self) -> Sequence[FilmBoxInstance]:
         """Return the last film box, if there is one: no other can be changed."""

@@ -71,6 +71,7 @@ def change_film(
     uid: str,
     happening: Happening,
     *,
+    printings: int | None = None,
     handovers: int | None = None,
     info: str | None = None,
     detail: str | None = None,
@@ -89,9 +90,9 @@ def change_film(
         Which.
     happening : Happening
         What.
-    handovers : int, optional
-        How many hand-overs had been begun when it was decided. If others were since, somebody else has the film: it
-        stays as it is.
+    printings, handovers : int, optional
+        Which time it is printed, and how many hand-overs of that had been begun, when it was decided. If it is printed
+        again since, or another hand-over was begun, somebody else has the film: it stays as it is.
     info, detail, printed_by, reference, printer
         New values of the row; None: as they are.
     jobs : sequence of NewJob
@@ -111,11 +112,7 @@ def change_film(
     """
 
     def decided(film: FilmRow) -> FilmChange:
-        state = TRANSITIONS.get((film.state, happening))
-        if state is None:
-            raise ActionNotAppropriate(f"film {uid} is {film.state}: it cannot be {happening.value}")
-        if handovers not in (None, film.handovers):
-            raise ActionNotAppropriate(f"film {uid} was begun to hand over by another worker since")
+        state = _state_after(film, happening, printings, handovers)
         return _becoming(film, happening, state, [*jobs, *told], info, detail, printed_by, reference, printer)
 
     told = rows_of_end(node, uid, is_printed=happening is Happening.PRINTED) if happening in _TOLD else []
@@ -132,12 +129,13 @@ def _becoming(
     """Return what a film becomes; what is None stays as it is."""
     begun = film.handovers + {Happening.HANDOVER_BEGUN: 1, Happening.NOT_TAKEN: -1}.get(happening, 0)
     begun = 0 if happening is Happening.RETRY else begun
+    may_be_had = "" if happening is Happening.NOT_TAKEN and begun == 0 else film.printed_by
     is_anew = happening in (Happening.HANDOVER_BEGUN, Happening.NOT_TAKEN, Happening.RETRY)
     return FilmChange(
         state=state,
         status_info=film.status_info if info is None else info,
         detail=film.detail if detail is None else detail,
-        printed_by=film.printed_by if printed_by is None else printed_by,
+        printed_by=may_be_had if printed_by is None else printed_by,
         reference="" if is_anew else film.reference if reference is None else reference,
         handovers=begun,
         printings=film.printings + (happening is Happening.RETRY),
@@ -145,3 +143,21 @@ def _becoming(
         printer=film.printer if printer is None else printer,
         jobs=jobs,
     )
+
+
+def _state_after(film: FilmRow, happening: Happening, printings: int | None, handovers: int | None) -> str:
+    """Return the state that follows.
+
+    Raises
+    ------
+    ActionNotAppropriate
+        As `change_film`.
+    """
+    state = TRANSITIONS.get((film.state, happening))
+    if state is None:
+        raise ActionNotAppropriate(f"film {film.uid} is {film.state}: it cannot be {happening.value}")
+    if printings not in (None, film.printings):
+        raise ActionNotAppropriate(f"film {film.uid} is printed again since")
+    if handovers not in (None, film.handovers):
+        raise ActionNotAppropriate(f"film {film.uid} was begun to hand over by another worker since")
+    return state

@@ -50,7 +50,8 @@ from medserver.node import Node
 from medserver.polling.schedule import POLL, POLL_SURVEY, PollPayload, poll
 from medserver.polling.schedule import SURVEY_INTERVAL_S as POLL_SURVEY_INTERVAL_S
 from medserver.polling.schedule import survey as survey_polls
-from medserver.printing.performing import FOLLOW, FOLLOW_SELDOM_S, LOOK_AGAIN_S, follow_films, print_films
+from medserver.printing.following import FOLLOW, FOLLOW_SELDOM_S, follow_films
+from medserver.printing.performing import LOOK_AGAIN_S, print_films
 from medserver.printing.pruning import FILM_ORPHANS, FILM_PRUNE, OrphansPayload, prune_films, remove_orphans
 from medserver.printing.pruning import INTERVAL_S as FILM_PRUNE_INTERVAL_S
 from medserver.printing.printer_states import INTERVAL_S as PRINTERS_INTERVAL_S

@@ -15,7 +15,7 @@ from medserver.crash import VARIABLE
 from medserver.node import open_node, utc_now
 from medserver.node import Node as OpenNode
 from medserver.printing.film import Film, ImageBox, ReceivedImage
-from medserver.printing.performing import FOLLOW
+from medserver.printing.following import FOLLOW
 from medserver.printing.pruning import FILM_PRUNE
 from medserver.printing.queue import PRINT, PRINT_SCU, FilmRequest, queue_film
 from medserver.work.kinds import JOB_KINDS

@@ -33,13 +33,15 @@ def test_it_changes_and_is_forgotten_when_it_has_ended(index) -> None:
     film = index.films.get("1.2.3")
     assert (film.state, film.reference, film.handovers) == ("PRINTING", "7", 1)
     assert index.films.counts() == {("FILM1", "PRINTING"): 1}
-    index.films.forget(["1.2.3"])
+    later = index.clock() + timedelta(seconds=1)
+    index.films.forget(["1.2.3"], later)
     assert index.films.get("1.2.3") == film
     index.films.change("1.2.3", lambda film: _becomes(film, state="DONE", is_final=True))
-    later = index.clock() + timedelta(seconds=1)
     assert [each.uid for each in index.films.ended("FILM1", later)] == ["1.2.3"]
     assert index.films.ended("OTHER", later) == []
-    index.films.forget(["1.2.3"])
+    index.films.forget(["1.2.3"], index.clock() - timedelta(seconds=60))  # it was printed again since
+    assert index.films.get("1.2.3") is not None
+    index.films.forget(["1.2.3"], later)
     assert index.films.get("1.2.3") is None
 
 
@@ -54,3 +56,10 @@ def test_films_of_an_open_work_item_are_kept(index) -> None:
         lambda item, subscribed: WorkitemChange("COMPLETED", "", "{}", "", False, True, WorkitemKeys()),
     )
     assert [film.uid for film in index.films.ended("FILM1", later)] == ["1.2.3"]
+
+
+def test_texts_of_peers_and_printers_that_no_database_holds(index) -> None:
+    index.films.add(replace(NEW, label="Doe\0 \ud800"), [])
+    index.films.change("1.2.3", lambda film: _becomes(film, detail="it says \0\udcff"))
+    film = index.films.get("1.2.3")
+    assert (film.label, film.detail) == ("Doe ?", "it says ?")

@@ -58,11 +58,11 @@ class Campaign:
         self._node.set_section("printer imager", {"output": "dicom", "destination": "IMAGER", "ae_title": IMAGER})
         self._numbers = iter(range(1 << 30))
         self._lock = threading.Lock()
-        self._count = 0
+        self._count = self._allowed = 0
         self._is_over = threading.Event()
 
     def run(self, count: int, kills: int) -> None:
-        """Print films, and kill the node so often meanwhile."""
+        """Print films, and kill the node so often meanwhile: as many films are between two kills as between others."""
         self._count = count
         self._node.start()
         workstations = [threading.Thread(target=self._print_films) for _ in range(WORKSTATIONS)]
@@ -70,6 +70,7 @@ class Campaign:
             each.start()
         pause = threading.Event()
         for number in range(1, kills + 1):
+            self._allowed = -(-count * number // kills)
             pause.wait(self._chance.uniform(0.05, 2.0))
             self._node.kill()
             self._node.start()
@@ -129,7 +130,11 @@ class Campaign:
             with self._lock:
                 if self._is_over.is_set() and len(self.acknowledged) >= self._count:
                     return
-                number = next(self._numbers)
+                waits = not self._is_over.is_set() and len(self.acknowledged) >= self._allowed
+                number = -1 if waits else next(self._numbers)
+            if waits:
+                self._is_over.wait(0.02)
+                continue
             try:
                 is_printed = self._print_film(number)
             except BROKEN:

@@ -14,7 +14,7 @@ from medserver.config import ConfigFile
 from medserver.index import FilmRow
 from medserver.node import Node, open_node
 from medserver.printing.film import Film, ImageBox, ReceivedImage
-from medserver.printing.performing import FOLLOW
+from medserver.printing.following import FOLLOW
 from medserver.printing.queue import PRINT, PRINT_SCU, FilmRequest, queue_film
 from medserver.work.kinds import JOB_KINDS
 from medserver.work.runner import Runner

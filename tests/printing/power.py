@@ -22,7 +22,7 @@ from medserver.index import FilmRow
 from medserver.node import Node as OpenNode
 from medserver.node import open_node
 from medserver.printing.film_file import film_file
-from medserver.printing.performing import FOLLOW
+from medserver.printing.following import FOLLOW
 from medserver.printing.queue import PRINT, WAITING
 from medserver.printing.states import DONE
 from medserver.work.kinds import JOB_KINDS

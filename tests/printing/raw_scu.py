@@ -6,10 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from medserver.dicom import print_classes as classes
-from medserver.dicom import uids
-from medserver.scu.exchange import Response, next_message_id, responses, send_request
+from medserver.dicom import status, uids
+from medserver.scu.exchange import (
+    Response,
+    as_response,
+    next_message,
+    next_message_id,
+    response_to,
+    send_request,
+)
 from medserver.wire.association import AcceptedContext, Association
-from medserver.wire.command_set import CommandField
+from medserver.wire.command_set import RESPONSE, CommandField
 from medserver.wire.requestor import Proposal
 from pydicom.dataset import Dataset
 
@@ -24,6 +31,8 @@ ALONE = (
     classes.PRINT_JOB, classes.ANNOTATION_BOX, classes.PRESENTATION_LUT, classes.PRINTER_CONFIGURATION
 )  # fmt: skip
 """SOP classes with a context of their own here: the others are in those of the meta SOP classes."""
+
+EVENT_MAX_BYTES = 10_000
 
 SESSION, BOX, LUT = "1.2.1", "1.2.2", "1.2.3"
 
@@ -55,7 +64,7 @@ class RawPrintSCU:
         content: Dataset | bytes | None = None,
         **command_set: object,
     ) -> Response:
-        """Send a request, and return the response."""
+        """Send a request, and return the response; events that come before it are answered."""
         context = self.context_of(sop_class_uid)
         message_id = next_message_id()
         which = "Affected" if operation is CREATE else "Requested"
@@ -64,7 +73,12 @@ class RawPrintSCU:
             f"{which}SOPInstanceUID": uid,
         }  # fmt: skip
         send_request(self.association, context, asked | command_set, content)
-        return next(responses(self.association, context, operation, message_id))
+        while (message := next_message(self.association)).command_field == CommandField.N_EVENT_REPORT:
+            if message.has_data_set:
+                message.read_data_set(EVENT_MAX_BYTES)
+            self.association.send_message(message.context_id, response_to(message, status.SUCCESS))
+        assert (message.command_field, message.message_id) == (operation | RESPONSE, message_id)
+        return as_response(message, context)
 
     def create_session(self, **attributes: object) -> Response:
         """Create the film session."""

@@ -9,6 +9,7 @@ import pypdfium2
 import pytest
 
 from medserver.errors import ActionNotAppropriate, NoSuchInstance
+from medserver.printing import changing
 from medserver.printing.changing import cancel_film, retry_film
 from medserver.printing.states import Happening, change_film
 from tests.peers.command_line import Invoked, invoke
@@ -39,6 +40,19 @@ def test_a_film_that_waits_is_cancelled_and_goes_to_another_printer(shop: Shop) 
     assert (shop.row().state, shop.row().printer, shop.row().printings) == ("DONE", "PAPER", 1)
     assert (len(shop.pages()), len(shop.pages("papers"))) == (0, 1)
     assert list(shop.node.index.jobs.list()) == []
+
+
+def test_two_who_have_a_film_printed_again_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is printed again for the first of them, and has ended, before the second one goes on."""
+    shop.request()
+    shop.work()
+    looked_at = changing.required_film(shop.node, "1.2.3")
+    retry_film(shop.node, "1.2.3")
+    shop.work()
+    monkeypatch.setattr(changing, "required_film", lambda node, uid: looked_at)
+    with pytest.raises(ActionNotAppropriate):
+        retry_film(shop.node, "1.2.3")
+    assert (shop.row().state, shop.row().printings) == ("DONE", 1)
 
 
 def test_no_such_film(shop: Shop) -> None:

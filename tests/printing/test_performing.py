@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import pypdfium2
@@ -11,11 +12,13 @@ import pytest
 
 from medserver.errors import ActionNotAppropriate
 from medserver.index import NewFilm, NewJob
+from medserver.index.nodes.records import NodeRecord, Serves
 from medserver.printing.film import Film, ImageBox
+from medserver.printing.following import FOLLOW
 from medserver.printing.queue import PRINT, FilmPayload
 from medserver.printing.states import FINAL, STATES, TRANSITIONS, Happening, change_film
 from medserver.work.kinds import JOB_KINDS
-from tests.printing.conftest import Shop
+from tests.printing.conftest import CONFIGURATION, Shop
 from tests.printing.outputs import IMAGE
 
 
@@ -129,6 +132,96 @@ def test_what_is_asked_for_again_is_printed_again(shop: Shop) -> None:
     change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM")
     shop.work()
     assert (shop.row().state, shop.row().printings, len(shop.pages())) == ("DONE", 1, 2)
+
+
+def test_a_film_whose_volume_is_away_waits_and_says_so(shop: Shop) -> None:
+    shop.request()
+    shop.node.primary_volume.detach("it is being moved")
+    shop.work()
+    row = shop.row()
+    assert (row.state, row.status_info, row.handovers) == ("PENDING", "QUEUED", 0)
+    assert "volume main is away: it is being moved" in row.detail
+    shop.node.primary_volume.attach(None)
+    shop.clock.advance(60)
+    shop.work()
+    assert shop.row().state == "DONE"
+
+
+@pytest.mark.parametrize("has_other_host", [False, True])
+def test_a_film_on_a_volume_of_another_host_is_left_to_that(shop: Shop, has_other_host: bool) -> None:
+    """A host that lacks the volume looks again soon if another one has it: whichever comes first."""
+    if has_other_host:
+        other = NodeRecord("1", "other", "this", "serve", Serves({"main": "", "far": ""}, "main"))
+        shop.node.index.nodes.register(other)
+    new = NewFilm("1.2.3", "FILM", "WS1", "print scu", "", "MED", 1, Film().as_text(), "far")
+    shop.node.index.films.add(new, [NewJob(PRINT, FilmPayload("1.2.3"), destination="FILM")])
+    shop.work()
+    row, [job] = shop.row(), shop.node.index.jobs.list()
+    who = "another host has" if has_other_host else "no host has"
+    assert (row.state, row.detail) == ("PENDING", f"its images are on volume far, which {who}")
+    assert (job.due_at - shop.clock.now).total_seconds() == pytest.approx(2 if has_other_host else 30, rel=0.3)
+
+
+def test_what_another_host_may_have_written_into_its_folder_is_marked(shop: Shop) -> None:
+    """The folder of this host does not know what that of another one of the same name has."""
+    shop.node.index.nodes.register(NodeRecord("1", "here", "this", "serve", Serves({"main": ""}, "main")))
+    shop.node.index.nodes.register(NodeRecord("2", "other", "this", "serve", Serves({"main": ""}, "main")))
+    shop.request()
+    change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM")
+    shop.work()
+    [path] = shop.pages()
+    with pypdfium2.PdfDocument(path) as document:
+        assert "possible reprint" in document[0].get_textpage().get_text_bounded()
+    assert (shop.row().state, shop.row().handovers) == ("DONE", 2)
+
+
+def test_a_printer_that_is_removed_while_it_has_a_film(make_shop: Callable[[str], Shop]) -> None:
+    """The film says for what it waits, and goes on when the printer is there again."""
+    shop = make_shop(CONFIGURATION)
+    shop.request()
+    change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM")
+    follow = [NewJob(FOLLOW, FilmPayload("1.2.3"), destination="FILM")]
+    change_film(shop.node, "1.2.3", Happening.HANDED_OVER, reference="a.pdf", jobs=follow)
+    path = shop.folder.parent / "config.ini"
+    path.write_text(CONFIGURATION.replace("[printer FILM]", "[printer OTHER]"))
+    shop.node.config.read_again()
+    shop.work()
+    assert (shop.row().state, shop.row().status_info) == ("PRINTING", "CHECK PRINTER")
+    assert shop.row().detail == "no [printer FILM] in the configuration, which has it as a.pdf"
+    path.write_text(CONFIGURATION)
+    shop.node.config.read_again()
+    shop.clock.advance(60)
+    shop.work()
+    assert shop.row().state == "DONE"
+
+
+def test_a_printer_that_has_become_another_one(make_shop: Callable[[str], Shop]) -> None:
+    """Nobody says that it is printed, and the job does not fail again and again."""
+    shop = make_shop(CONFIGURATION)
+    shop.request()
+    change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM")
+    follow = [NewJob(FOLLOW, FilmPayload("1.2.3"), destination="FILM")]
+    change_film(shop.node, "1.2.3", Happening.HANDED_OVER, reference="17 medserver 1.2.3", jobs=follow)
+    shop.work()
+    assert (shop.row().state, shop.row().status_info) == ("FAILURE", "CHECK PRINTER")
+    assert "another one now, and does not know 17 medserver 1.2.3" in shop.row().detail
+
+
+def test_a_film_that_no_printer_has_names_none(shop: Shop) -> None:
+    """A substitute that has taken nothing, for certain, is forgotten: the film waits for its own printer."""
+    shop.request()
+    change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="PAPER")
+    change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN)
+    change_film(shop.node, "1.2.3", Happening.NOT_TAKEN)
+    assert shop.row().printed_by == "PAPER"  # it may have it since the first time
+    change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN)
+    change_film(shop.node, "1.2.3", Happening.NOT_TAKEN)
+    assert (shop.row().printed_by, shop.row().handovers) == ("PAPER", 1)
+    change_film(shop.node, "1.2.3", Happening.CANCEL)
+    change_film(shop.node, "1.2.3", Happening.RETRY)
+    change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="PAPER")
+    change_film(shop.node, "1.2.3", Happening.NOT_TAKEN)
+    assert (shop.row().printed_by, shop.row().handovers) == ("", 0)
 
 
 @pytest.mark.parametrize(("state", "happening"), list(itertools.product(STATES, Happening)), ids=str)

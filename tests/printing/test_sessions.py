@@ -103,7 +103,7 @@ def _show(session: PrintSession, box: FilmBoxInstance, content: JSON, image: Rec
 
 
 def test_an_image_takes_the_room_of_the_one_before_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PixelFile.__init__, "__defaults__", (5000,))
+    monkeypatch.setattr(PixelFile.__init__, "__defaults__", (5000, 0))
     session = _session(shop)
     box = _film(session)
     pixels = np.zeros((40, 50), np.uint8)

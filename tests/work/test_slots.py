@@ -14,7 +14,7 @@ from medserver.index import Lane, NewJob
 from medserver.index.jobs.batch import Batch
 from medserver.index.jobs.outcome import Outcome, done
 from medserver.node import Node
-from medserver.printing.performing import FOLLOW
+from medserver.printing.following import FOLLOW
 from medserver.printing.queue import PRINT
 from medserver.routing.deliveries import SENDING_KINDS
 from medserver.work.kinds import JOB_KINDS, JobKind

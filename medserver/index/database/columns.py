@@ -223,14 +223,14 @@ def level_row(level: str, values: tuple[str | None, ...]) -> tuple[str | float |
 
 
 def _convert(converter: _Converter, text: str) -> tuple[str | None, ...]:
-    converted = converter.convert(text if text.isascii() and "\0" not in text else _storable(text))
+    converted = converter.convert(text if text.isascii() and "\0" not in text else storable(text))
     return converter.nothing if converted[0] is None else converted
 
 
 _remembered = lru_cache(maxsize=4096)(_convert)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Leave out what PostgreSQL or UTF-8 cannot hold: NUL, and halves of surrogate pairs."""
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 

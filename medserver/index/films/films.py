@@ -10,6 +10,7 @@ from typing import Any
 from peewee import SQL, Query, fn
 
 from medserver.index.database.access import Access, AddJobs
+from medserver.index.database.columns import storable
 from medserver.index.database.models import Films as Rows
 from medserver.index.database.models import Workitems
 from medserver.index.database.moments import from_text, to_text
@@ -78,7 +79,7 @@ class Films:
 
     @statement
     def _forget(self) -> Query:
-        return Rows.delete().where((Rows.uid == PARAMETER) & Rows.ended_at.is_null(False))
+        return Rows.delete().where((Rows.uid == PARAMETER) & Rows.ended_at.is_null(False) & (Rows.ended_at < PARAMETER))
 
     @statement
     def _count(self) -> Query:
@@ -101,7 +102,8 @@ class Films:
         def perform(connection: Any, add_jobs: AddJobs) -> list[str]:
             entered: list[str] = []
             for new, jobs in films:
-                row = (*(getattr(new, name) for name in _ASKED), PENDING, "", "", "", "", 0, 0, now, now, None)
+                asked = (_storable(getattr(new, name)) for name in _ASKED)
+                row = (*asked, PENDING, "", "", "", "", 0, 0, now, now, None)
                 if connection.execute(self._insert, row).fetchall():
                     entered.append(new.uid)
                     add_jobs(jobs)
@@ -134,7 +136,7 @@ class Films:
             film = _film(rows[0])
             becomes = decide(film)
             if becomes is not None:
-                values = (getattr(becomes, name) for name in (*_BECOMES, "printer"))
+                values = (_storable(getattr(becomes, name)) for name in (*_BECOMES, "printer"))
                 connection.execute(self._update, (*values, now, now if becomes.is_final else None, film.id))
                 add_jobs(becomes.jobs)
             return film
@@ -177,14 +179,19 @@ class Films:
         """
         return [_film(row) for row in self._access.rows(self._ended, (to_text(before), printer))]
 
-    def forget(self, uids: Sequence[str]) -> None:
-        """Forget films that have ended."""
+    def forget(self, uids: Sequence[str], before: datetime) -> None:
+        """Forget films that ended before a moment; those that were printed again since stay."""
 
         def perform(connection: Any) -> None:
             for uid in uids:
-                connection.execute(self._forget, (uid,))
+                connection.execute(self._forget, (uid, to_text(before)))
 
         self._access.writer.run(perform)
+
+
+def _storable(value: Any) -> Any:
+    """Return what every database can hold of a value: labels are those of peers, and details what printers say."""
+    return storable(value) if isinstance(value, str) else value
 
 
 def _films() -> Any:

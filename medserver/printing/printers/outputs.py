@@ -5,6 +5,8 @@ Each is imported when a printer has it: who looks after the films of a folder ne
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,13 @@ if TYPE_CHECKING:
 
 _NEEDED = {PDF: ("reportlab",), IPP: ("ippx", "reportlab"), DICOM: ("reportlab",)}
 """What each output imports of the extra ``print``."""
+
+_REFERENCES: Mapping[str, re.Pattern[str]] = {
+    PDF: re.compile(r".+\.pdf"),
+    IPP: re.compile(r"\d+( .*)?"),
+    DICOM: re.compile(r"[0-9.]+|no Print Job"),
+}
+"""Output -> what it calls films."""
 
 
 def output_of(config: Config, printer: Printer) -> Output:
@@ -43,3 +52,8 @@ def output_of(config: Config, printer: Printer) -> Output:
 
         return DicomImager(config, printer)
     raise PrinterFailed(f"printer {printer.name} has no output {printer.output}")
+
+
+def can_have(printer: Printer, reference: str) -> bool:
+    """Tell whether a printer can call a film so: not if it had another output then, by its entry of that time."""
+    return _REFERENCES[printer.output].fullmatch(reference) is not None

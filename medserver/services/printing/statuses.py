@@ -70,7 +70,7 @@ _EVERY: tuple[tuple[tuple[CommandField, ...], int, str], ...] = (
     ((CREATE, SET, DELETE, ACTION, GET), status.NOT_AUTHORISED, "The printer is not for the calling AE."),
     ((GET,), status.MISTYPED_ARGUMENT, "The Attribute Identifier List is not a list of tags."),
     ((CREATE, SET), status.RESOURCE_LIMITATION,
-     "The data set is too large, or more instances are asked for than an association may have."),
+     "The data set is too large, or more instances, tables or ICC Profiles are asked for than an association has."),
 )  # fmt: skip
 """Operations -> a status that each of them has with every SOP class that has the operation."""
 
