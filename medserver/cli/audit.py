@@ -26,7 +26,7 @@ PAGE_ROWS = 500
 
 @click.group()
 def command() -> None:
-    """List, show, verify and export the audit trail: who has done what (PS3.15 A.5)."""
+    """List, show, verify and export the audit trail: who has done what."""
 
 
 @command.command("list")

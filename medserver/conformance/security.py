@@ -26,15 +26,15 @@ _NONE_CREATED = "Not applicable: the node creates no SOP Instances."
 
 
 AUDIT_FORMAT = (
-    "Audit Trail Message Format Profile (PS3.15 A.5): the messages of the following table are recorded, each valid by the "
-    f"schema of A.5.1, of at most {MESSAGE_SIZE_MAX_BYTES} bytes, without extensions of the schema. UserID is the process "
-    "ID of the node as in its log, the AE title of a peer, or LOGIN@DOMAIN of a person; AlternativeUserID has the AE "
-    "title. Messages that are received are not processed. [audit] configures all of it."
+    "Audit Trail Message Format Profile (PS3.15 A.5): the messages of the following table are recorded, each valid by "
+    f"the schema of A.5.1, of at most {MESSAGE_SIZE_MAX_BYTES} bytes, without extensions of the schema. UserID is the "
+    "process ID of the node as in its log, the AE title of a peer, or LOGIN@DOMAIN of a person; AlternativeUserID has "
+    "the AE title. Messages that are received are not processed. [audit] configures all of it."
 )
 AUDIT_TRANSMISSION = (
     "Audit Trail Message Transmission Profiles SYSLOG-TLS and SYSLOG-UDP (PS3.15 A.6, A.7): to the repositories of the "
-    "configuration, with PRI 85, MSGID IHE+RFC-3881 and no STRUCTURED-DATA; TLS 1.2 and 1.3, with a client certificate if "
-    "one is configured. What may not have arrived is sent again."
+    "configuration, with PRI 85, MSGID IHE+RFC-3881 and no STRUCTURED-DATA; TLS 1.2 and 1.3, with a client certificate "
+    "if one is configured. What may not have arrived is sent again."
 )
 
 

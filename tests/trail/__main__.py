@@ -41,8 +41,8 @@ def main() -> None:
             campaign.close()
     share = 100 * campaign.duplicates / campaign.messages
     print(
-        f"all {len(campaign.answered)} answered queries are in the trail, all {campaign.messages} messages have arrived, "
-        f"{campaign.duplicates} of them twice or more ({share:.2f} %); killed: {dict(campaign.kills)}"
+        f"all {len(campaign.answered)} answered queries are in the trail, all {campaign.messages} messages have "
+        f"arrived, {campaign.duplicates} of them twice or more ({share:.2f} %); killed: {dict(campaign.kills)}"
     )
 
 

@@ -27,6 +27,8 @@ CLIENTS = 2
 PAUSE_S = (0.2, 1.5)
 """How long nothing is killed."""
 
+AGAIN_S = 0.05
+
 _QUERY = re.compile(r"<ParticipantObjectQuery>([^<]+)<")
 _NAME = re.compile(rb"Q[0-9]+-[0-9]+")
 
@@ -55,6 +57,7 @@ class Campaign:
         self.duplicates = self.messages = 0
         self._lock = threading.Lock()
         self._wanted = 0
+        self._pause = threading.Event()  # never set
 
     def run(self, count: int, kills: int) -> None:
         """Ask until so many queries were answered, and so many kills done."""
@@ -66,7 +69,7 @@ class Campaign:
             thread.start()
         begun = time.monotonic()
         while any(thread.is_alive() for thread in clients):
-            time.sleep(self._chance.uniform(*PAUSE_S))
+            self._pause.wait(self._chance.uniform(*PAUSE_S))
             if sum(self.kills.values()) < kills * min(1.0, len(self.answered) / count * 1.1 + 0.05):
                 self._kill()
                 if sum(self.kills.values()) % 10 == 0:
@@ -83,7 +86,7 @@ class Campaign:
         else:
             self.repository.kill()
             if self._chance.random() < 0.5:
-                time.sleep(self._chance.uniform(0.0, 0.5))
+                self._pause.wait(self._chance.uniform(0.0, 0.5))
             self.repository.start()
 
     def _ask(self, number: int) -> None:
@@ -99,7 +102,7 @@ class Campaign:
                             with self._lock:
                                 self.answered.add(name)
             except (MedserverError, OSError):  # it is killed just now
-                time.sleep(0.05)
+                self._pause.wait(AGAIN_S)
 
     def check(self) -> None:
         """Compare what was answered with the trail, and the trail with what the repository has.
