@@ -26,7 +26,7 @@ PAGE_ROWS = 500
 
 @click.group()
 def command() -> None:
-    """List, show, verify and export the audit trail: who has done what (PS3.15 A.5)."""
+    """List, show, verify and export the audit trail: who has done what."""
 
 
 @command.command("list")
@@ -261,8 +261,11 @@ def _moment(text: str | None) -> str | None:
 
 
 def _indented(message: str) -> str:
-    from xml.etree import ElementTree
-
-    tree = ElementTree.fromstring(message)
-    ElementTree.indent(tree)
-    return ElementTree.tostring(tree, encoding="unicode")
+    """Return a message of ours, which has no text beside elements, an element a line."""
+    lines: list[str] = []
+    depth = 0
+    for piece in message.replace("><", ">\n<").split("\n"):
+        depth -= piece.startswith("</")
+        lines.append("  " * depth + piece)
+        depth += not piece.startswith("</") and not piece.endswith("/>") and "</" not in piece
+    return "\n".join(lines)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from medserver.audit import KINDS
+from medserver.audit.message import MESSAGE_SIZE_MAX_BYTES
 from medserver.conformance.configuration import default_of
 from medserver.conformance.document import Section, Table
 from medserver.conformance.overview import NOT_SUPPORTED
@@ -21,6 +23,37 @@ REFUSALS = (
 )
 
 _NONE_CREATED = "Not applicable: the node creates no SOP Instances."
+
+
+AUDIT_FORMAT = (
+    "Audit Trail Message Format Profile (PS3.15 A.5): the messages of the following table are recorded, each valid by "
+    f"the schema of A.5.1, of at most {MESSAGE_SIZE_MAX_BYTES} bytes, without extensions of the schema. UserID is the "
+    "process ID of the node as in its log, the AE title of a peer, or LOGIN@DOMAIN of a person; AlternativeUserID has "
+    "the AE title. Messages that are received are not processed. [audit] configures all of it."
+)
+AUDIT_TRANSMISSION = (
+    "Audit Trail Message Transmission Profiles SYSLOG-TLS and SYSLOG-UDP (PS3.15 A.6, A.7): to the repositories of the "
+    "configuration, with PRI 85, MSGID IHE+RFC-3881 and no STRUCTURED-DATA; TLS 1.2 and 1.3, with a client certificate "
+    "if one is configured. What may not have arrived is sent again."
+)
+
+
+def _audit_messages() -> Table:
+    """Return the table of audit messages."""
+    return Table(
+        "Audit messages",
+        ("EventID", "clause", "made when", "EventActionCode", "EventTypeCode"),
+        tuple(
+            (
+                f"{kind.event.meaning} ({kind.event.value}, {kind.event.system})",
+                kind.clause,
+                kind.when,
+                ", ".join(kind.actions),
+                ", ".join(each.meaning for each in kind.types) or "none",
+            )
+            for kind in KINDS.values()
+        ),
+    )
 
 
 def _rights() -> Table:
@@ -83,6 +116,9 @@ def security() -> Section:
                 "8.7",
                 "Other Security Features",
                 (
+                    AUDIT_FORMAT,
+                    _audit_messages(),
+                    AUDIT_TRANSMISSION,
                     "Each entry lists the services that its AE may use; the rights are checked when a "
                     "presentation context is negotiated and again at each operation (0124). Images are "
                     "sent only to AEs of the configuration. Sizes, times and numbers of what a peer sends "

@@ -281,5 +281,5 @@ def test_parsers_raise_nothing_but_value_error(option, text):
 
 def test_sections_of_the_table():
     named = ("ae", "issuer", "route", "processing", "type", "printer", "poll", "retention")
-    single = ("node", "index", "jobs", "store", "backup", "workitems", "audit", "volume", "limits", "mail", "tls", "web", "log")
-    assert SECTIONS == (*single, *named)
+    single = ("node", "index", "jobs", "store", "backup", "workitems", "audit", "volume", "limits", "mail", "tls")
+    assert SECTIONS == (*single, "web", "log", *named)

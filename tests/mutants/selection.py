@@ -12,6 +12,7 @@ from tests.mutants.mutant import Mutant
 FOLDERS = {
     "": "archive store work safekeeping services",
     "archive": "archive routing safekeeping commitment services backups delivery cli",
+    "audit": "audit trail",
     "backups": "backups cli index",
     "cli": "cli conditions commitment polling procedures backups work delivery scu services",
     "codecs": "codecs safekeeping cli services",
@@ -40,6 +41,7 @@ FOLDERS = {
     "server": "wire attacks services work cli",
     "services": "services attacks archive procedures",
     "store": "store archive safekeeping backups services cli",
+    "trail": "trail audit",
     "wire": "wire scu attacks services delivery",
 }
 """The folders of tests that concern each package of the product, the nearest first."""

@@ -1,4 +1,4 @@
-"""What an audit row costs on reception: the processor time of objects received with and without, in alternated rounds."""
+"""What an audit row costs on reception: processor time of objects received with and without, in alternated rounds."""
 
 from __future__ import annotations
 

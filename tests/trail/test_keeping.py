@@ -332,7 +332,8 @@ def test_an_export_is_verified_without_the_node(open_archive: Open, tmp_path: Pa
 
     node = open_archive()
     sealed(node)
-    given = ("--config", tmp_path / "config.ini", "--set", f"node.data={tmp_path / 'data'}", "--set", f"index.url={url}")
+    settings = (f"node.data={tmp_path / 'data'}", f"index.url={url}")
+    given = ("--config", tmp_path / "config.ini", *(each for one in settings for each in ("--set", one)))
     file = tmp_path / "trail.jsonl"
     assert invoke(*given, "audit", "export", file).exit_code == 0
     lines = file.read_text().splitlines()
