@@ -1,4 +1,4 @@
-"""Connections that begin a TLS handshake and do not end it: they are pending as all others, and nobody waits for them."""
+"""Connections that begin a TLS handshake and do not end it: pending as all others, and nobody waits for them."""
 
 from __future__ import annotations
 
