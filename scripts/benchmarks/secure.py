@@ -88,7 +88,8 @@ class Secure(Stage):
             settings[f"ae {title}.tls"] = "accepted"
             settings[f"ae {title}.certificates"] = self._client.fingerprint
         running = self.start(MEDSERVER, stack, settings=settings)
-        return running if name == IN_THE_CLEAR else replace(running, address=running.address._replace(port=port))
+        address = running.address if name == IN_THE_CLEAR else running.address._replace(port=port)
+        return replace(running, name=name, address=address)
 
     def _stunnel(self, address: Address, stack: ExitStack) -> Address:
         """Start what calls over TLS for who cannot, and return where it listens."""
@@ -97,7 +98,8 @@ class Secure(Stage):
         config = self.folder / f"stunnel-{self._stunnels}.conf"
         config.write_text(
             f"foreground = yes\npid =\nsocket = r:TCP_NODELAY=1\nsocket = l:TCP_NODELAY=1\n[dicom]\nclient = yes\n"
-            f"accept = {front.host}:{front.port}\nconnect = {address.host}:{address.port}\nCAfile = {self._ca.certificate}\n"
+            f"accept = {front.host}:{front.port}\nconnect = {address.host}:{address.port}\n"
+            f"CAfile = {self._ca.certificate}\n"
             f"cert = {self._client.certificate}\nkey = {self._client.key}\nverifyChain = yes\n"
         )
         server = Server(["stunnel", config], log=Path(f"{config}.log"))
