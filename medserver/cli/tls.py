@@ -13,7 +13,7 @@ from medserver.cli.invocation import Invocation, echo_json, echo_table, json_opt
 from medserver.config import Config, Remote
 from medserver.config.edit import change_remote
 from medserver.config.security import REQUIRED
-from medserver.errors import BadUsage, ConfigError, UnknownRemote
+from medserver.errors import BadUsage, UnknownRemote
 from medserver.log import WHOLE_LENGTH_MAX, escaped
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def new(invocation: Invocation, hosts: tuple[str, ...], days: int, kind: str, re
     replaced by another one, or by one of a CA (see `tls csr`).
     """
     from medserver.tls import keys
+    from medserver.tls.certificate import certificate_in
 
     config = invocation.config
     certificate_path, key_path = _paths(config)
@@ -53,7 +54,7 @@ def new(invocation: Invocation, hosts: tuple[str, ...], days: int, kind: str, re
     key = keys.load_key(key_path) if key_path.exists() else keys.make_key(key_path, kind)
     content = keys.self_signed(key, config.node.ae_title, hosts or (socket.gethostname(),), days)
     keys.write_new(certificate_path, content, keys.PUBLIC, replaces=replace)
-    _echo_certificate(_read(certificate_path), f"certificate {certificate_path}, key {key_path}")
+    _echo_certificate(certificate_in(certificate_path), f"certificate {certificate_path}, key {key_path}")
     if config.tls.certificate is None:
         data = config.node.data
         click.echo("to use it, write to the configuration:")
@@ -82,9 +83,11 @@ def csr(invocation: Invocation, hosts: tuple[str, ...], kind: str) -> None:
 @pass_invocation
 def show(invocation: Invocation, name: str | None, as_json: bool) -> None:
     """Show the certificate of the node, or the one that the AE NAME shows when it is called."""
+    from medserver.tls.certificate import certificate_in
+
     config = invocation.config
     if name is None:
-        certificate = _read(_paths(config)[0])
+        certificate = certificate_in(_paths(config)[0])
     else:
         certificate = _shown_by(config, _destination(config, name))
     if as_json:
@@ -160,19 +163,6 @@ def _paths(config: Config) -> tuple[Path, Path]:
     """Return where certificate and key of the node are, or are put."""
     place = config.node.data / DIRECTORY
     return config.tls.certificate or place / "medserver.pem", config.tls.key or place / "medserver.key"
-
-
-def _read(path: Path) -> Certificate:
-    """Return the certificate of a file."""
-    from cryptography import x509
-
-    from medserver.tls.certificate import certificate_of
-    from medserver.tls.files import read_file
-
-    try:
-        return certificate_of(x509.load_pem_x509_certificates(read_file(path))[0])
-    except ValueError as error:
-        raise ConfigError(f"{path}: no certificate in PEM form: {error}") from None
 
 
 def _destination(config: Config, name: str) -> Remote:

@@ -1,28 +1,27 @@
 """TLS: storing and retrieving over it, handshakes, and what half handshakes cost others.
 
-All have certificates of one CA with RSA keys of 2048 bits, and demand one of who calls. getscu knows no TLS: stunnel
-calls for it, whoever is measured.
+All have certificates of one CA with RSA keys of 2048 bits, and demand one of who calls.
 """
 
 from __future__ import annotations
 
 import re
-import socket
 import ssl
 import statistics
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from scripts.benchmarks import clients
 from scripts.benchmarks.candidates import MEDSERVER, ORTHANC, Candidate
 from scripts.benchmarks.cell import Cell
+from scripts.benchmarks.getting import Getting
+from scripts.benchmarks.material import Study
 from scripts.benchmarks.stage import Stage
 from tests.attacks import raw
-from tests.peers import Address
+from tests.peers import Address, PeerFailed
 from tests.peers.ports import free_port
-from tests.peers.process import Server, run
+from tests.peers.process import run
 
 IN_THE_CLEAR = "in the clear"
 """The node itself, without TLS."""
@@ -33,6 +32,7 @@ PENDING = 500
 """How many connections say nothing, or begin a handshake and do not end it."""
 
 ECHOES = 20
+RETRIEVALS = 4
 HANDSHAKES_S = 3
 
 
@@ -46,7 +46,6 @@ class Secure(Stage):
         self.folder.mkdir(parents=True, exist_ok=True)
         self._ca = TestCA(self.folder, is_rsa=True)
         self._own, self._client = self._ca.issue("SERVER"), self._ca.issue("CLIENT")
-        self._stunnels = 0
 
     def measure(self, cell: Cell, candidate: str) -> float:
         """Return the value of a cell, of a server that was started for it."""
@@ -61,10 +60,26 @@ class Secure(Stage):
             options = () if candidate == IN_THE_CLEAR else self._options
             seconds = clients.store(running.address, study.parts(cell.associations), options=options)
             if cell.operation == "C-GET":
-                address = running.address if candidate == IN_THE_CLEAR else self._stunnel(running.address, stack)
-                clients.get(address, study.study_instance_uid, len(study.paths))
-                seconds = clients.get(address, study.study_instance_uid)
+                seconds = self._get(running.address, study, None if candidate == IN_THE_CLEAR else self._context)
             return len(study.paths) / seconds
+
+    @property
+    def _context(self) -> ssl.SSLContext:
+        """The context of a client that is no program of DCMTK."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(self._ca.certificate)
+        context.load_cert_chain(self._client.certificate, self._client.key)
+        return context
+
+    def _get(self, address: Address, study: Study, context: ssl.SSLContext | None) -> float:
+        """Retrieve a study on one association, until it lies in the page cache and once more; return the seconds."""
+        getting = Getting(address, context)
+        times = [getting.get(study.study_instance_uid) for _ in range(RETRIEVALS)]
+        getting.close()
+        if any(count != len(study.paths) for count, _ in times):
+            raise PeerFailed(f"{address.ae_title} sent {times}")
+        return min(seconds for _, seconds in times[1:])
 
     @property
     def _options(self) -> tuple[str, ...]:
@@ -91,23 +106,6 @@ class Secure(Stage):
         address = running.address if name == IN_THE_CLEAR else running.address._replace(port=port)
         return replace(running, name=name, address=address)
 
-    def _stunnel(self, address: Address, stack: ExitStack) -> Address:
-        """Start what calls over TLS for who cannot, and return where it listens."""
-        self._stunnels += 1
-        front = address._replace(port=free_port())
-        config = self.folder / f"stunnel-{self._stunnels}.conf"
-        config.write_text(
-            f"foreground = yes\npid =\nsocket = r:TCP_NODELAY=1\nsocket = l:TCP_NODELAY=1\n[dicom]\nclient = yes\n"
-            f"accept = {front.host}:{front.port}\nconnect = {address.host}:{address.port}\n"
-            f"CAfile = {self._ca.certificate}\n"
-            f"cert = {self._client.certificate}\nkey = {self._client.key}\nverifyChain = yes\n"
-        )
-        server = Server(["stunnel", config], log=Path(f"{config}.log"))
-        stack.callback(server.kill)
-        # It is not called: it would call on, say nothing, and Orthanc would wait for that for half a minute.
-        server.wait_for(lambda: _is_taken(front), what="stunnel")
-        return front
-
     def _handshakes(self, address: Address) -> float:
         """Return how many handshakes are made in a second, one after the other."""
         output = run(
@@ -128,10 +126,7 @@ class Secure(Stage):
             return statistics.median(self._echo_ms(address) for _ in range(ECHOES))
 
     def _echo_ms(self, address: Address) -> float:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.load_verify_locations(self._ca.certificate)
-        context.load_cert_chain(self._client.certificate, self._client.key)
+        context = self._context
         begin = time.perf_counter()
         with context.wrap_socket(raw.connect(address)) as sock:
             sock.sendall(raw.associate_request(address, "ECHOSCU"))
@@ -140,17 +135,6 @@ class Secure(Stage):
             assert raw.receive_status(sock) == 0
             raw.release(sock)
         return (time.perf_counter() - begin) * 1000
-
-
-def _is_taken(address: Address) -> bool:
-    """Tell whether somebody listens."""
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((address.host, address.port))
-        except OSError:
-            return True
-        return False
 
 
 def _client_hello() -> bytes:
