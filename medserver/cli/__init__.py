@@ -50,6 +50,7 @@ SUBCOMMANDS: tuple[tuple[str, str], ...] = (
     ("send", "Send the instances in PATH... to PEER: files, folders, DICOMDIRs and zip archives."),
     ("serve", "Run the node until it gets SIGTERM or SIGINT."),
     ("store", "See how safe the objects are; copy, verify, repair and delete them."),
+    ("tls", "Make and show certificates; say whose are believed."),
     ("token", "Make, list and remove tokens for machines."),
     ("transcode", "Transcode IN, a file or a folder, into another transfer syntax, and write it to OUT."),
     ("user", "Add, change and list the users whom AEs may name."),

@@ -9,6 +9,7 @@ from medserver.conformance.document import Section, Table
 from medserver.conformance.overview import NOT_SUPPORTED
 from medserver.identity.rights import RIGHTS
 from medserver.services.registry import services_of
+from medserver.tls.contexts import SUITES_1_2, SUITES_1_3
 
 IDENTITY = (
     "As the acceptor: User-Identity-Types 1 (of users without a passcode), 2 and 5 (JSON Web Token), the last two over "
@@ -20,6 +21,22 @@ REFUSALS = (
     "A user who is missing where one is required, or is not verified, has the association rejected as that of an AE "
     "that is not known (rejected-permanent, service-user, calling-AE-title-not-recognized). Of what the entry allows a "
     "user may do what a role of the user includes; anything else is answered with 0124."
+)
+
+TRANSPORT = (
+    "The Non-Downgrading BCP 195 TLS Secure Transport Connection Profile (PS3.15 B.12), as acceptor and as requestor, "
+    "on a port of its own: TLS 1.2 and 1.3 with the suites below, in which B.13 would have them. Compression, "
+    "renegotiation and the resumption of sessions are not offered. A certificate of the requestor is demanded."
+)
+KEYS = (
+    "Keys and certificates are PEM files, RSA of 2048 bits or more, or ECDSA. An AE is recognised by the SHA-256 "
+    "fingerprint of the SubjectPublicKeyInfo of its certificate, or by a name in a certificate that a CA of the "
+    "configuration has signed; certificates that are expired, or revoked by a CRL of the configuration, are refused. "
+    "Certificates, CAs and CRLs are replaced without a restart."
+)
+REFUSED_ALIKE = (
+    "An association whose requestor does not prove that it is the AE that it names is rejected as that of an AE that "
+    "is not known (rejected-permanent, service-user, calling-AE-title-not-recognized), whatever the reason."
 )
 
 _NONE_CREATED = "Not applicable: the node creates no SOP Instances."
@@ -65,6 +82,12 @@ def _rights() -> Table:
     )
 
 
+def _suites() -> Table:
+    """Return the cipher suites of TLS."""
+    rows = [*(("TLS 1.3", suite) for suite in SUITES_1_3), *(("TLS 1.2", suite) for suite in SUITES_1_2)]
+    return Table("Cipher suites", ("version", "suite"), tuple(rows))
+
+
 def security() -> Section:
     """Return chapter 8."""
     return Section(
@@ -76,8 +99,9 @@ def security() -> Section:
                 "8.1",
                 "Introduction",
                 (
-                    "Associations are accepted only from AEs of the configuration. Traffic is not encrypted by the "
-                    "node: keep it in a network that is protected by other means.",
+                    "Associations are accepted only from AEs of the configuration. Each entry says whether its AE "
+                    "calls over TLS, and by which certificates it is recognised. What is sent in the clear belongs "
+                    "into a network that is protected by other means.",
                 ),
             ),
             Section(
@@ -92,9 +116,11 @@ def security() -> Section:
                 "8.3",
                 "TCP Port Configuration",
                 (
-                    f"One listening port, {default_of('node', 'port')} by default, on "
-                    f"{default_of('node', 'address')} by default. Outgoing connections go to the addresses "
-                    "of [ae NAME] entries.",
+                    f"One listening port in the clear, {default_of('node', 'port')} by default, on "
+                    f"{default_of('node', 'address')} by default, and one for TLS if it is configured, by custom "
+                    "2762; either may be left out. Outgoing connections go to the addresses of [ae NAME] entries. "
+                    "Behind TCP balancers of the configuration, connections begin with a header of the PROXY "
+                    "protocol, version 2.",
                 ),
             ),
             Section(
@@ -103,7 +129,11 @@ def security() -> Section:
                 (),
                 (
                     Section("8.4.1", "Secure Use and User Identity Profiles", (IDENTITY,)),
-                    Section("8.4.2", "Secure Transport Connection Profiles", (NOT_SUPPORTED,)),
+                    Section(
+                        "8.4.2",
+                        "Secure Transport Connection Profiles",
+                        (TRANSPORT, KEYS, REFUSED_ALIKE, _suites()),
+                    ),
                     Section("8.4.3", "Media Storage Security Profiles", (NOT_SUPPORTED,)),
                     Section("8.4.4", "Attribute Confidentiality Profiles", (NOT_SUPPORTED,)),
                     Section("8.4.5", "Digital Signature Profiles", (NOT_SUPPORTED,)),

@@ -28,6 +28,7 @@ from medserver.queue import messages, storages  # noqa: F401 - as `import_all` b
 from medserver.server import acceptor_process, placer_process, web_process, worker_process
 from medserver.server.acceptor_process import DRAIN_S
 from medserver.server.descriptors import raise_descriptor_limit
+from medserver.server.expiry_watch import ExpiryWatch
 from medserver.server.hangup import Hangup
 from medserver.server.permissions import narrow_data, require_writable
 from medserver.server.registration import register
@@ -187,10 +188,13 @@ class Supervisor:
                 pid=os.getpid(),
             )
         )
+        expiry_watch = ExpiryWatch()
         while not self._stop_request.wait(INTERVAL_S):
             self._reap()
-            if self._hangup.take():
+            is_changed = self._hangup.take()
+            if is_changed:
                 self._read_again()
+            expiry_watch.look(self._config_file.current, now=is_changed)
         logger.info("stopping")
         self._close_entrances()
         if self._web is not None:

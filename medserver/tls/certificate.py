@@ -6,9 +6,12 @@ import hashlib
 import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medserver.config.security import COMMON_NAME, HOST_NAME, PIN_PREFIX
+from medserver.errors import ConfigError
+from medserver.tls.files import read_file
 
 if TYPE_CHECKING:  # it takes a while to load, and only nodes with TLS need it
     from cryptography import x509
@@ -98,6 +101,22 @@ def certificate_of(certificate: x509.Certificate) -> Certificate:
         )
     except (ValueError, TypeError, UnsupportedAlgorithm, OverflowError) as error:
         raise ValueError(f"the certificate cannot be read: {error}") from None
+
+
+def certificate_in(path: Path) -> Certificate:
+    """Return what the first certificate of a PEM file says: that of the node, before those of its CAs.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read.
+    """
+    from cryptography import x509
+
+    try:
+        return certificate_of(x509.load_pem_x509_certificates(read_file(path))[0])
+    except ValueError as error:
+        raise ConfigError(f"{path}: no certificate in PEM form: {error}") from None
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

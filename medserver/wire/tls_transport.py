@@ -7,6 +7,7 @@ when the AE is known: by the services, or by who has called it.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import time
@@ -16,11 +17,11 @@ from OpenSSL import SSL
 
 from medserver.config import Security
 from medserver.config.addresses import is_ip_address
-from medserver.errors import ConfigError
+from medserver.errors import ConfigError, ConnectionFailed
 from medserver.tls.certificate import SERVER
 from medserver.tls.contexts import client_context, said_by
 from medserver.tls.judgement import Presented, judge
-from medserver.wire.transport import WantsToRead, WantsToWrite
+from medserver.wire.transport import WantsToRead, WantsToWrite, event_of
 
 RECORD_BYTES = 16_384
 """A record carries no more (RFC 8446 5.1): nothing is gained by asking for more at a time."""
@@ -177,7 +178,7 @@ def _as_os_error(error: SSL.Error) -> OSError:
         return BlockingIOError()
     if isinstance(error, SSL.SysCallError):
         number, text = (*error.args, "")[:2]
-        return OSError(text) if number == -1 else OSError(number, str(text))
+        return OSError(text) if number == -1 else OSError(number, os.strerror(number))
     return OSError(f"TLS: {said_by(error)}")
 
 
@@ -207,7 +208,7 @@ def call(sock: socket.socket, security: Security, host: str, deadline: float) ->
         verdict = judge(security, transport.presented, purpose=SERVER, host=host)
         if verdict.problem:
             fingerprint = transport.presented.certificate.fingerprint
-            raise OSError(f"TLS: who listens there is somebody else: {verdict.problem} ({fingerprint})")
+            raise OSError(f"who listens there is somebody else: {verdict.problem} ({fingerprint})")
     except ConfigError as error:
         sock.close()
         raise OSError(str(error)) from None
@@ -224,9 +225,33 @@ def _finish(transport: TLSTransport, deadline: float) -> None:
             transport.shake_hands()
             return
         except BlockingIOError as blocked:
-            event = select.POLLOUT if isinstance(blocked, WantsToWrite) else select.POLLIN
+            event = event_of(blocked, select.POLLIN)
+        except OSError as error:
+            raise OSError(f"the TLS handshake failed: {error.strerror or error} (is TLS spoken there?)") from None
         remaining_s = deadline - time.monotonic()
         poller = select.poll()
         poller.register(transport.socket.fileno(), event)
         if remaining_s <= 0 or not poller.poll(remaining_s * 1000):
             raise TimeoutError("the TLS handshake was not answered in time")
+
+
+def shown_by(host: str, port: int, security: Security, timeout_s: float) -> Presented:
+    """Return what a remote AE shows when it is called, whoever that is.
+
+    Raises
+    ------
+    ConnectionFailed
+        Nobody listens there, or does not speak TLS.
+    ConfigError
+        Our own certificate cannot be used.
+    """
+    deadline = time.monotonic() + timeout_s
+    try:
+        with socket.create_connection((host, port), timeout=timeout_s) as sock:
+            context = client_context(security.certificate, security.key)
+            transport = TLSTransport(sock, context, is_client=True, host=host)
+            _finish(transport, deadline)
+            assert transport.presented is not None  # the handshake is over
+            return transport.presented
+    except OSError as error:
+        raise ConnectionFailed(f"cannot connect to {host}:{port}: {error.strerror or error}") from None

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +103,7 @@ def start(
     stack: ExitStack,
     destination: Address | None = None,
     settings: Mapping[str, object] | None = None,
+    echo_options: Sequence[str] = (),
 ) -> Candidate:
     """Start a candidate with an empty store, and wait until it answers a C-ECHO.
 
@@ -118,13 +119,15 @@ def start(
         The destination of C-MOVE requests.
     settings : mapping of str to object, optional
         Options that are not as shipped: of medserver 'section.option' to value, of Orthanc those of its file.
+    echo_options : sequence of str
+        Options of the echoscu that looks whether it answers.
     """
     folder.mkdir(parents=True)
     candidate = STARTERS[name](folder, destination, settings or {})
     stack.callback(candidate.end)
     candidate.server.wait_for_port(candidate.address, deadline_s=60)
     title, port, host = candidate.address
-    run(["echoscu", "-q", "-aec", title, host, str(port)]).check()
+    run(["echoscu", "-q", *echo_options, "-aec", title, host, str(port)]).check()
     candidate.settle()
     return candidate
 

@@ -35,6 +35,7 @@ from scripts.benchmarks.processing import Items, Large
 from scripts.benchmarks.querying import Querying
 from scripts.benchmarks.retrieving import Retrieving
 from scripts.benchmarks.safekeeping import Copying, Replicated
+from scripts.benchmarks.secure import IN_THE_CLEAR, Secure
 from scripts.benchmarks.stage import Stage
 from scripts.benchmarks.storing import Storing
 from scripts.benchmarks.telling import Telling
@@ -70,6 +71,18 @@ def _retrieve(operation: str, modality: str) -> Cell:
         operation,
         modality,
         rounds_max=DCMQRSCP_ONCE,
+    )
+
+
+def _secure(operation: str, floor: float, goal: float) -> Cell:
+    return Cell(
+        f"tls-{operation[2:].lower()}-ct",
+        f"{operation} CT over TLS",
+        "images/s",
+        (MEDSERVER, ORTHANC, IN_THE_CLEAR),
+        (Requirement(floor, goal, ORTHANC), Requirement(0.6, 0.8, IN_THE_CLEAR)),
+        operation,
+        "CT",
     )
 
 
@@ -197,6 +210,15 @@ STAGES: dict[type[Stage], tuple[Cell, ...]] = {
         _retrieve("C-GET", "MR"),
         _retrieve("C-MOVE", "CT"),
         _retrieve("C-MOVE", "MR"),
+    ),
+    Secure: (
+        _secure("C-STORE", 1.5, 2.0),
+        _secure("C-GET", 1.2, 1.5),
+        Cell("tls-handshakes", "TLS handshakes", "1/s", (MEDSERVER, ORTHANC), (), "handshakes"),
+        *(
+            replace(_alone(f"tls-{kind}", f"C-ECHO over TLS, 500 {kind} connections", "ms", 250, 50), operation=kind)
+            for kind in ("silent", "half")
+        ),
     ),
     Querying: (_FIND_ALL,),
     Verifying: (

@@ -19,8 +19,12 @@ LARGE_PDU = ("--max-pdu", "131072")
 STUDY_KEYS = ("StudyInstanceUID", "PatientName", "PatientID", "AccessionNumber", "StudyDescription")
 
 
-def store(address: Address, parts: Sequence[Sequence[Path]], *, j2k: bool = False) -> float:
+def store(
+    address: Address, parts: Sequence[Sequence[Path]], *, j2k: bool = False, options: Sequence[str] = ()
+) -> float:
     """Send files with one storescu for each part, all at once; `j2k` says that they are JPEG 2000.
+
+    With more `options` of storescu.
 
     Returns
     -------
@@ -32,7 +36,7 @@ def store(address: Address, parts: Sequence[Sequence[Path]], *, j2k: bool = Fals
     PeerFailed
         One of them was not answered with success.
     """
-    options = ["--propose-j2k-lossless"] if j2k else []
+    options = [*options, *(["--propose-j2k-lossless"] if j2k else [])]
     commands = [
         command_line(["storescu", "-q", *LARGE_PDU, *options, *_peer(address), *paths]) for paths in parts
     ]

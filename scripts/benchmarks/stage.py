@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -64,6 +64,8 @@ class Stage:
         stack: ExitStack,
         destination: Address | None = None,
         settings: Mapping[str, object] | None = None,
+        echo_options: Sequence[str] = (),
     ) -> Candidate:
         """Start a candidate in a folder of its own; see `candidates.start`."""
-        return start(name, self.folder / f"{name}-{next(self._numbers)}", stack, destination, settings)
+        folder = self.folder / f"{name}-{next(self._numbers)}"
+        return start(name, folder, stack, destination, settings, echo_options)

@@ -49,6 +49,8 @@ DATA_SETS = {
     "certifi", "chardet", "charset_normalizer", "idna", "requests", "tqdm", "urllib3",
 }  # fmt: skip
 
+CERTIFICATES = {"cryptography", "OpenSSL", "cffi", "_cffi_backend", "email", "typing_extensions"}
+
 KINDS: Mapping[str, Kind] = {
     "configuration": Kind(frozenset({"click"})),
     "types": Kind(frozenset({"click", "email", "zipfile"})),  # which importlib.metadata needs, that finds plug-ins
@@ -57,6 +59,8 @@ KINDS: Mapping[str, Kind] = {
     "objects": Kind(frozenset({"click", *DATABASE, *DATA_SETS})),
     "all": Kind(frozenset({"click", *DATABASE, *DATA_SETS, "pynetdicom"})),
     # What a node imports before it forks; that has no command that ends.
+    "certificates": Kind(frozenset({"click", *CERTIFICATES})),
+    "all certificates": Kind(frozenset({"click", *CERTIFICATES, *DATA_SETS, *DATABASE, "pynetdicom"})),
     "passcodes": Kind(frozenset({"click", *DATABASE, "argon2"})),
     "node": Kind(
         frozenset({"click", *DATABASE, *DATA_SETS, "pynetdicom", "huey", "multiprocessing"}), "import medserver.server"
@@ -158,6 +162,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "store replicate": ("index", ""),
     "store status": ("index", ""),
     "store verify": ("index", ""),
+    "tls csr": ("certificates", ""),
+    "tls expiry": ("certificates", ""),
+    "tls new": ("certificates", ""),
+    "tls show": ("certificates", ""),
+    "tls trust": ("all certificates", "WS"),
     "token add": ("index", "dashboard --role auditor"),
     "token list": ("index", ""),
     "token remove": ("index", "dashboard"),

@@ -26,6 +26,7 @@ FOLDERS = {
     "queue": "work services",
     "work": "work index safekeeping commitment delivery polling cli",
     "polling": "polling work cli",
+    "tls": "tls wire services cli",
     "identity": "identity accounts services cli",
     "accounts": "accounts index services cli",
     "queries": "services index web",
