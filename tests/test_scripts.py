@@ -133,6 +133,10 @@ def test_every_requirement_has_a_cell() -> None:
         (None, 1.5, 0.75),
         (None, 6.0, 3.0),
         (None, 600, 400),
+        ("Orthanc", 1.5, 2.0),
+        ("Orthanc", 1.2, 1.5),
+        ("in the clear", 0.6, 0.8),
+        (None, 250, 50),
         ("numpy script", 0.8, 1.0),
         (None, 64, 16),
     }
