@@ -6,6 +6,7 @@ import re
 import shlex
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import click
 from medserver import lock
 from medserver.cli.invocation import Invocation, echo_json, echo_table, json_option, pass_invocation
 from medserver.cli.responses import exit_code
-from medserver.config import SERVICES, Config, Remote
+from medserver.config import IDENTITY_NONE, SERVICES, Config, Remote
 from medserver.config.addresses import plain_address
 from medserver.config.edit import add_remote, change_remote, remove_remote
 from medserver.config.options import COMPRESSIONS
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown caller"
 """The reason that says nothing: that of `medserver.wire.negotiation`, which takes a while to load."""
+
+USERS_SHOWN_FOR = timedelta(days=7)
+"""How long who was rejected for its user is listed: whether it would be let in now cannot be told."""
 
 DEFAULT_ALLOW = "echo, store"
 
@@ -117,11 +121,12 @@ def remove(invocation: Invocation, name: str) -> None:
 @json_option
 @pass_invocation
 def pending(invocation: Invocation, as_json: bool) -> None:
-    """List AEs that were rejected: unknown ones, and what does not prove that it is the known one.
+    """List AEs that were rejected: unknown ones, and what does not prove that it is the known one, or its user.
 
     Below each stands the command that lets it in: one that is known gets its certificate added to those of its entry.
+    Who was rejected for its user is listed for a week.
     """
-    callers = _unknown_callers(invocation)
+    callers = _unknown_callers(invocation, with_users=True)
     if as_json:
         echo_json([_described_caller(caller) for caller in callers])
         return
@@ -252,14 +257,24 @@ def _verify(config: Config, remote: Remote) -> None:
         raise MedserverError(f"{address} answered status {response.code:04X} {escaped(response.comment)}")
 
 
-def _unknown_callers(invocation: Invocation) -> list[UnknownCaller]:
-    """Return who was refused and is not known to the configuration since."""
+def _unknown_callers(invocation: Invocation, *, with_users: bool = False) -> list[UnknownCaller]:
+    """Return who was refused and is not known to the configuration since; if wanted, also for its user lately."""
     from medserver.index import open_index
 
     config = invocation.config
     with lock.shared(config.node.data), open_index(config.index.url, base=config.node.data) as index:
-        callers = list(index.unknown_callers())
-    return [caller for caller in callers if not _is_recognised(config, caller)]
+        callers, now = list(index.unknown_callers()), index.clock()
+    return [
+        caller for caller in callers
+        if not _is_recognised(config, caller) or (with_users and _has_wrong_user(config, caller, now))
+    ]  # fmt: skip
+
+
+def _has_wrong_user(config: Config, caller: UnknownCaller, now: datetime) -> bool:
+    """Tell whether a caller that is recognised was refused for its user, not long ago."""
+    remote = config.remotes_for(caller.calling_ae_title, caller.address)
+    asks = remote is not None and remote.identification.demanded != IDENTITY_NONE
+    return asks and caller.reason not in ("", UNKNOWN) and now - caller.last_seen_at < USERS_SHOWN_FOR
 
 
 def _is_recognised(config: Config, caller: UnknownCaller) -> bool:
@@ -365,7 +380,8 @@ def _approval(invocation: Invocation, caller: UnknownCaller) -> str:
     config_path = invocation.config_path
     known = invocation.config.remotes_for(ae_title, caller.address)
     if known is not None and (not caller.fingerprint or caller.fingerprint in known.security.pins):
-        return f"; it calls as [ae {known.name}]"
+        is_user = known.identification.demanded != IDENTITY_NONE
+        return f"; it calls as [ae {known.name}]{' (its users: medserver user list)' if is_user else ''}"
     words = ["medserver"]
     if config_path != Path("config.ini"):
         words += ["--config", str(config_path)]

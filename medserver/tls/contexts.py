@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from medserver.config.security import TLSOptions
 from medserver.errors import ConfigError
-from medserver.tls.files import Reread, check_private, read_file
+from medserver.secret_files import check_private
+from medserver.tls.files import Reread, read_file
 
 if TYPE_CHECKING:
     from OpenSSL import SSL
@@ -113,7 +114,7 @@ def _use(context: SSL.Context, certificate: Path, key: Path) -> None:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from OpenSSL import SSL
 
-    check_private(key)
+    check_private(key, "private key")
     try:
         chain = x509.load_pem_x509_certificates(read_file(certificate))
     except ValueError as error:

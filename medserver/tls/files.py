@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -102,21 +101,3 @@ def read_file(path: Path) -> bytes:
     if len(content) > FILE_LENGTH_MAX:
         raise ConfigError(f"{path}: more than {FILE_LENGTH_MAX} bytes")
     return content
-
-
-def check_private(path: Path) -> None:
-    """Check that nobody else can read a file.
-
-    Raises
-    ------
-    ConfigError
-        Others can, or it belongs to somebody else than this user or root.
-    """
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    if status.st_uid not in (os.geteuid(), 0):
-        raise ConfigError(f"{path}: the private key belongs to another user; run: chown {os.geteuid()} {path}")
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        raise ConfigError(f"{path}: others can read or change the private key; run: chmod 600 {path}")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from medserver import modes
 from medserver.config.addresses import is_ip_address
 from medserver.errors import BadUsage, ConfigError
-from medserver.tls.files import check_private, read_file
+from medserver.secret_files import check_private
+from medserver.tls.files import read_file
 from medserver.tls.trust import utc_now
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def load_key(path: Path) -> PrivateKey:
     """
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    check_private(path)
+    check_private(path, "private key")
     try:
         return load_pem_private_key(read_file(path), None)
     except (ValueError, TypeError) as error:

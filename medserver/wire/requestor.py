@@ -16,18 +16,22 @@ from pynetdicom.pdu_primitives import (
     MaximumLengthNotification,
     SCP_SCU_RoleSelectionNegotiation,
     SOPClassExtendedNegotiation,
+    UserIdentityNegotiation,
 )
 from pynetdicom.presentation import PresentationContext, negotiate_as_requestor
 
-from medserver.config import Remote, Security
+from medserver.config import Identification, Remote, Security
 from medserver.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from medserver.errors import (
     AssociationAborted,
     AssociationRejected,
+    ConfigError,
     ConnectionFailed,
     NoContextAccepted,
     OutOfResources,
 )
+from medserver.identity.offered import offered_identity
+from medserver.identity.user_identity import UserIdentity
 from medserver.wire.association import AcceptedContext, Association, Partner
 from medserver.wire.control_pdus import INVALID_PDU_PARAMETER_VALUE
 from medserver.wire.limits import WireLimits
@@ -55,17 +59,20 @@ class Address:
         The TCP port.
     security : Security
         Whether it is called over TLS, and by what certificate it is recognised.
+    identification : Identification
+        Which user is named to it.
     """
 
     ae_title: str
     host: str
     port: int
     security: Security = Security()
+    identification: Identification = Identification()
 
     @classmethod
     def of(cls, remote: Remote) -> Address:
         """Return where an entry of the configuration is called; it has an address with a port."""
-        return cls(remote.ae_title, remote.host, remote.port, remote.security)
+        return cls(remote.ae_title, remote.host, remote.port, remote.security, remote.identification)
 
     def __str__(self) -> str:
         return f"{self.ae_title}@{self.host}:{self.port}"
@@ -122,9 +129,12 @@ def associate(
     NoContextAccepted
         It accepted no presentation context.
     OutOfResources
-        There is no descriptor, memory or port here.
+        There is no descriptor, memory or port here, or the secret of a user cannot be read.
     """
-    request = _request(address, proposals, calling_ae_title, limits, extended or {})
+    try:
+        request = _request(address, proposals, calling_ae_title, limits, extended or {})
+    except ConfigError as error:  # ours, and nothing was sent
+        raise OutOfResources(f"no user can be named to {address}: {error}") from None
     association = Association(limits)
     association.requestor.ae_title = calling_ae_title
     association.acceptor.ae_title, association.acceptor.address = address.ae_title, address.host
@@ -209,8 +219,21 @@ def _request(
         item = SOPClassExtendedNegotiation()
         item.sop_class_uid, item.service_class_application_information = sop_class_uid, information
         items.append(item)
+    identity = offered_identity(address.identification, is_confidential=address.security.is_required)
+    if identity is not None:
+        items.append(_identity_item(identity))
     request.user_information = items
     return request
+
+
+def _identity_item(identity: UserIdentity) -> UserIdentityNegotiation:
+    """Return the User Identity sub-item of a request (PS3.7 D.3.3.7.1)."""
+    item = UserIdentityNegotiation()
+    item.user_identity_type, item.positive_response_requested = int(identity.type), identity.wants_response
+    item.primary_field = identity.primary
+    if identity.secondary:
+        item.secondary_field = identity.secondary
+    return item
 
 
 def _context(context_id: int, proposal: Proposal, as_scp: bool) -> PresentationContext:

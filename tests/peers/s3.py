@@ -38,6 +38,7 @@ class S3Service:
         self.endpoint = f"http://127.0.0.1:{port}"
         self.credentials = directory / "credentials"
         self.credentials.write_text("\n".join(["[default]", *(f"{name} = {text}" for name, text in KEYS.items())]))
+        self.credentials.chmod(0o600)
         self.server = Server([sys.executable, "-c", PROGRAM, str(port)], log=directory / "s3.log")
         self.server.wait_for_port(Address("S3", port), deadline_s=60)
         self._make_bucket()

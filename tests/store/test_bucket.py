@@ -185,6 +185,9 @@ def test_large_objects_leave_no_temporary_ones(s3):
 def test_credentials_come_from_a_file_or_the_environment(tmp_path):
     file = tmp_path / "keys"
     file.write_text("[other]\naws_access_key_id = a%b\naws_secret_access_key = b\naws_session_token = c\n")
+    with pytest.raises(StoreFailure, match="others can read or change the keys to the bucket; run: chmod 600"):
+        find_credentials(file, {})
+    file.chmod(0o600)
     found = find_credentials(file, {})
     assert (found.access_key_id, found.secret_access_key, found.session_token) == ("a%b", "b", "c")
     environment = {name.upper(): text for name, text in KEYS.items()}
@@ -198,6 +201,7 @@ def test_credentials_come_from_a_file_or_the_environment(tmp_path):
 def test_nothing_of_a_wrong_credentials_file_is_repeated(tmp_path, text):
     file = tmp_path / "keys"
     file.write_text(text)
+    file.chmod(0o600)
     with pytest.raises(StoreFailure) as raised:
         find_credentials(file, {})
     assert "secret" not in str(raised.value).replace("aws_secret_access_key", "")

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medserver.errors import StoreFailure
+from medserver.errors import ConfigError, StoreFailure
+from medserver.secret_files import check_private
 
 _DEFAULT_FILE = Path("~/.aws/credentials")
 
@@ -49,6 +50,10 @@ def find_credentials(file: Path | None, environ: Mapping[str, str] = os.environ)
 
 
 def _read(file: Path) -> Credentials:
+    try:
+        check_private(file, "keys to the bucket")
+    except ConfigError as error:
+        raise StoreFailure(str(error)) from None
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     try:
         parser.read_string(file.read_text(encoding="utf-8"))
