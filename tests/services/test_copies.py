@@ -197,7 +197,7 @@ def test_a_node_starts_and_stores_without_its_replica(make_node: NodeFactory, tm
     assert set(client.store(*objects)) == {status.SUCCESS}
     assert get(client, objects) == expected(objects)
     assert node.stop() == 0
-    assert node.output.count("far cannot be reached") <= 7  # the start and its two notes, the worker, twice the placer
+    assert node.output.count("far cannot be reached") <= 7  # start and its two notes, worker, twice the placer, end
     shown = node.cli("config", "show").output
     assert "s3://bucket/prefix" in shown
     assert "very-secret" not in shown + node.output
