@@ -12,14 +12,18 @@ PS3.3 C.13.1, PS3.3 C.13.3, PS3.3 C.13.5
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 from medserver.errors import CannotUnderstand
 
-VERSION = 1
-"""Of the text that `Film.as_text` writes; one more for each change that an older version cannot read."""
+FIRST_VERSION, VERSION = 1, 2
+"""Of the text that `Film.as_text` writes; one more for each change that an older version cannot read.
+
+Version 2 has the tables of image boxes in ``luts``, and their numbers in the boxes; a film without such tables is as
+before.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +232,19 @@ class Film:
     is_in_driving_levels: bool = False
 
     def as_text(self) -> str:
-        """Return it as it stands in the index; `film_of` reads it."""
-        return json.dumps({"version": VERSION} | _without_defaults(self), ensure_ascii=False)
+        """Return it as it stands in the index; `film_of` reads it. Tables of several image boxes stand in it once."""
+        luts = dict.fromkeys(box.presentation_lut for box in self.boxes if _has_table(box))
+        places = {lut: place for place, lut in enumerate(luts)}
+        plain = replace(self, boxes=tuple(replace(box, presentation_lut=None) if _has_table(box) else box
+                                          for box in self.boxes))  # fmt: skip
+        values = _without_defaults(plain)
+        if not luts:
+            return json.dumps({"version": FIRST_VERSION} | values, ensure_ascii=False)
+        for written, box in zip(values["boxes"], self.boxes, strict=True):
+            if _has_table(box):
+                written["presentation_lut"] = places[box.presentation_lut]
+        tables = [_without_defaults(lut) for lut in luts]
+        return json.dumps({"version": VERSION, "luts": tables} | values, ensure_ascii=False)
 
 
 def film_of(text: str) -> Film:
@@ -244,19 +259,27 @@ def film_of(text: str) -> Film:
         values = json.loads(text)
         if values.pop("version") > VERSION:
             raise CannotUnderstand("a film of a newer medserver")
-        boxes = tuple(map(_box_of, values.pop("boxes", ())))
+        luts = [PresentationLut(**_tuples(each)) for each in values.pop("luts", ())]
+        boxes = tuple(_box_of(each, luts) for each in values.pop("boxes", ()))
         annotations = tuple(Annotation(**each) for each in values.pop("annotations", ()))
         lut = PresentationLut(**_tuples(values.pop("presentation_lut", {})))
         return Film(**_tuples(values), boxes=boxes, annotations=annotations, presentation_lut=lut)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise CannotUnderstand(f"a film that cannot be read: {error}") from None
 
 
-def _box_of(values: dict[str, Any]) -> ImageBox:
+def _has_table(box: ImageBox) -> bool:
+    return box.presentation_lut is not None and bool(box.presentation_lut.table)
+
+
+def _box_of(values: dict[str, Any], luts: Sequence[PresentationLut]) -> ImageBox:
     image = _tuples(values.pop("image"))
     kind = ReceivedImage if "file" in image else ReferencedImage
     lut = values.pop("presentation_lut", None)
-    own = None if lut is None else PresentationLut(**_tuples(lut))
+    if isinstance(lut, int):
+        own: PresentationLut | None = luts[lut]
+    else:
+        own = None if lut is None else PresentationLut(**_tuples(lut))
     return ImageBox(image=kind(**image), presentation_lut=own, **values)
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from medserver.config import Printer
 from medserver.crash import crash_point
-from medserver.errors import PrintQueueFull
+from medserver.errors import OutOfResources, PrintQueueFull, StoreFailure
 from medserver.index import HIGH, LOW, MEDIUM, NewFilm, NewJob
 from medserver.index.jobs.payloads import Payload
 from medserver.log import Event
 from medserver.node import Node
 from medserver.printing.film import Film
+from medserver.store import Volume
 
 PRINT = "print"
 """The kind of the job; its destination is the printer."""
@@ -109,30 +111,50 @@ def queue_together(node: Node, wanted: Sequence[tuple[FilmRequest, Images]]) -> 
     OutOfResources
         There is no space.
     StoreFailure, IndexFailure
-        They cannot be written. What was written of their images is removed later, see `pruning`.
+        They cannot be written. What was written of their images is removed, at once or later, see `pruning`.
     """
     new = [(request, images) for request, images in wanted if node.index.films.get(request.uid) is None]
     if not new:
         return []
     printer = new[0][0].printer
     check_room(node, printer, len(new))
-    volume = node.primary_volume
+    volumes = _written(node.primary_volume, new)
     films: list[tuple[NewFilm, list[NewJob]]] = []
-    for request, images in new:
-        brings_images = any(hasattr(box.image, "file") for box in request.film.boxes)
-        if brings_images:
-            from medserver.printing.film_file import write_film_file  # zipfile: most commands bring none
-
-            write_film_file(volume, request.uid, images)
-            crash_point("film file written")
+    for request, _ in new:
         priority = _PRIORITIES.get(request.priority, MEDIUM)
         job = NewJob(PRINT, FilmPayload(request.uid), destination=printer.name, priority=priority)
-        films.append((_new_film(request, volume.name if brings_images else ""), [job]))
+        films.append((_new_film(request, volumes[request.uid]), [job]))
     entered = node.index.films.add_together(films)
     crash_point("film queued")
     for uid in entered:
         logger.info(Event("film queued", uid=uid, printer=printer.name, requested_by=new[0][0].requested_by))
     return entered
+
+
+def _written(volume: Volume, new: Sequence[tuple[FilmRequest, Images]]) -> dict[str, str]:
+    """Write the images of films, and return the volume of each, empty for one that brings none.
+
+    Raises
+    ------
+    OutOfResources, StoreFailure
+        They cannot be written. Those of the films before are removed: nobody fills a volume with what is not printed.
+    """
+    volumes: dict[str, str] = {}
+    try:
+        for request, images in new:
+            volumes[request.uid] = ""
+            if any(hasattr(box.image, "file") for box in request.film.boxes):
+                from medserver.printing.film_file import write_film_file  # zipfile: most commands bring none
+
+                write_film_file(volume, request.uid, images)
+                volumes[request.uid] = volume.name
+                crash_point("film file written")
+    except (OutOfResources, StoreFailure):
+        for uid in (uid for uid, name in volumes.items() if name):
+            with suppress(StoreFailure, OutOfResources):
+                volume.films.delete(uid)
+        raise
+    return volumes
 
 
 def _new_film(request: FilmRequest, volume: str) -> NewFilm:

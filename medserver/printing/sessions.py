@@ -28,7 +28,9 @@ from medserver.errors import (
     MissingAttributeValue,
     NoPrintMemory,
     NoSuchInstance,
+    OutOfResources,
     PrintQueueFull,
+    StoreFailure,
 )
 from medserver.node import Node
 from medserver.printing.attributes import (
@@ -193,7 +195,7 @@ class PrintSession:
         EmptyFilmSession
             It has no film box.
         FilmSessionQueueFull
-            Too many films wait: none of them is printed.
+            Too many films wait, or there is no space for their images: none of them is printed.
         ImageTooLarge
             An image has become larger than its box.
         """
@@ -289,7 +291,7 @@ class PrintSession:
         NoSuchInstance, ClassInstanceConflict
             This is not the last film box.
         PrintQueueFull
-            Too many films wait.
+            Too many films wait, or there is no space for its images.
         ImageTooLarge
             An image has become larger than its box.
         """
@@ -553,7 +555,10 @@ class PrintSession:
                 job_uid,
             )
             wanted.append((request, self._images(film_box)))
-        queue_together(self._node, wanted)
+        try:
+            queue_together(self._node, wanted)
+        except (OutOfResources, StoreFailure) as error:  # an imager has no better word for it (PS3.4 H.4.2.2.4.2)
+            raise PrintQueueFull(f"the films cannot be kept: {error}") from error
         return Queued(job_uid, frozenset(remarks))
 
     def _in_order(self, boxes: Sequence[FilmBoxInstance], copies: int) -> tuple[list[FilmBoxInstance], int]:

@@ -38,9 +38,32 @@ def test_it_is_read_as_it_was_written() -> None:
     assert film_of(Film().as_text()) == Film()
 
 
+def test_tables_of_image_boxes_are_written_once() -> None:
+    """A workstation gives each of 256 image boxes its table of 4096 entries, mostly the same one."""
+    tables = [PresentationLut("", 0, 12, tuple(range(first, 4096 + first))) for first in (0, 1)]
+    image = ReceivedImage("1", 20, 30, bits_stored=12)
+    film = Film(boxes=tuple(ImageBox(place, image, presentation_lut=tables[place == 9]) for place in range(1, 257)))
+    text = film.as_text()
+    assert len(text) < 100_000
+    read = film_of(text)
+    assert read == film
+    assert read.boxes[0].presentation_lut is read.boxes[255].presentation_lut
+
+
+def test_a_film_of_the_first_version() -> None:
+    text = '{"version": 1, "boxes": [{"image_box_position": 1, "image": {"file": "1", "rows": 2, "columns": 3}, ' \
+           '"presentation_lut": {"shape": "", "bits": 12, "table": [1, 2]}}]}'  # fmt: skip
+    assert film_of(text).boxes[0].presentation_lut == PresentationLut("", 0, 12, (1, 2))
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"version": 1, "strange": 1}', '{"version": 2}', '{"version": 1, "boxes": 1}']
-)
+    "text",
+    [
+        "", "[]", '{"version": 1, "strange": 1}', '{"version": 3}', '{"version": 1, "boxes": 1}',
+        '{"version": 2, "boxes": [{"image_box_position": 1, "image": {"file": "1", "rows": 2, "columns": 3}, '
+        '"presentation_lut": 0}]}',
+    ],
+)  # fmt: skip
 def test_what_is_no_film_is_refused(text: str) -> None:
     with pytest.raises(CannotUnderstand):
         film_of(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +143,44 @@ def test_no_film_of_a_session_is_queued_if_not_all_have_room(shop: Shop) -> None
     with pytest.raises(sessions.FilmSessionQueueFull):
         session.print_film_session("1.2.1")
     assert shop.node.index.films.counts() == {}
+
+
+def test_films_for_whose_images_there_is_no_space(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C601, C602; what was written of the films before is removed: who tries again and again would fill the volume."""
+    session = _session(shop)
+    for uid in ("1.2.2", "1.2.22"):
+        _show(session, _film(session, uid), {}, _received(np.zeros((1000, 1000), np.uint8)))
+    volume = shop.node.primary_volume
+    volume.films.put("1.2.99", [b""])  # it makes the folder
+    left = [1_500_000]
+
+    def require_space(path: str, size_bytes: int) -> None:
+        left[0] -= size_bytes
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "full", path)
+
+    monkeypatch.setattr(volume._files, "require_space", require_space)
+    with pytest.raises(sessions.FilmSessionQueueFull, match="cannot be kept"):
+        session.print_film_session("1.2.1")
+    with pytest.raises(sessions.PrintQueueFull, match="cannot be kept"):
+        session.print_film_box("1.2.22")
+    assert (shop.node.index.films.counts(), volume.films.names()) == ({}, ["1.2.99"])
+    left[0] = 10_000_000
+    session.print_film_session("1.2.1")
+    assert shop.node.index.films.counts() == {("FILM", "PENDING"): 2}
+    session.close()
+
+
+def test_films_on_a_volume_that_is_away(shop: Shop) -> None:
+    session = _session(shop)
+    _show(session, _film(session), {}, _received(np.zeros((4, 6), np.uint8)))
+    shop.node.primary_volume.detach("it is away")
+    with pytest.raises(sessions.PrintQueueFull, match="it is away"):
+        session.print_film_box("1.2.2")
+    shop.node.primary_volume.attach(None)
+    session.print_film_box("1.2.2")
+    assert shop.node.index.films.counts() == {("FILM", "PENDING"): 1}
+    session.close()
 
 
 def test_copies_are_collated(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

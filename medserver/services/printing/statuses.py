@@ -92,7 +92,7 @@ _OWN: tuple[tuple[tuple[str, ...], CommandField, int, str], ...] = (
     ((classes.FILM_SESSION,), ACTION, status.EMPTY_FILM_SESSION_PAGE, "A film has no image; it is printed so."),
     ((classes.FILM_SESSION,), ACTION, status.NO_FILM_BOX, "The film session has no film box."),
     ((classes.FILM_SESSION,), ACTION, status.FILM_SESSION_QUEUE_FULL,
-     "Too many films wait for the printer; none of the session is printed."),
+     "Too many films wait for the printer, or there is no space for the images; none of the session is printed."),
     ((classes.FILM_BOX,), CREATE, status.INVALID_ATTRIBUTE_VALUE,
      _VALUES + " So are an Image Display Format and a Film Size ID that the printer does not have."),
     ((classes.FILM_BOX,), SET, status.INVALID_ATTRIBUTE_VALUE, _VALUES),
@@ -104,7 +104,8 @@ _OWN: tuple[tuple[tuple[str, ...], CommandField, int, str], ...] = (
     ((classes.FILM_BOX,), SET, status.DENSITY_OUTSIDE_RANGE,
      "A density is beyond those of the printer, whose own is used."),
     ((classes.FILM_BOX,), ACTION, status.EMPTY_FILM_BOX_PAGE, "The film has no image; it is printed so."),
-    ((classes.FILM_BOX,), ACTION, status.FILM_BOX_QUEUE_FULL, "Too many films wait for the printer."),
+    ((classes.FILM_BOX,), ACTION, status.FILM_BOX_QUEUE_FULL,
+     "Too many films wait for the printer, or there is no space for the images."),
     *(
         ((classes.FILM_SESSION, classes.FILM_BOX), ACTION, code, condition)
         for code, condition in (
