@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from medserver.audit import AuditRow
 from medserver.config import ROLES
 from medserver.errors import BadUsage
 from medserver.identity.passcodes import hash_passcode
@@ -20,11 +21,23 @@ TOKEN_PREFIX = "mst_"
 
 _TOKEN_BYTES = 32
 
+Tell = Callable[[str, bool], Sequence[AuditRow]]
+"""Takes what is done to an account, and whether its roles change, and returns what the audit trail tells of it."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+def _nothing(what: str, has_other_roles: bool) -> Sequence[AuditRow]:
+    return ()
+
+
 def add_user(
-    index: Index, name: str, roles: Sequence[str], passcode: bytes, expires_at: datetime | None = None
+    index: Index,
+    name: str,
+    roles: Sequence[str],
+    passcode: bytes,
+    expires_at: datetime | None = None,
+    tell: Tell = _nothing,
 ) -> None:
     """Add a user.
 
@@ -39,7 +52,7 @@ def add_user(
         The name, a role or the passcode cannot be used, or there is a user of this name.
     """
     new = NewAccount(USER, _checked(name), _checked_roles(roles), _kept(passcode), expires_at)
-    if not index.accounts.add(new):
+    if not index.accounts.add(new, tell(f"user {name} was added as {', '.join(new.roles)}", True)):
         raise BadUsage(f"there is a user {name}; change it with: medserver user edit {name}")
 
 
@@ -50,6 +63,7 @@ def edit_user(
     roles: Sequence[str] | None = None,
     passcode: bytes | None = None,
     is_disabled: bool | None = None,
+    tell: Tell = _nothing,
 ) -> None:
     """Change what is given of a user; what is None stays as it is.
 
@@ -64,11 +78,15 @@ def edit_user(
         "is_disabled": is_disabled,
     }
     given = {key: value for key, value in changes.items() if value is not None}
-    if index.accounts.change(USER, name, lambda account: replace(account, **given)) is None:
+    what = f"user {name} was changed: {', '.join(sorted(given))}"
+    told = tell(what, roles is not None)
+    if index.accounts.change(USER, name, lambda account: replace(account, **given), told) is None:
         raise BadUsage(f"there is no user {name}")
 
 
-def add_token(index: Index, name: str, roles: Sequence[str], expires_at: datetime | None = None) -> str:
+def add_token(
+    index: Index, name: str, roles: Sequence[str], expires_at: datetime | None = None, tell: Tell = _nothing
+) -> str:
     """Make a token, and return it: it is not kept, and cannot be shown again.
 
     Raises
@@ -78,12 +96,12 @@ def add_token(index: Index, name: str, roles: Sequence[str], expires_at: datetim
     """
     token = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
     new = NewAccount(TOKEN, _checked(name), _checked_roles(roles), digest_of(token), expires_at)
-    if not index.accounts.add(new):
+    if not index.accounts.add(new, tell(f"token {name} was made as {', '.join(new.roles)}", True)):
         raise BadUsage(f"there is a token {name}; remove it with: medserver token remove {name}")
     return token
 
 
-def remove(index: Index, kind: str, name: str) -> None:
+def remove(index: Index, kind: str, name: str, tell: Tell = _nothing) -> None:
     """Remove a user or a token; it is of no use from now on.
 
     Raises
@@ -91,7 +109,7 @@ def remove(index: Index, kind: str, name: str) -> None:
     BadUsage
         There is none of this name.
     """
-    if not index.accounts.remove(kind, name):
+    if not index.accounts.remove(kind, name, tell(f"{kind} {name} was removed", True)):
         raise BadUsage(f"there is no {kind} {name}")
 
 

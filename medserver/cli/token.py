@@ -24,9 +24,11 @@ def add(invocation: Invocation, name: str, roles: tuple[str, ...], expires: str 
     For example: medserver token add dashboard --role auditor --expires 90d
     """
     from medserver.accounts import managing
+    from medserver.trail.accounts import teller
 
     with opened_index(invocation) as index:
-        click.echo(managing.add_token(index, name, roles, expiry(expires, index.clock())))
+        tell = teller(index, invocation.config)
+        click.echo(managing.add_token(index, name, roles, expiry(expires, index.clock()), tell))
 
 
 @command.command("list")
@@ -46,7 +48,8 @@ def list_tokens(invocation: Invocation, as_json: bool) -> None:
 def remove(invocation: Invocation, name: str) -> None:
     """Remove the token NAME; it is of no use from now on."""
     from medserver.accounts import managing
+    from medserver.trail.accounts import teller
     from medserver.index.accounts.records import TOKEN
 
     with opened_index(invocation) as index:
-        managing.remove(index, TOKEN, name)
+        managing.remove(index, TOKEN, name, teller(index, invocation.config))

@@ -50,10 +50,12 @@ def add(
     For example: medserver user add anna --role reader --generate
     """
     from medserver.accounts import managing
+    from medserver.trail.accounts import teller
 
     passcode = _passcode(passcode_file, generate, no_passcode)
     with opened_index(invocation) as index:
-        managing.add_user(index, name, roles, passcode, expiry(expires, index.clock()))
+        tell = teller(index, invocation.config)
+        managing.add_user(index, name, roles, passcode, expiry(expires, index.clock()), tell)
     _tell(name, passcode if generate else b"")
 
 
@@ -78,13 +80,15 @@ def edit(
 ) -> None:
     """Change the user NAME: what is given, all else stays. It is so at once, also on associations that are open."""
     from medserver.accounts import managing
+    from medserver.trail.accounts import teller
 
     changes = asks or passcode_file or generate or no_passcode
     passcode = _passcode(passcode_file, generate, no_passcode) if changes else None
     if passcode is None and not roles and is_disabled is None:
         raise BadUsage("nothing is to be changed: see medserver user edit --help")
     with opened_index(invocation) as index:
-        managing.edit_user(index, name, roles=roles or None, passcode=passcode, is_disabled=is_disabled)
+        given = {"roles": roles or None, "passcode": passcode, "is_disabled": is_disabled}
+        managing.edit_user(index, name, **given, tell=teller(index, invocation.config))
     _tell(name, passcode if generate and passcode else b"")
 
 
@@ -105,10 +109,11 @@ def list_users(invocation: Invocation, as_json: bool) -> None:
 def remove(invocation: Invocation, name: str) -> None:
     """Remove the user NAME; associations that are open may do nothing from now on."""
     from medserver.accounts import managing
+    from medserver.trail.accounts import teller
     from medserver.index.accounts.records import USER
 
     with opened_index(invocation) as index:
-        managing.remove(index, USER, name)
+        managing.remove(index, USER, name, teller(index, invocation.config))
 
 
 def _passcode(file: Path | None, generate: bool, none: bool) -> bytes:

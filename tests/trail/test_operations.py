@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, MRImageStorage, generate_uid
 from pynetdicom import AE
-from pynetdicom.sop_class import BasicFilmBox, Verification
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
+from pynetdicom.sop_class import BasicFilmBox, StudyRootQueryRetrieveInformationModelFind, Verification
 
 from tests.conftest import MakeDirectory
 from tests.peers import PeerFailed
@@ -407,6 +409,65 @@ def delete_an_instance(place: Place) -> None:
 def delete_a_study(place: Place) -> None:
     uid = place.study[0].dataset.StudyInstanceUID
     place.node.cli("store", "delete", uid, "--reason", "test", "--force").check()
+
+
+# ---- accounts
+
+
+def changed(kind: str) -> str:
+    return f"alert({kind}) E0 who=MEDSERVER who=root node"
+
+
+ROLES_CHANGED, ATTRIBUTES_CHANGED = changed("Security Roles Changed"), changed("User Security Attributes Changed")
+
+
+@operation(ROLES_CHANGED)
+def add_a_user(place: Place) -> None:
+    place.node.cli("user", "add", "anna", "--role", "reader", "--no-passcode").check()
+
+
+@operation(ATTRIBUTES_CHANGED)
+def change_the_passcode_of_a_user(place: Place) -> None:
+    place.node.cli("user", "edit", "anna", "--generate").check()
+
+
+@operation(ROLES_CHANGED)
+def change_the_roles_of_a_user(place: Place) -> None:
+    place.node.cli("user", "edit", "anna", "--role", "operator").check()
+
+
+@operation(ROLES_CHANGED, ROLES_CHANGED)
+def make_a_token_and_remove_it(place: Place) -> None:
+    place.node.cli("token", "add", "scanner", "--role", "reader").check()
+    place.node.cli("token", "remove", "scanner").check()
+
+
+@operation()
+def add_a_user_who_is_there(place: Place) -> None:
+    assert place.node.cli("user", "add", "anna", "--role", "reader", "--no-passcode").exit_code != 0
+
+
+@operation(
+    "user(Login) E0 who=STORESCU who=bob! who=MEDSERVER", "user(Logout) E0 who=STORESCU who=bob! who=MEDSERVER",
+    "query E0 from=STORESCU who=bob! to=MEDSERVER query", ROLES_CHANGED, CHANGED, CHANGED,
+)  # fmt: skip
+def query_as_a_user(place: Place) -> None:
+    place.node.cli("user", "add", "bob", "--role", "reader", "--no-passcode").check()
+    place.node.add_remote("STORESCU", options={"identity": "accepted"})
+    place.wait(2)
+    ae = AE("STORESCU")
+    ae.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
+    identity = UserIdentityNegotiation()
+    identity.user_identity_type, identity.primary_field = 1, b"bob"
+    address = place.node.address
+    association = ae.associate(address.host, address.port, ae_title=address.ae_title, ext_neg=[identity])
+    assert association.is_established
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel, identifier.PatientID = "STUDY", "P1"
+    list(association.send_c_find(identifier, StudyRootQueryRetrieveInformationModelFind))
+    association.release()
+    place.wait(5)
+    place.node.add_remote("STORESCU")
 
 
 # ---- configuration and the node

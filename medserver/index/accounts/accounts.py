@@ -7,6 +7,7 @@ from typing import Any
 
 from peewee import Query
 
+from medserver.audit.rows import AuditRow
 from medserver.index.accounts.records import Account, NewAccount
 from medserver.index.database.access import Access, AddJobs
 from medserver.index.database.models import Accounts as Rows
@@ -67,19 +68,29 @@ class Accounts:
         gone = Rows.delete().where((Rows.kind == PARAMETER) & (Rows.name == PARAMETER))
         return gone.returning(Rows.id)
 
-    def add(self, new: NewAccount) -> bool:
-        """Add an account; False if there is one of this kind and name, which stays as it is."""
+    def add(self, new: NewAccount, told: Sequence[AuditRow] = ()) -> bool:
+        """Add an account, and what is told of it; False if there is one of this kind and name, which stays as it is."""
         now = to_text(self._access.clock())
         row = (*_values(new), now, now)
-        return self._access.transact(lambda connection, _: bool(connection.execute(self._insert, row).fetchall()))
 
-    def change(self, kind: str, name: str, change: Callable[[Account], NewAccount]) -> Account | None:
+        def perform(connection: Any, add: AddJobs) -> bool:
+            is_new = bool(connection.execute(self._insert, row).fetchall())
+            add(told if is_new else ())
+            return is_new
+
+        return self._access.transact(perform)
+
+    def change(
+        self, kind: str, name: str, change: Callable[[Account], NewAccount], told: Sequence[AuditRow] = ()
+    ) -> Account | None:
         """Change an account by what it is at this moment, which nobody else changes meanwhile.
 
         Parameters
         ----------
         change : callable
             Takes it and returns what it becomes, of the same kind and name. May be called more than once.
+        told : sequence of AuditRow
+            What the audit trail tells of it.
 
         Returns
         -------
@@ -88,21 +99,27 @@ class Accounts:
         """
         now = to_text(self._access.clock())
 
-        def perform(connection: Any, _: AddJobs) -> Account | None:
+        def perform(connection: Any, add: AddJobs) -> Account | None:
             rows = connection.execute(self._lock, (kind, name)).fetchall()
             if not rows:
                 return None
             account = _account(rows[0])
             _, _, roles, secret, expires_at, is_disabled = _values(change(account))
             connection.execute(self._update, (roles, secret, expires_at, is_disabled, now, kind, name))
+            add(told)
             return account
 
         return self._access.transact(perform)
 
-    def remove(self, kind: str, name: str) -> bool:
+    def remove(self, kind: str, name: str, told: Sequence[AuditRow] = ()) -> bool:
         """Remove an account; False if there is none."""
-        key = (kind, name)
-        return self._access.transact(lambda connection, _: bool(connection.execute(self._delete, key).fetchall()))
+
+        def perform(connection: Any, add: AddJobs) -> bool:
+            is_gone = bool(connection.execute(self._delete, (kind, name)).fetchall())
+            add(told if is_gone else ())
+            return is_gone
+
+        return self._access.transact(perform)
 
     def get(self, kind: str, name: str) -> Account | None:
         """Return the account of a name, None if there is none."""
