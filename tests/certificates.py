@@ -97,16 +97,22 @@ class TestCA:
         """Return a certificate that was valid until yesterday."""
         return self.issue(name, begins=datetime.now(UTC) - 9 * DAY, ends=datetime.now(UTC) - DAY)
 
-    def revoke(self, *identities: Identity, path: Path | None = None, next_update: datetime | None = None) -> Path:
-        """Write a CRL with some certificates, and return its path."""
+    def revoke(
+        self,
+        *identities: Identity,
+        path: Path | None = None,
+        next_update: datetime | None = None,
+        issuer: TestCA | None = None,
+    ) -> Path:
+        """Write a CRL with some certificates, and return its path; in the name of another CA, it is a false one."""
         serial_numbers = [one.x509.serial_number for one in identities]
         path = path or self._directory / f"{self._name}.crl"
-        path.write_bytes(self._crl(serial_numbers, next_update or datetime.now(UTC) + DAY))
+        path.write_bytes(self._crl(serial_numbers, next_update or datetime.now(UTC) + DAY, issuer or self))
         return path
 
-    def _crl(self, serial_numbers: Iterable[int], next_update: datetime) -> bytes:
+    def _crl(self, serial_numbers: Iterable[int], next_update: datetime, ca: TestCA) -> bytes:
         now = datetime.now(UTC)
-        issuer = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        issuer = x509.load_pem_x509_certificate(ca.certificate.read_bytes())
         builder = x509.CertificateRevocationListBuilder().issuer_name(issuer.subject)
         builder = builder.last_update(min(now, next_update) - DAY).next_update(next_update)
         for number in serial_numbers:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medserver.config import ConfigFile
-from medserver.config.edit import add_remote, remove_remote
+from medserver.config.edit import add_remote, change_remote, remove_remote
 from medserver.errors import BadUsage, ConfigError, MedserverError
 
 TEXT = """\
@@ -156,3 +156,30 @@ def test_editors_wait_for_each_other(path):
     for thread in threads:
         thread.join(30)
     assert {remote.name for remote in ConfigFile(path).current.remotes} == {"CT", "MR", *names}
+
+
+def test_options_are_changed_in_their_places(path):
+    """Comments, other options and other entries stay; a value of several lines goes as a whole."""
+    changed = change_remote(path, "CT", {"allow": "find", "sources": "10.0.0.5, 10.0.0.7"})
+    assert changed.allow == {"find"}
+    text = path.read_text()
+    expected = TEXT.replace("allow = echo,\n    store\n", "allow = find\nsources = 10.0.0.5, 10.0.0.7\n")
+    assert text == expected
+    change_remote(path, "MR", {"allow": "echo"})
+    assert path.read_text() == expected + "allow = echo\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kind"),
+    [
+        ("US", {"allow": "find"}, BadUsage),
+        ("CT", {"allow": "find\n[ae X]"}, BadUsage),
+        ("CT", {"allow": "find ; not more"}, BadUsage),
+        ("CT", {"allow": "fly"}, ConfigError),
+        ("CT", {"colour": "red"}, ConfigError),
+    ],
+)
+def test_a_change_that_cannot_be_made_leaves_the_file(path, name, options, kind):
+    with pytest.raises(kind):
+        change_remote(path, name, options)
+    assert path.read_text() == TEXT

@@ -283,3 +283,40 @@ def test_sections_of_the_table():
     named = ("ae", "issuer", "route", "processing", "type", "printer", "poll", "retention")
     single = ("node", "index", "jobs", "store", "backup", "workitems", "audit", "volume", "limits", "mail", "tls")
     assert SECTIONS == (*single, "web", "log", *named)
+
+
+FINGERPRINT = "sha256:" + "0123456789abcdef" * 4
+
+
+def test_what_tls_of_an_entry_takes():
+    tls = "[tls]\ncertificate = a.pem\nkey = a.key\nca = ca.pem\ncrl = crl.pem\n"
+    own = "own_certificate = b.pem\nown_key = /b.key\nca = own.pem\n"
+    shown = f"certificates = {FINGERPRINT.upper().replace('SHA', 'sha')}, dns:CT.example cn:CT\ntls = required\n"
+    text = f"{tls}[ae A]\nsources = ::1\n[ae B]\nsources = ::1\n{shown}{own}"
+    first, second = (remote.security for remote in config(text).remotes)
+    data = BASE / "data"
+    assert (first.level, first.ca, first.is_own_ca, first.crl) == ("no", data / "ca.pem", False, data / "crl.pem")
+    assert (first.certificate, first.key) == (data / "a.pem", data / "a.key")
+    assert second.pins == {FINGERPRINT}
+    assert second.names == {"dns:ct.example", "cn:CT"}
+    assert (second.ca, second.is_own_ca) == (data / "own.pem", True)
+    assert (second.certificate, second.key) == (data / "b.pem", Path("/b.key"))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[node]\nport = none\n", "nobody could call"),
+        ("[node]\ntls_port = 2762\n", "run: medserver tls new"),
+        ("[tls]\nkey = a.key\n", "the one needs the other"),
+        ("[ae A]\nsources = ::1\ntls = required\n", "by which certificate it is recognised is missing"),
+        ("[ae A]\nsources = ::1\ntls = required\ncertificates = cn:A\n", "a name needs a CA"),
+        ("[ae A]\nsources = ::1\nown_key = a.key\n", "own_certificate and own_key"),
+        ("[ae A]\nsources = ::1\ncertificates = sha256:12\n", "64 hexadecimal digits"),
+        ("[ae A]\nsources = ::1\ncertificates = md5:12\n", "64 hexadecimal digits"),
+        ("[ae A]\nsources = ::1\ntls = maybe\n", "is not one of no, accepted, required"),
+    ],
+)
+def test_tls_that_could_not_work(text, problem):
+    [found] = problems(text)
+    assert problem in found

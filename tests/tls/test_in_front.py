@@ -70,8 +70,7 @@ def test_who_calls_is_what_the_header_says(behind: SecureNode) -> None:
     ],
 )
 def test_what_is_no_header_is_not_answered(behind: SecureNode, sent: bytes) -> None:
-    sock = with_header(behind.node.address, sent)
-    sock.sendall(raw.associate_request(behind.node.address, "CLEAR1"))
+    sock = with_header(behind.node.address, sent + raw.associate_request(behind.node.address, "CLEAR1"))
     assert raw.receive_until_closed(sock) == b""
 
 

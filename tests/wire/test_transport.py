@@ -173,6 +173,27 @@ def test_pieces_go_out_in_their_order(pair: Pair, sizes: list[int]) -> None:
     assert bytes(got) == content
 
 
+@pytest.mark.parametrize("size", [10, 5000, 16_384, 40_000, 300_000])
+def test_a_peer_that_reads_slowly_gets_every_byte_once(pair: Pair, size: int) -> None:
+    """What was taken in parts, and is offered again, goes out in its order."""
+    transport, peer = pair
+    transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    count = max(600_000 // size, 2)
+    pieces = [memoryview((number % 65_536).to_bytes(2) * (size // 2)) for number in range(count)]
+    content = b"".join(pieces)
+    got = bytearray()
+
+    def read() -> None:
+        while len(got) < len(content):
+            got.extend(peer.recv(3000))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    Connection(transport, 64, LONG_S).write(pieces)
+    reader.join(LONG_S)
+    assert bytes(got) == content
+
+
 def test_a_peer_that_does_not_read(pair: Pair) -> None:
     transport, peer = pair
     connection = Connection(transport, 64, 0.2)
