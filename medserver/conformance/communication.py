@@ -5,7 +5,6 @@ from __future__ import annotations
 from medserver.conformance.configuration import default_of
 from medserver.conformance.document import Section, Table
 from medserver.conformance.facts import meaning
-from medserver.conformance.overview import NOT_SUPPORTED
 from medserver.conformance.roles import other_syntaxes
 from medserver.dicom import status, uids
 from medserver.scu.idle import IDLE_S, OPEN_LONGEST_S
@@ -66,7 +65,7 @@ def communication_details() -> Section:
                         ),
                     ),
                     Section("7.3.2", "DIMSE Services", (statuses_table(),)),
-                    Section("7.3.3", "DICOM Web Services", (NOT_SUPPORTED,)),
+                    Section("7.3.3", "DICOM Web Services", ("HTTP/1.1, in the clear or over TLS, see 5.3.",)),
                 ),
             ),
         ),

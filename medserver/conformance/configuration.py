@@ -9,6 +9,10 @@ from medserver.conformance.overview import NOT_SUPPORTED
 _GENERAL = tuple(section for section in SECTIONS if section not in ("store", "ae"))
 
 
+WEB = "[web] enabled, address, port, processes, certificate, key; by default nothing is served."
+AUDIT = "[audit]: repositories with their certificates, how long rows are kept, whether what cannot be told is done."
+
+
 def configuration() -> Section:
     """Return chapter 6."""
     return Section(
@@ -31,10 +35,10 @@ def configuration() -> Section:
                     options_table("Remote AEs", "ae"),
                 ),
             ),
-            Section("6.3", "Configuration of DICOM Web Services", (NOT_SUPPORTED,)),
+            Section("6.3", "Configuration of DICOM Web Services", (WEB,)),
             Section("6.4", "Configuration of Media Storage Services", (NOT_SUPPORTED,)),
             Section("6.5", "Configuration of Real-Time Video Services", (NOT_SUPPORTED,)),
-            Section("6.6", "Configuration of Audit Trail", (NOT_SUPPORTED,)),
+            Section("6.6", "Configuration of Audit Trail", (AUDIT,)),
         ),
     )
 

@@ -58,7 +58,7 @@ def overview() -> Section:
                     other_sop_classes_table(),
                 ),
             ),
-            Section("1.3", "DICOM Web Services", (NOT_SUPPORTED,)),
+            Section("1.3", "DICOM Web Services", ("Search, Retrieve and Store of the Studies Service, see 5.3.",)),
             Section(
                 "1.4",
                 "Media Services",

@@ -7,6 +7,7 @@ from medserver.audit.message import MESSAGE_SIZE_MAX_BYTES
 from medserver.conformance.configuration import default_of
 from medserver.conformance.document import Section, Table
 from medserver.conformance.overview import NOT_SUPPORTED
+from medserver.conformance.web import SECURITY as SECURITY_OF_WEB
 from medserver.identity.rights import RIGHTS
 from medserver.services.registry import services_of
 from medserver.tls.contexts import SUITES_1_2, SUITES_1_3
@@ -141,7 +142,7 @@ def security() -> Section:
                 ),
             ),
             Section("8.5", "User Identity Negotiation Support", (IDENTITY, REFUSALS, _rights())),
-            Section("8.6", "Web Services Security Features", (NOT_SUPPORTED,)),
+            Section("8.6", "Web Services Security Features", SECURITY_OF_WEB),
             Section(
                 "8.7",
                 "Other Security Features",

@@ -8,6 +8,7 @@ from medserver.conformance.matching_keys import keys_tables
 from medserver.conformance.overview import NOT_SUPPORTED
 from medserver.conformance.printing import printing_section
 from medserver.conformance.roles import operations_of, sop_classes_table
+from medserver.conformance.web import services_section
 from medserver.conformance.workitems import workitem_section
 from medserver.dicom.character_sets import SINGLE_BYTE_CHARACTER_SETS, UNICODE_UTF_8
 from medserver.services.answer import DEFAULT_CHARACTER_SET
@@ -176,7 +177,7 @@ def service_description() -> Section:
                     printing_section(),
                 ),
             ),
-            Section("5.3", "DICOM Web Services", (NOT_SUPPORTED,)),
+            services_section("5.3"),
             Section("5.4", "Media Services", (NOT_SUPPORTED,)),
             Section("5.5", "Real-Time Video Services", (NOT_SUPPORTED,)),
             _cross_service(),

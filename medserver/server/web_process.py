@@ -13,6 +13,7 @@ from medserver.node import open_node
 from medserver.server.acceptor_process import DRAIN_S, WATCH_INTERVAL_S, log_thread_failure
 from medserver.server.heartbeat import Heartbeat
 from medserver.server.signals import is_asked_to_stop
+from medserver.trail.refusals import refusals
 
 
 def run(config_file: ConfigFile, listener: socket.socket, supervisor: int) -> None:
@@ -50,7 +51,9 @@ def run(config_file: ConfigFile, listener: socket.socket, supervisor: int) -> No
     while not is_asked_to_stop(config_file, WATCH_INTERVAL_S):
         if os.getppid() != supervisor or not server.is_alive or heartbeat.is_outdated:
             break
+        refusals.flush(node)
         config_file.current  # noqa: B018 - a changed file is taken over, or complained of, also when nobody calls
     heartbeat.stop()
     server.stop(DRAIN_S)
+    refusals.flush(node, all_of_them=True)
     node.close()

@@ -25,6 +25,8 @@ from medserver.errors import BadRequest, IdentityRefused, MedserverError, NotAut
 from medserver.identity.principal import Principal, principal_of_user
 from medserver.log import Event
 from medserver.node import Node
+from medserver.trail.acting import acting
+from medserver.web import audit
 from medserver.web.request import Answer, Request
 from medserver.web.responses import BAD_REQUEST, INTERNAL_ERROR, UNAUTHORIZED, status_of
 from medserver.web.routes import ROUTES, Route
@@ -88,8 +90,11 @@ class Ends:
     def _perform(self, route: Route, request: HTTPRequest, body: Callable[[], Iterator[bytes]]) -> Answer:
         """Perform a transaction; whatever goes wrong becomes an answer."""
         try:
-            return route.handler(self._request(route, request, body), self._node)
+            asked = self._request(route, request, body)
+            with acting(audit.actor_of(asked.principal, asked.config)):
+                return route.handler(asked, self._node)
         except IdentityRefused as error:
+            audit.tell_refused(self._node, _address(request), str(error))
             logger.warning(Event("refused", address=_address(request), path=route.template, reason=str(error)))
             challenge = {"www-authenticate": 'Bearer realm="medserver", Basic realm="medserver", charset="UTF-8"'}
             return _failure(UNAUTHORIZED, "a token or a user with a passcode is needed", challenge)
@@ -116,7 +121,9 @@ class Ends:
         config = self._node.config.current
         principal = self._principal(request)
         if not principal.permits(route.right):
-            raise NotAuthorised(f"{route.right} is not allowed for {principal.user.name if principal.user else '-'}")
+            why = f"{route.right} is not allowed for {principal.user.name if principal.user else '-'}"
+            audit.tell_restricted(self._node, principal, config, route.name, why)
+            raise NotAuthorised(why)
         return Request(
             method=request.method,
             path=dict(request.path_params),

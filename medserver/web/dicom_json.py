@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import DataElement
@@ -98,14 +98,14 @@ def native_model(content: Mapping[str, Any]) -> bytes:
 def _attributes(content: Mapping[str, Any]) -> Iterator[str]:
     for tag, each in content.items():
         keyword = keyword_for_tag(int(tag, 16))
-        named = f" keyword={quoteattr(keyword)}" if keyword else ""
+        named = f' keyword="{escape(keyword)}"' if keyword else ""
         inner = "".join(_inner(each))
         yield f'<DicomAttribute tag="{tag}" vr="{each["vr"]}"{named}>{inner}</DicomAttribute>'
 
 
 def _inner(each: Mapping[str, Any]) -> Iterator[str]:
     if "BulkDataURI" in each:
-        yield f"<BulkData uri={quoteattr(each['BulkDataURI'])}/>"
+        yield f'<BulkData uri="{escape(each["BulkDataURI"])}"/>'
     if "InlineBinary" in each:
         yield f"<InlineBinary>{each['InlineBinary']}</InlineBinary>"
     for number, value in enumerate(each.get("Value", ()), start=1):

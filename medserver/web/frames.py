@@ -13,6 +13,7 @@ from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import BadRequest, NoSuchFrames, NotAcceptable
 from medserver.index import StoredCopy
 from medserver.node import Node
+from medserver.web.audit import accesses
 from medserver.web.multipart import Part, content_type, new_boundary, written
 from medserver.web.negotiation import AS_STORED, Offer, Selected
 from medserver.web.request import Answer, Request
@@ -110,7 +111,9 @@ def _pixels(request: Request, node: Node, numbers: Sequence[int]) -> Answer:
 
 
 def _one(request: Request, node: Node) -> StoredCopy:
-    return next(iter(selection_of(request, node)))
+    selection = selection_of(request, node)
+    accesses.tell(request, node, selection)
+    return next(iter(selection))
 
 
 def _syntax(copy: StoredCopy, selected: Selected) -> str:

@@ -12,6 +12,7 @@ from medserver.imaging.options import FUNCTIONS, Rendering, Window
 from medserver.imaging.pictures import render_picture
 from medserver.node import Node
 from medserver.region import open_region
+from medserver.web.audit import accesses
 from medserver.web.negotiation import Offer
 from medserver.web.request import Answer, Request
 from medserver.web.retrieve import selection_of
@@ -53,7 +54,9 @@ def _picture(request: Request, node: Node, size: tuple[int, int] | None) -> Answ
     selected = request.select(OFFERS)
     options = Rendering(voi=_window(request), size=size)
     quality = _quality(request)
-    copy = next(iter(selection_of(request, node)))
+    selection = selection_of(request, node)
+    accesses.tell(request, node, selection)
+    copy = next(iter(selection))
     frame_index = _frame_index(request)
     transcoder = node.transcoder
     with archive.ReadAhead(node, [copy]) as instances, render_picture(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Any
 
 from medserver import archive
@@ -16,6 +17,7 @@ from medserver.index import Selection, StoredCopy
 from medserver.node import Node
 from medserver.scu.storage import Outgoing
 from medserver.web import dicom_json
+from medserver.web.audit import Sending, accesses
 from medserver.web.multipart import Part, content_type, new_boundary, written
 from medserver.web.negotiation import AS_STORED, INSTANCES, METADATA, ONE_INSTANCE, Selected
 from medserver.web.request import Answer, Request
@@ -51,12 +53,13 @@ def retrieve(request: Request, node: Node) -> Answer:
         raise NotAcceptable("the instances can be brought into none of the transfer syntaxes that are accepted")
     if not selected.offer.is_multipart:
         copy = next(iter(selection))
-        return _alone(node, copy, wanted[copy.sop_instance_uid] or "")
+        answer = _alone(node, copy, wanted[copy.sop_instance_uid] or "")
+        return replace(answer, body=Sending(request, node, selection).body(answer.body))
     boundary = new_boundary()
     headers = {}
     if sendable < len(wanted):
         headers["warning"] = f'299 {request.base} "{len(wanted) - sendable} instances cannot be sent so"'
-    body = written(_parts(request, node, selection, wanted), boundary)
+    body = Sending(request, node, selection).body(written(_parts(request, node, selection, wanted), boundary))
     status = 200 if sendable == len(wanted) else 206
     return Answer(status, body, content_type(selected.offer.media_type, boundary), headers)
 
@@ -71,6 +74,7 @@ def metadata(request: Request, node: Node) -> Answer:
     """
     selection = selection_of(request, node)
     selected = request.select(METADATA)
+    accesses.tell(request, node, selection)
     documents = (_metadata_of(request, node, copy) for copy in selection)
     if selected.offer.is_multipart:
         boundary = new_boundary()

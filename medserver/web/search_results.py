@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 
+from medserver.dicom.data_sets import write_data_set
+from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import BadRequest, IdentifierMismatch
 from medserver.log import Event
 from medserver.node import Node
 from medserver.web import dicom_json
+from medserver.web.audit import tell_search
 from medserver.web.multipart import Part, content_type, new_boundary, written
 from medserver.web.negotiation import METADATA
 from medserver.web.request import Answer, Request
@@ -35,6 +38,7 @@ def answer(level: str, request: Request, node: Node) -> Answer:
         matches, has_more = found(node, search, request.base)
     except IdentifierMismatch as error:
         raise BadRequest(str(error)) from None
+    tell_search(request, node, write_data_set(search.identifier, EXPLICIT_VR_LITTLE_ENDIAN))
     if has_more:
         search.warnings.append("There are more results: ask for them with offset.")
     headers = {"cache-control": "no-cache"}

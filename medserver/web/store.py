@@ -15,7 +15,9 @@ from medserver.dicom.part10 import META_SIZE_MAX_BYTES, FileMeta, read_file_meta
 from medserver.errors import BadRequest, DataSetMismatch, MedserverError, SOPClassNotSupported, UnsupportedMediaType
 from medserver.log import Event
 from medserver.node import Node
+from medserver.trail.associations import Carried
 from medserver.web import dicom_json
+from medserver.web.audit import carried_by
 from medserver.web.media_types import media_type_of
 from medserver.web.multipart import Part, Reader, content_type, new_boundary, written
 from medserver.web.negotiation import METADATA
@@ -65,14 +67,16 @@ def store(request: Request, node: Node) -> Answer:
         The answer can be given in no form that is accepted.
     """
     selected = request.select(METADATA)
-    outcome = Outcome()
+    outcome, carried = Outcome(), carried_by(request, node)
     try:
         for file_meta, body in _instances(request):
-            _receive(request, node, outcome, file_meta, body)
+            _receive(request, node, outcome, file_meta, body, carried)
     except BadRequest as error:
         if not outcome.stored and not outcome.failed:
             raise
         outcome.problem = str(error)
+    finally:
+        carried.end()
     if request.config.goes_by("association"):
         _note_complete(node, outcome)
     content, status = _answer(request, outcome), _status(outcome)
@@ -126,7 +130,12 @@ def _behind(head: bytes, body: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _receive(
-    request: Request, node: Node, outcome: Outcome, file_meta: FileMeta | MedserverError, body: Iterator[bytes]
+    request: Request,
+    node: Node,
+    outcome: Outcome,
+    file_meta: FileMeta | MedserverError,
+    body: Iterator[bytes],
+    carried: Carried,
 ) -> None:
     """Receive one instance, and note what became of it."""
     identity = ("", "") if isinstance(file_meta, MedserverError) else (
@@ -137,12 +146,13 @@ def _receive(
     try:
         if isinstance(file_meta, MedserverError):
             raise file_meta
-        uids_of = _received(request, node, file_meta, body)
+        uids_of = _received(request, node, file_meta, body, carried)
     except BadRequest:
         raise
     except MedserverError as error:
         logger.info(Event("STOW-RS", sop_instance_uid=identity[1], problem=str(error)))
         reason = {"vr": "US", "Value": [failure_reason_of(error)]}
+        carried.fail("", identity[0])
         outcome.failed.append({**_reference(*identity), _REASON: reason})
         return
     outcome.studies.add(uids_of[0])
@@ -150,7 +160,9 @@ def _receive(
     outcome.stored.append({**_reference(*identity), _URL: url})
 
 
-def _received(request: Request, node: Node, file_meta: FileMeta, body: Iterator[bytes]) -> tuple[str, str, str]:
+def _received(
+    request: Request, node: Node, file_meta: FileMeta, body: Iterator[bytes], carried: Carried
+) -> tuple[str, str, str]:
     """Receive one instance; return the UIDs of its study, its series and itself."""
     if file_meta.sop_class_uid not in uids.STORAGE_SOP_CLASSES:
         raise SOPClassNotSupported("the SOP class is not one of Storage")
@@ -163,6 +175,7 @@ def _received(request: Request, node: Node, file_meta: FileMeta, body: Iterator[
         transfer_syntax_uid=file_meta.transfer_syntax_uid,
         calling_ae_title=calling,
         compress_to=request.config.compress_to_of(calling),
+        transfer=carried.begin(),
     ) as reception:
         for piece in body:
             reception.write(piece)
