@@ -16,8 +16,8 @@ SERVICES = (
     "level. Retrieve Capabilities, the storing of metadata with bulk data, WADO-URI and the Worklist Service (UPS-RS) "
     "are not supported.",
     f"A search is answered with at most {RESULTS_MAX} matches, those that were registered last first. Of its "
-    "parameters fuzzymatching is not supported; what is passed over is named in a Warning. Keys of lower levels are matched "
-    "(relational queries). Nothing found is 204. A request without Accept is 406 (PS3.18 8.7.5).",
+    "parameters fuzzymatching is not supported; what is passed over is named in a Warning. Keys of lower levels are "
+    "matched (relational queries). Nothing found is 204. A request without Accept is 406 (PS3.18 8.7.5).",
     "Success of Store means what success of C-STORE means. Character sets of answers are UTF-8.",
 )
 SECURITY = (
