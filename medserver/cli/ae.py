@@ -19,7 +19,7 @@ from medserver.config import IDENTITY_NONE, SERVICES, Config, Remote
 from medserver.config.addresses import plain_address
 from medserver.config.edit import add_remote, change_remote, remove_remote
 from medserver.config.options import COMPRESSIONS
-from medserver.config.security import REQUIRED
+from medserver.config.security import LEVELS, REQUIRED
 from medserver.config.values import parse_ae_title
 from medserver.dicom.syntax_names import short_name
 from medserver.errors import BadUsage, MedserverError, UnknownRemote
@@ -75,6 +75,10 @@ def list_remotes(invocation: Invocation, as_json: bool) -> None:
     "--ingest-transfer-syntax", type=click.Choice(COMPRESSIONS), help="What the images that it sends are compressed to."
 )
 @click.option("--transfer-syntaxes", metavar="NAMES", help="What it is sent, the best first, such as j2k,explicit.")
+@click.option("--tls", type=click.Choice(LEVELS), help="Whether it calls over TLS; required: it is also called so.")
+@click.option(
+    "--certificates", metavar="NAMES", help="By which certificates it is recognised: sha256:..., cn:NAME, dns:NAME."
+)
 @click.option("--must-commit", is_flag=True, help="What a rule sends it is delivered when it has committed to keep it.")
 @pass_invocation
 def add(
@@ -87,6 +91,8 @@ def add(
     private_sop_classes: str | None,
     ingest_transfer_syntax: str | None,
     transfer_syntaxes: str | None,
+    tls: str | None,
+    certificates: str | None,
     must_commit: bool,
 ) -> None:
     """Add the AE NAME to the configuration.
@@ -102,6 +108,8 @@ def add(
         "ingest_transfer_syntax": ingest_transfer_syntax,
         "transfer_syntaxes": transfer_syntaxes,
         "must_commit": "yes" if must_commit else None,
+        "tls": tls or (REQUIRED if certificates is not None else None),
+        "certificates": certificates,
     }
     given = {option: text for option, text in options.items() if text is not None}
     remote = add_remote(invocation.config_path, name, given)

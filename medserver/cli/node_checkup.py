@@ -55,6 +55,7 @@ def examine_node(invocation: Invocation) -> Iterator[Step]:
     yield _index(config)
     yield from _nodes(config)
     yield _port(config)
+    yield from _tls(config)
     yield from _peers(config)
 
 
@@ -165,6 +166,8 @@ def _nodes(config: Config) -> Iterator[Step]:
 def _port(config: Config) -> Step:
     """Find out whether the node itself answers at its port."""
     host = _reachable_host(config.node.address)
+    if config.node.port is None:
+        return Step("port", OK, "Nothing is accepted in the clear (port = none).")
     if not config.node.port:
         return Step("port", OK, "The operating system chooses the port at each start (port = 0).")
     place = f"{host}:{config.node.port}"
@@ -187,6 +190,29 @@ def _port(config: Config) -> Step:
     except MedserverError as error:
         return Step("port", PROBLEM, f"What listens at {place} is not this node: {error}")
     return Step("port", OK, f"The node is running and answers at {place}.")
+
+
+def _tls(config: Config) -> Iterator[Step]:
+    """Find out whether the certificates can be used, and how long; nothing where there is no TLS."""
+    from medserver.tls.contexts import server_context
+    from medserver.tls.expiry import expiries, uses_tls
+
+    if not uses_tls(config):
+        return
+    if config.node.tls_port is not None:
+        try:
+            server_context(config.tls)
+        except ConfigError as error:
+            yield Step("tls", PROBLEM, f"The node cannot begin TLS: {error}")
+            return
+    now = utc_now()
+    due = [one for one in expiries(config) if one.is_due(now, config.tls.expiry_warning)]
+    for one in due:
+        is_past = bool(one.problem) or (one.expires_at is not None and one.expires_at <= now)
+        state = PROBLEM if is_past and not one.what.startswith("CRL") else WARNING
+        yield Step("tls", state, f"{one.path}: {one.what} {one.in_words(now)}.", "medserver tls expiry lists them.")
+    if not due:
+        yield Step("tls", OK, "Certificates, CAs and CRLs can be read, and none expires soon.")
 
 
 def _port_alone(peer: Peer, place: str) -> Step:
@@ -222,7 +248,7 @@ def _admitted_caller(config: Config, host: str) -> str | None:
         (
             remote.ae_title
             for remote in config.remotes
-            if remote.calls_from(plain_address(host)) and remote.permits("echo")
+            if remote.calls_from(plain_address(host)) and remote.permits("echo") and not remote.security.is_required
             if config.remotes_for(remote.ae_title, host) is remote
         ),
         None,

@@ -8,9 +8,10 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 from medserver.config import ConfigFile
-from medserver.errors import MedserverError
+from medserver.errors import ConfigError, MedserverError
 from medserver.log import Event
 from medserver.node import Node, open_node
 from medserver.scu import releasing
@@ -77,6 +78,7 @@ def run(config_file: ConfigFile, entrances: Sequence[Entrance], place: RosterPla
         if os.getppid() != supervisor or not acceptor.alive or heartbeat.is_outdated:
             break
         config_file.current  # noqa: B018 - a changed file is taken over, or complained of, also when nobody calls
+        _take_certificates_over(entrances)
         _seal_idle_journals(node)
         refusals.flush(node)
     heartbeat.stop()
@@ -84,6 +86,14 @@ def run(config_file: ConfigFile, entrances: Sequence[Entrance], place: RosterPla
     refusals.flush(node, all_of_them=True)
     releasing.wait()
     node.close()
+
+
+def _take_certificates_over(entrances: Sequence[Entrance]) -> None:
+    """Read a certificate and key that were replaced, also when nobody calls: what is wrong with them is logged."""
+    for entrance in entrances:
+        if entrance.context is not None:
+            with suppress(ConfigError):  # those from the start are still there
+                entrance.context()
 
 
 def _seal_idle_journals(node: Node) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from medserver.config import Config
 from medserver.log import Event, Whole
-from medserver.tls.expiry import expiries
+from medserver.tls.expiry import expiries, uses_tls
 from medserver.tls.trust import utc_now
 
 LOOK_EVERY_S = 86_400.0
@@ -39,10 +39,3 @@ class ExpiryWatch:
         for one in expiries(config):
             if one.is_due(moment, config.tls.expiry_warning):
                 logger.warning(Event("tls", what=Whole(one.what), file=str(one.path), warning=one.in_words(moment)))
-
-
-def uses_tls(config: Config) -> bool:
-    """Tell whether there is anything that could expire; what reads it takes a while to load."""
-    options = config.tls
-    own = options.certificate or options.ca or options.crl
-    return own is not None or any(remote.security.is_accepted for remote in config.remotes)

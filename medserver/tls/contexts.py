@@ -27,6 +27,9 @@ SUITES_1_2 = (
 )
 SUITES_1_3 = ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256")
 
+VERIFIED_MAX = 8
+"""How many certificates in a row OpenSSL looks at in a handshake: anybody may send long chains of long keys."""
+
 MISSING = "TLS needs pyOpenSSL, the extra 'tls'; run: pip install 'medserver[tls]'"
 
 
@@ -101,6 +104,7 @@ def _context(*files: Path) -> SSL.Context:
         | SSL.OP_CIPHER_SERVER_PREFERENCE
         | SSL.OP_IGNORE_UNEXPECTED_EOF
     )
+    context.set_verify_depth(VERIFIED_MAX)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # idle associations do without
     if files:

@@ -88,3 +88,10 @@ def _expiries_of(what: str, path: Path) -> Iterator[Expiry]:
             yield Expiry(what, path, min(certificate_of(each).not_after for each in chain))
     except (ConfigError, ValueError) as error:
         yield Expiry(what, path, problem=str(error))
+
+
+def uses_tls(config: Config) -> bool:
+    """Tell whether there is anything that could expire; what reads it takes a while to load."""
+    options = config.tls
+    own = options.certificate or options.ca or options.crl
+    return own is not None or any(remote.security.is_accepted for remote in config.remotes)

@@ -106,6 +106,12 @@ class Admission:
             self._waiting[connection] = address
             self._count()
 
+    def locate(self, connection, address: str) -> None:
+        """Count a waiting connection for another address: that for which a balancer has opened it."""
+        with self._changed:
+            if connection in self._waiting:
+                self._waiting[connection] = address
+
     def begin(self, connection, association) -> bool:
         """Let an association wait in the place of its connection; False if that had to make room."""
         with self._changed:

@@ -71,6 +71,8 @@ class PendingConnection:
         What carries the bytes.
     is_shaking_hands : bool
         Whether what is to come next is a part of the TLS handshake.
+    is_interrupted : bool
+        Whether it is ended from this side: then nothing is computed for it any more.
     """
 
     def __init__(self, sock: socket.socket, address: tuple, deadline: float, entrance: Entrance) -> None:
@@ -81,6 +83,7 @@ class PendingConnection:
         self.received = bytearray()
         self.transport: Transport = PlainTransport(sock)
         self.is_shaking_hands = entrance.is_secure
+        self.is_interrupted = False
         self._header: bytearray | None = bytearray() if entrance.is_proxy(address[0]) else None
 
     def receive(self) -> bool:
@@ -93,6 +96,8 @@ class PendingConnection:
         BlockingIOError
             More is to come; which event of the socket is to be waited for is told by `event_of`.
         """
+        if self.is_interrupted:
+            raise ConnectionEnded("it was ended to make room for others")
         try:
             if self._header is not None:
                 self._receive_header()
@@ -105,6 +110,11 @@ class PendingConnection:
         except (OSError, ValueError) as error:
             raise ConnectionEnded(str(error)) from error
         return True
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether it is known who calls: not before the header of a balancer is here."""
+        return self._header is None
 
     def _receive_header(self) -> None:
         """Receive for whom a balancer connects."""
@@ -150,6 +160,7 @@ class PendingConnection:
 
     def interrupt(self, force: bool = False) -> None:
         """End the connection, from any thread: the watcher finds its end."""
+        self.is_interrupted = True
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
         except OSError as error:
@@ -263,10 +274,12 @@ class PendingConnections:
     def _go_on(self, connection: PendingConnection, is_late: bool = False) -> None:
         """Receive what has arrived, and pass the connection on if that is its request."""
         problem = "it has not sent an A-ASSOCIATE request in time" if is_late else ""
+        was_announced = connection.is_announced
         if not is_late:
             try:
                 connection.receive()
             except BlockingIOError as blocked:
+                self._locate(connection, was_announced)
                 again = partial(self._receive, connection)
                 event = event_of(blocked, select.POLLIN)
                 self._watcher.watch(connection.sock, connection.deadline, again, is_urgent=True, event=event)
@@ -276,6 +289,7 @@ class PendingConnections:
             except Exception:  # of hostile bytes; the thread serves all others
                 logger.exception("a connection could not be read")
                 problem = "a mistake of ours"
+        self._locate(connection, was_announced)
         self._add(-1)
         if problem:
             self._log_end(connection, problem)
@@ -284,8 +298,16 @@ class PendingConnections:
         else:
             self._begin(connection)
 
+    def _locate(self, connection: PendingConnection, was_announced: bool) -> None:
+        """Have a connection counted for who calls, and not for the balancer, as soon as that is known."""
+        if connection.is_announced and not was_announced:
+            self._admission.locate(connection, connection.address[0])
+
     def _log_end(self, connection: PendingConnection, problem: str) -> None:
-        """Say why a TLS connection has ended before its request, once a minute for each address."""
+        """Say why a connection has ended before TLS or the header of its balancer, once a minute for each address."""
         address = connection.address[0]
-        if connection.is_shaking_hands and not self._watcher.closing and self._throttle.allows((address, problem)):
-            logger.warning(Event("no TLS", address=address, reason=Whole(problem)))
+        if connection.is_announced and not connection.is_shaking_hands or connection.is_interrupted:
+            return
+        if not self._watcher.closing and self._throttle.allows((address, problem)):
+            what = "no TLS" if connection.is_announced else "no header"
+            logger.warning(Event(what, address=address, reason=Whole(problem)))

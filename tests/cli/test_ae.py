@@ -165,3 +165,13 @@ def test_echo_reaches_dcmtk(invoke, config_path, dcmtk):
     assert finished.exit_code == 69
     assert [(answer["name"], answer["ok"]) for answer in answers] == [("DEST", True), ("NOBODY", False)]
     assert "NOBODY@127.0.0.1" in answers[1]["problem"]
+
+
+def test_add_with_a_certificate_requires_tls(invoke, config_path):
+    fingerprint = "sha256:" + "ab" * 32
+    added = invoke("ae", "add", "CT2", "--address", "10.0.0.8:104", "--certificates", fingerprint)
+    assert f"TLS required, certificates {fingerprint}" in added.output
+    security = ConfigFile(config_path).current.remote_by_name("CT2").security
+    assert (security.level, security.pins) == ("required", {fingerprint})
+    refused = invoke("ae", "add", "CT3", "--address", "10.0.0.9:104", "--tls", "required")
+    assert (refused.exit_code, "is missing" in refused.stderr) == (78, True)

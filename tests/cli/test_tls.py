@@ -96,3 +96,26 @@ def test_no_secret_is_shown(invoke, config_path, data):
     secret = (data / "tls" / "medserver.key").read_text().splitlines()[1]
     for arguments in (["config", "show"], ["tls", "show"], ["tls", "expiry"]):
         assert secret not in invoke(*arguments).output
+
+
+def test_doctor_tells_of_certificates(invoke, config_path, tmp_path):
+    def steps() -> list[tuple[str, str]]:
+        found = json.loads(invoke("doctor", "--json").stdout)["steps"]
+        return [(step["state"], step["text"]) for step in found if step["name"] == "tls"]
+
+    assert steps() == []
+    ca = TestCA(tmp_path)
+    good, expired = ca.issue("GOOD"), ca.expired("EXPIRED")
+    write_tls(config_path, certificate=good.certificate, key=good.key)
+    assert [state for state, _ in steps()] == ["ok"]
+    good.certificate.write_bytes(expired.certificate.read_bytes())
+    [(state, text)] = steps()
+    assert (state, "expired on" in text) == ("problem", True)
+
+
+def test_a_node_without_a_good_key_does_not_start(make_node, tmp_path):
+    own = TestCA(tmp_path).issue("OWN")
+    own.key.chmod(0o644)
+    options = {"node.tls_port": 0, "tls.certificate": own.certificate, "tls.key": own.key}
+    ended = make_node(options=options).program("serve")
+    assert (ended.exit_code, "chmod 600" in ended.output) == (78, True)

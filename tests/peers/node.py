@@ -113,6 +113,10 @@ class Node:
         self._sections[section] = dict(options)
         self._write_config()
 
+    def section(self, section: str) -> Mapping[str, object]:
+        """Return what a section of its config.ini has."""
+        return dict(self._sections[section])
+
     def remove_section(self, section: str) -> None:
         """Remove a section from its config.ini."""
         del self._sections[section]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.peers import Address, requires
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import make_series
 from tests.peers.ports import free_port
-from tests.peers.process import Server
+from tests.peers.process import Server, wait_until
 from tests.tls.secure import SecureNode
 from tests.tls.test_refusals import answer, connect
 
@@ -27,7 +28,8 @@ SOURCE = "10.1.2.3"
 @pytest.fixture(scope="module")
 def behind(make_directory: MakeDirectory) -> Iterator[SecureNode]:
     """Give a node behind a balancer on this machine; CT1 calls from `SOURCE`, with the certificate of the clients."""
-    running = SecureNode(make_directory("behind"), **{"node.proxies": "127.0.0.1"})
+    limits = {"limits.associations_per_address_max": 7}
+    running = SecureNode(make_directory("behind"), **{"node.proxies": "127.0.0.1", **limits})
     running.allow("CT1", running.client, address=SOURCE)
     running.node.add_remote("CLEAR1", options={"address": SOURCE})
     running.node.add_remote("CLEAR2")
@@ -74,8 +76,21 @@ def test_what_is_no_header_is_not_answered(behind: SecureNode, sent: bytes) -> N
     assert raw.receive_until_closed(sock) == b""
 
 
+def test_limits_count_for_who_calls(behind: SecureNode) -> None:
+    """And not for the balancer, from which everybody comes."""
+    with ExitStack() as stack:
+        for number in range(1, 4):
+            source = f"10.1.2.{number}"
+            behind.node.add_remote(f"CT{number}", name=f"LIMIT{number}", options={"address": source})
+            for _ in range(6):
+                sock = stack.enter_context(with_header(behind.node.address, header(source)))
+                sock.sendall(raw.associate_request(behind.node.address, f"CT{number}"))
+                assert raw.receive_pdu(sock)[0] == raw.ASSOCIATE_AC
+
+
 def test_without_a_header_nobody_is_let_in(behind: SecureNode) -> None:
     assert answer(raw.connect(behind.node.address), behind.node.address, "ECHOSCU") == b""
+    wait_until(lambda: "no header address=127.0.0.1" in behind.node.output, what="the log line")
 
 
 def test_a_balancer_that_looks_whether_the_node_is_there(behind: SecureNode) -> None:

@@ -6,6 +6,7 @@ import logging
 import shutil
 import signal
 import ssl
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,9 +17,22 @@ from medserver.server.expiry_watch import LOOK_EVERY_S, ExpiryWatch
 from tests.attacks import raw
 from tests.certificates import Identity, TestCA
 from tests.clock import Clock
+from tests.conftest import MakeDirectory
 from tests.peers.process import wait_until
 from tests.tls.secure import SecureNode
 from tests.tls.test_refusals import connect
+
+
+@pytest.fixture(scope="module")
+def secure(make_directory: MakeDirectory) -> Iterator[SecureNode]:
+    """Give a node of one process: several notice a change one after the other."""
+    running = SecureNode(make_directory("secure"), **{"node.processes": 1})
+    try:
+        running.node.start()
+        yield running
+    finally:
+        print(running.node.output)
+        running.node.kill()
 
 
 def put(identity: Identity, place: Identity) -> None:

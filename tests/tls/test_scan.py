@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 from medserver.tls.contexts import SUITES_1_2, SUITES_1_3
 from tests.peers import requires, starts_programs
@@ -24,6 +25,23 @@ def test_sslscan(secure: SecureNode) -> None:
     assert {suite for _, suite in suites} <= {*SUITES_1_2, *SUITES_1_3}
     assert "Session renegotiation not supported" in output
     assert "vulnerable to heartbleed" not in re.sub(r"not vulnerable to heartbleed", "", output)
+
+
+def test_no_session_is_resumed(secure: SecureNode, tmp_path: Path) -> None:
+    """Whoever comes again proves again who he is, also with what TLS 1.3 calls a ticket."""
+    requires("openssl")
+    starts_programs()
+    for version in ("-tls1_2", "-tls1_3"):
+        session = tmp_path / version
+        command = ["openssl", "s_client", version, "-connect", f"127.0.0.1:{secure.tls.port}", "-cert",
+                   str(secure.client.certificate), "-key", str(secure.client.key)]  # fmt: skip
+        for option in ("-sess_out", "-sess_in"):
+            if option == "-sess_in" and not session.exists():
+                continue  # there was none
+            shown = subprocess.run(
+                [*command, option, str(session)], input=b"", capture_output=True, timeout=30, check=False
+            )
+            assert b"New, TLS" in shown.stdout and b"Reused, TLS" not in shown.stdout
 
 
 def test_openssl_s_client(secure: SecureNode) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from medserver.wire.acceptor import bind, listen
 from medserver.wire.admission import Admission, AdmissionLimits
+from medserver.wire.connection import ConnectionEnded
 from medserver.wire.entrance import Entrance
 from medserver.wire.pending_connections import PendingConnection, PendingConnections
 from medserver.wire.watcher import Watcher
@@ -138,3 +139,20 @@ def test_a_mistake_is_noticed():
         wait_until(lambda: not watcher.alive, what="the end of the watcher")
     watcher.close()
     listener.close()
+
+
+def test_nothing_is_computed_for_who_has_made_room():
+    """A handshake costs milliseconds: thousands that were ended meanwhile must not wait for theirs."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = connect(listener.getsockname())
+        ours, address = listener.accept()
+
+        def context() -> None:
+            raise AssertionError("a handshake was begun")
+
+        with ours, theirs:
+            connection = PendingConnection(ours, address, 0.0, Entrance(listener, context))
+            theirs.sendall(b"\x16\x03\x01\x00\x05hello")
+            connection.interrupt()
+            with pytest.raises(ConnectionEnded):
+                connection.receive()
