@@ -29,6 +29,8 @@ class Audited:
         What it is about.
     sent, failed : list of str
         The SOP Instance UIDs of what was sent, and of what could not be.
+    has_failed : bool
+        Whether nothing of it could be sent; then nothing is listed.
     """
 
     identifier: bytes = b""
@@ -36,6 +38,7 @@ class Audited:
     subjects: Sequence[Subject] = ()
     sent: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    has_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,7 +250,7 @@ class BackgroundOperation:
             for sop_class_uid, _, count in self._selection.contexts:
                 self._request.counts.add(sop_class_uid, "failed", count)
             self._suboperations.fail_all(instance.sop_instance_uid for instance in self._rest)
-            self._request.audited.failed += (each.sop_instance_uid for each in self._selection)
+            self._request.audited.has_failed = True
         for instance in self._rest if self._suboperations.remaining else ():
             self._suboperations.record(instance.sop_instance_uid, status.PROCESSING_FAILURE)
             self._request.audited.failed.append(instance.sop_instance_uid)

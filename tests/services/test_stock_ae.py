@@ -15,6 +15,7 @@ from medserver.config import ConfigFile
 from medserver.dicom import status, uids
 from medserver.dicom.data_sets import read_data_set
 from medserver.errors import MedserverError
+from medserver.identity.principal import principal_of
 from medserver.node import Node, open_node
 from medserver.scu import verification
 from medserver.services.policy import NodePolicy
@@ -134,11 +135,12 @@ class StockAE:
         config = self._node.config.current
         remote = config.remotes_for(CALLING, "127.0.0.1")
         association = SimpleNamespace(
-            requestor=Partner(CALLING), called_ae_title="", peer=remote, studies=set(),
+            requestor=Partner(CALLING), called_ae_title="", studies=set(), association_id="1-1",
+            principal=principal_of(remote, "127.0.0.1"), certificate=None, carried=None,
             cancel_requested=lambda message_id: False,
         )  # fmt: skip
         message = Message(context.context_id, command_set, lambda: fragments.pop(0) if fragments else None)
-        return Request(association, message, context, context.abstract_syntax, remote, config)
+        return Request(association, message, context, context.abstract_syntax, association.principal, config)
 
 
 def _response(response: Response) -> Dataset:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from medserver.dicom import status
+from medserver.services.request import Audited
 from medserver.services.suboperations import COUNT_MAX, FAILED_UIDS_MAX, BackgroundOperation, Suboperations, perform
 from medserver.errors import AssociationAborted, DamagedObject
 from medserver.log import Event
@@ -26,6 +27,7 @@ def request(cancelled_after: int = -1):
     class Asked:
         context = CONTEXT
         counts = Counts()
+        audited = Audited()
         looks = 0
 
         @property

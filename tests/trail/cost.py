@@ -45,6 +45,8 @@ def measure(folder: Path, rounds: int = 9, count: int = 300) -> dict[str, float]
         "without": statistics.median(found[False]),
         "with": statistics.median(found[True]),
         "percent": (statistics.median(ratios) - 1) * 100,
+        "least_without": min(found[False]),
+        "least_with": min(found[True]),
     }
 
 
