@@ -23,7 +23,16 @@ from medserver.node import Node
 from medserver.printing.film import Film
 from medserver.printing.format import AUTOMATIC, FilmFormat
 from medserver.printing.layout import COUNT_MAX
-from medserver.printing.pictures import Picture, StoredImage, header_of, items_of, numbers_of, stored_images
+from medserver.printing.pictures import (
+    Picture,
+    StoredImage,
+    check_shown,
+    frame_numbers_of,
+    header_of,
+    items_of,
+    numbers_of,
+    stored_images,
+)
 from medserver.printing.requests import Placed, film_of_boxes, films_of, headed
 from medserver.processing.requests import Reference
 
@@ -37,7 +46,9 @@ def films_of_display(node: Node, display: StoredImage, wanted: FilmFormat, print
     Raises
     ------
     ObjectNotReadable
-        It has no image boxes, or they are none.
+        It is damaged, has no image boxes, or they are none.
+    ObjectTypeNotSupported
+        What it shows is no image, or has no such frame.
     IncompleteObjectSet
         An image of it is not stored here.
     StoreFailure
@@ -48,6 +59,9 @@ def films_of_display(node: Node, display: StoredImage, wanted: FilmFormat, print
     named = [_named(box) for box in boxes]
     stored = stored_images(node, [one.sop_instance_uid for one in named if one.sop_instance_uid])
     pictures = [replace(one, stored=stored.get(one.sop_instance_uid)) for one in named]
+    for one in pictures:
+        if one.stored is not None:
+            check_shown(one.stored, one.frame_number)
     if not any(one.sop_instance_uid for one in pictures):
         raise ObjectNotReadable(f"structured display {display.sop_instance_uid} shows no images")
     if wanted.layout != AUTOMATIC:
@@ -75,10 +89,10 @@ def references_of_display(dataset: Dataset) -> Iterator[Reference]:
 def _named(box: Dataset) -> Picture:
     """Return the first image of a box; what scrolls or runs there has its first one printed."""
     for image in items_of(box, "ReferencedImageSequence"):
-        frames = numbers_of(image, "ReferencedFrameNumber")
+        frames = frame_numbers_of(image)
         states = items_of(box, "ReferencedPresentationStateSequence")
         state = _text(states[0], "ReferencedSOPInstanceUID") if states else ""
-        return Picture(_text(image, "ReferencedSOPInstanceUID"), None, int(frames[0]) if frames else 1, state)
+        return Picture(_text(image, "ReferencedSOPInstanceUID"), None, frames[0] if frames else 1, state)
     return Picture("")
 
 

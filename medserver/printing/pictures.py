@@ -12,10 +12,16 @@ from medserver.archive import read_header
 from medserver.dicom.conditions import SingleValue, UIDList
 from medserver.dicom.dataset_values import value_of
 from medserver.dicom.matching import Condition
-from medserver.errors import IncompleteObjectSet, ObjectTypeNotSupported, TooLargeToProcess
+from medserver.errors import (
+    DamagedObject,
+    IncompleteObjectSet,
+    ObjectNotReadable,
+    ObjectTypeNotSupported,
+    TooLargeToProcess,
+)
 from medserver.index import Query
 from medserver.node import Node
-from medserver.processing.requests import Reference
+from medserver.processing.requests import FRAME_NUMBER, Reference
 
 IMAGES_MAX = 20_000
 """So many frames are printed by one request."""
@@ -144,6 +150,8 @@ def subject_of(node: Node, references: Iterable[Reference]) -> Subject:
         What is named is no image, or has no such frame.
     TooLargeToProcess
         It is more than `IMAGES_MAX`.
+    ObjectNotReadable
+        A presentation state is damaged, or names frames that there cannot be.
     StoreFailure
         A presentation state cannot be read.
     """
@@ -165,15 +173,16 @@ def subject_of(node: Node, references: Iterable[Reference]) -> Subject:
 
 def _presented(node: Node, pictures: Sequence[Picture], state: StoredImage) -> list[Picture]:
     """Return images with a presentation state, those that it refers to."""
-    referenced = {
-        str(value_of(image, "ReferencedSOPInstanceUID")): numbers_of(image, "ReferencedFrameNumber")
-        for series in items_of(header_of(node, state.sop_instance_uid), "ReferencedSeriesSequence")
-        for image in items_of(series, "ReferencedImageSequence")
-    }
+    referenced: dict[str, list[list[int]]] = {}
+    for series in items_of(header_of(node, state.sop_instance_uid), "ReferencedSeriesSequence"):
+        for image in items_of(series, "ReferencedImageSequence"):
+            named = referenced.setdefault(str(value_of(image, "ReferencedSOPInstanceUID")), [])
+            named.append(frame_numbers_of(image))
 
     def is_meant(one: Picture) -> bool:
-        frames = referenced.get(one.sop_instance_uid)
-        return frames is not None and (not frames or one.frame_number in frames)
+        # Where an image is named several times, what is meant is all that is named.
+        named = referenced.get(one.sop_instance_uid, ())
+        return any(not frames or one.frame_number in frames for frames in named)
 
     uid = state.sop_instance_uid
     return [replace(one, presentation_state_uid=uid) if is_meant(one) else one for one in pictures]
@@ -186,13 +195,18 @@ def header_of(node: Node, sop_instance_uid: str) -> Dataset:
     ------
     IncompleteObjectSet
         It is not stored here.
+    ObjectNotReadable
+        It is damaged, and there is no good copy of it.
     StoreFailure
         It cannot be read.
     """
     copy = node.index.instances([sop_instance_uid]).get(sop_instance_uid)
     if copy is None:
         raise IncompleteObjectSet(f"instance {sop_instance_uid} is not stored here")
-    return read_header(node, copy)
+    try:
+        return read_header(node, copy)
+    except DamagedObject as error:
+        raise ObjectNotReadable(f"instance {sop_instance_uid}: {error}") from error
 
 
 def items_of(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
@@ -203,12 +217,44 @@ def items_of(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
 
 def numbers_of(dataset: Dataset, keyword: str) -> list[float]:
     """Return the numbers of an attribute; none if it has others."""
-    value = value_of(dataset, keyword)
-    texts = value if isinstance(value, list) else [] if value is None else [value]
     try:
-        return [float(each) for each in texts]  # type: ignore[arg-type]
+        return [float(each) for each in _texts_of(dataset, keyword)]
     except (TypeError, ValueError):
         return []
+
+
+def frame_numbers_of(reference: Dataset) -> list[int]:
+    """Return the numbers of the frames that a reference to an image names; none: all are meant.
+
+    Raises
+    ------
+    ObjectNotReadable
+        One is no number from 1. Another frame than the one that is meant must not be shown for it.
+    """
+    texts = [text.strip() for text in _texts_of(reference, "ReferencedFrameNumber") if text.strip()]
+    for text in texts:
+        if not FRAME_NUMBER.fullmatch(text) or not int(text):
+            raise ObjectNotReadable(f"Referenced Frame Number: {text[:32]!r} is no number from 1")
+    return [int(text) for text in texts]
+
+
+def _texts_of(dataset: Dataset, keyword: str) -> list[str]:
+    value = value_of(dataset, keyword)
+    return [str(each) for each in value] if isinstance(value, list) else [] if value is None else [value]
+
+
+def check_shown(one: StoredImage, frame_number: int = 1) -> None:
+    """Check that there is a picture to be printed.
+
+    Raises
+    ------
+    ObjectTypeNotSupported
+        The object is no image, or has no such frame.
+    """
+    if not one.is_image:
+        raise ObjectTypeNotSupported(f"instance {one.sop_instance_uid} is no image")
+    if not 1 <= frame_number <= one.frames:
+        raise ObjectTypeNotSupported(f"instance {one.sop_instance_uid} has no frame {frame_number}")
 
 
 def stored_images(node: Node, uids: Sequence[str]) -> dict[str, StoredImage]:
@@ -242,13 +288,12 @@ def _of(node: Node, reference: Reference) -> Iterator[Picture | StoredImage]:
         elif one.sop_class_uid == STRUCTURED_DISPLAY or one.sop_class_uid.startswith(_PRESENTATION_STATES):
             yield one
         else:
-            raise ObjectTypeNotSupported(f"instance {uid} is no image")
+            check_shown(one)
 
 
 def _frames_of(one: StoredImage, numbers: Sequence[int] = ()) -> Iterator[Picture]:
     for number in numbers or range(1, min(one.frames, IMAGES_MAX + 1) + 1):
-        if not 1 <= number <= one.frames:
-            raise ObjectTypeNotSupported(f"instance {one.sop_instance_uid} has no frame {number}")
+        check_shown(one, number)
         yield Picture(one.sop_instance_uid, one, number)
 
 

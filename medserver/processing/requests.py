@@ -45,7 +45,7 @@ LABEL_LENGTH_MAX = 64
 OUTPUTS_MAX = 100_000
 
 _RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
-_FRAME_NUMBER = re.compile(r"\+?[0-9]{1,11}")
+FRAME_NUMBER = re.compile(r"\+?[0-9]{1,11}")
 """An IS (PS3.5 6.2) that is not negative."""
 
 
@@ -402,7 +402,7 @@ def _frame_numbers(item: JSON) -> Iterator[int]:
         text = "" if given is None else str(given).strip()
         if not text:
             continue
-        if not _FRAME_NUMBER.fullmatch(text) or not int(text):
+        if not FRAME_NUMBER.fullmatch(text) or not int(text):
             raise UnusableParameters(f"Referenced Frame Number: {text[:32]!r} is no number from 1")
         yield int(text)
 

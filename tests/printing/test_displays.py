@@ -17,6 +17,7 @@ from medserver.printing.displays import _grid
 from medserver.printing.film import film_of
 from medserver.printing.pictures import STRUCTURED_DISPLAY
 from medserver.processing.requests import Reference
+from medserver.workitems.follow_ups import PRINT_WORKITEM
 from tests.peers.node import Node
 from tests.peers.process import wait_until
 from tests.printing.conftest import Shop
@@ -29,7 +30,19 @@ from tests.printing.test_pulling import (  # noqa: F401 - fixtures
     server,
     wait_until_forgotten,
 )
-from tests.printing.test_workitems import ONE_PRINTER, STUDY, UID, ask, films, reason, row, store, work
+from tests.printing.test_workitems import (
+    ONE_PRINTER,
+    STUDY,
+    UID,
+    ask,
+    damage,
+    films,
+    frame_number_text,
+    reason,
+    row,
+    store,
+    work,
+)
 from tests.processing import phantoms
 from tests.processing.rules_node import receive
 
@@ -131,6 +144,37 @@ def test_what_cannot_be_printed(shop: Shop, made: Dataset, code_value: str) -> N
     ask(shop, named())
     work(shop)
     assert (row(shop).state, reason(shop)[0]) == ("CANCELED", code_value)
+
+
+@pytest.mark.parametrize(
+    "number, code_value",
+    [("x", "110521"), ("1.5", "110521"), ("0", "110521"), ("-1", "110521"), ("nan", "110521"), ("1e400", "110521"),
+     ("2", "110522"), ("99999999999", "110522")],
+)  # fmt: skip
+def test_frames_that_cannot_be(shop: Shop, number: str, code_value: str) -> None:
+    """Another frame than the one that is named is not printed for it, and nothing is tried for ever."""
+    made = display(SIDE_BY_SIDE, [image(2), image(1)])
+    made.StructuredDisplayImageBoxSequence[0].ReferencedImageSequence[0].add(frame_number_text(number))
+    receive(shop.node, made)
+    ask(shop, named())
+    work(shop)
+    assert (row(shop).state, reason(shop)[0], films(shop)) == ("CANCELED", code_value, [])
+
+
+def test_a_display_that_shows_what_is_no_image(shop: Shop) -> None:
+    receive(shop.node, display(SIDE_BY_SIDE, [image(2), image(1)], uid="2.25.901"))
+    receive(shop.node, display(SIDE_BY_SIDE, ["2.25.901", image(1)]))
+    ask(shop, named())
+    work(shop)
+    assert (row(shop).state, reason(shop)[0], films(shop)) == ("CANCELED", "110522", [])
+
+
+def test_a_damaged_display(shop: Shop) -> None:
+    receive(shop.node, display(SIDE_BY_SIDE, [image(2), image(1)]))
+    damage(shop, "2.25.900")
+    ask(shop, named())
+    work(shop, PRINT_WORKITEM)
+    assert (row(shop).state, reason(shop)[0], films(shop)) == ("CANCELED", "110521", [])
 
 
 def stored(node: Node, made: Dataset, called_ae_title: str) -> int:

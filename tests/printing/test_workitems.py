@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pypdfium2
 import pytest
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from medserver.dicom.json_model import JSON
@@ -57,6 +58,19 @@ def store(shop: Shop, **others: str) -> None:
     volume = np.random.default_rng(7).integers(0, 2000, (SLICES, 16, 24)).astype(np.uint16)
     for one in phantoms.ct_series(volume, **others):
         receive(shop.node, one)
+
+
+def frame_number_text(text: str) -> DataElement:
+    """Return a Referenced Frame Number that pydicom would not write."""
+    return DataElement(0x00081160, "LO", text)
+
+
+def damage(shop: Shop, uid: str) -> None:
+    """Damage the only copy of an instance."""
+    [stored] = shop.node.index.instances([uid]).values()
+    path = shop.folder / "store" / stored.path
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:400])
 
 
 def ask(
@@ -217,6 +231,40 @@ def test_a_presentation_state_is_applied_to_the_images_that_it_is_for(shop: Shop
     work(shop, PRINT_WORKITEM)
     [film] = films(shop)
     assert [box.image.presentation_state_uid for box in film.boxes] == ["", STATE]
+
+
+def test_a_presentation_state_may_name_frames_one_by_one(shop: Shop) -> None:
+    many = phantoms.ct_slice(np.zeros((16, 24), np.uint16), 7, series=2)
+    many.NumberOfFrames, many.PixelData = 3, many.PixelData * 3
+    receive(shop.node, many)
+    state = state_for(many.SOPInstanceUID, many.SOPInstanceUID)
+    for number, image in zip((3, 1), state.ReferencedSeriesSequence[0].ReferencedImageSequence, strict=True):
+        image.ReferencedFrameNumber = number
+    receive(shop.node, state)
+    named = ((phantoms.CT, many.SOPInstanceUID), (GRAYSCALE_STATE, STATE))
+    ask(shop, Reference(STUDY, "", named))
+    work(shop, PRINT_WORKITEM)
+    [film] = films(shop)
+    assert [box.image.presentation_state_uid for box in film.boxes] == [STATE, "", STATE]
+
+
+@pytest.mark.parametrize("number", ["x", "0", "-1", "nan", "1e400"])
+def test_a_presentation_state_of_frames_that_cannot_be(shop: Shop, number: str) -> None:
+    state = state_for(f"{phantoms.UID}.1.1")
+    state.ReferencedSeriesSequence[0].ReferencedImageSequence[0].add(frame_number_text(number))
+    receive(shop.node, state)
+    ask(shop, Reference(STUDY, "", ((phantoms.CT, f"{phantoms.UID}.1.1"), (GRAYSCALE_STATE, STATE))))
+    work(shop)
+    assert (row(shop).state, reason(shop)[0], states(shop)) == ("CANCELED", "110521", [])
+
+
+def test_a_damaged_presentation_state(shop: Shop) -> None:
+    """The item ends, and says why: nobody else could tell whoever waits for it."""
+    receive(shop.node, state_for(f"{phantoms.UID}.1.1"))
+    damage(shop, STATE)
+    ask(shop, Reference(STUDY, "", ((phantoms.CT, f"{phantoms.UID}.1.1"), (GRAYSCALE_STATE, STATE))))
+    work(shop, PRINT_WORKITEM)
+    assert (row(shop).state, reason(shop)[0], states(shop)) == ("CANCELED", "110521", [])
 
 
 def test_a_study_is_its_images(shop: Shop) -> None:
