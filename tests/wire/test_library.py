@@ -18,7 +18,7 @@ USED = {
     "pynetdicom.pdu_primitives": {
         "A_ABORT", "A_ASSOCIATE", "A_P_ABORT", "A_RELEASE",
         "ImplementationClassUIDNotification", "ImplementationVersionNameNotification", "MaximumLengthNotification",
-        "SCP_SCU_RoleSelectionNegotiation", "SOPClassExtendedNegotiation",
+        "SCP_SCU_RoleSelectionNegotiation", "SOPClassExtendedNegotiation", "UserIdentityNegotiation",
     },
     "pynetdicom.presentation": {"PresentationContext", "negotiate_as_requestor"},
 }  # fmt: skip
