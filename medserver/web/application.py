@@ -27,8 +27,9 @@ from medserver.log import Event
 from medserver.node import Node
 from medserver.trail.acting import acting
 from medserver.web import audit
+from medserver.web.health import problems_of
 from medserver.web.request import Answer, Request
-from medserver.web.responses import BAD_REQUEST, INTERNAL_ERROR, UNAUTHORIZED, status_of
+from medserver.web.responses import BAD_REQUEST, INTERNAL_ERROR, SERVICE_UNAVAILABLE, UNAUTHORIZED, status_of
 from medserver.web.routes import ROUTES, Route
 
 ROOT = "/dicom-web"
@@ -56,10 +57,17 @@ def application(node: Node) -> Starlette:
     """Return the application of a node: what an ASGI server runs."""
     ends = Ends(node)
     made = Starlette(routes=[
-        Routing(ROOT + route.template, ends.of(route), methods=[route.method]) for route in ROUTES
+        Routing("/health/live", _live, methods=["GET"]),
+        Routing("/health/ready", ends.ready, methods=["GET"]),
+        *(Routing(ROOT + route.template, ends.of(route), methods=[route.method]) for route in ROUTES),
     ])  # fmt: skip
     made.router.redirect_slashes = False  # to where the header field Host says, which anybody can write
     return made
+
+
+async def _live(request: HTTPRequest) -> Response:
+    """Answer that this process answers."""
+    return Response("live\n", media_type="text/plain")
 
 
 class Ends:
@@ -74,6 +82,12 @@ class Ends:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._uploads = anyio.CapacityLimiter(UPLOADS_MAX)
+
+    async def ready(self, request: HTTPRequest) -> Response:
+        """Answer whether requests can be served now; 503 if not."""
+        problems = await anyio.to_thread.run_sync(problems_of, self._node)
+        text = "".join(f"{problem}\n" for problem in problems) or "ready\n"
+        return Response(text, SERVICE_UNAVAILABLE if problems else 200, media_type="text/plain")
 
     def of(self, route: Route) -> Callable[[HTTPRequest], Any]:
         """Return the end of a route: the blocking work is done by a thread, never by the event loop."""
