@@ -21,7 +21,7 @@ from starlette.routing import Route as Routing
 from starlette.types import Receive, Scope, Send
 
 from medserver.accounts.bearers import user_of
-from medserver.errors import BadRequest, IdentityRefused, MedserverError, NotAuthorised
+from medserver.errors import BadRequest, IdentityRefused, MedserverError, NotAuthorised, WorkitemRefused
 from medserver.identity.principal import Principal, principal_of_user
 from medserver.log import Event
 from medserver.node import Node
@@ -91,7 +91,7 @@ class Ends:
 
     def of(self, route: Route) -> Callable[[HTTPRequest], Any]:
         """Return the end of a route: the blocking work is done by a thread, never by the event loop."""
-        limiter = self._uploads if route.method == "POST" else None
+        limiter = self._uploads if route.method in ("POST", "PUT") else None
 
         async def end(request: HTTPRequest) -> Response:
             pieces = request.stream()
@@ -116,7 +116,8 @@ class Ends:
             status = status_of(error)
             log = logger.error if status == INTERNAL_ERROR else logger.info
             log(Event(route.name, path=route.template, status=status, problem=str(error)))
-            return _failure(status, str(error))
+            warned = {"warning": f'299 {_base(request)} "{error}"'} if isinstance(error, WorkitemRefused) else {}
+            return _failure(status, str(error), warned)
         except ClientDisconnect:
             return _failure(BAD_REQUEST, "the user agent has gone")
         except Exception:

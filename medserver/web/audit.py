@@ -9,19 +9,20 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from medserver import trail
 from medserver.audit import Actor, events
 from medserver.audit.codes import NODE_AUTHENTICATION, RESTRICTED_FUNCTION, SERIOUS_FAILURE, SUCCESS
 from medserver.config import Config
-from medserver.dicom.uids import STUDY_ROOT_FIND
+from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, STUDY_ROOT_FIND
 from medserver.identity.principal import Principal
 from medserver.index import Selection
 from medserver.node import Node
 from medserver.trail.associations import Carried
 from medserver.trail.refusals import refusals
-from medserver.trail.subjects import by_patient
+from medserver.trail.subjects import by_patient, subject_of_step
 from medserver.web.request import Request
 
 ACCESS_TOLD_EVERY_S = 600.0
@@ -44,7 +45,7 @@ def carried_by(request: Request, node: Node) -> Carried:
     return Carried(node, f"http-{next(_requests)}", actor_of(request.principal, request.config))
 
 
-def tell_search(request: Request, node: Node, identifier: bytes) -> None:
+def tell_search(request: Request, node: Node, identifier: bytes, sop_class_uid: str = STUDY_ROOT_FIND) -> None:
     """Record a search (PS3.15 A.5.3.10), whose parameters are told as the identifier of a query.
 
     Raises
@@ -53,7 +54,20 @@ def tell_search(request: Request, node: Node, identifier: bytes) -> None:
         It cannot be recorded, and must be.
     """
     who, ours = actor_of(request.principal, request.config), trail.node_actor(request.config)
-    trail.record(node, [events.query(who, ours, STUDY_ROOT_FIND, identifier, "1.2.840.10008.1.2.1")])
+    trail.record(node, [events.query(who, ours, sop_class_uid, identifier, EXPLICIT_VR_LITTLE_ENDIAN)])
+
+
+def tell_step(request: Request, node: Node, sop_instance_uid: str, content: Mapping[str, Any]) -> None:
+    """Record that a work item was read (PS3.15 A.5.3.15).
+
+    Raises
+    ------
+    OutOfResources
+        It cannot be recorded, and must be.
+    """
+    patient, studies = subject_of_step(sop_instance_uid, content)
+    who = actor_of(request.principal, request.config)
+    trail.record(node, [events.procedure_record(who, "R", patient, studies)])
 
 
 class Sending:

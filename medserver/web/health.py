@@ -1,4 +1,4 @@
-"""Whether the node lives, and can serve: what balancers and monitoring ask, without a token and without patient data."""
+"""Whether the node lives and can serve: what balancers and monitoring ask, without a token and without patient data."""
 
 from __future__ import annotations
 

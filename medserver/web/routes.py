@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from medserver.node import Node
-from medserver.web import frames, rendered, retrieve, search_results, store
+from medserver.web import frames, rendered, retrieve, search_results, store, workitems
 from medserver.web.request import Answer, Request
 
 Handler = Callable[[Request, Node], Answer]
 
 _STUDY, _SERIES, _INSTANCE = "/studies/{study}", "/series/{series}", "/instances/{instance}"
+_WORKITEM = "/workitems/{workitem}"
+_SUBSCRIBER = _WORKITEM + "/subscribers/{aetitle}"
 _ONE = _STUDY + _SERIES + _INSTANCE
 
 
@@ -54,6 +56,12 @@ def _retrieve(handler: Handler, suffix: str, name: str) -> tuple[Route, ...]:
     return tuple(Route("GET", each + suffix, "get", handler, name, "PS3.18 10.4") for each in resources)
 
 
+def _named(method: str, suffix: str, handler: Handler, name: str, clause: str) -> tuple[Route, ...]:
+    """Return the routes of a transaction: that of the standard, and that of user agents that name themselves."""
+    resources = (_WORKITEM + suffix, _WORKITEM + suffix + "/{requester}")
+    return tuple(Route(method, each, "process", handler, name, clause) for each in resources)
+
+
 ROUTES: tuple[Route, ...] = (
     *_search("STUDY", "/studies"),
     *_search("SERIES", _STUDY + "/series", "/series"),
@@ -66,6 +74,15 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", _ONE + "/frames/{frames}/rendered", "get", rendered.rendered, "Retrieve Rendered", "PS3.18 10.4"),
     *_retrieve(rendered.thumbnail, "/thumbnail", "Retrieve Thumbnail"),
     Route("GET", _ONE + "/frames/{frames}/thumbnail", "get", rendered.thumbnail, "Retrieve Thumbnail", "PS3.18 10.4"),
+    Route("POST", "/workitems", "process", workitems.create, "Create Workitem", "PS3.18 11.4"),
+    Route("GET", "/workitems", "process", workitems.search, "Search Workitems", "PS3.18 11.9"),
+    Route("GET", _WORKITEM, "process", workitems.retrieve, "Retrieve Workitem", "PS3.18 11.5"),
+    Route("POST", _WORKITEM, "process", workitems.modify, "Update Workitem", "PS3.18 11.6"),
+    *_named("PUT", "/state", workitems.set_state, "Change Workitem State", "PS3.18 11.7"),
+    *_named("POST", "/cancelrequest", workitems.cancel, "Request Cancellation", "PS3.18 11.8"),
+    Route("POST", _SUBSCRIBER, "process", workitems.subscribe, "Subscribe", "PS3.18 11.10"),
+    Route("DELETE", _SUBSCRIBER, "process", workitems.unsubscribe, "Unsubscribe", "PS3.18 11.11"),
+    Route("POST", _SUBSCRIBER + "/suspend", "process", workitems.suspend, "Suspend Subscription", "PS3.18 11.12"),
     Route("POST", "/studies", "store", store.store, "Store", "PS3.18 10.5"),
     Route("POST", _STUDY, "store", store.store, "Store", "PS3.18 10.5"),
 )

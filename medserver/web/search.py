@@ -102,7 +102,7 @@ def search_of(level: str, path: Mapping[str, str], parameters: Sequence[tuple[st
     for each in (level, *above):  # of what the path does not name (PS3.18 10.6.3.3.2, 10.6.3.3.3)
         _include(search, ALWAYS[each])
     for name, value in parameters:
-        _read_parameter(search, name, value)
+        read_parameter(search, name, value)
     for keyword, uid in path.items():
         _put(search.identifier, [keyword], uid)
     search.identifier.QueryRetrieveLevel = level
@@ -149,7 +149,14 @@ def _is_told(key: Key, level: str) -> bool:
     return known is None or known.level == EVERY_LEVEL or LEVELS.index(known.level) <= LEVELS.index(level)
 
 
-def _read_parameter(search: Search, name: str, value: str) -> None:
+def read_parameter(search: Search, name: str, value: str) -> None:
+    """Read a parameter into a search.
+
+    Raises
+    ------
+    BadRequest
+        It is understood, and has a value that is not.
+    """
     small = name.lower()
     if small == "includefield":
         _include_field(search, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import httpx
 import pytest
@@ -55,15 +56,16 @@ def test_all_others_get_the_same_answer(users: Web, headers: dict[str, str]) -> 
 
 
 HELD = {
-    "admin": {"find", "get", "store"}, "operator": {"find", "get", "store"}, "reader": {"find", "get"},
-    "auditor": set(),
+    "admin": {"find", "get", "store", "process"}, "operator": {"find", "get", "store", "process"},
+    "reader": {"find", "get"}, "auditor": set(),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("role", HELD)
 def test_every_route_asks_for_its_right(web: Web, role: str) -> None:
     for route in ROUTES:
-        path = route.template.format(study="1.2.3", series="1.2.4", instance="1.2.5", frames="1", tag="7FE00010")
+        names = set(re.findall(r"{(\w+)}", route.template))
+        path = route.template.format(**dict.fromkeys(names, "1.2.3") | {"frames": "1", "tag": "7FE00010"})
         answer = httpx.request(route.method, web.url + path, headers=web.headers(role, Accept="*/*"))
         assert (answer.status_code == 403) == (route.right not in HELD[role]), (route, answer.text)
 
