@@ -6,9 +6,12 @@ What has one is compared by itself, beside those who read it: until then nobody 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 
 from medserver.archive.copies import Copy, as_stored
+from medserver.dicom.nesting import Buffer
 from medserver.errors import StoreFailure
 from medserver.index import GOOD
 from medserver.node import Node
@@ -43,8 +46,13 @@ def link_object(node: Node, stored: Copy, target: Path) -> bool:
         return False
 
 
-def compare_link(stored: Copy, target: Path) -> None:
+def compare_link(stored: Copy, target: Path, check_wanted: Callable[[], None]) -> None:
     """Read what `link_object` gave a second name, and compare all of it with its digests.
+
+    Parameters
+    ----------
+    check_wanted : callable
+        Called before each part that is read; what it raises ends the comparison.
 
     Raises
     ------
@@ -53,5 +61,20 @@ def compare_link(stored: Copy, target: Path) -> None:
     StoreFailure
         It cannot be read.
     """
-    with translating(f"read {stored.volume}:{stored.path}"), open(os.open(target, _READ), "rb", buffering=0) as file:
+    with translating(f"read {stored.volume}:{stored.path}"), _Watched(os.open(target, _READ), "rb") as file:
+        file.check_wanted = check_wanted
         verify(file, as_stored(stored))
+
+
+class _Watched(FileIO):
+    """A file of which reading can end before its end."""
+
+    check_wanted: Callable[[], None]
+
+    def read(self, size: int = -1, /) -> bytes:
+        self.check_wanted()
+        return super().read(size)
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        self.check_wanted()
+        return super().readinto(buffer)

@@ -74,12 +74,15 @@ class Comparison:
             each.result()
 
     def _compare(self, linked: Linked) -> None:
+        self._check_wanted()
+        try:
+            archive.compare_link(*linked, self._check_wanted)
+        except StoreFailure as error:
+            self._failed.set()
+            raise NotAsStored(str(error)) from error
+
+    def _check_wanted(self) -> None:
         if self._failed.is_set():
             raise NotAsStored("another one is not what was stored")
         if self._unless():
             raise WorkStopped("nobody wants it any longer")
-        try:
-            archive.compare_link(*linked)
-        except StoreFailure as error:
-            self._failed.set()
-            raise NotAsStored(str(error)) from error

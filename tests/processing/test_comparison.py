@@ -18,6 +18,7 @@ from medserver.processing.comparison import Comparison, NotAsStored
 from medserver.processing.computing import SHARED_INSTANCES
 from medserver.processing.inputs import stored_inputs
 from medserver.processing.staging import Linked, staged, write_inputs
+from tests.archive.conftest import opening
 from tests.processing import items, phantoms
 
 SLICES = SHARED_INSTANCES
@@ -73,6 +74,24 @@ def test_what_nobody_wants_is_not_compared(node: Node) -> None:
     with staged(node) as (folder, _), Comparison(linked(node, folder), lambda: True) as comparison:
         with pytest.raises(WorkStopped):
             comparison.wait()
+
+
+def test_of_a_large_object_the_rest_is_not_read_once_nobody_wants_it(tmp_path: Path) -> None:
+    with opening(tmp_path) as opened:
+        node = opened()
+        items.store_series(node, tmp_path / "series", 1, size=2048)
+        node.primary_volume.place_all()
+        asked = iter([None] * 3)
+
+        def check_wanted() -> None:
+            if next(asked, "no") == "no":
+                raise WorkStopped("nobody wants it any longer")
+
+        with staged(node) as (folder, _):
+            [one] = linked(node, folder)
+            with pytest.raises(WorkStopped):
+                archive.compare_link(*one, check_wanted)
+            archive.compare_link(*one, lambda: None)
 
 
 @pytest.mark.parametrize("at", [140, -1], ids=["file meta information", "pixel"])
