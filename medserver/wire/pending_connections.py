@@ -108,7 +108,7 @@ class PendingConnection:
             acknowledge(self.sock)
             raise
         except (OSError, ValueError) as error:
-            raise ConnectionEnded(str(error)) from error
+            raise ConnectionEnded(getattr(error, "strerror", None) or str(error)) from error
         return True
 
     @property

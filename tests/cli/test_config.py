@@ -27,7 +27,7 @@ def test_check_reports_every_mistake(invoke, config_path):
     assert all(line.startswith("medserver: config.ini line ") for line in lines)
 
 
-NOT_THERE = ("ae", "route", "processing", "type", "printer", "poll", "retention")
+NOT_THERE = ("ae", "issuer", "route", "processing", "type", "printer", "poll", "retention")
 """Kinds of sections that the configuration of these tests has none of, or not with every option."""
 
 
