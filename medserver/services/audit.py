@@ -136,7 +136,8 @@ def _retrieve(request: Request, node: Node, code: int, comment: str) -> Iterator
     """Tell of what was sent, and of what was not, in messages of their own (PS3.15 A.5.2, A.5.3.7)."""
     source, destination, requestor = _parties(request, node)
     audited = request.audited
-    is_whole = not audited.failed and not audited.has_failed and len(audited.sent) == sum(each.count for each in audited.subjects)
+    count = sum(each.count for each in audited.subjects)
+    is_whole = not audited.failed and not audited.has_failed and len(audited.sent) == count
     sent = audited.subjects if is_whole else node.index.subjects_of(audited.sent)
     failed = audited.subjects if audited.has_failed else node.index.subjects_of(audited.failed)
     for subjects, outcome in ((sent, SUCCESS), (failed, SERIOUS_FAILURE)):
