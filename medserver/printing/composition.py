@@ -32,7 +32,6 @@ MM_PER_INCH = 25.4
 PAGE_PIXELS_MAX = 90_000_000
 """A page of more, such as 14 x 17 inch at more than 600 dpi, is made of larger pixels; its geometry is the same."""
 
-SIDE_MAX_MM = 100_000.0
 TOLERANCE_MM = 0.05
 """By which an image may be larger than its box."""
 
@@ -256,7 +255,7 @@ def _sized(sheet: _Sheet, box: ImageBox, image: SourceImage, rectangle: Rectangl
     if box.is_true_size and image.spacing_mm is None:
         note = "not in true size: its size is not known"
     sized = _Sized(image.pixels, width_mm, height_mm, note)
-    if not (0 < width_mm < SIDE_MAX_MM and 0 < height_mm < SIDE_MAX_MM):
+    if not (0 < width_mm < math.inf and 0 < height_mm < math.inf):
         raise CannotRender(f"image {box.image_box_position} cannot be {width_mm:.4g} x {height_mm:.4g} mm large")
     if width_mm > rectangle.width_mm + TOLERANCE_MM or height_mm > rectangle.height_mm + TOLERANCE_MM:
         sized = _fitted(box, sized, rectangle)

@@ -21,7 +21,7 @@ from medserver.dicom.dataset_values import value_of
 from medserver.errors import ObjectNotReadable
 from medserver.node import Node
 from medserver.printing.film import Film
-from medserver.printing.format import AUTOMATIC, FilmFormat
+from medserver.printing.format import AUTOMATIC, FilmFormat, check_layout
 from medserver.printing.layout import COUNT_MAX
 from medserver.printing.pictures import (
     Picture,
@@ -49,6 +49,8 @@ def films_of_display(node: Node, display: StoredImage, wanted: FilmFormat, print
         It is damaged, has no image boxes, or they are none.
     ObjectTypeNotSupported
         What it shows is no image, or has no such frame.
+    UnusableParameters
+        Its image boxes have no room on the film.
     IncompleteObjectSet
         An image of it is not stored here.
     StoreFailure
@@ -67,6 +69,7 @@ def films_of_display(node: Node, display: StoredImage, wanted: FilmFormat, print
     if wanted.layout != AUTOMATIC:
         return films_of([one for one in pictures if one.sop_instance_uid], wanted, printer)
     layout, positions = _grid([_position(box) for box in boxes])
+    check_layout(layout, wanted, printer)
     placed: list[Placed] = sorted(
         (position, one) for position, one in zip(positions, pictures, strict=True) if one.sop_instance_uid
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from medserver.config import Config, Printer
 from medserver.config.printer import FILM_SIZES_MM
 from medserver.errors import CannotProcess, InvalidAttributeValue, UnusableParameters
-from medserver.printing.layout import count_of
+from medserver.printing.layout import check_boxes, count_of
 from medserver.processing.parameters import Parameter, check
 
 AUTOMATIC = "auto"
@@ -137,15 +137,31 @@ def printer_for(config: Config, wanted: FilmFormat) -> Printer:
     Raises
     ------
     UnusableParameters
-        There is none of this name or AE title, or several and none is named; or it has no such films, or does not print
-        so many copies.
+        There is none of this name or AE title, or several and none is named; or it has no such films, does not print
+        so many copies, or the layout has no room on its film.
     """
     printer = _named(config, wanted.printer)
     if wanted.film_size and wanted.film_size not in printer.media:
         raise UnusableParameters(f"film_size: {printer.name} has {', '.join(printer.media)}, not {wanted.film_size}")
     if wanted.copies > printer.copies_max:
         raise UnusableParameters(f"copies: {printer.name} prints at most {printer.copies_max}")
+    if wanted.layout != AUTOMATIC:
+        check_layout(wanted.layout, wanted, printer)
     return printer
+
+
+def check_layout(image_display_format: str, wanted: FilmFormat, printer: Printer) -> None:
+    """Check that a layout has room on the film that is wanted of a printer.
+
+    Raises
+    ------
+    UnusableParameters
+        It has not.
+    """
+    try:
+        check_boxes(image_display_format, wanted.film_size or printer.media[0], wanted.orientation)
+    except InvalidAttributeValue as error:
+        raise UnusableParameters(f"layout: {error}") from None
 
 
 def check_may_print(config: Config, printer: Printer, ae_title: str) -> None:

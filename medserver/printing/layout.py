@@ -26,6 +26,9 @@ HEADING_MM, FOOTING_MM = 9.0, 6.0
 GAP_MM = 1.0
 """Between two image boxes."""
 
+BOX_LEAST_MM = 1.0
+"""How wide and how high an image box is at least."""
+
 _STANDARD = re.compile(r"STANDARD\\([1-9]\d{0,2}),([1-9]\d{0,2})")
 _LINES = re.compile(r"(ROW|COL)\\([1-9]\d{0,2}(?:,[1-9]\d{0,2})*)")
 
@@ -69,6 +72,21 @@ def count_of(image_display_format: str) -> int:
         It is none that is printed here, or has too many.
     """
     return sum(_counts(image_display_format)[1])
+
+
+def check_boxes(image_display_format: str, film_size_id: str, film_orientation: str) -> None:
+    """Check that the image boxes of a format have room on a sheet.
+
+    Raises
+    ------
+    InvalidAttributeValue
+        They have not; or as for `count_of` and `sheet_size_mm`.
+    """
+    boxes = boxes_of(image_display_format, *sheet_size_mm(film_size_id, film_orientation))
+    if min(min(box.width_mm, box.height_mm) for box in boxes) < BOX_LEAST_MM:
+        raise InvalidAttributeValue(
+            f"the image boxes of {image_display_format[:40]} have no room on {film_size_id} {film_orientation}"
+        )
 
 
 def area_of(width_mm: float, height_mm: float) -> Rectangle:

@@ -195,7 +195,7 @@ def _try_printer(node: Node, row: FilmRow, printer: Printer) -> None:
         raise _Refused(status.info or "CHECK PRINTER", f"printer {printer.name}: {status.detail}")
     if row.handovers and _is_found(node, row, printer, output):
         return
-    if row.handovers and output.knows_what_it_took and _has_no_other_hosts(node):
+    if row.handovers and _has_not_taken(row, printer, output):
         _not_taken(node, row, row.handovers)
         row = replace(row, handovers=row.handovers - 1)
     film, may_be_printed = _marked(row)
@@ -208,11 +208,6 @@ def _try_printer(node: Node, row: FilmRow, printer: Printer) -> None:
     if may_be_printed:
         logger.warning(Event("possible reprint", uid=row.uid, printer=printer.name, handovers=row.handovers + 1))
     _noted(node, row, row.handovers + 1, printer, output, reference)
-
-
-def _has_no_other_hosts(node: Node) -> bool:
-    """Tell whether what was begun was begun here: a folder of this name may be another one on another host."""
-    return len(node.index.nodes.list()) <= 1
 
 
 def _is_found(node: Node, row: FilmRow, printer: Printer, output: Output) -> bool:
@@ -230,6 +225,20 @@ def _is_found(node: Node, row: FilmRow, printer: Printer, output: Output) -> boo
     if found is not None:
         _noted(node, row, row.handovers, printer, output, found)
     return found is not None
+
+
+def _has_not_taken(row: FilmRow, printer: Printer, output: Output) -> bool:
+    """Tell whether a printer has certainly not taken what it was last begun to be handed.
+
+    Raises
+    ------
+    _Waits
+        It does not say.
+    """
+    try:
+        return output.has_not_taken(row.name)
+    except RemoteError as error:
+        raise _Waits("CHECK PRINTER", f"printer {printer.name}: {error}") from error
 
 
 def _marked(row: FilmRow) -> tuple[Film | None, bool]:
@@ -262,7 +271,7 @@ def _given_to(node: Node, row: FilmRow, film: Film, printer: Printer, output: Ou
     """
     begun = 0
     try:
-        with gathered_images(node, row, film) as (file, images):
+        with gathered_images(node, row, film) as (file, images), output.beginning(row.name):
             document = partial(page_document, node, film, file, images, printer, row.label or row.uid)
             handover = Handover(
                 row.name, film, row.created_at, row.copies, row.priority, row.label, images, file, document,

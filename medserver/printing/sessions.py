@@ -52,7 +52,7 @@ from medserver.printing.instances import (
     ImageBoxInstance,
     ReferencedLut,
 )
-from medserver.printing.layout import count_of
+from medserver.printing.layout import check_boxes, count_of
 from medserver.printing.pixels import PIXELS_BYTES_MAX, PixelFile, ReceivedPixels, described, pixel_chunks
 from medserver.printing.presentation_luts import fits, presentation_lut_of
 from medserver.printing.printer_states import PrinterState
@@ -230,6 +230,8 @@ class PrintSession:
             raise NoPrintMemory(f"more than {FILM_BOXES_MAX} film boxes")
         count = count_of(text_of(attributes, "ImageDisplayFormat"))
         self._check_medium(kept)
+        size = value(kept, "FilmSizeID") or self.printer.media[0]
+        check_boxes(text_of(kept, "ImageDisplayFormat"), size, value(kept, "FilmOrientation"))
         box = FilmBoxInstance(
             uid or new_uid(),
             is_colour,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from medserver.errors import CannotRender, InvalidAttributeValue
 from medserver.printing.composition import Press, SourceImage, compose
 from medserver.printing.film import Film, ImageBox, ReceivedImage
-from medserver.printing.layout import COUNT_MAX, GAP_MM, area_of, boxes_of, count_of, sheet_size_mm
+from medserver.printing.layout import COUNT_MAX, GAP_MM, area_of, boxes_of, check_boxes, count_of, sheet_size_mm
 from tests.printing.pages import PIXEL_MM, as_pdf, composed, film_of_boxes, seen
 
 STANDARDS = [f"STANDARD\\{columns},{rows}" for columns, rows in itertools.product(range(1, 7), range(1, 9))]
@@ -126,3 +127,37 @@ def test_limits() -> None:
     assert min(box.width_mm for box in boxes_of("STANDARD\\16,16", 203.2, 254.0)) > 5
     with pytest.raises(InvalidAttributeValue):
         sheet_size_mm("5INX5IN", "PORTRAIT")
+
+
+@pytest.mark.parametrize("behavior", ["DECIMATE", "CROP"])
+@pytest.mark.parametrize("shape", [(4000, 1), (1, 4000)])
+@pytest.mark.parametrize("aspect", [(9999, 1), (1, 9999)])
+def test_images_of_any_proportions_are_printed(
+    behavior: str, shape: tuple[int, int], aspect: tuple[int, int]
+) -> None:
+    """Who has been told that such a film is printed is not told later that it cannot be."""
+    image = SourceImage(np.full(shape, 255, np.uint8), pixel_aspect_ratio=aspect)
+    box = ImageBox(1, ReceivedImage("1", 1, 1), requested_image_size_mm=10_000.0,
+                   requested_decimate_crop_behavior=behavior)  # fmt: skip
+    [placed] = composed(Film(boxes=(box,)), image).images
+    assert min(placed.pixels.shape[:2]) >= 1
+
+
+@pytest.mark.parametrize(
+    "image_display_format, film_size_id, orientation, has_room",
+    [
+        ("STANDARD\\16,16", "8INX10IN", "PORTRAIT", True),
+        ("STANDARD\\101,1", "A4", "PORTRAIT", True),
+        ("STANDARD\\102,1", "A4", "PORTRAIT", False),
+        ("STANDARD\\102,1", "A4", "LANDSCAPE", True),
+        ("STANDARD\\1,137", "A4", "PORTRAIT", True),
+        ("STANDARD\\1,256", "A4", "LANDSCAPE", False),
+        ("ROW\\1,203", "A4", "PORTRAIT", False),
+        ("COL\\1,255", "A4", "LANDSCAPE", False),
+    ],
+)
+def test_image_boxes_need_room(
+    image_display_format: str, film_size_id: str, orientation: str, has_room: bool
+) -> None:
+    with nullcontext() if has_room else pytest.raises(InvalidAttributeValue):
+        check_boxes(image_display_format, film_size_id, orientation)

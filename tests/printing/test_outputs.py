@@ -15,7 +15,7 @@ from medserver.errors import RemoteError
 from medserver.printing.printers.dicom import DicomImager
 from medserver.printing.printers.ipp import IppPrinter
 from medserver.printing.printers.pdf import PdfFolder
-from medserver.printing.printers.printer import FAILURE, NORMAL, Output, Progress
+from medserver.printing.printers.printer import FAILURE, NORMAL, Handover, Output, Progress
 from tests.peers import requires
 from tests.peers.cups import QUEUE, Cups
 from tests.peers.imagers import PythonImager
@@ -102,10 +102,16 @@ def _end(output: Output, reference: str) -> Progress:
     )
 
 
+def _handed(output: Output, film: Handover) -> str:
+    with output.beginning(film.name):
+        return output.hand_over(film)
+
+
 def test_a_film_is_taken_found_and_followed_to_its_end(bench: Bench) -> None:
     with handover() as film:
-        reference = bench.output.hand_over(film)
-    assert bench.output.find("1.2.3") in (reference, None if not bench.output.knows_what_it_took else reference)
+        reference = _handed(bench.output, film)
+    assert bench.output.find("1.2.3") in (reference, reference if isinstance(bench.output, PdfFolder) else None)
+    assert not bench.output.has_not_taken("1.2.3")
     assert bench.output.find("1.2") is None
     assert bench.output.find("2.3") is None
     assert _end(bench.output, reference).state == "DONE"
@@ -117,7 +123,7 @@ def test_a_film_that_is_printed_again_is_another_one(bench: Bench) -> None:
     for name in ("1.2.3", "1.2.3-2"):
         assert bench.output.find(name) is None
         with handover(name) as film:
-            references.append(bench.output.hand_over(film))
+            references.append(_handed(bench.output, film))
         assert _end(bench.output, references[-1]).state == "DONE"
     assert len({*references}) == 2
     assert bench.sheets() == 2
@@ -128,12 +134,12 @@ def test_a_printer_that_is_off_takes_nothing(bench: Bench) -> None:
     with suppress(RemoteError):
         assert bench.output.status().state == FAILURE
     with handover() as film, pytest.raises(RemoteError):
-        bench.output.hand_over(film)
+        _handed(bench.output, film)
     assert bench.sheets() == 0
 
 
 def test_what_has_ended_cannot_be_cancelled(bench: Bench) -> None:
     with handover() as film:
-        reference = bench.output.hand_over(film)
+        reference = _handed(bench.output, film)
     _end(bench.output, reference)
     assert not bench.output.cancel(reference)

@@ -6,20 +6,22 @@ import itertools
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 
 import pypdfium2
 import pytest
 
-from medserver.errors import ActionNotAppropriate
+from medserver.errors import ActionNotAppropriate, PrinterFailed
 from medserver.index import NewFilm, NewJob
 from medserver.index.nodes.records import NodeRecord, Serves
 from medserver.printing.film import Film, ImageBox
 from medserver.printing.following import FOLLOW
+from medserver.printing.printers.pdf import PdfFolder
 from medserver.printing.queue import PRINT, FilmPayload
 from medserver.printing.states import FINAL, STATES, TRANSITIONS, Happening, change_film
 from medserver.work.kinds import JOB_KINDS
 from tests.printing.conftest import CONFIGURATION, Shop
-from tests.printing.outputs import IMAGE
+from tests.printing.outputs import IMAGE, handover
 
 
 def test_a_film_becomes_a_file(shop: Shop) -> None:
@@ -123,6 +125,50 @@ def test_what_was_begun_is_looked_for_first(shop: Shop) -> None:
     assert shop.pages() == [written]
 
 
+def is_marked(path: Path) -> bool:
+    """Tell whether a sheet says that it may be a reprint."""
+    with pypdfium2.PdfDocument(path) as document:
+        return "possible reprint" in document[0].get_textpage().get_text_bounded()
+
+
+def test_what_was_taken_out_of_the_folder_is_not_printed_again_without_saying_so(shop: Shop) -> None:
+    """A worker was killed when it had written the file, and who prints the files had taken it away."""
+    shop.request()
+    change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM")
+    shop.work()
+    [again] = shop.pages()
+    assert is_marked(again)
+    assert (shop.row().state, shop.row().handovers) == ("DONE", 2)
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_what_was_not_finished_is_no_reprint(shop: Shop, is_away: bool) -> None:
+    """A worker was killed in the midst. Unless the folder is another one since: its volume is away, for one."""
+    shop.request()
+    folder = shop.folder / "films"
+    killed = PdfFolder(folder)
+    killed.status()
+    with killed.beginning("1.2.3"):
+        change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM")
+        if is_away:
+            folder.rename(shop.folder / "away")
+        shop.work()
+    [written] = shop.pages()
+    assert is_marked(written) is is_away
+    assert (shop.row().state, shop.row().handovers) == ("DONE", 2 if is_away else 1)
+    assert list(folder.iterdir()) == [written]
+
+
+def test_a_hand_over_that_somebody_else_has_taken_over_writes_nothing(tmp_path: Path) -> None:
+    """A worker that was held up goes on while another one has printed the film."""
+    late, other = PdfFolder(tmp_path), PdfFolder(tmp_path)
+    with handover() as film, late.beginning(film.name):
+        assert other.find(film.name) is None and other.has_not_taken(film.name)
+        with pytest.raises(PrinterFailed):
+            late.hand_over(film)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_asked_for_again_is_printed_again(shop: Shop) -> None:
     """Also where a worker is killed when it has just begun: the sheet of the first time is not taken for the second."""
     shop.request()
@@ -170,8 +216,7 @@ def test_what_another_host_may_have_written_into_its_folder_is_marked(shop: Shop
     change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM")
     shop.work()
     [path] = shop.pages()
-    with pypdfium2.PdfDocument(path) as document:
-        assert "possible reprint" in document[0].get_textpage().get_text_bounded()
+    assert is_marked(path)
     assert (shop.row().state, shop.row().handovers) == ("DONE", 2)
 
 

@@ -63,6 +63,14 @@ def test_there_is_one_session_at_a_time(scu: PrintSCU) -> None:
     assert scu.create_session()[0] == status.DUPLICATE
 
 
+def test_image_boxes_that_have_no_room_are_refused(scu: PrintSCU) -> None:
+    """A film that is answered with success can be printed."""
+    scu.create_session()
+    refused = {"ImageDisplayFormat": "STANDARD\\256,1", "FilmSizeID": "A4"}
+    assert scu.create_box(**refused)[0] == status.INVALID_ATTRIBUTE_VALUE
+    assert scu.create_box(**refused | {"ImageDisplayFormat": "STANDARD\\16,16"})[0] == 0
+
+
 def test_the_whole_way(node: Node, scu: PrintSCU) -> None:
     before = _pages(node)
     assert scu.create_session(FilmSessionLabel="Doe")[0] == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import IO, Any
 
@@ -47,8 +47,6 @@ class DicomImager:
         Its entry.
     """
 
-    knows_what_it_took = False  # it has no way to be asked for a film
-
     def __init__(self, config: Config, printer: Printer) -> None:
         self._config = config
         self._printer = printer
@@ -62,6 +60,11 @@ class DicomImager:
             state, info = imager.printer_status()
         state = state if state in (NORMAL, WARNING, FAILURE) else WARNING
         return PrinterStatus(state, info, "" if state == NORMAL else f"it says {state} {info}".rstrip())
+
+    def beginning(self, name: str) -> AbstractContextManager[None]:
+        """Do nothing: what the printer has begun to get it can only be asked for."""
+        del name
+        return nullcontext()
 
     def hand_over(self, handover: Handover) -> str:
         """Print a film, and return the UID of its Print Job.
@@ -91,6 +94,11 @@ class DicomImager:
         """Tell that it cannot be asked."""
         del name
         return None
+
+    def has_not_taken(self, name: str) -> bool:
+        """Tell that nobody knows: an imager has no way to be asked for a film."""
+        del name
+        return False
 
     def follow(self, reference: str) -> Progress:
         """Return the Execution Status of a Print Job; an imager that has none any more has taken the film."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -90,8 +91,6 @@ class IppPrinter:
         Its entry.
     """
 
-    knows_what_it_took = False  # printers forget jobs that have ended, some of them soon
-
     def __init__(self, printer: Printer) -> None:
         self._printer = printer
         self._url = printer.url
@@ -99,6 +98,11 @@ class IppPrinter:
     def status(self) -> PrinterStatus:
         """Tell whether it accepts jobs, and is not stopped."""
         return status_of(self._attributes(*_OF_STATUS))
+
+    def beginning(self, name: str) -> AbstractContextManager[None]:
+        """Do nothing: what the printer has begun to get it can only be asked for."""
+        del name
+        return nullcontext()
 
     def hand_over(self, handover: Handover) -> str:
         """Send the page, and return the number and the name of its job.
@@ -151,6 +155,11 @@ class IppPrinter:
                 if values.get("job-name") == JOB_NAME_PREFIX + name and isinstance(values.get("job-id"), int)
             ]
         return f"{max(found)} {JOB_NAME_PREFIX}{name}" if found else None
+
+    def has_not_taken(self, name: str) -> bool:
+        """Tell that nobody knows: printers forget jobs that have ended, some of them soon."""
+        del name
+        return False
 
     def follow(self, reference: str) -> Progress:
         """Return the state of a job."""

@@ -98,23 +98,25 @@ class Output(Protocol):
 
     What fails because of the printer raises `RemoteError`; where it has taken nothing of a film for certain,
     `PrinterRefused`. What is ours raises another `MedserverError`.
-
-    Attributes
-    ----------
-    knows_what_it_took : bool
-        Whether `find` can tell for certain that it has never had a film.
     """
-
-    knows_what_it_took: bool
 
     def status(self) -> PrinterStatus:
         """Return how the printer is now."""
+
+    def beginning(self, name: str) -> AbstractContextManager[None]:
+        """Give the time in which a hand-over is noted as begun, and is done; before it nothing can be taken."""
 
     def hand_over(self, handover: Handover) -> str:
         """Give a film to the printer, and return what it calls it; when this returns the printer has the film whole."""
 
     def find(self, name: str) -> str | None:
         """Return what the printer calls a film that it may have been handed; None if it is not known to have it."""
+
+    def has_not_taken(self, name: str) -> bool:
+        """Tell whether what was last begun to hand over, and `find` does not know, was not taken for certain.
+
+        Whoever asks has the film: what is left of that hand-over by somebody else is refused from then on.
+        """
 
     def follow(self, reference: str) -> Progress:
         """Return how far the printer has come with a film."""
