@@ -20,6 +20,8 @@ from medserver.index import Index
 
 NAME_BYTES_MAX = 256
 
+_MISSING = "no user is named, and [ae] identity = required"
+
 
 def authenticate(
     index: Index, config: Config, identification: Identification, encoded: bytes | None, *, is_confidential: bool
@@ -53,7 +55,7 @@ def authenticate(
         return None, False
     if encoded is None:
         if identification.demanded == IDENTITY_REQUIRED:
-            raise IdentityRefused("no user is named, and [ae] identity = required")
+            raise IdentityRefused(_MISSING)
         return None, False
     try:
         identity = decode_user_identity(encoded)
@@ -65,9 +67,41 @@ def authenticate(
     if identity.type != UserIdentityType.USERNAME and not is_confidential:
         raise IdentityRefused("a passcode or token came in the clear: it has to come over TLS, and is to be changed")
     user = verify(index, config, identity)
+    _check_listed(identification, user)
+    return user, identity.wants_response
+
+
+def check_still_demanded(config: Config, identification: Identification, user: User | None) -> None:
+    """Check that an open association satisfies what its entry demands now, which may be more than when it was opened.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration of this moment.
+    identification : Identification
+        What the entry of the requestor demands in it.
+    user : User or None
+        The user of the association. One who is no longer asked for stays, and is allowed no more than before.
+
+    Raises
+    ------
+    IdentityRefused
+        A user is missing, is not listed, or is vouched for by an issuer that is no longer configured.
+    """
+    if user is None:
+        if identification.demanded == IDENTITY_REQUIRED:
+            raise IdentityRefused(_MISSING)
+        return
+    if identification.demanded != IDENTITY_NONE:
+        _check_listed(identification, user)
+    _, at, issuer = user.name.rpartition("@")
+    if at and issuer not in {each.name for each in config.issuers}:
+        raise IdentityRefused(f"[issuer {issuer}] is no longer configured")
+
+
+def _check_listed(identification: Identification, user: User) -> None:
     if identification.users and user.name not in identification.users:
         raise IdentityRefused(f"user {user.name} is not one of [ae] users")
-    return user, identity.wants_response
 
 
 def verify_passcode(index: Index, name: str, passcode: bytes) -> User:

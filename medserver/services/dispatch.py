@@ -6,12 +6,13 @@ import logging
 import time
 from collections.abc import Iterator
 
-from medserver.accounts.authentication import current_user
+from medserver.accounts.authentication import check_still_demanded, current_user
 from medserver.archive.follow_ups import note_complete
 from medserver.config import Config
 from medserver.dicom import status
 from medserver.errors import (
     AssociationAborted,
+    IdentityRefused,
     MedserverError,
     NotAuthorised,
     SOPClassNotSupported,
@@ -238,6 +239,10 @@ def _principal(association: AcceptedAssociation, config: Config, node: Node) -> 
     verdict = judge(remote.security, association.presented)
     if verdict.problem:
         raise NotAuthorised(verdict.problem)
+    try:
+        check_still_demanded(config, remote.identification, user)
+    except IdentityRefused as error:
+        raise NotAuthorised(str(error)) from None
     association.principal = principal_of(remote, principal.address, user, verdict.certificate)
     association.known_by = config
     return association.principal

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from medserver.accounts import managing
-from medserver.accounts.authentication import authenticate, current_user
+from medserver.accounts.authentication import authenticate, check_still_demanded, current_user
 from medserver.config import Identification
 from medserver.errors import BadUsage, IdentityRefused
 from medserver.identity.principal import User
@@ -156,3 +156,10 @@ def test_only_what_is_given_is_changed(tmp_path: Path) -> None:
         managing.edit_user(index, "anna", roles=["admin", "reader"])
         after = index.accounts.get(USER, "anna")
         assert replace(before, roles=("admin", "reader"), changed_at=after.changed_at) == after
+
+
+def test_an_issuer_that_is_gone_vouches_for_nobody() -> None:
+    user, there = User("berta@hospital", ("reader",)), SimpleNamespace(issuers=(SimpleNamespace(name="hospital"),))
+    check_still_demanded(there, Identification("required"), user)
+    with pytest.raises(IdentityRefused, match=r"\[issuer hospital\] is no longer configured"):
+        check_still_demanded(CONFIG, Identification("required"), user)

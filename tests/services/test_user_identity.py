@@ -153,3 +153,23 @@ def test_rights_are_those_of_this_moment(users: Node, anna) -> None:
     assert status() == 0x0000
     users.cli("user", "remove", "dora").check()
     assert status() == 0x0124
+
+
+def test_demands_are_those_of_this_moment(users: Node) -> None:
+    """What an entry demands from now on, its open associations have to satisfy too."""
+    users.add_remote("CHANGING", options={"identity": "accepted"})
+    with raw.connect(users.address) as named, raw.connect(users.address) as nameless:
+        for sock, item in ((named, sub_item(1, 0, b"anna")), (nameless, b"")):
+            sock.sendall(raw.associate_request(users.address, "CHANGING", user_items=item))
+            assert raw.receive_pdu(sock)[0] == raw.ASSOCIATE_AC
+
+        def statuses(**options: str) -> tuple[int, int]:
+            users.add_remote("CHANGING", options=options)
+            for sock in (named, nameless):
+                sock.sendall(raw.echo_request())
+            return raw.receive_status(named), raw.receive_status(nameless)
+
+        assert statuses(identity="accepted") == (0x0000, 0x0000)
+        assert statuses(identity="accepted", users="berta") == (0x0124, 0x0000)
+        assert statuses(identity="required", users="anna, berta") == (0x0000, 0x0124)
+        assert statuses(identity="none", users="") == (0x0000, 0x0000)
