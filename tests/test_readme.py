@@ -59,6 +59,7 @@ VARYING = (
     (r"\b2\.25\.\d+", "<UID>"),
     (r"(?<=config.ini line )\d+", "<number>"),
     (r"\b[0-9a-f]{12}\b", "<version>"),
+    (r"\b\d+ audit messages", "<number> audit messages"),
     (r" +(?=\S)", " "),  # columns are as wide as their widest cell
 )
 """What differs from one run to the next: the pattern, and what stands for it when outputs are compared."""

@@ -15,8 +15,8 @@ SERVICES = (
     "instances in application/dicom. Retrieve Rendered is there for instances and frames, Retrieve Thumbnail at every "
     "level. Retrieve Capabilities, the storing of metadata with bulk data and WADO-URI are not supported.",
     "Worklist Service (UPS-RS) as the origin server, on the work items that Unified Procedure Step over DIMSE serves. "
-    "The paths of the state and of a request to cancel may end with who asks; CANCELLED is read as CANCELED. Those that "
-    "are subscribed are told by N-EVENT-REPORT; notifications over WebSocket are not supported.",
+    "Paths of the state and of a request to cancel may end with who asks; CANCELLED is read as CANCELED. Subscribers "
+    "are told by N-EVENT-REPORT; notifications over WebSocket are not supported.",
     f"A search is answered with at most {RESULTS_MAX} matches, those that were registered last first. Of its "
     "parameters fuzzymatching is not supported; what is passed over is named in a Warning. Keys of lower levels are "
     "matched (relational queries). Nothing found is 204. A request without Accept is 406 (PS3.18 8.7.5).",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import glob
 import os
+import platform
 import shutil
 import sys
 from typing import NamedTuple
@@ -28,6 +29,8 @@ PROGRAMS = {
     "sslscan": ("sslscan", ("sslscan",)),
     "stunnel": ("stunnel4", ("stunnel",)),
     "haproxy": ("haproxy", ("haproxy",)),
+    "rsyslog": ("rsyslog", ("rsyslogd",)),
+    "rsyslog-openssl": ("rsyslog-openssl", (f"/usr/lib/{platform.machine()}-linux-gnu/rsyslog/lmnsd_ossl.so",)),
     "dicom3tools": ("dicom3tools", ("dciodvfy",)),
     "postgresql": ("postgresql", ("initdb", "pg_ctl")),
     "redis": ("redis-server", ("redis-server",)),

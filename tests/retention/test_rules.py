@@ -11,10 +11,11 @@ import pytest
 from pydicom.uid import JPEG2000Lossless
 
 from medserver import archive
+from medserver.archive.orders import OBJECTS_PER_JOB
 from medserver.dicom.storage_commitment import Reference
 from medserver.index import BAD, JobFilter, NewCommitment
 from medserver.node import Node
-from medserver.safekeeping.deletion import DELETE, OBJECTS_PER_JOB, order_deletion, ordered_by, removal_jobs
+from medserver.safekeeping.deletion import DELETE, order_deletion, ordered_by, removal_jobs
 from medserver.store import TOMBSTONES
 from medserver.workitems.content import data_set
 from medserver.workitems.creating import create

@@ -195,7 +195,9 @@ def _rsa_key(bits: int) -> rsa.RSAPrivateKey:
     return key
 
 
-def _certificate(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, extensions: list[x509.ExtensionType]) -> x509.Certificate:
+def _certificate(
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, extensions: list[x509.ExtensionType]
+) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ONE")])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(1).not_valid_before(NOW - DAY).not_valid_after(NOW + DAY)
