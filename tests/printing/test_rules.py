@@ -77,7 +77,7 @@ def test_a_series_is_printed_when_it_is_complete(make_shop: Callable[..., Shop])
 
 
 def test_a_printer_that_is_renamed_while_images_wait(make_shop: Callable[..., Shop]) -> None:
-    """What waits is printed where the rule prints now: its format, and what it wants, are those of the rule as it was."""
+    """What waits is printed where the rule prints now: its format is that of the rule as it was."""
     shop = make_shop(ONE_PRINTER + RULE)
     store(shop, 5)
     renamed = (ONE_PRINTER + RULE).replace("[printer FILM]", "[printer NEW]").replace("printer = FILM", "printer = NEW")
@@ -153,8 +153,9 @@ def test_a_rule_that_cannot_be(tmp_path: Path, rule: str, problem: str) -> None:
 
 @pytest.mark.parametrize(
     "option, problem",
-    [("layout = 9,99", "layout"), ("layout = 256,1", "no room"), ("window = 40,0", "window"), ("film_size = A3", "film_size"), ("copies = 21", "copies"), ("window = 1", "window")],
-)
+    [("layout = 9,99", "layout"), ("layout = 256,1", "no room"), ("window = 40,0", "window"),
+     ("film_size = A3", "film_size"), ("copies = 21", "copies"), ("window = 1", "window")],
+)  # fmt: skip
 def test_format_information_is_checked(tmp_path: Path, option: str, problem: str) -> None:
     path = tmp_path / "config.ini"
     path.write_text(f"{ONE_PRINTER}[route R]\nprinter = FILM\n{option}\n")

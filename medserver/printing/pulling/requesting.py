@@ -200,7 +200,7 @@ def _create(
 
 
 def _printer_of(node: Node, rule: Route) -> str:
-    """Return the printer of a rule as it was; if that is not in the configuration any more, that of the rule as it is."""
+    """Return the printer of a rule as it was; if that is not in the configuration, that of the rule as it is now."""
     config = node.config.current
     current = config.route(rule.name)
     is_gone = config.printer(rule.printer) is None and config.printer_called(rule.printer) is None
