@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from shutil import copyfileobj
@@ -11,16 +12,17 @@ from shutil import copyfileobj
 import click
 
 from medserver.cli.invocation import Invocation, pass_invocation
-from medserver.cli.responses import FAILURE
+from medserver.cli.responses import FAILURE, exit_code
 from medserver.cli.text import CELL_LENGTH_MAX, printable
-from medserver.errors import BadUsage
+from medserver.errors import ActionNotAppropriate, BadUsage, NoSuchInstance
 
 
 @click.command()
 @click.argument("uids", metavar="UID...", nargs=-1, required=True)
 @click.option("--to", "name", metavar="NAME", help="On this printer instead of the one that it was asked for.")
 @pass_invocation
-def retry(invocation: Invocation, uids: tuple[str, ...], name: str | None) -> None:
+@click.pass_context
+def retry(ctx: click.Context, invocation: Invocation, uids: tuple[str, ...], name: str | None) -> None:
     """Print films again that have failed, were cancelled, or are done.
 
     One that waits for another printer is cancelled first.
@@ -32,8 +34,9 @@ def retry(invocation: Invocation, uids: tuple[str, ...], name: str | None) -> No
         printer = node.config.current.printer(name) if name else None
         if name and printer is None:
             raise BadUsage(f"there is no [printer {printable(name, CELL_LENGTH_MAX)}] in the configuration")
-        for uid in uids:
-            retry_film(node, uid, printer)
+        code = _of_each(uids, lambda uid: retry_film(node, uid, printer))
+    if code:
+        ctx.exit(code)
 
 
 @click.command()
@@ -45,13 +48,30 @@ def cancel(ctx: click.Context, invocation: Invocation, uids: tuple[str, ...]) ->
     from medserver.node import open_node
     from medserver.printing.changing import cancel_film
 
-    left = []
+    is_left = False
+
+    def change(uid: str) -> None:
+        nonlocal is_left
+        if not cancel_film(node, uid):
+            is_left = True
+            click.echo(f"{uid}: the printer has it, and may print it all the same", err=True)
+
     with closing(open_node(invocation.config_file)) as node:
-        left += [uid for uid in uids if not cancel_film(node, uid)]
-    for uid in left:
-        click.echo(f"{uid}: the printer has it, and may print it all the same", err=True)
-    if left:
-        ctx.exit(FAILURE)
+        code = _of_each(uids, change)
+    if code or is_left:
+        ctx.exit(code or FAILURE)
+
+
+def _of_each(uids: Iterable[str], change: Callable[[str], object]) -> int:
+    """Change films, each whatever becomes of the others; return the exit code of the first that failed, else 0."""
+    code = 0
+    for uid in dict.fromkeys(uids):
+        try:
+            change(uid)
+        except (ActionNotAppropriate, BadUsage, NoSuchInstance) as error:
+            click.echo(f"medserver: {printable(str(error))}", err=True)
+            code = code or exit_code(error)
+    return code
 
 
 @click.command()

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def cancel_film(node: Node, uid: str, why: str = "cancelled by an administrator") -> bool:
-    """Cancel a film, and ask the printer to stop if it has it.
+    """Cancel a film, and ask the printer to stop if it has it; what is just being written into a folder is not.
 
     Parameters
     ----------
@@ -47,10 +47,13 @@ def cancel_film(node: Node, uid: str, why: str = "cancelled by an administrator"
     if not row.handovers:
         return True
     printer = node.config.current.printer(row.printed_by)
-    if printer is None or not row.reference:
+    if printer is None:
         return False
     try:
-        return output_of(node.config.current, printer).cancel(row.reference)
+        output = output_of(node.config.current, printer)
+        if row.reference:
+            return output.cancel(row.reference)
+        return output.has_not_taken(row.name) and row.handovers == 1
     except RemoteError as error:
         logger.warning(Event("film not stopped", uid=uid, printer=printer.name, reason=str(error)))
         return False

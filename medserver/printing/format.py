@@ -28,6 +28,7 @@ REFUSED, MARKED = "refuse", "mark"
 YES, NO = "yes", "no"
 
 COPIES_MAX = 1000
+WINDOW_WIDTH_LEAST = 1.0
 
 _COLUMNS_AND_ROWS = re.compile(r"[1-9]\d{0,2},[1-9]\d{0,2}")
 
@@ -109,7 +110,14 @@ def format_of(given: Mapping[str, object]) -> FilmFormat:
     values = check(PARAMETERS, given)
     renamed = {"is_true_size": values.pop("true_size") == YES, "image_width_mm": values.pop("image_width", None)}
     values["layout"] = _display_format(str(values["layout"]))
+    _check_window(values.get("window"))
     return FilmFormat(**values, **renamed)  # type: ignore[arg-type]
+
+
+def _check_window(window: object) -> None:
+    """Refuse what is no window of the VOI LUT Function LINEAR (PS3.3 C.11.2.1.2.1)."""
+    if isinstance(window, tuple) and window[1] < WINDOW_WIDTH_LEAST:
+        raise UnusableParameters(f"window: its width is {window[1]:g}, and less than {WINDOW_WIDTH_LEAST:g}")
 
 
 def _display_format(text: str) -> str:

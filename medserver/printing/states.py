@@ -37,7 +37,7 @@ class Happening(Enum):
     PRINTED = "printed"
     FAILED = "failed for good"
     CANCEL = "cancelled"
-    RETRY = "to be printed again"
+    RETRY = "printed again"
 
 
 TRANSITIONS: Mapping[tuple[str, Happening], str] = MappingProxyType(

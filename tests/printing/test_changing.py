@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 import pypdfium2
 import pytest
 
-from medserver.errors import ActionNotAppropriate, NoSuchInstance
+from medserver.errors import ActionNotAppropriate, NoSuchInstance, PrinterFailed
 from medserver.printing import changing
 from medserver.printing.changing import cancel_film, retry_film
+from medserver.printing.printers.pdf import PdfFolder
 from medserver.printing.states import Happening, change_film
 from tests.peers.command_line import Invoked, invoke
 from tests.peers.imagers import PythonImager
 from tests.printing.conftest import Shop
+from tests.printing.outputs import handover
 
 
 @pytest.fixture
@@ -75,6 +77,32 @@ def test_a_film_that_was_cancelled_while_it_was_handed_over(
     shop.work()
     assert (shop.row().state, shop.row().reference) == ("CANCELED", "")
     assert list(shop.node.index.jobs.list()) == []
+
+
+def test_a_film_that_is_cancelled_before_its_file_is_written(shop: Shop) -> None:
+    """The worker that composes it writes nothing, and whoever cancels it is not told that it may be printed."""
+    shop.request()
+    output = PdfFolder(shop.folder / "films")
+    output.status()
+    with handover() as film, output.beginning("1.2.3"):
+        change_film(shop.node, "1.2.3", Happening.HANDOVER_BEGUN, printed_by="FILM")
+        assert cancel_film(shop.node, "1.2.3")
+        with pytest.raises(PrinterFailed):
+            output.hand_over(film)
+    shop.work()
+    assert (shop.row().state, shop.pages()) == ("CANCELED", [])
+
+
+def test_of_several_films_each_is_changed(shop: Shop) -> None:
+    """One that has ended, or is not there, leaves none of the others as it was."""
+    for uid in ("1.2.3", "1.2.4"):
+        shop.request(uid)
+    assert cancel_film(shop.node, "1.2.3")
+    told = _command(shop, "print", "cancel", "1.2.3", "9.9", "1.2.4", "1.2.4")
+    assert told.exit_code != 0 and "1.2.3" in told.stderr and "9.9" in told.stderr and "1.2.4" not in told.stderr
+    assert [shop.row(uid).state for uid in ("1.2.3", "1.2.4")] == ["CANCELED"] * 2
+    told = _command(shop, "print", "retry", "9.9", "1.2.4")
+    assert told.exit_code != 0 and shop.row("1.2.4").state == "PENDING"
 
 
 def test_the_commands(shop: Shop) -> None:

@@ -76,6 +76,18 @@ def test_a_series_is_printed_when_it_is_complete(make_shop: Callable[..., Shop])
     assert list(shop.node.index.jobs.list()) == []
 
 
+def test_a_printer_that_is_renamed_while_images_wait(make_shop: Callable[..., Shop]) -> None:
+    """What waits is printed where the rule prints now: its format is that of the rule as it was."""
+    shop = make_shop(ONE_PRINTER + RULE)
+    store(shop, 5)
+    renamed = (ONE_PRINTER + RULE).replace("[printer FILM]", "[printer NEW]").replace("printer = FILM", "printer = NEW")
+    (shop.folder.parent / "config.ini").write_text(renamed.replace("layout = 2,2", "layout = 1,1"))
+    shop.node.config.read_again()
+    run(shop)
+    assert [(state, count) for state, _, _, count, _ in films(shop)] == [("DONE", 4), ("DONE", 1)]
+    assert {one.printer for one in shop.node.index.films.page()} == {"NEW"}
+
+
 def test_what_comes_later_makes_another_film_of_all(make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(ONE_PRINTER + RULE)
     store(shop, 2)
@@ -141,8 +153,9 @@ def test_a_rule_that_cannot_be(tmp_path: Path, rule: str, problem: str) -> None:
 
 @pytest.mark.parametrize(
     "option, problem",
-    [("layout = 9,99", "layout"), ("film_size = A3", "film_size"), ("copies = 21", "copies"), ("window = 1", "window")],
-)
+    [("layout = 9,99", "layout"), ("layout = 256,1", "no room"), ("window = 40,0", "window"),
+     ("film_size = A3", "film_size"), ("copies = 21", "copies"), ("window = 1", "window")],
+)  # fmt: skip
 def test_format_information_is_checked(tmp_path: Path, option: str, problem: str) -> None:
     path = tmp_path / "config.ini"
     path.write_text(f"{ONE_PRINTER}[route R]\nprinter = FILM\n{option}\n")

@@ -170,6 +170,7 @@ def test_frames_and_instances_in_their_order(shop: Shop) -> None:
     [
         ({"layout": "99,99"}, (), "BAD_PARAMETERS"),
         ({"layout": "256,1"}, (), "BAD_PARAMETERS"),
+        ({"window": "40,0.5"}, (), "BAD_PARAMETERS"),
         ({"printer": "NOWHERE"}, (), "BAD_PARAMETERS"),
         ({"film_size": "A3"}, (), "BAD_PARAMETERS"),
         ({"copies": "21"}, (), "BAD_PARAMETERS"),

@@ -195,5 +195,13 @@ def _create(
     ]
     objects = sorted(f"{one.sop_instance_uid} {copies[one.sop_instance_uid].digest}" for one in images)
     uid = uid_of("print", subject.rule, *objects)
-    given = {"printer": rule.printer} | dict(rule.format)
+    given = {"printer": _printer_of(node, rule)} | dict(rule.format)
     ask(node, uid, given, references, by=node.config.current.node.ae_title, priority=rule.priority.upper())
+
+
+def _printer_of(node: Node, rule: Route) -> str:
+    """Return the printer of a rule as it was; if that is not in the configuration, that of the rule as it is now."""
+    config = node.config.current
+    current = config.route(rule.name)
+    is_gone = config.printer(rule.printer) is None and config.printer_called(rule.printer) is None
+    return current.printer if is_gone and current is not None and current.printer else rule.printer
