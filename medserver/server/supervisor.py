@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from enum import Enum, auto
 
 from medserver import __version__, archive, errors, lock
 from medserver.config import Config, ConfigFile
+from medserver.config.web import WebOptions
 from medserver.errors import MedserverError, StoreFailure
 from medserver.imports import import_all
 from medserver.log import Event
@@ -135,6 +137,23 @@ def _entrances(config_file: ConfigFile) -> list[Entrance]:
     return entrances
 
 
+def _web_listener(options: WebOptions) -> socket.socket:
+    """Take the port of HTTP.
+
+    Raises
+    ------
+    OSError
+        It is taken.
+    ConfigError
+        HTTPS is wanted, and its certificate or key cannot be used.
+    """
+    if options.certificate is not None and options.key is not None:
+        from medserver.tls.standard import acceptor_context  # it loads ssl
+
+        acceptor_context(options.certificate, options.key)
+    return bind(options.address, options.port)
+
+
 class Supervisor:
     """Starts, watches and stops the acceptor processes.
 
@@ -154,7 +173,7 @@ class Supervisor:
         self._stop_request = stop_request
         self._hangup = hangup
         self._entrances = _entrances(config_file)
-        self._web = bind(config.web.address, config.web.port) if config.web.enabled else None
+        self._web = _web_listener(config.web) if config.web.enabled else None
         limits = AdmissionLimits.from_options(config.limits)
         self._roster = Roster(config.node.processes, limits.rows)
         raise_descriptor_limit(limits.rows + limits.waiting_max)

@@ -63,10 +63,11 @@ def expiries(config: Config) -> list[Expiry]:
 def _files(config: Config) -> Iterator[tuple[str, Path]]:
     """Yield every file with something that expires."""
     securities = [(f"[ae {remote.name}]", remote.security) for remote in config.remotes]
-    own = [("[tls]", config.tls.certificate)]
+    own = [("[tls]", config.tls.certificate), ("[web]", config.web.certificate), ("[audit]", config.audit.certificate)]
     own += [(name, one.certificate) for name, one in securities if one.certificate != config.tls.certificate]
     yield from ((f"certificate of {name}", path) for name, path in own if path is not None)
-    cas = [("[tls]", config.tls.ca), *((name, one.ca) for name, one in securities if one.is_own_ca)]
+    cas = [("[tls]", config.tls.ca), ("[audit]", config.audit.ca)]
+    cas += [(name, one.ca) for name, one in securities if one.is_own_ca]
     yield from ((f"CA of {name}", path) for name, path in cas if path is not None)
     if config.tls.crl is not None:
         yield "CRL of [tls]", config.tls.crl
@@ -92,6 +93,4 @@ def _expiries_of(what: str, path: Path) -> Iterator[Expiry]:
 
 def uses_tls(config: Config) -> bool:
     """Tell whether there is anything that could expire; what reads it takes a while to load."""
-    options = config.tls
-    own = options.certificate or options.ca or options.crl
-    return own is not None or any(remote.security.is_accepted for remote in config.remotes)
+    return any(True for _ in _files(config)) or any(remote.security.is_accepted for remote in config.remotes)

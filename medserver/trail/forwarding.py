@@ -21,7 +21,7 @@ from types import MappingProxyType
 
 from medserver.audit.syslog import syslog_message
 from medserver.crash import crash_point
-from medserver.errors import MedserverError
+from medserver.errors import ConfigError, MedserverError
 from medserver.index import Repository, SealedRow
 from medserver.log import Event
 from medserver.node import Node
@@ -149,7 +149,7 @@ class Forwarder:
                 break
             try:
                 self._send(window)
-            except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            except (OSError, ValueError, ConfigError) as error:  # ssl.SSLError is an OSError
                 self._break(repository, error)
                 return count
             count += len(window)
@@ -171,7 +171,7 @@ class Forwarder:
 
         Raises
         ------
-        OSError
+        OSError, ConfigError
             It may not have arrived.
         """
         with self._open_link(self._name, self._node.config.current) as link:

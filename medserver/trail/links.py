@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from medserver.audit.syslog import framed
 from medserver.config import Config
+from medserver.tls.standard import requestor_context
 
 CLOSE_WITHIN_S = 10.0
 """How long the other side has to answer our close_notify: it reads everything that came before."""
@@ -59,6 +60,8 @@ def connect(url: str, config: Config):
     ------
     OSError
         It cannot be reached, or is not whom it should be.
+    ConfigError
+        A file with certificates or the key cannot be used.
     """
     parts = urlsplit(url)
     open_link = _tls if parts.scheme == "tls" else _udp
@@ -124,11 +127,7 @@ class _UdpLink:
 
 @contextmanager
 def _tls(host: str, port: int, config: Config) -> Iterator[Link]:
-    options = config.audit
-    context = ssl.create_default_context(cafile=None if options.ca is None else str(options.ca))
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if options.certificate is not None:
-        context.load_cert_chain(options.certificate, options.key)
+    context = requestor_context(config.audit.ca, config.audit.certificate, config.audit.key)
     with socket.create_connection((host, port), timeout=config.limits.connection_timeout_s) as plain:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with context.wrap_socket(plain, server_hostname=host) as connection:

@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from medserver.node import Node
+from medserver.tls.standard import acceptor_context
 from medserver.web.application import application
 
 HEAD_MAX_S = 10.0
@@ -100,12 +101,18 @@ class WebServer:
     listener : socket.socket
         Listening; several processes may accept from one.
     certificate, key : Path or None
-        For HTTPS.
+        For HTTPS, see `medserver.tls.standard`.
+
+    Raises
+    ------
+    ConfigError
+        Certificate or key cannot be used.
     """
 
     def __init__(
         self, node: Node, listener: socket.socket, certificate: Path | None = None, key: Path | None = None
     ) -> None:
+        context = None if certificate is None or key is None else acceptor_context(certificate, key)
         self._server = uvicorn.Server(uvicorn.Config(
             application(node),
             http=Protocol,
@@ -119,8 +126,7 @@ class WebServer:
             limit_concurrency=CONNECTIONS_MAX,
             timeout_keep_alive=IDLE_MAX_S,
             h11_max_incomplete_event_size=HEAD_BYTES_MAX,
-            ssl_certfile=certificate,
-            ssl_keyfile=key,
+            ssl_context_factory=None if context is None else lambda *_: context,
         ))  # fmt: skip
         self._listener = listener
         self._thread = threading.Thread(target=self._run, name="HTTP", daemon=True)

@@ -89,6 +89,17 @@ def test_expiry(invoke, config_path, tmp_path):
     assert "is not a duration" in invoke("tls", "expiry", "--within", "soon").stderr
 
 
+def test_expiry_of_what_is_not_dicom(invoke, config_path, tmp_path):
+    """HTTPS and audit repositories have certificates too."""
+    ca = TestCA(tmp_path)
+    web, audit = ca.issue("WEB", ends=datetime.now(UTC) + timedelta(days=20)), ca.issue("AUDIT")
+    with open(config_path, "a") as file:
+        file.write(f"\n[web]\ncertificate = {web.certificate}\nkey = {web.key}\n[audit]\nca = {ca.certificate}\n")
+        file.write(f"certificate = {audit.certificate}\nkey = {audit.key}\n")
+    rows = {row["what"].split(",")[0]: row["is_due"] for row in json.loads(invoke("tls", "expiry", "--json").stdout)}
+    assert rows == {"certificate of [web]": True, "certificate of [audit]": False, "CA of [audit]": False}
+
+
 def test_no_secret_is_shown(invoke, config_path, data):
     """Neither the key nor what is in its file; only where it is."""
     invoke("tls", "new", "--key", "p256").check()

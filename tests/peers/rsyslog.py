@@ -54,6 +54,8 @@ class Rsyslog:
             for pem in certificate.cert_chain_pems:
                 pem.write_to_path(folder / f"{name}.pem", append=True)
         trustme.CA().issue_cert("medserver").private_key_and_cert_chain_pem.write_to_path(folder / "foreign.pem")
+        for name in ("client.key", "foreign.pem"):  # the node believes no key that others can read
+            (folder / name).chmod(0o600)
         self.configuration = folder / "rsyslog.conf"
         self.configuration.write_text(CONFIGURATION.format(folder=folder, port=self.port))
         self.server: Server | None = None

@@ -88,6 +88,17 @@ def test_who_is_not_trusted_gets_and_says_nothing(
     assert rsyslog.lines() == []
 
 
+def test_a_key_that_others_can_read_is_not_used(open_archive: Open, rsyslog: Rsyslog, tmp_path: Path) -> None:
+    key = tmp_path / "read.pem"
+    key.write_bytes((rsyslog.folder / "foreign.pem").read_bytes())
+    key.chmod(0o644)
+    node = open_archive(**options_of(rsyslog, rsyslog.tls, certificate=key, key=key))
+    tell(node, 1)
+    forwarder = Forwarder(node, rsyslog.tls, seal(node).has_lease)
+    assert forwarder.forward() == 0
+    assert "others can read or change the private key" in node.index.audit.repositories()[rsyslog.tls].problem
+
+
 def test_who_has_another_name_gets_nothing(open_archive: Open, rsyslog: Rsyslog) -> None:
     name = rsyslog.tls.replace("localhost", "127.0.0.1")
     node = open_archive(**options_of(rsyslog, name))

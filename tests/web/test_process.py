@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,9 +87,7 @@ def _listens(process_id: int, root: str) -> bool:
 
 def test_https(make_node: NodeFactory, tmp_path: Path) -> None:
     authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
-    certificate.cert_chain_pems[0].write_to_path(tmp_path / "web.pem")
-    certificate.private_key_pem.write_to_path(tmp_path / "web.key")
+    put(authority, tmp_path)
     options = {"web.enabled": "yes", "web.port": 0, "web.processes": 1, "node.processes": 1}
     options |= {"web.certificate": tmp_path / "web.pem", "web.key": tmp_path / "web.key"}
     node = make_node(options=options).start()
@@ -98,7 +97,49 @@ def test_https(make_node: NodeFactory, tmp_path: Path) -> None:
     answer = wait_until(lambda: ask(f"{root}/studies", headers, verify=context), what="HTTPS")
     assert answer.status_code == 204
     assert ask(root.replace("https", "http") + "/studies", headers) is None
+    port = int(root.split(":")[2].partition("/")[0])
+    before = shown(port, authority)
+    put(authority, tmp_path)
+    assert shown(port, authority) != before
+    (tmp_path / "web.key").write_text("damaged")
+    assert shown(port, authority) not in (None, before)  # the last one that could be read
+    for ciphers in ("ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA384", "ECDHE-ECDSA-AES128-SHA256", "DHE:RSA"):
+        assert shown(port, authority, ciphers) is None  # without authenticated encryption, or ephemeral keys
+    assert shown(port, authority, "ECDHE+AESGCM") is not None
     assert node.stop() == 0
+
+
+def test_a_key_that_others_can_read_is_refused(make_node: NodeFactory, tmp_path: Path) -> None:
+    put(trustme.CA(), tmp_path)
+    (tmp_path / "web.key").chmod(0o644)
+    options = {"web.enabled": "yes", "web.port": 0, "web.certificate": tmp_path / "web.pem"}
+    node = make_node(options={**options, "web.key": tmp_path / "web.key"})
+    refused = node.cli("serve")
+    assert refused.exit_code == 78 and "others can read or change the private key" in refused.output
+
+
+def put(authority: trustme.CA, folder: Path) -> None:
+    """Put a new certificate with its key into a folder, in the place of those that are there."""
+    certificate = authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA)
+    for name, blob in (("web.key", certificate.private_key_pem), ("web.pem", certificate.cert_chain_pems[0])):
+        new = folder / f"{name}.new"
+        new.touch(mode=0o600)
+        new.write_bytes(blob.bytes())
+        new.replace(folder / name)
+
+
+def shown(port: int, authority: trustme.CA, ciphers: str = "") -> bytes | None:
+    """Return the certificate that is shown to a client, in TLS 1.2 where it names suites; None without a handshake."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    if ciphers:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(ciphers)
+    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+        try:
+            return context.wrap_socket(sock, server_hostname="127.0.0.1").getpeercert(binary_form=True)
+        except ssl.SSLError:
+            return None
 
 
 def test_certificate_without_a_key(make_node: NodeFactory) -> None:
