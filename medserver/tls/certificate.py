@@ -45,6 +45,8 @@ class Certificate:
         `CLIENT`, `SERVER`, of which its extended key usage speaks; both if it has none.
     key_bits : int
         The length of its key.
+    is_elliptic : bool
+        Whether that is one on an elliptic curve, which may be shorter.
     is_self_signed : bool
         Whether subject and issuer are the same.
     verified_by : str
@@ -60,6 +62,7 @@ class Certificate:
     names: frozenset[str] = frozenset()
     purposes: frozenset[str] = frozenset({CLIENT, SERVER})
     key_bits: int = 0
+    is_elliptic: bool = False
     is_self_signed: bool = False
     verified_by: str = ""
 
@@ -87,6 +90,7 @@ def certificate_of(certificate: x509.Certificate) -> Certificate:
     from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
+        is_elliptic, key_bits = _strength(certificate)
         return Certificate(
             fingerprint=fingerprint_of(certificate),
             subject=certificate.subject.rfc4514_string()[:TEXT_LENGTH_MAX],
@@ -96,7 +100,8 @@ def certificate_of(certificate: x509.Certificate) -> Certificate:
             not_after=certificate.not_valid_after_utc.astimezone(UTC),
             names=frozenset(_names(certificate)),
             purposes=frozenset(_purposes(certificate)),
-            key_bits=getattr(certificate.public_key(), "key_size", 0) or 0,
+            key_bits=key_bits,
+            is_elliptic=is_elliptic,
             is_self_signed=certificate.subject == certificate.issuer,
         )
     except (ValueError, TypeError, UnsupportedAlgorithm, OverflowError) as error:
@@ -117,6 +122,18 @@ def certificate_in(path: Path) -> Certificate:
         return certificate_of(x509.load_pem_x509_certificates(read_file(path))[0])
     except ValueError as error:
         raise ConfigError(f"{path}: no certificate in PEM form: {error}") from None
+
+
+def _strength(certificate: x509.Certificate) -> tuple[bool, int]:
+    """Return whether the key is one on an elliptic curve, and its length."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+
+    key = certificate.public_key()
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return True, key.key_size
+    edwards = {ed25519.Ed25519PublicKey: 256, ed448.Ed448PublicKey: 456}
+    bits = next((bits for kind, bits in edwards.items() if isinstance(key, kind)), None)
+    return (True, bits) if bits is not None else (False, getattr(key, "key_size", 0))
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

@@ -20,10 +20,8 @@ PEM_LENGTH_MAX = 16_384
 
 BY_PIN, BY_CA = "pin", "ca"
 
-RSA_BITS_MIN = 2048
-"""What B.13 demands of a key; those on elliptic curves are shorter, and OpenSSL refuses the shortest."""
-
-ELLIPTIC_BITS_MAX = 600
+RSA_BITS_MIN, ELLIPTIC_BITS_MIN = 2048, 256
+"""What B.13 demands of a key: of one on an elliptic curve, and of every other."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +117,9 @@ def _unusable(security: Security, presented: Presented, now: datetime) -> str:
         return f"its certificate has expired on {certificate.not_after:%Y-%m-%d %H:%M} UTC"
     if certificate.not_before > now:
         return f"its certificate is not valid before {certificate.not_before:%Y-%m-%d %H:%M} UTC"
-    if ELLIPTIC_BITS_MAX < certificate.key_bits < RSA_BITS_MIN:
-        return f"the key of its certificate has {certificate.key_bits} bits, {RSA_BITS_MIN} are needed"
+    bits_min = ELLIPTIC_BITS_MIN if certificate.is_elliptic else RSA_BITS_MIN
+    if certificate.key_bits < bits_min:
+        return f"the key of its certificate has {certificate.key_bits} bits, {bits_min} are needed"
     if security.crl is not None:
         authorities = () if security.ca is None else authorities_of(security.ca).certificates
         if revocations_of(security.crl).revokes(presented.chain[0], authorities):

@@ -14,6 +14,8 @@ from medserver.tls.files import Reread, read_file
 if TYPE_CHECKING:
     from cryptography import x509
 
+_CERTIFICATE_BEGINS = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE\b")
+_CRL_BEGINS = b"-----BEGIN X509 CRL"
 _CRL = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 
 
@@ -117,8 +119,12 @@ def revocations_of(path: Path) -> Revocations:
 def _read_authorities(path: Path) -> Authorities:
     from cryptography import x509
 
+    content = read_file(path)
     try:
-        return Authorities(x509.load_pem_x509_certificates(read_file(path)))
+        certificates = x509.load_pem_x509_certificates(content)
+        if len(_CERTIFICATE_BEGINS.findall(content)) != len(certificates):
+            raise ValueError("a certificate is cut off")  # as below
+        return Authorities(certificates)
     except ValueError as error:
         raise ConfigError(f"{path}: no certificate in PEM form: {error}") from None
 
@@ -129,6 +135,8 @@ def _read_revocations(path: Path) -> Revocations:
     content = read_file(path)
     try:
         blocks = _CRL.findall(content)
+        if content.count(_CRL_BEGINS) != len(blocks):
+            raise ValueError("a list is cut off")  # somebody is writing it: those behind are not here yet either
         if blocks:
             return Revocations(x509.load_pem_x509_crl(block) for block in blocks)
         return Revocations([x509.load_der_x509_crl(content)])

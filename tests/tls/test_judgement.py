@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from OpenSSL.crypto import TYPE_RSA, PKey
 
 from medserver.config import Security
 from medserver.config.security import ACCEPTED, NOT_SECURE, REQUIRED
@@ -119,6 +120,22 @@ def test_a_list_that_is_old_is_believed_and_one_of_somebody_else_is_not(world: W
     assert judge(pinned(world.two, crl=false, ca=world.ca.certificate), shown(world.two), now=NOW).problem == ""
 
 
+@pytest.mark.parametrize("kind", ["crl", "ca"])
+def test_half_of_a_file_is_none(world: World, tmp_path: Path, kind: str) -> None:
+    """Somebody copies a file with two lists or CAs over the one that is there: meanwhile that one counts."""
+    path, other = tmp_path / "file", world.other.revoke(path=tmp_path / "other.crl")
+    first, second = (
+        (other, world.ca.revoke(world.two, path=tmp_path / "own.crl")) if kind == "crl"
+        else (world.other.certificate, world.ca.certificate)
+    )  # fmt: skip
+    whole = first.read_bytes() + second.read_bytes()
+    security = pinned(world.two, crl=path) if kind == "crl" else Security(REQUIRED, ca=path, is_own_ca=True)
+    expected = kind == "crl"  # revoked, or of the second CA
+    for length in (len(whole), len(first.read_bytes()) + 40, len(whole) - 30, len(whole) - 10):
+        path.write_bytes(whole[:length])
+        assert bool(judge(security, shown(world.two), now=NOW).problem) == expected, length
+
+
 @pytest.mark.parametrize("content", [b"", b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", b"\x30\x82"])
 def test_files_that_cannot_be_read_let_nobody_in(world: World, content: bytes, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged"
@@ -142,11 +159,19 @@ def test_a_purpose_that_is_named_is_kept_to(world: World) -> None:
     assert judge(security, presented, purpose=CLIENT, now=NOW).problem == ""
 
 
-def test_a_short_key_is_refused(world: World) -> None:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+@pytest.mark.parametrize(
+    ("bits", "curve", "problem"),
+    [
+        (512, None, "512 bits, 2048 are needed"), (1024, None, "1024 bits, 2048 are needed"), (2048, None, ""),
+        (0, ec.SECP192R1(), "192 bits, 256 are needed"), (0, ec.SECP256R1(), ""), (0, ec.SECP521R1(), ""),
+    ],
+)  # fmt: skip
+def test_a_short_key_is_refused(bits: int, curve: ec.EllipticCurve | None, problem: str) -> None:
+    key = ec.generate_private_key(curve) if curve is not None else _rsa_key(bits)
     presented = Presented.of([_certificate(key, [])])
     security = Security(REQUIRED, frozenset({presented.certificate.fingerprint}))
-    assert "1024 bits, 2048 are needed" in judge(security, presented, now=NOW).problem
+    found = judge(security, presented, now=NOW).problem
+    assert problem in found and bool(problem) == bool(found)
 
 
 def test_what_is_kept_of_a_certificate_is_read_back(world: World) -> None:
@@ -161,7 +186,18 @@ def test_names_of_hosts(host: str, name: str) -> None:
     assert name_of_host(host) == name
 
 
-def _certificate(key: rsa.RSAPrivateKey, extensions: list[x509.ExtensionType]) -> x509.Certificate:
+def _rsa_key(bits: int) -> rsa.RSAPrivateKey:
+    """Make a key; cryptography makes none that is shorter than 1024 bits, OpenSSL does."""
+    made = PKey()
+    made.generate_key(TYPE_RSA, bits)
+    key = made.to_cryptography_key()
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key
+
+
+def _certificate(
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, extensions: list[x509.ExtensionType]
+) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ONE")])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(1).not_valid_before(NOW - DAY).not_valid_after(NOW + DAY)
