@@ -139,7 +139,11 @@ class Ends:
         address = _address(request)
         is_confidential = request.url.scheme == "https" or _is_loopback(address)
         index, config = self._node.index, self._node.config.current
-        user = user_of(index, config, request.headers.get("authorization"), is_confidential=is_confidential)
+        authorizations = request.headers.getlist("authorization")
+        if len(authorizations) > 1:  # which of them counts, another one on the way may have seen differently
+            raise IdentityRefused("there are several header fields Authorization")
+        authorization = next(iter(authorizations), None)
+        user = user_of(index, config, authorization, is_confidential=is_confidential)
         return principal_of_user(user, address)
 
 

@@ -43,15 +43,22 @@ def test_tokens_and_passcodes(users: Web) -> None:
         {}, {"Authorization": ""}, {"Authorization": "Bearer"}, {"Authorization": "Bearer mst_wrong"},
         {"Authorization": "Bearer a.b.c"}, {"Authorization": "Digest x"}, {"Authorization": "Basic !"},
         {"Authorization": "Basic " + base64.b64encode(b"no colon").decode()}, basic("anna", "wrong horse"),
+        basic("an\0na", "correct horse"), basic("anna\n", "correct horse"), basic("x" * 5000, "correct horse"),
         basic("bare", ""), basic("nobody", "correct horse"), basic("anna", "mst_wrong"),
         {"Authorization": "x" * 30_000},
     ],
-    ids=range(13),
+    ids=range(16),
 )  # fmt: skip
 def test_all_others_get_the_same_answer(users: Web, headers: dict[str, str]) -> None:
     answer = httpx.get(f"{users.url}/studies", headers={**JSON, **headers})
     assert answer.status_code == 401 and answer.text == "a token or a user with a passcode is needed\n"
     assert answer.headers["www-authenticate"].startswith('Bearer realm="medserver"')
+
+
+def test_two_header_fields_are_none(users: Web) -> None:
+    good, bad = ("Authorization", f"Bearer {users.tokens['reader']}"), ("Authorization", "Bearer mst_wrong")
+    for both in ([good, bad], [bad, good], [good, good]):
+        assert httpx.get(f"{users.url}/studies", headers=[*JSON.items(), *both]).status_code == 401
 
 
 HELD = {
