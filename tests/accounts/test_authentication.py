@@ -98,6 +98,13 @@ def test_no_secret_is_believed_that_came_in_the_clear(index: Index, case: str) -
     assert ask(index, "accepted", IDENTITIES["bare"][0], tls=False)[0].name == "bare"
 
 
+@pytest.mark.parametrize("identity_type", [1, 2])
+def test_a_secret_in_the_place_of_the_name_is_not_repeated(index: Index, identity_type: int) -> None:
+    with pytest.raises(IdentityRefused) as refused:
+        ask(index, "required", UserIdentity(identity_type, True, PASSCODE, b"anna"))
+    assert PASSCODE.decode() not in str(refused.value)
+
+
 def test_only_the_users_of_the_entry(index: Index) -> None:
     anna = IDENTITIES["passcode"][0]
     assert ask(index, "required", anna, users=("anna", "berta"))[0] == User("anna", ("reader",))

@@ -55,6 +55,13 @@ def test_all_others_get_the_same_answer(users: Web, headers: dict[str, str]) -> 
     assert answer.headers["www-authenticate"].startswith('Bearer realm="medserver"')
 
 
+def test_a_token_in_the_place_of_the_name_is_not_repeated(users: Web, caplog: pytest.LogCaptureFixture) -> None:
+    """As some services have it: curl -u TOKEN:"""
+    token = users.tokens["reader"]
+    assert status(users, basic(token, "")) == 401
+    assert "not known here" in caplog.text and token[5:20] not in caplog.text
+
+
 def test_two_header_fields_are_none(users: Web) -> None:
     good, bad = ("Authorization", f"Bearer {users.tokens['reader']}"), ("Authorization", "Bearer mst_wrong")
     for both in ([good, bad], [bad, good], [good, good]):
