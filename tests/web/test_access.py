@@ -62,6 +62,20 @@ def test_a_token_in_the_place_of_the_name_is_not_repeated(users: Web, caplog: py
     assert "not known here" in caplog.text and token[5:20] not in caplog.text
 
 
+@pytest.mark.parametrize("headers", [{"Authorization": "Bearer mst_wrong"}, basic("anna", "correct horse")], ids=str)
+def test_nobody_learns_why_nobody_can_be_verified(users: Web, headers: dict[str, str]) -> None:
+    """What a database says when it fails names machines, tables and accounts."""
+    def rename(old: str, new: str) -> None:
+        users.node.index._access.writer.run(lambda connection: connection.execute(f"ALTER TABLE {old} RENAME TO {new}"))
+
+    rename("accounts", "away")
+    try:
+        answer = httpx.get(f"{users.url}/studies", headers={**JSON, **headers})
+    finally:
+        rename("away", "accounts")
+    assert (answer.status_code, answer.text) == (503, "the node cannot do this at the moment\n")
+
+
 def test_two_header_fields_are_none(users: Web) -> None:
     good, bad = ("Authorization", f"Bearer {users.tokens['reader']}"), ("Authorization", "Bearer mst_wrong")
     for both in ([good, bad], [bad, good], [good, good]):
