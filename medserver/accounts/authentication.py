@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from medserver.config import IDENTITY_NONE, IDENTITY_REQUIRED, Config, Identification
 from medserver.errors import IdentityRefused
+from medserver.identity.names import checked_name
 from medserver.identity.passcodes import is_passcode
 from medserver.identity.principal import User
 from medserver.identity.user_identity import UserIdentity, UserIdentityType, decode_user_identity
@@ -18,7 +19,8 @@ from medserver.identity.web_tokens import user_of_token
 from medserver.index.accounts.records import USER
 from medserver.index import Index
 
-NAME_BYTES_MAX = 256
+_UNKNOWN = "the user that is named is not known here"
+"""The name is not repeated: people write passcodes and tokens into the field of the name."""
 
 _MISSING = "no user is named, and [ae] identity = required"
 
@@ -112,10 +114,12 @@ def verify_passcode(index: Index, name: str, passcode: bytes) -> User:
     IdentityRefused
         There is none, or it is another passcode.
     """
-    account = index.accounts.get(USER, name)
+    account = index.accounts.get(USER, checked_name(name))
     is_right = is_passcode(passcode, account.secret if account is not None else "")
-    if account is None or not is_right or not account.is_usable(index.clock()):
-        raise IdentityRefused(f"user {name} is not known, disabled or expired, or the passcode is wrong")
+    if account is None:
+        raise IdentityRefused(_UNKNOWN)
+    if not is_right or not account.is_usable(index.clock()):
+        raise IdentityRefused(f"user {account.name} is disabled or expired, or the passcode is wrong")
     return User(account.name, account.roles)
 
 
@@ -134,8 +138,10 @@ def _by_name(index: Index, config: Config, identity: UserIdentity) -> User:
     """Believe a name alone, if it is that of a user who has no passcode."""
     name = _name(identity.primary)
     account = index.accounts.get(USER, name)
-    if account is None or account.secret or not account.is_usable(index.clock()):
-        raise IdentityRefused(f"user {name} is not known, disabled, expired, or has a passcode that was not sent")
+    if account is None:
+        raise IdentityRefused(_UNKNOWN)
+    if account.secret or not account.is_usable(index.clock()):
+        raise IdentityRefused(f"user {account.name} is disabled or expired, or has a passcode that was not sent")
     return User(account.name, account.roles)
 
 
@@ -166,6 +172,4 @@ def _name(encoded: bytes) -> str:
         name = unicodedata.normalize("NFC", encoded.decode()).strip(" \0")
     except UnicodeDecodeError:
         raise IdentityRefused("the user name is not UTF-8") from None
-    if not name or len(encoded) > NAME_BYTES_MAX:
-        raise IdentityRefused("the user name is empty or too long")
-    return name
+    return checked_name(name)

@@ -7,10 +7,10 @@ from typing import Any
 
 from medserver.config import ROLES, Issuer
 from medserver.errors import ConfigError, IdentityRefused
+from medserver.identity.names import checked_name
 from medserver.identity.principal import User
 
 TOKEN_BYTES_MAX = 16_384
-SUBJECT_LENGTH_MAX = 200
 
 _REQUIRED = ("iss", "aud", "exp")
 
@@ -62,8 +62,9 @@ def user_of_token(token: bytes, issuers: Sequence[Issuer]) -> User:
 
 def _user(claims: Mapping[str, Any], issuer: Issuer) -> User:
     subject = claims.get(issuer.subject_claim)
-    if not isinstance(subject, str) or not subject.strip() or len(subject) > SUBJECT_LENGTH_MAX:
+    if not isinstance(subject, str):
         raise IdentityRefused(f"[issuer {issuer.name}]: the claim {issuer.subject_claim} names no user")
+    subject = checked_name(subject)
     named = claims.get(issuer.roles_claim, []) if issuer.roles_claim else []
     told = named.split() if isinstance(named, str) else named if isinstance(named, list) else []
     held = {*issuer.roles, *(role for role in told if isinstance(role, str))}

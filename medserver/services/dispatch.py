@@ -70,7 +70,7 @@ def serve(association: AcceptedAssociation, node: Node) -> bool:
 
 def _serve(association: AcceptedAssociation, node: Node) -> bool:
     if association.counts is None:
-        tell_user(association, node, is_login=True)
+        _tell_login(association, node)
     reporter = Reporter(association)
     counts = association.counts = association.counts or Counts()
     is_idle = False
@@ -91,6 +91,21 @@ def _serve(association: AcceptedAssociation, node: Node) -> bool:
                 association.carried.end()
             _tell_logout(association, node)
     return is_idle
+
+
+def _tell_login(association: AcceptedAssociation, node: Node) -> None:
+    """Record that a user has come with the association.
+
+    Raises
+    ------
+    AssociationAborted
+        It cannot be recorded, and must be: the association is aborted before anything is done.
+    """
+    try:
+        tell_user(association, node, is_login=True)
+    except MedserverError as error:
+        association.abort()
+        raise AssociationAborted(str(error)) from error
 
 
 def _tell_logout(association: AcceptedAssociation, node: Node) -> None:

@@ -118,7 +118,10 @@ class NodePolicy:
         logger.warning(Event("refused", **names, reason=Whole(refusal.why), **proof))
         if refusal == CALLING_AE_TITLE_NOT_RECOGNISED:
             proof = {} if presented is None else {"fingerprint": shown.fingerprint, "certificate": presented.pem}
-            self._node.index.note_unknown_caller(RejectedCall(calling, called, address, refusal.why, **proof))
+            try:
+                self._node.index.note_unknown_caller(RejectedCall(calling, called, address, refusal.why, **proof))
+            except MedserverError as error:  # it is rejected as others are
+                logger.error(Event("refused", calling=calling, address=address, problem=Whole(f"not noted: {error}")))
 
     def serve(self, association: AcceptedAssociation) -> bool:
         """Serve an established association until it ends or is idle."""

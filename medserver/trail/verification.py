@@ -74,7 +74,7 @@ def verify(index: Index, known: Iterable[Head] = (), should_stop: Callable[[], b
     index : Index
         The index.
     known : iterable of Head
-        Heads that were kept elsewhere.
+        Heads that were kept elsewhere; of one that is older than what is kept nothing follows, which is a problem.
     should_stop : callable
         Tells whether to give up.
     """
@@ -127,6 +127,13 @@ def verify_rows(
     for lacking in sorted(by_position):
         if lacking > beginning.position:
             found.report(f"row {lacking}, of which the head is known, is not there")
+        elif lacking < beginning.position:
+            found.report(
+                f"row {lacking}, of which the head is known, is not kept any more: who wrote into the database may "
+                f"have made everything behind row {beginning.position}; give a head that is younger than [audit] keep"
+            )
+        elif by_position[lacking] != beginning.digest:
+            found.report(f"row {lacking} had another digest than the head that is known: the chain was made anew")
     return found
 
 

@@ -6,8 +6,9 @@ import ipaddress
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -21,7 +22,7 @@ from starlette.routing import Route as Routing
 from starlette.types import Receive, Scope, Send
 
 from medserver.accounts.bearers import user_of
-from medserver.errors import BadRequest, IdentityRefused, MedserverError, NotAuthorised, WorkitemRefused
+from medserver.errors import BadRequest, IdentityRefused, MedserverError, NotAuthorised, OutOfResources, WorkitemRefused
 from medserver.identity.principal import Principal, principal_of_user
 from medserver.log import Event
 from medserver.node import Node
@@ -44,6 +45,12 @@ MESSAGE_LENGTH_MAX = 500
 
 PACE_MIN_BYTES_PER_S = 16 * 1024
 """Slower payloads are not waited for, beyond `PIECE_MAX_S`."""
+
+OURS: Mapping[int, str] = MappingProxyType({
+    INTERNAL_ERROR: "internal error",
+    SERVICE_UNAVAILABLE: "the node cannot do this at the moment",
+})
+"""HTTP status -> what is said of a failure of the node, whose reason is for the log."""
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 
@@ -117,13 +124,14 @@ class Ends:
             log = logger.error if status == INTERNAL_ERROR else logger.info
             log(Event(route.name, path=route.template, status=status, problem=str(error)))
             warned = {"warning": f'299 {_base(request)} "{error}"'} if isinstance(error, WorkitemRefused) else {}
-            return _failure(status, str(error), warned)
+            # What a database or a disk says names machines, tables, accounts and paths.
+            return _failure(status, OURS.get(status, str(error)), warned)
         except ClientDisconnect:
             return _failure(BAD_REQUEST, "the user agent has gone")
         except Exception:
             # A mistake of ours. The user agent learns no more than that it failed.
             logger.exception("%s %s failed", route.method, route.template)
-            return _failure(INTERNAL_ERROR, "internal error")
+            return _failure(INTERNAL_ERROR, OURS[INTERNAL_ERROR])
 
     def _request(self, route: Route, request: HTTPRequest, body: Callable[[], Iterator[bytes]]) -> Request:
         """Return the request of who may have what it asks for.
@@ -154,7 +162,17 @@ class Ends:
         address = _address(request)
         is_confidential = request.url.scheme == "https" or _is_loopback(address)
         index, config = self._node.index, self._node.config.current
-        user = user_of(index, config, request.headers.get("authorization"), is_confidential=is_confidential)
+        authorizations = request.headers.getlist("authorization")
+        if len(authorizations) > 1:  # which of them counts, another one on the way may have seen differently
+            raise IdentityRefused("there are several header fields Authorization")
+        authorization = next(iter(authorizations), None)
+        try:
+            user = user_of(index, config, authorization, is_confidential=is_confidential)
+        except IdentityRefused:
+            raise
+        except MedserverError as error:  # ours: nobody can tell who it is, and later it may work
+            logger.error("a user cannot be verified: %s", error)
+            raise OutOfResources("a user cannot be verified") from error
         return principal_of_user(user, address)
 
 

@@ -65,6 +65,10 @@ IDENTITIES = {
     "type 0": (UserIdentity(0, True, b"bare"), IdentityRefused),
     "no name": (UserIdentity(1, True, b""), IdentityRefused),
     "not UTF-8": (UserIdentity(1, True, b"\xff\xfe"), IdentityRefused),
+    "NUL within": (UserIdentity(2, True, b"an\0na", PASSCODE), IdentityRefused),
+    "NUL within, bare": (UserIdentity(1, True, b"ba\0re"), IdentityRefused),
+    "a line end": (UserIdentity(1, True, b"bare\nadmin"), IdentityRefused),
+    "from right to left": (UserIdentity(1, True, "\u202ebare".encode()), IdentityRefused),
     "a long name": (UserIdentity(1, True, b"x" * 300), IdentityRefused),
     "bytes that are none": (b"\x01", IdentityRefused),
     "nothing": (b"", IdentityRefused),
@@ -92,6 +96,13 @@ def test_no_secret_is_believed_that_came_in_the_clear(index: Index, case: str) -
     with pytest.raises(IdentityRefused, match="in the clear"):
         ask(index, "accepted", IDENTITIES[case][0], tls=False)
     assert ask(index, "accepted", IDENTITIES["bare"][0], tls=False)[0].name == "bare"
+
+
+@pytest.mark.parametrize("identity_type", [1, 2])
+def test_a_secret_in_the_place_of_the_name_is_not_repeated(index: Index, identity_type: int) -> None:
+    with pytest.raises(IdentityRefused) as refused:
+        ask(index, "required", UserIdentity(identity_type, True, PASSCODE, b"anna"))
+    assert PASSCODE.decode() not in str(refused.value)
 
 
 def test_only_the_users_of_the_entry(index: Index) -> None:

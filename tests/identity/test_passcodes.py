@@ -38,10 +38,13 @@ def test_nobody_has_a_passcode(kept: str) -> None:
 def test_as_much_is_computed_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time tells nothing about who there is: one verification with the same parameters in either case."""
     verified: list[str] = []
+    hashed: list[int] = []
     hasher = passcodes._hasher()
+    passcodes._of_nobody.cache_clear()
 
     class Counting:
         def hash(self, passcode: bytes) -> str:
+            hashed.append(len(verified))
             return hasher.hash(passcode)
 
         def verify(self, kept: str, passcode: bytes) -> bool:
@@ -52,3 +55,4 @@ def test_as_much_is_computed_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(passcodes, "_hasher", Counting)
     assert [is_passcode(b"wrong", kept), is_passcode(b"wrong", "")] == [False, False]
     assert len(verified) == 2 and verified[0] == verified[1]
+    assert hashed == [0], "what nobody has is made before the first comparison, also where somebody is known"

@@ -89,6 +89,7 @@ def test_roles_of_the_configuration_and_another_claim(keys: Keys) -> None:
     [
         {"exp": 1}, {"exp": None}, {"exp": "tomorrow"}, {"aud": "other"}, {"aud": None}, {"nbf": 2**40},
         {"iss": "https://other.example"}, {"iss": None}, {"sub": ""}, {"sub": None}, {"sub": " "}, {"sub": "x" * 201},
+        {"sub": "an\0na"}, {"sub": "anna\nadmin"}, {"sub": "\ud800"}, {"sub": "\u202eanna"}, {"sub": "\u00fc" * 101},
     ],
     ids=lambda changed: str(changed)[:20],
 )  # fmt: skip

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from medserver.accounts.authentication import verify_passcode
+from medserver.errors import IdentityRefused
 from medserver.index import Index
 from medserver.index.accounts.records import TOKEN, USER, NewAccount
 
@@ -45,6 +49,11 @@ def test_removed(index: Index) -> None:
     index.accounts.add(NewAccount(USER, "anna", ("reader",)))
     assert index.accounts.remove(USER, "anna") and not index.accounts.remove(USER, "anna")
     assert index.accounts.get(USER, "anna") is None
+
+
+def test_a_name_that_the_database_cannot_hold_is_that_of_nobody(index: Index) -> None:
+    with pytest.raises(IdentityRefused):
+        verify_passcode(index, "an\0na", b"correct horse")
 
 
 def test_when_an_account_is_of_use(index: Index) -> None:

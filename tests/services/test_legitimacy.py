@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import sqlite3
 import struct
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 from pydicom.uid import CTImageStorage
@@ -286,6 +288,25 @@ def test_pending_caller_is_approved_with_the_line_that_is_shown(
     wait_until(lambda: rejection(node, "CT SCANNER 1") is None, what="the change")
     dcmtk.echo(node.address, calling_ae_title="CT SCANNER 1").check()
     assert "CT SCANNER 1" not in node.cli("ae", "pending").check().output
+
+
+def test_who_is_refused_is_refused_alike_while_the_index_fails(start_node: Callable[..., Node]) -> None:
+    """What cannot be noted is refused nevertheless, and by the same answer; the log has the reason."""
+    node = start_node(clients=["ECHOSCU"])
+    [path] = node.directory.rglob("index.db")
+    with closing(sqlite3.connect(path)) as database:
+        for table in ("unknown_callers", "audit_pending"):
+            database.execute(f"ALTER TABLE {table} RENAME TO {table}_away")
+    assert rejection(node, "INTRUDER") == (1, 1, 3)
+    assert rejection(node, "ECHOSCU", "OTHER") == (1, 1, 7)
+    node.server.wait_for_line(r".*refused.*INTRUDER.*unknown caller.*")
+    node.server.wait_for_line(r".*not noted.*")
+    assert "Traceback" not in node.output
+    with closing(sqlite3.connect(path)) as database:
+        for table in ("unknown_callers", "audit_pending"):
+            database.execute(f"ALTER TABLE {table}_away RENAME TO {table}")
+    assert rejection(node, "SECOND") == (1, 1, 3)
+    assert "SECOND from" in node.cli("ae", "pending").check().output
 
 
 def test_pending_callers_are_bounded(start_node: Callable[..., Node]) -> None:

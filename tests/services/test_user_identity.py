@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from pydicom.uid import CTImageStorage
@@ -11,6 +13,7 @@ from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from tests.attacks import raw
+from tests.conftest import NodeFactory
 from tests.peers.dcmtk import Dcmtk
 from tests.peers.files import make_small
 from tests.peers.node import Node
@@ -153,6 +156,32 @@ def test_rights_are_those_of_this_moment(users: Node, anna) -> None:
     assert status() == 0x0000
     users.cli("user", "remove", "dora").check()
     assert status() == 0x0124
+
+
+def test_no_user_comes_whom_the_trail_cannot_tell(make_node: NodeFactory) -> None:
+    """With [audit] required: the association is aborted, and another one is accepted once the index works again."""
+    node = make_node(options={"audit.required": "yes", "node.processes": 1})
+    node.add_remote("WS1", options={"identity": "required"})
+    node.cli("user", "add", "anna", "--role", "reader", "--no-passcode").check()
+    node.start()
+    [path] = node.directory.rglob("index.db")
+
+    def received() -> int:
+        with raw.connect(node.address) as sock:
+            sock.sendall(raw.associate_request(node.address, "WS1", user_items=sub_item(1, 0, b"anna")))
+            assert raw.receive_pdu(sock)[0] == raw.ASSOCIATE_AC
+            sock.sendall(raw.echo_request())
+            return raw.receive_pdu(sock)[0]
+
+    def rename(old: str, new: str) -> None:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+    rename("audit_pending", "audit_away")
+    assert received() == raw.ABORT
+    assert "Traceback" not in node.output
+    rename("audit_away", "audit_pending")
+    assert received() == raw.P_DATA
 
 
 def test_demands_are_those_of_this_moment(users: Node) -> None:

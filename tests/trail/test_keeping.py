@@ -257,6 +257,21 @@ def test_old_rows_go_and_the_chain_stays_whole(open_archive: Open, clock: Clock)
     assert not verify(node.index).is_intact
 
 
+def test_what_was_removed_does_not_pass_for_old(open_archive: Open) -> None:
+    """Who can write the database removes all, and says that it was pruned: the head that is known tells."""
+    node = open_archive()
+    tell(node, 6)
+    seal_once(node)
+    head = verify(node.index).head
+    for position, digest in ((6, "1" * 64), (9, "1" * 64)):
+        execute(node, "DELETE FROM audit_trail")
+        moved = f"position = {position}, digest = '{digest}', pruned_position = {position}, pruned_digest = '{digest}'"
+        execute(node, f"UPDATE audit_chain SET {moved}")
+        assert not verify(node.index, [head]).is_intact, position
+    execute(node, f"UPDATE audit_chain SET {moved}".replace("9", "6").replace("1" * 64, head.digest))
+    assert verify(node.index, [head]).is_intact
+
+
 def test_nothing_goes_before_every_repository_has_it(open_archive: Open, clock: Clock) -> None:
     node = open_archive(clock, keep="1 d", repositories="udp://127.0.0.1:9, udp://127.0.0.1:10")
     tell(node, 3)

@@ -44,15 +44,43 @@ def test_tokens_and_passcodes(users: Web) -> None:
         {}, {"Authorization": ""}, {"Authorization": "Bearer"}, {"Authorization": "Bearer mst_wrong"},
         {"Authorization": "Bearer a.b.c"}, {"Authorization": "Digest x"}, {"Authorization": "Basic !"},
         {"Authorization": "Basic " + base64.b64encode(b"no colon").decode()}, basic("anna", "wrong horse"),
+        basic("an\0na", "correct horse"), basic("anna\n", "correct horse"), basic("x" * 5000, "correct horse"),
         basic("bare", ""), basic("nobody", "correct horse"), basic("anna", "mst_wrong"),
         {"Authorization": "x" * 30_000},
     ],
-    ids=range(13),
+    ids=range(16),
 )  # fmt: skip
 def test_all_others_get_the_same_answer(users: Web, headers: dict[str, str]) -> None:
     answer = httpx.get(f"{users.url}/studies", headers={**JSON, **headers})
     assert answer.status_code == 401 and answer.text == "a token or a user with a passcode is needed\n"
     assert answer.headers["www-authenticate"].startswith('Bearer realm="medserver"')
+
+
+def test_a_token_in_the_place_of_the_name_is_not_repeated(users: Web, caplog: pytest.LogCaptureFixture) -> None:
+    """As some services have it: curl -u TOKEN:"""
+    token = users.tokens["reader"]
+    assert status(users, basic(token, "")) == 401
+    assert "not known here" in caplog.text and token[5:20] not in caplog.text
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": "Bearer mst_wrong"}, basic("anna", "correct horse")], ids=str)
+def test_nobody_learns_why_nobody_can_be_verified(users: Web, headers: dict[str, str]) -> None:
+    """What a database says when it fails names machines, tables and accounts."""
+    def rename(old: str, new: str) -> None:
+        users.node.index._access.writer.run(lambda connection: connection.execute(f"ALTER TABLE {old} RENAME TO {new}"))
+
+    rename("accounts", "away")
+    try:
+        answer = httpx.get(f"{users.url}/studies", headers={**JSON, **headers})
+    finally:
+        rename("away", "accounts")
+    assert (answer.status_code, answer.text) == (503, "the node cannot do this at the moment\n")
+
+
+def test_two_header_fields_are_none(users: Web) -> None:
+    good, bad = ("Authorization", f"Bearer {users.tokens['reader']}"), ("Authorization", "Bearer mst_wrong")
+    for both in ([good, bad], [bad, good], [good, good]):
+        assert httpx.get(f"{users.url}/studies", headers=[*JSON.items(), *both]).status_code == 401
 
 
 HELD = {
