@@ -18,6 +18,7 @@ from medserver.routing.deliveries import CONFIRM, DELIVER, FORWARD_STEP, HOLD, N
 from medserver.safekeeping.drained import set_draining
 from medserver.work.kinds import JOB_KINDS
 from medserver.work.runner import Runner
+from tests.archive.test_rebuild import AUDIT_TABLES
 from tests.clock import Clock
 from tests.safekeeping.conftest import flip, root
 from tests.migration.conftest import ROOT, NodeOpener, content, execute, rows
@@ -160,7 +161,7 @@ def test_everything_else_is_as_it_was(before, after) -> None:
     new = {"objects", "promotions", "rule_versions", "delivered", "removed_copies"}
     new |= {"derivations", "derivation_instances"}
     new |= {"workitems", "workitem_subscriptions", "workitem_global_subscriptions", "films", "accounts"}
-    new |= {"audit_pending", "audit_trail", "audit_chain", "audit_repositories", "audit_transfers"}
+    new |= AUDIT_TABLES
     assert after.keys() == (before.keys() | new) - {"duplicates", "originals"}
 
 
