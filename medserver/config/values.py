@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from medserver.config.addresses import IPNetwork, parse_host, parse_host_and_port, parse_network
 from medserver.config.hours import Hours
@@ -130,7 +130,17 @@ def parse_index_url(text: str) -> str:
         raise ValueError(f"'{without_password(text)}' does not begin with sqlite:/// or postgresql://")
     if parts.scheme == "sqlite" and (parts.netloc or not parts.path.strip("/")):
         raise ValueError("a SQLite URL is sqlite:/// and the path of a file")
+    if parts.scheme != "sqlite" and not _is_encoded(text):
+        # libpq would take a part of the password for the name of a machine, and repeat it.
+        raise ValueError("'@', '/', '?', '#', '%' and ' ' in a name or password are written as %40, %2F, %3F, %23 ...")
     return text
+
+
+def _is_encoded(url: str) -> bool:
+    """Tell whether each sign that means something in a URL can mean just that."""
+    authority, behind = re.fullmatch(r"[^:]*://([^/?#]*)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr]
+    has_wrong_sign = re.search(r"\s|#|%(?![0-9A-Fa-f]{2})", url) is not None
+    return not has_wrong_sign and authority.count("@") <= 1 and "@" not in behind
 
 
 def parse_jobs_url(text: str) -> str:
@@ -193,9 +203,19 @@ def parse_token(text: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """Return a URL with ``***`` in the place of a password, be it before the host or among the parameters."""
-    url = re.sub(r"(//[^/@?#]*?:)[^/?#]*@", r"\1***@", url)
-    return re.sub(r"(?i)([?&]password=)[^&#]*", r"\1***", url)
+    """Return a URL with ``***`` in the place of a password, be it before the host or among the parameters.
+
+    Who writes it may have left a character as it is that has to be written with ``%``: what stands before the last
+    ``@`` is taken for the password whatever is in it, rather than shown.
+    """
+    url = re.sub(r"(//[^/@?#]*?:).*@", r"\1***@", url, flags=re.DOTALL)
+    return re.sub(r"([?&;])([^=?&;]*)=([^?&;]*)", _without_value, url)
+
+
+def _without_value(parameter: re.Match[str]) -> str:
+    """Return a parameter, without its value if that is a password: of libpq, ``password`` and ``sslpassword``."""
+    begins, name, _ = parameter.groups()
+    return f"{begins}{name}=***" if "password" in unquote(name).lower() else parameter[0]
 
 
 def parse_networks(text: str) -> tuple[IPNetwork, ...]:

@@ -32,6 +32,7 @@ from medserver.web.health import problems_of
 from medserver.web.request import Answer, Request
 from medserver.web.responses import BAD_REQUEST, INTERNAL_ERROR, SERVICE_UNAVAILABLE, UNAUTHORIZED, status_of
 from medserver.web.routes import ROUTES, Route
+from medserver.wire.throttle import Throttle
 
 ROOT = "/dicom-web"
 
@@ -42,6 +43,9 @@ PIECE_MAX_S = 60.0
 """How long the next piece of a payload may take."""
 
 MESSAGE_LENGTH_MAX = 500
+
+REFUSALS_LOGGED_MAX, CALLERS_LOGGED_MAX = 5, 200
+"""How often a minute the same refusal is logged, and of how many callers: anybody can be refused, at full speed."""
 
 PACE_MIN_BYTES_PER_S = 16 * 1024
 """Slower payloads are not waited for, beyond `PIECE_MAX_S`."""
@@ -88,6 +92,7 @@ class Ends:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._refused = Throttle(times_max=REFUSALS_LOGGED_MAX, keys_max=CALLERS_LOGGED_MAX)
         self._uploads = anyio.CapacityLimiter(UPLOADS_MAX)
 
     async def ready(self, request: HTTPRequest) -> Response:
@@ -116,7 +121,8 @@ class Ends:
                 return route.handler(asked, self._node)
         except IdentityRefused as error:
             audit.tell_refused(self._node, _address(request), str(error))
-            logger.warning(Event("refused", address=_address(request), path=route.template, reason=str(error)))
+            if self._refused.allows((_address(request), str(error))):
+                logger.warning(Event("refused", address=_address(request), path=route.template, reason=str(error)))
             challenge = {"www-authenticate": 'Bearer realm="medserver", Basic realm="medserver", charset="UTF-8"'}
             return _failure(UNAUTHORIZED, "a token or a user with a passcode is needed", challenge)
         except MedserverError as error:

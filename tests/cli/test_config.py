@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 from medserver.config.options import OPTIONS
+import pytest
+
 from tests.peers import command_line
 
 
@@ -65,12 +67,28 @@ def test_what_show_prints_can_be_read_again(invoke, config_path):
 
 
 def test_show_hides_passwords(invoke):
-    for url in ("postgresql://me:s3cret@h/d", "postgresql://h/d?user=me&password=s3cret"):
+    for url in (
+        "postgresql://me:s3cret@h/d", "postgresql://h/d?user=me&password=s3cret", "postgresql://h/d?sslpassword=s3cret",
+        "postgresql://h/d?user=me&pass%77ord=s3cret",
+    ):  # fmt: skip
         for arguments in ([], ["--json"]):
             finished = invoke("--set", f"index.url={url}", "config", "show", *arguments)
             assert finished.exit_code == 0
             assert "s3cret" not in finished.stdout
             assert "***" in finished.stdout
+
+
+@pytest.mark.parametrize("password", ["s3/cret", "s3#cret", "s3?cret", "s3@cret", "s3%zzcret", "s3 cret"])
+def test_a_password_that_is_not_encoded_is_not_repeated(invoke, password):
+    for command in (["config", "show"], ["audit", "list"]):
+        finished = invoke("--set", f"index.url=postgresql://me:{password}@127.0.0.1:1/d", *command)
+        assert finished.exit_code == 78 and "%40" in finished.output
+        assert "cret" not in finished.output
+
+
+def test_an_unknown_option_of_a_url(invoke):
+    finished = invoke("--set", "index.url=postgresql://me:s3cret@127.0.0.1:1/d?bogus=1", "audit", "list")
+    assert finished.exit_code == 78 and "bogus" in finished.output and "s3cret" not in finished.output
 
 
 def test_show_json(invoke):

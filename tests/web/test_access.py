@@ -77,6 +77,15 @@ def test_nobody_learns_why_nobody_can_be_verified(users: Web, headers: dict[str,
     assert (answer.status_code, answer.text) == (503, "the node cannot do this at the moment\n")
 
 
+def test_refusals_do_not_fill_the_log(users: Web, caplog: pytest.LogCaptureFixture) -> None:
+    with httpx.Client() as client:
+        for _ in range(20):
+            answer = client.get(f"{users.url}/studies", headers={**JSON, "Authorization": "Unheard of"})
+            assert answer.status_code == 401
+    logged = [each for each in caplog.records if "refused" in each.getMessage()]
+    assert 1 <= len(logged) <= 5
+
+
 def test_two_header_fields_are_none(users: Web) -> None:
     good, bad = ("Authorization", f"Bearer {users.tokens['reader']}"), ("Authorization", "Bearer mst_wrong")
     for both in ([good, bad], [bad, good], [good, good]):

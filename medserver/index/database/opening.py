@@ -66,7 +66,12 @@ def open_backend(url: str, base: Path) -> Backend:
             from medserver.index.postgresql.backend import PostgresqlBackend
         except ImportError as error:
             raise ConfigError(f"index url {parts.scheme}://...: install psycopg ({error})") from error
-        return PostgresqlBackend(url.replace("postgres://", "postgresql://", 1))
+        from psycopg import ProgrammingError
+
+        try:
+            return PostgresqlBackend(url.replace("postgres://", "postgresql://", 1))
+        except ProgrammingError as error:  # an option that libpq does not know
+            raise ConfigError(f"index url {parts.scheme}://...: {str(error).strip()}") from None
     raise ConfigError(f"index url {url!r}: begins neither with sqlite:/// nor with postgresql://")
 
 
