@@ -13,7 +13,9 @@ from medserver.web.search import ALWAYS, RESULTS_MAX
 SERVICES = (
     "Studies Service as the origin server, over HTTP/1.1: Search (QIDO-RS), Retrieve (WADO-RS) and Store (STOW-RS) of "
     "instances in application/dicom. Retrieve Rendered is there for instances and frames, Retrieve Thumbnail at every "
-    "level. Retrieve Capabilities, the storing of metadata with bulk data and WADO-URI are not supported.",
+    "level. Retrieve Capabilities and the storing of metadata with bulk data are not supported.",
+    "URI Service (WADO-URI), instances and pictures of a frame, without annotation; anonymize, presentation states and "
+    "regions are refused.",
     "Worklist Service (UPS-RS) as the origin server, on the work items that Unified Procedure Step over DIMSE serves. "
     "Paths of the state and of a request to cancel may end with who asks; CANCELLED is read as CANCELED. Subscribers "
     "are told by N-EVENT-REPORT; notifications over WebSocket are not supported.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from medserver.node import Node
-from medserver.web import frames, rendered, retrieve, search_results, store, workitems
+from medserver.web import frames, rendered, retrieve, search_results, store, uri, workitems
 from medserver.web.request import Answer, Request
 
 Handler = Callable[[Request, Node], Answer]
@@ -74,6 +74,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", _ONE + "/frames/{frames}/rendered", "get", rendered.rendered, "Retrieve Rendered", "PS3.18 10.4"),
     *_retrieve(rendered.thumbnail, "/thumbnail", "Retrieve Thumbnail"),
     Route("GET", _ONE + "/frames/{frames}/thumbnail", "get", rendered.thumbnail, "Retrieve Thumbnail", "PS3.18 10.4"),
+    Route("GET", "/wado", "get", uri.retrieve_by_uri, "Retrieve (URI)", "PS3.18 9.4"),
     Route("POST", "/workitems", "process", workitems.create, "Create Workitem", "PS3.18 11.4"),
     Route("GET", "/workitems", "process", workitems.search, "Search Workitems", "PS3.18 11.9"),
     Route("GET", _WORKITEM, "process", workitems.retrieve, "Retrieve Workitem", "PS3.18 11.5"),

@@ -15,7 +15,7 @@ from pydicom.uid import JPEG2000Lossless
 from medserver import archive, lock
 from medserver.config import ConfigFile
 from medserver.errors import BadUsage
-from medserver.index import NewJob
+from medserver.index import NewJob, RejectedCall
 from medserver.node import Node, open_node
 from medserver.safekeeping.deletion import order_deletion
 from medserver.safekeeping.drained import set_draining
@@ -290,7 +290,7 @@ def test_rebuild_counts_what_only_the_old_index_knew(config_path):
     with closing(open_node(ConfigFile(config_path))) as node:
         node.index.add_jobs([NewJob("deliver", {"sop_instance_uid": "1.2.3"}, destination="PACS")] * 3)
         node.index.jobs.pause("deliver", "PACS")
-        node.index.note_unknown_caller("CT9", "MEDSERVER", "10.0.0.9")
+        node.index.note_unknown_caller(RejectedCall("CT9", "MEDSERVER", "10.0.0.9"))
         set_draining(node, "main", True)
     assert [line for line in invoke(config_path, "rebuild").output.splitlines() if "not brought" in line] == [
         "not brought back: 1 unknown callers",
