@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import os
 import stat
@@ -98,6 +99,11 @@ class ConfigFile:
         """Every option with its text and origin, as last read."""
         return self._reading.settings
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the file as last read, in hexadecimal, whether it was taken over or has mistakes."""
+        return self._digest
+
     def _stat(self) -> _Signature | None:
         """Return what changes when the file does; None if it is not there (an editor may be replacing it).
 
@@ -110,8 +116,10 @@ class ConfigFile:
         return None if stat.S_ISFIFO(found.st_mode) else (found.st_mtime_ns, found.st_size, found.st_ino)
 
     def _read(self) -> Reading:
+        text = read_text(self.path)
+        self._digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
         return read_config(
-            read_text(self.path),
+            text,
             base=self.path.parent,
             file_name=self.path.name,
             environ=self._environ,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from medserver.audit import Actor, AuditRow, events
@@ -63,12 +62,8 @@ def tell_configuration(node: Node, who: Actor | None = None) -> bool:
     bool
         Whether it is.
     """
-    path = node.config.path
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:  # an editor may be replacing it
-        return False
     name = _DIGEST + this_process(node.config.current.node.data).node
+    digest = node.config.digest
     known = node.index.progress.get(name)
     if known == digest:
         return False
@@ -77,7 +72,7 @@ def tell_configuration(node: Node, who: Actor | None = None) -> bool:
         ours = node_actor(node.config.current)
         text = f"the configuration has changed, its SHA-256 is {digest}"
         alert = events.security_alert(
-            ours, SOFTWARE_CONFIGURATION, path.as_uri(), text,
+            ours, SOFTWARE_CONFIGURATION, node.config.path.as_uri(), text,
             outcome=SUCCESS, performers=[who] if who else [], is_node=False,
         )  # fmt: skip
         return rows(node, [alert])

@@ -19,9 +19,12 @@ SEED = 20261123
 
 OF_PRINTING = (*test_printing.POINTS, *test_printing.QUEUEING, test_printing.FORGOTTEN, *test_printing.ITEMS)
 
+OF_AUDIT = ("audit window sent", "audit window closed", "audit rows pruned")
+"""Of audit repositories, which the node here has not, and of age: see `tests.trail.test_states`."""
+
 ELSEWHERE = {
     *test_safekeeping.POINTS, *test_compression.POINTS, *test_compression.RETIRING, *test_decisions.POINTS,
-    *test_processing.POINTS, *OF_PRINTING,
+    *test_processing.POINTS, *OF_PRINTING, *OF_AUDIT,
 }  # fmt: skip
 OPTIONS = {"node.processes": 2}
 TIMES = {"object received": 20, "journal flushed": 20, "object sealed": 20, "row committed": 20, "object placed": 5}
@@ -39,10 +42,10 @@ def test_every_point_is_in_the_code_and_every_call_is_a_point() -> None:
 
 
 def test_a_campaign_chooses_every_point() -> None:
-    """But those of what nobody does while the node is loaded: a backup, a decision, processing, printing."""
+    """But those of what nobody does while the node is loaded: a backup, a decision, processing, printing, forwarding."""
     left = set(crash.POINTS) - set(PASSED)
     of_backups = {"index dumped", "backup written", "backup complete"}
-    assert left == {*of_backups, *OF_PRINTING, *test_decisions.POINTS, *test_processing.POINTS}
+    assert left == {*of_backups, *OF_PRINTING, *OF_AUDIT, *test_decisions.POINTS, *test_processing.POINTS}
     assert set(IN_PASSING) <= set(PASSED)
 
 

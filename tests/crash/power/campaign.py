@@ -40,7 +40,10 @@ QUIET_MAX_S = 3.0
 """How long a node is left alone after a load: it compresses then, lets go of originals, copies, repairs and deletes."""
 
 DAMAGED_MAX = 3
-ELSEWHERE = ("index", "backup", "decision", "item", "inputs", "output", "derivation", "film", "images", "print")
+ELSEWHERE = (
+    "index", "backup", "decision", "item", "inputs", "output", "derivation", "film", "images", "print", "audit window",
+    "audit rows pruned",
+)  # fmt: skip
 PASSED = tuple(point for point in crash.POINTS if not point.startswith(ELSEWHERE))
 """Crash points at which a process may die."""
 IN_PASSING = ("object received", "journal written", "journal flushed", "object sealed", "row committed")
