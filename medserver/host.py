@@ -121,12 +121,13 @@ def machine(node: str) -> str:
 
 
 def _make(path: Path) -> None:
-    """Make the file as a whole; somebody else may be quicker."""
-    temporary = path.with_name(f"{FILE_NAME}.{os.getpid()}")
+    """Make the file as a whole; another process or thread may be quicker."""
+    made = uuid4()
+    temporary = path.with_name(f"{FILE_NAME}.{made}")
     descriptor = modes.create(temporary, os.O_WRONLY)
     try:
         with open(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{uuid4()}\n")
+            file.write(f"{made}\n")
             file.flush()
             os.fsync(file.fileno())
         try:

@@ -42,7 +42,7 @@ def test_every_point_is_in_the_code_and_every_call_is_a_point() -> None:
 
 
 def test_a_campaign_chooses_every_point() -> None:
-    """But those of what nobody does while the node is loaded: a backup, a decision, processing, printing, forwarding."""
+    """But those of what nobody does while it is loaded: a backup, a decision, processing, printing, forwarding."""
     left = set(crash.POINTS) - set(PASSED)
     of_backups = {"index dumped", "backup written", "backup complete"}
     assert left == {*of_backups, *OF_PRINTING, *OF_AUDIT, *test_decisions.POINTS, *test_processing.POINTS}

@@ -70,7 +70,7 @@ def test_a_job_as_cups_has_it(cups: Cups) -> None:
     output = _output(cups.url)
     with handover("1.2.3", copies=3) as film:
         reference = output.hand_over(film)
-    assert output.find("1.2.3") == reference
+    wait_until(lambda: output.find("1.2.3") == reference, what="a list of jobs with it")  # some come without it
     assert _wait_for_end(output, reference).state == "DONE"
     number, _, name = reference.partition(" ")
     [[job, user, title, copies, options]] = [call for call in cups.calls if call[0] == number]

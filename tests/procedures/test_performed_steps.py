@@ -73,19 +73,25 @@ def end(state: str = "COMPLETED") -> Dataset:
     return changes
 
 
+def _wait_for_thread(association: Association) -> None:
+    """Wait until pynetdicom's own thread has noticed that it may go on: else it takes the answer for a request."""
+    wait_until(lambda: not association._is_paused, what="the thread of the association to go on")
+
+
 def create(association: Association, attributes: Dataset | None = None, uid: str | None = None) -> tuple[int, str]:
     uid = uid or generate_uid()
+    _wait_for_thread(association)
     answer, _ = association.send_n_create(attributes or step(), ModalityPerformedProcedureStep, uid)
     return answer.Status, uid
 
 
 def change(association: Association, uid: str, changes: Dataset) -> Dataset:
-    # Else pynetdicom's own thread, which has not noticed yet that it may go on, takes the answer for a request.
-    wait_until(lambda: not association._is_paused, what="the thread of the association to go on")
+    _wait_for_thread(association)
     return association.send_n_set(changes, ModalityPerformedProcedureStep, uid)[0]
 
 
 def read(association: Association, uid: str, *tags: int) -> tuple[int, Dataset | None]:
+    _wait_for_thread(association)
     answer, dataset = association.send_n_get(list(tags), ModalityPerformedProcedureStepRetrieve, uid)
     return answer.Status, dataset
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -98,3 +100,17 @@ def test_a_new_worker_takes_over_at_once(sqlite_config: Path, open_here: OpenNod
     wait_until(lambda: seen == [1], what="the job of the dead one, and not that of the living")
     runner.stop(5)
     assert len(node.index.jobs.owners()) == 1
+
+
+def test_threads_that_make_the_file_at_once_agree(tmp_path: Path) -> None:
+    for number in range(20):
+        together = threading.Barrier(8)
+
+        def made(folder: Path = tmp_path / str(number), together: threading.Barrier = together) -> str:
+            together.wait()
+            return node_uuid(folder)
+
+        with ThreadPoolExecutor(8) as executor:
+            uuids = {each.result() for each in [executor.submit(made) for _ in range(8)]}
+        assert len(uuids) == 1
+        assert [path.name for path in (tmp_path / str(number)).iterdir()] == ["node"]
