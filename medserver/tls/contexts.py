@@ -30,6 +30,9 @@ SUITES_1_3 = ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES
 VERIFIED_MAX = 8
 """How many certificates in a row OpenSSL looks at in a handshake: anybody may send long chains of long keys."""
 
+_ENABLE_PARTIAL_WRITE = 0x1
+"""SSL_MODE_ENABLE_PARTIAL_WRITE (SSL_CTX_set_mode(3)), which pyOpenSSL sets and has no name for."""
+
 MISSING = "TLS needs pyOpenSSL, the extra 'tls'; run: pip install 'medserver[tls]'"
 
 
@@ -107,6 +110,7 @@ def _context(*files: Path) -> SSL.Context:
     context.set_verify_depth(VERIFIED_MAX)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # idle associations do without
+    context.clear_mode(_ENABLE_PARTIAL_WRITE)  # a call sends several records
     if files:
         _use(context, *files)
     return context

@@ -26,6 +26,10 @@ from medserver.wire.transport import WantsToRead, WantsToWrite, event_of
 RECORD_BYTES = 16_384
 """A record carries no more (RFC 8446 5.1): nothing is gained by asking for more at a time."""
 
+SEND_BYTES = 8 * RECORD_BYTES
+"""So much is given to the library at a time: a call costs more than the enciphering of a record. It takes all of it or
+nothing, and when nothing it has to be given the same again."""
+
 _CHAIN_LENGTH_MAX = 10
 
 
@@ -122,16 +126,16 @@ class TLSTransport:
             raise _as_os_error(error) from None
 
     def send(self, pieces: Sequence[memoryview]) -> int:
-        """Send as much as is taken of some pieces, a record at a time; see `Transport`.
+        """Send as much as is taken of some pieces, several records at a time; see `Transport`.
 
-        Short pieces, which are headers mostly, are copied to share a record with what follows.
+        Short pieces are copied to share records with what follows.
         """
         sent = 0
         index, offset = 0, 0
         while index < len(pieces):
-            record, index, offset = _next_record(pieces, index, offset)
+            chunk, index, offset = _next_chunk(pieces, index, offset)
             try:
-                taken = self._tls.send(record)
+                taken = self._tls.send(chunk)
             except (SSL.WantWriteError, SSL.WantReadError) as blocked:
                 if sent:
                     return sent
@@ -139,8 +143,6 @@ class TLSTransport:
             except SSL.Error as error:
                 raise _as_os_error(error) from None
             sent += taken
-            if taken < len(record):
-                return sent
         return sent
 
     def close(self) -> None:
@@ -152,20 +154,20 @@ class TLSTransport:
         self.socket.close()
 
 
-def _next_record(
+def _next_chunk(
     pieces: Sequence[memoryview], index: int, offset: int
 ) -> tuple[memoryview | bytes, int, int]:
-    """Return what goes into the next record, and the place behind it."""
+    """Return what is sent next, and the place behind it."""
     piece = pieces[index]
     left = len(piece) - offset
-    if left >= RECORD_BYTES or index + 1 == len(pieces):
-        end = min(offset + RECORD_BYTES, len(piece))
-        record = piece[offset:end]
-        return (record, index, end) if end < len(piece) else (record, index + 1, 0)
+    if left >= SEND_BYTES or index + 1 == len(pieces):
+        end = min(offset + SEND_BYTES, len(piece))
+        chunk = piece[offset:end]
+        return (chunk, index, end) if end < len(piece) else (chunk, index + 1, 0)
     parts, size = [], 0
-    while index < len(pieces) and size < RECORD_BYTES:
+    while index < len(pieces) and size < SEND_BYTES:
         piece = pieces[index]
-        end = min(offset + RECORD_BYTES - size, len(piece))
+        end = min(offset + SEND_BYTES - size, len(piece))
         parts.append(piece[offset:end])
         size += end - offset
         index, offset = (index, end) if end < len(piece) else (index + 1, 0)
