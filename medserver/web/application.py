@@ -29,7 +29,7 @@ from medserver.node import Node
 from medserver.trail.acting import acting
 from medserver.web import audit
 from medserver.web.health import problems_of
-from medserver.web.request import Answer, Request
+from medserver.web.request import Answer, Request, warning
 from medserver.web.responses import BAD_REQUEST, INTERNAL_ERROR, SERVICE_UNAVAILABLE, UNAUTHORIZED, status_of
 from medserver.web.routes import ROUTES, Route
 from medserver.wire.throttle import Throttle
@@ -129,7 +129,7 @@ class Ends:
             status = status_of(error)
             log = logger.error if status == INTERNAL_ERROR else logger.info
             log(Event(route.name, path=route.template, status=status, problem=str(error)))
-            warned = {"warning": f'299 {_base(request)} "{error}"'} if isinstance(error, WorkitemRefused) else {}
+            warned = warning(_base(request), str(error)) if isinstance(error, WorkitemRefused) else {}
             # What a database or a disk says names machines, tables, accounts and paths.
             return _failure(status, OURS.get(status, str(error)), warned)
         except ClientDisconnect:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
@@ -128,8 +128,3 @@ def _person(groups: Mapping[str, str]) -> Iterator[str]:
 
 def _text(value: Any) -> str:
     return escape(_NO_XML.sub("\ufffd", str(value)))
-
-
-def joined(documents: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return several data sets as one JSON document."""
-    return encode_json(documents).encode("utf-8", "replace")

@@ -80,6 +80,11 @@ class Request:
         return found
 
 
+def warning(base: str, *texts: str) -> dict[str, str]:
+    """Return the header field that tells of what was not done quite as asked (RFC 7234 5.5); none without a text."""
+    return {"warning": ", ".join(f'299 {base} "{text}"' for text in texts)} if texts else {}
+
+
 @dataclass(frozen=True)
 class Answer:
     """What is sent back.

@@ -18,9 +18,10 @@ from medserver.node import Node
 from medserver.scu.storage import Outgoing
 from medserver.web import dicom_json
 from medserver.web.audit import Sending, accesses
+from medserver.web.documents import sent
 from medserver.web.multipart import Part, content_type, new_boundary, written
 from medserver.web.negotiation import AS_STORED, INSTANCES, METADATA, ONE_INSTANCE, Selected
-from medserver.web.request import Answer, Request
+from medserver.web.request import Answer, Request, warning
 from medserver.web.search import retrieve_url
 
 PIECE_BYTES = 256 * 1024
@@ -56,11 +57,10 @@ def retrieve(request: Request, node: Node) -> Answer:
         answer = _alone(node, copy, wanted[copy.sop_instance_uid] or "")
         return replace(answer, body=Sending(request, node, selection).body(answer.body))
     boundary = new_boundary()
-    headers = {}
-    if sendable < len(wanted):
-        headers["warning"] = f'299 {request.base} "{len(wanted) - sendable} instances cannot be sent so"'
+    left_out = len(wanted) - sendable
+    headers = warning(request.base, *([f"{left_out} instances cannot be sent so"] if left_out else []))
     body = Sending(request, node, selection).body(written(_parts(request, node, selection, wanted), boundary))
-    status = 200 if sendable == len(wanted) else 206
+    status = 206 if left_out else 200
     return Answer(status, body, content_type(selected.offer.media_type, boundary), headers)
 
 
@@ -76,11 +76,7 @@ def metadata(request: Request, node: Node) -> Answer:
     selected = request.select(METADATA)
     accesses.tell(request, node, selection)
     documents = (_metadata_of(request, node, copy) for copy in selection)
-    if selected.offer.is_multipart:
-        boundary = new_boundary()
-        parts = (Part("application/dicom+xml", [dicom_json.native_model(each)]) for each in documents)
-        return Answer(200, written(parts, boundary), content_type(selected.offer.media_type, boundary))
-    return Answer(200, _json_array(documents), selected.offer.media_type)
+    return sent(documents, selected.offer)
 
 
 def selection_of(request: Request, node: Node) -> Selection:
@@ -184,10 +180,3 @@ def _metadata_of(request: Request, node: Node, copy: StoredCopy) -> dict[str, An
         if each["vr"] in _BULK_VRS and binary is not None and len(binary) * 3 // 4 >= BULK_MIN_BYTES:
             content[tag] = {"vr": each["vr"], "BulkDataURI": f"{place}/{tag}"}
     return dict(sorted(content.items()))
-
-
-def _json_array(documents: Iterator[dict[str, Any]]) -> Iterator[bytes]:
-    yield b"["
-    for number, each in enumerate(documents):
-        yield (b"," if number else b"") + dicom_json.encode_json(each).encode("utf-8", "replace")
-    yield b"]"

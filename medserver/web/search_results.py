@@ -9,15 +9,12 @@ from medserver.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from medserver.errors import BadRequest, IdentifierMismatch
 from medserver.log import Event
 from medserver.node import Node
-from medserver.web import dicom_json
 from medserver.web.audit import tell_search
-from medserver.web.multipart import Part, content_type, new_boundary, written
+from medserver.web.documents import NO_CONTENT, sent
 from medserver.web.negotiation import METADATA
-from medserver.web.request import Answer, Request
+from medserver.web.request import Answer, Request, warning
 from medserver.web.retrieve import KEYWORDS
 from medserver.web.search import found, search_of
-
-NO_CONTENT = 204
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +38,6 @@ def answer(level: str, request: Request, node: Node) -> Answer:
     tell_search(request, node, write_data_set(search.identifier, EXPLICIT_VR_LITTLE_ENDIAN))
     if has_more:
         search.warnings.append("There are more results: ask for them with offset.")
-    headers = {"cache-control": "no-cache"}
-    if search.warnings:
-        headers["warning"] = ", ".join(f'299 {request.base} "{warning}"' for warning in search.warnings)
+    headers = {"cache-control": "no-cache", **warning(request.base, *search.warnings)}
     logger.info(Event("QIDO-RS", level=level, answers=len(matches)))
-    if not matches:
-        return Answer(NO_CONTENT, headers=headers)
-    if not selected.offer.is_multipart:
-        return Answer(200, dicom_json.joined(matches), selected.offer.media_type, headers)
-    boundary = new_boundary()
-    parts = (Part(selected.offer.media_type, [dicom_json.native_model(each)]) for each in matches)
-    return Answer(200, written(parts, boundary), content_type(selected.offer.media_type, boundary), headers)
+    return sent(matches, selected.offer, headers) if matches else Answer(NO_CONTENT, headers=headers)

@@ -21,7 +21,7 @@ from medserver.web.audit import carried_by
 from medserver.web.media_types import media_type_of
 from medserver.web.multipart import Part, Reader, content_type, new_boundary, written
 from medserver.web.negotiation import METADATA
-from medserver.web.request import Answer, Request
+from medserver.web.request import Answer, Request, warning
 from medserver.web.responses import failure_reason_of
 from medserver.web.search import retrieve_url
 
@@ -81,7 +81,7 @@ def store(request: Request, node: Node) -> Answer:
         _note_complete(node, outcome)
     content, status = _answer(request, outcome), _status(outcome)
     logger.info(Event("STOW-RS", stored=len(outcome.stored), failed=len(outcome.failed), status=status))
-    headers = {"warning": f'299 {request.base} "{outcome.problem}"'} if outcome.problem else {}
+    headers = warning(request.base, *filter(None, [outcome.problem]))
     if not selected.offer.is_multipart:
         return Answer(status, dicom_json.encode_json(content).encode(), selected.offer.media_type, headers)
     boundary = new_boundary()

@@ -28,9 +28,9 @@ from medserver.log import Event
 from medserver.node import Node
 from medserver.web import dicom_json
 from medserver.web.audit import tell_search, tell_step
-from medserver.web.multipart import Part, content_type, new_boundary, written
-from medserver.web.negotiation import METADATA
-from medserver.web.request import Answer, Request
+from medserver.web.documents import NO_CONTENT, sent
+from medserver.web.negotiation import METADATA, Offer
+from medserver.web.request import Answer, Request, warning
 from medserver.web.search import Search, read_parameter
 from medserver.web.store import AE_TITLE_LENGTH_MAX
 from medserver.workitems import subscribing
@@ -48,7 +48,7 @@ JSON_TYPE = "application/dicom+json"
 PAYLOAD_MAX_BYTES = 8 * 1024 * 1024
 ELEMENTS_MAX, DEPTH_MAX = 100_000, 16
 
-CREATED, ACCEPTED, NO_CONTENT = 201, 202, 204
+CREATED, ACCEPTED = 201, 202
 
 WARNINGS: Mapping[Remark, str] = {
     Remark.CREATED_WITH_MODIFICATIONS: "The Workitem was created with modifications.",
@@ -88,7 +88,7 @@ def retrieve(request: Request, node: Node) -> Answer:
     uid = request.path["workitem"]
     content = retrieve_workitem(node, uid)
     tell_step(request, node, uid, content)
-    return _sent([content], selected.offer.is_multipart, {})
+    return _sent([content], selected.offer, {})
 
 
 def modify(request: Request, node: Node) -> Answer:
@@ -160,11 +160,10 @@ def search(request: Request, node: Node) -> Answer:
     if len(page) > asked.limit:
         asked.warnings.append("There are more results: ask for them with offset.")
     logger.info(Event("UPS-RS", conditions=len(conditions), answers=min(len(page), asked.limit)))
-    said = ", ".join(f'299 {request.base} "{each}"' for each in asked.warnings)
-    headers = {"warning": said} if said else {}
+    headers = warning(request.base, *asked.warnings)
     if not page[: asked.limit]:
         return Answer(NO_CONTENT, headers=headers)
-    return _sent(page[: asked.limit], selected.offer.is_multipart, headers)
+    return _sent(page[: asked.limit], selected.offer, headers)
 
 
 def subscribe(request: Request, node: Node) -> Answer:
@@ -257,18 +256,13 @@ def _without_identity(content: JSON) -> JSON:
     return {tag: each for tag, each in content.items() if tag not in ("00080016", "00080018")}
 
 
-def _sent(documents: list[dict[str, Any]], is_multipart: bool, headers: dict[str, str]) -> Answer:
+def _sent(documents: list[dict[str, Any]], offer: Offer, headers: dict[str, str]) -> Answer:
     documents = [dict(sorted((each | {dicom_json.CHARACTER_SET_TAG: dicom_json.UTF_8}).items())) for each in documents]
-    headers = {"cache-control": "no-cache", **headers}
-    if not is_multipart:
-        return Answer(200, dicom_json.joined(documents), JSON_TYPE, headers)
-    boundary, kind = new_boundary(), "application/dicom+xml"
-    parts = (Part(kind, [dicom_json.native_model(each)]) for each in documents)
-    return Answer(200, written(parts, boundary), content_type(kind, boundary), headers)
+    return sent(documents, offer, {"cache-control": "no-cache", **headers})
 
 
 def _warning(request: Request, remark: Remark | None) -> dict[str, str]:
-    return {} if remark is None else {"warning": f'299 {request.base} "{WARNINGS[remark]}"'}
+    return {} if remark is None else warning(request.base, WARNINGS[remark])
 
 
 def _requestor(request: Request) -> str:

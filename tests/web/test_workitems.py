@@ -29,7 +29,7 @@ from medserver.workitems.outcomes import (
 from medserver.workitems.states import change_state
 from medserver.workitems.updating import update
 from tests.web.conftest import Web
-from tests.workitems.samples import new_item, performed
+from tests.workitems.samples import brought_to, new_item, performed
 
 JSON = "application/dicom+json"
 
@@ -84,18 +84,6 @@ def test_what_http_and_dimse_claim_excludes_each_other(web: Web) -> None:
 REMARKS = {Remark.ALREADY_CANCELED: "CANCELED", Remark.ALREADY_COMPLETED: "COMPLETED"}
 
 
-def brought_into(web: Web, wanted: str, transaction: str) -> str:
-    uid = created(web)
-    if wanted != SCHEDULED:
-        change_state(web.node, uid, IN_PROGRESS, transaction, "AI1")
-    if wanted == COMPLETED:
-        update(web.node, uid, performed(), transaction)
-        change_state(web.node, uid, COMPLETED, transaction, "AI1")
-    if wanted == CANCELED:
-        change_state(web.node, uid, CANCELED, transaction, "AI1")
-    return uid
-
-
 @pytest.mark.parametrize("was", [*STATES, UNKNOWN])
 def test_every_cell_of_the_table_of_states(web: Web, was: str) -> None:
     names = {operation: name for name, operation in OPERATION_OF_STATE.items()}
@@ -103,7 +91,9 @@ def test_every_cell_of_the_table_of_states(web: Web, was: str) -> None:
         if before != was or operation not in names:
             continue
         transaction = str(generate_uid())
-        uid = str(generate_uid()) if was == UNKNOWN else brought_into(web, was, transaction)
+        uid = str(generate_uid())
+        if was != UNKNOWN:
+            brought_to(web.node, uid, was, transaction)
         if names[operation] == COMPLETED and was == IN_PROGRESS:
             update(web.node, uid, performed(), transaction)
         sent = {Given.RIGHT: transaction, Given.WRONG: str(generate_uid()), Given.MISSING: ""}[given]
@@ -125,7 +115,8 @@ def test_changes_need_the_transaction_uid_and_an_item_that_is_not_final(web: Web
         (SCHEDULED, "", 200), (IN_PROGRESS, f"?{transaction}", 200), (IN_PROGRESS, "", 400),
         (IN_PROGRESS, f"?transaction-uid={transaction}", 200), (COMPLETED, f"?{transaction}", 400),
     ):  # fmt: skip
-        uid = brought_into(web, was, transaction)
+        uid = str(generate_uid())
+        brought_to(web.node, uid, was, transaction)
         assert call(web, "POST", f"/workitems/{uid}{query}", label).status_code == expected, (was, query)
         assert told(web, uid).ProcedureStepLabel == ("Other" if expected == 200 else "Find nodules")
     assert call(web, "POST", f"/workitems/{generate_uid()}", label).status_code == 404

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from medserver.node import Node
 from medserver.workitems.content import code, data_set
+from medserver.workitems.creating import create
+from medserver.workitems.outcomes import IN_PROGRESS, SCHEDULED
+from medserver.workitems.states import change_state
+from medserver.workitems.updating import update
 
 NOON = "20260131120000+0000"
 
@@ -42,3 +47,14 @@ def performed(**changes: Any) -> dict[str, Any]:
 def ours(**changes: Any) -> dict[str, Any]:
     """Return the attribute list of an item that this archive performs itself."""
     return new_item(ScheduledWorkitemCodeSequence=[code("denoise", "99MEDSERVER", "Noise reduction")], **changes)
+
+
+def brought_to(node: Node, uid: str, state: str, transaction_uid: str) -> None:
+    """Create an item, and bring it into a state with a Transaction UID."""
+    create(node, uid, new_item(), "REQUESTER")
+    if state == SCHEDULED:
+        return
+    assert change_state(node, uid, IN_PROGRESS, transaction_uid, "AI1") is None
+    if state != IN_PROGRESS:
+        update(node, uid, performed(), transaction_uid)
+        assert change_state(node, uid, state, transaction_uid, "AI1") is None

@@ -11,7 +11,6 @@ from medserver.errors import WorkitemRefused
 from medserver.node import Node
 from medserver.services.responses import answer_to
 from medserver.wire.command_set import CommandField
-from medserver.workitems.creating import create
 from medserver.workitems.outcomes import (
     CANCELED,
     COMPLETED,
@@ -28,7 +27,7 @@ from medserver.workitems.outcomes import (
 )
 from medserver.workitems.states import change_state
 from medserver.workitems.updating import update
-from tests.workitems.samples import new_item, performed
+from tests.workitems.samples import brought_to, performed
 
 RIGHT, WRONG = "1.2.3.99", "1.2.3.98"
 
@@ -96,19 +95,9 @@ def test_the_table_is_whole() -> None:
     assert {TABLE[cell] for cell in cells if cell[1] == UNKNOWN} == {"no_such"}
 
 
-def brought_to(node: Node, uid: str, state: str) -> None:
-    create(node, uid, new_item(), "REQUESTER")
-    if state == SCHEDULED:
-        return
-    assert change_state(node, uid, IN_PROGRESS, RIGHT, "AI1") is None
-    if state != IN_PROGRESS:
-        update(node, uid, performed(), RIGHT)
-        assert change_state(node, uid, state, RIGHT, "AI1") is None
-
-
 @pytest.mark.parametrize(("wanted", "state", "given", "code"), [cell for cell in CELLS if cell[0] != "request cancel"])
 def test_each_operation_keeps_to_its_row(node: Node, wanted: str, state: str, given: Given, code: int) -> None:
-    brought_to(node, "1.2.3", state)
+    brought_to(node, "1.2.3", state, RIGHT)
     before = node.index.workitems.get("1.2.3")
     if wanted == COMPLETED and state == IN_PROGRESS:
         update(node, "1.2.3", performed(), RIGHT)
