@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 
 from medserver.codecs.conversion import limit_file_size
 from medserver.codecs.data_sets.deflation import Deflater
-from medserver.codecs.data_sets.inflation import inflate
+from medserver.codecs.data_sets.inflation import plain_data_set
 from medserver.codecs.data_sets.parts import Parts
 from medserver.codecs.data_sets.recoding import Characters, Recoder
 from medserver.codecs.data_sets.writing import encoded_elements
@@ -91,11 +91,8 @@ def coerce(
         changes = json.load(written)
     syntax, encoding = transfer_syntax(transfer_syntax_uid), encoding_of(transfer_syntax_uid)
     with ExitStack() as files:
-        stream = files.enter_context(open_region(source_descriptor, offset, size_bytes))
-        if syntax.deflated:
-            plain = files.enter_context(tempfile.TemporaryFile(dir=directory))
-            size_bytes = inflate(stream, size_bytes, plain, size_max_bytes)
-            stream = plain
+        source = open_region(source_descriptor, offset, size_bytes)
+        stream, size_bytes = files.enter_context(plain_data_set(source, size_bytes, syntax, directory, size_max_bytes))
         parts = Parts(stream, size_bytes, encoding, syntax.encapsulated)
         tags = {SPECIFIC_CHARACTER_SET, _SOP_CLASS_UID, _ORIGINAL_ATTRIBUTES, *_tags(changes)}
         dataset = parts.read(tags)

@@ -12,13 +12,14 @@ linked    one is not, or cannot be read   nothing: the computation is stopped, a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from medserver import archive
-from medserver.errors import StoreFailure, WorkStopped
+from medserver.errors import CannotProcess, CannotTranscode, StoreFailure, WorkStopped
 from medserver.processing.staging import Linked
 
 COMPARED_AT_ONCE = 2
@@ -72,6 +73,16 @@ class Comparison:
         """
         for each in self._compared:
             each.result()
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Make what is computed in the block count only if all were as stored, also an error; raises as `wait`."""
+        try:
+            yield
+        except (CannotProcess, CannotTranscode, WorkStopped):
+            self.wait()
+            raise
+        self.wait()
 
     def _compare(self, linked: Linked) -> None:
         self._check_wanted()

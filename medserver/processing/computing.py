@@ -15,7 +15,7 @@ from pathlib import Path
 
 from medserver.codecs.workers import Workers
 from medserver.crash import crash_point
-from medserver.errors import CannotProcess, CannotTranscode, WorkStopped
+from medserver.errors import WorkStopped
 from medserver.index.derivations import DerivedInstance
 from medserver.log import Event
 from medserver.node import Node
@@ -109,7 +109,8 @@ class Computation:
                 Registration(self.node, after, instances, self._check_wanted, may_take=kind.is_ours) as registration,
             ):
                 if kind.command is None:
-                    self._compute_compared(kind, request, before, after, len(inputs), registration, comparison)
+                    with comparison.deciding():
+                        self._compute(kind, request, before, after, len(inputs), registration, comparison)
                 else:
                     apply_command(
                         self.node, kind, request.own_parameters, self.workitem_uid, (before, after), instances,
@@ -119,24 +120,6 @@ class Computation:
                 if self.have_changed():
                     raise InputsChanged
                 return registration.register()
-
-    def _compute_compared(
-        self,
-        kind: ProcessingType,
-        request: ProcessingRequest,
-        before: Path,
-        after: Path,
-        count: int,
-        registration: Registration,
-        comparison: Comparison,
-    ) -> None:
-        """Have it computed; what came of it counts once the inputs are known to be what was stored, also an error."""
-        try:
-            self._compute(kind, request, before, after, count, registration, comparison)
-        except (CannotProcess, CannotTranscode, WorkStopped):
-            comparison.wait()
-            raise
-        comparison.wait()
 
     def _compute(
         self,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
+from medserver.dicom.uids import TransferSyntax
 from medserver.errors import CannotTranscode
 
 CHUNK_SIZE_BYTES = 256 * 1024
@@ -18,6 +23,38 @@ SIZE_FREE_BYTES = 64 * 1024 * 1024
 def inflated_size_max_bytes(size_bytes: int) -> int:
     """Return how long a deflated data set of `size_bytes` may become."""
     return max(SIZE_FREE_BYTES, RATIO_MAX * size_bytes)
+
+
+@contextmanager
+def plain_data_set(
+    source: BinaryIO, size_bytes: int, syntax: TransferSyntax, directory: Path | str, size_max_bytes: int
+) -> Iterator[tuple[BinaryIO, int]]:
+    """Give a data set as it is, or inflated into a file without a name, with its length; close it in the end.
+
+    Parameters
+    ----------
+    source : BinaryIO
+        The data set as it is stored, from its start.
+    size_bytes : int
+        Its length.
+    syntax : TransferSyntax
+        Its transfer syntax.
+    directory : path
+        Where it is inflated.
+    size_max_bytes : int
+        The most that is written.
+
+    Raises
+    ------
+    CannotTranscode
+        See `inflate`.
+    """
+    with source:
+        if not syntax.deflated:
+            yield source, size_bytes
+            return
+        with tempfile.TemporaryFile(dir=directory) as plain:
+            yield plain, inflate(source, size_bytes, plain, size_max_bytes)
 
 
 def inflate(source: BinaryIO, size_bytes: int, output: BinaryIO, size_max_bytes: int) -> int:

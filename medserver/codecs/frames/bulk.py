@@ -6,7 +6,6 @@ Nothing is decoded: a frame of encapsulated pixel data is its code stream, one o
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 
@@ -14,7 +13,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from medserver.codecs.conversion import limit_file_size
-from medserver.codecs.data_sets.inflation import inflate
+from medserver.codecs.data_sets.inflation import plain_data_set
 from medserver.codecs.data_sets.survey import FLOAT_PIXEL_DATA
 from medserver.codecs.frames.layout import Layout
 from medserver.codecs.frames.pixels import fragments_by_frame, frame_bytes, frame_size_bits
@@ -66,11 +65,8 @@ def copy(
     limit_file_size(size_max_bytes)
     syntax, encoding = transfer_syntax(transfer_syntax_uid), encoding_of(transfer_syntax_uid)
     with ExitStack() as files:
-        stream = files.enter_context(open_region(source_descriptor, offset, size_bytes))
-        if syntax.deflated:
-            plain = files.enter_context(tempfile.TemporaryFile(dir=directory))
-            size_bytes = inflate(stream, size_bytes, plain, size_max_bytes)
-            stream = plain
+        source = open_region(source_descriptor, offset, size_bytes)
+        stream, size_bytes = files.enter_context(plain_data_set(source, size_bytes, syntax, directory, size_max_bytes))
         layout = Layout(stream, size_bytes, encoding, syntax.encapsulated)
         dataset = layout.read(_WANTED)
         values = _frames(layout, dataset, numbers, transfer_syntax_uid) if tag == PIXEL_DATA else _value(layout, tag)

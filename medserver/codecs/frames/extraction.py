@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -19,7 +18,7 @@ from pydicom.dataset import Dataset
 
 from medserver.codecs.conversion import limit_file_size
 from medserver.codecs.data_sets.deflation import Deflater
-from medserver.codecs.data_sets.inflation import inflate
+from medserver.codecs.data_sets.inflation import plain_data_set
 from medserver.codecs.data_sets.writing import encoded_elements
 from medserver.codecs.frames import attributes, cine, masks, nuclear, overlays, tiles
 from medserver.codecs.frames.chosen import Chosen
@@ -107,11 +106,8 @@ def extract(
     if syntax.video or syntax.uid in _NOT_BY_FRAME:
         raise CannotTranscode(f"the frames of {syntax.name} depend on each other")
     with ExitStack() as files:
-        stream = files.enter_context(open_region(source_descriptor, offset, size_bytes, BUFFER_SIZE_BYTES))
-        if syntax.deflated:
-            plain = files.enter_context(tempfile.TemporaryFile(dir=directory))
-            size_bytes = inflate(stream, size_bytes, plain, size_max_bytes)
-            stream = plain
+        source = open_region(source_descriptor, offset, size_bytes, BUFFER_SIZE_BYTES)
+        stream, size_bytes = files.enter_context(plain_data_set(source, size_bytes, syntax, directory, size_max_bytes))
         layout = Layout(stream, size_bytes, encoding, syntax.encapsulated)
         dataset = _read(layout, _WANTED)
         others = {*_pointed_to(dataset, layout), *(_OF_SLIDES if tiles.is_full(dataset) else ())} - _WANTED
