@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -54,9 +54,10 @@ def expiry(text: str | None, now: datetime) -> datetime | None:
         raise BadUsage(f"--expires: {error}") from None
 
 
-def list_accounts(accounts: Sequence[Account], now: datetime, as_json: bool, nothing: str) -> None:
-    """Write accounts as a table or as JSON, never what is kept of their secrets."""
-    described = [_described(each, now) for each in accounts]
+def list_accounts(invocation: Invocation, kind: str, as_json: bool, nothing: str) -> None:
+    """Write the accounts of a kind as a table or as JSON, never what is kept of their secrets."""
+    with opened_index(invocation) as index:
+        described = [_described(each, index.clock()) for each in index.accounts.all(kind)]
     if as_json:
         echo_json(described)
     elif not described:
@@ -68,6 +69,15 @@ def list_accounts(accounts: Sequence[Account], now: datetime, as_json: bool, not
             for each in described
         ]
         echo_table(header, rows, shrinks=True)
+
+
+def remove_account(invocation: Invocation, kind: str, name: str) -> None:
+    """Remove an account of a kind."""
+    from medserver.accounts import managing
+    from medserver.trail.accounts import teller
+
+    with opened_index(invocation) as index:
+        managing.remove(index, kind, name, teller(index, invocation.config))
 
 
 def _described(account: Account, now: datetime) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from medserver.cli.accounts import expires_option, expiry, list_accounts, opened_index, role_option
+from medserver.cli.accounts import expires_option, expiry, list_accounts, opened_index, remove_account, role_option
 from medserver.cli.invocation import Invocation, json_option, pass_invocation
 
 
@@ -38,8 +38,7 @@ def list_tokens(invocation: Invocation, as_json: bool) -> None:
     """List the tokens, with their roles."""
     from medserver.index.accounts.records import TOKEN
 
-    with opened_index(invocation) as index:
-        list_accounts(index.accounts.all(TOKEN), index.clock(), as_json, "no tokens (make one: medserver token add)")
+    list_accounts(invocation, TOKEN, as_json, "no tokens (make one: medserver token add)")
 
 
 @command.command()
@@ -47,9 +46,6 @@ def list_tokens(invocation: Invocation, as_json: bool) -> None:
 @pass_invocation
 def remove(invocation: Invocation, name: str) -> None:
     """Remove the token NAME; it is of no use from now on."""
-    from medserver.accounts import managing
-    from medserver.trail.accounts import teller
     from medserver.index.accounts.records import TOKEN
 
-    with opened_index(invocation) as index:
-        managing.remove(index, TOKEN, name, teller(index, invocation.config))
+    remove_account(invocation, TOKEN, name)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from medserver.cli.accounts import expires_option, expiry, list_accounts, opened_index, role_option
+from medserver.cli.accounts import expires_option, expiry, list_accounts, opened_index, remove_account, role_option
 from medserver.cli.invocation import Invocation, json_option, pass_invocation
 from medserver.errors import BadUsage
 
@@ -99,8 +99,7 @@ def list_users(invocation: Invocation, as_json: bool) -> None:
     """List the users, with their roles."""
     from medserver.index.accounts.records import USER
 
-    with opened_index(invocation) as index:
-        list_accounts(index.accounts.all(USER), index.clock(), as_json, "no users (add one with: medserver user add)")
+    list_accounts(invocation, USER, as_json, "no users (add one with: medserver user add)")
 
 
 @command.command()
@@ -108,12 +107,9 @@ def list_users(invocation: Invocation, as_json: bool) -> None:
 @pass_invocation
 def remove(invocation: Invocation, name: str) -> None:
     """Remove the user NAME; associations that are open may do nothing from now on."""
-    from medserver.accounts import managing
-    from medserver.trail.accounts import teller
     from medserver.index.accounts.records import USER
 
-    with opened_index(invocation) as index:
-        managing.remove(index, USER, name, teller(index, invocation.config))
+    remove_account(invocation, USER, name)
 
 
 def _passcode(file: Path | None, generate: bool, none: bool) -> bytes:
